@@ -1,0 +1,84 @@
+"""The Lock and its artifacts as frozen models; resolving a site to them is in aiplat.catalog.resolve."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ArtifactKind = Literal["image", "hostfile", "chart", "model"]
+Digest = str  # `sha256:<64 hex>`
+
+
+class Frozen(BaseModel):
+    """Base of documents that outlive a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Blob(Frozen):
+    """One content-addressed piece; `size` in bytes."""
+
+    digest: Digest
+    size: int
+
+
+class Artifact(Frozen):
+    """One thing a host or the cluster installs, stored in the bundle as an OCI image or artefact.
+
+    `name` is the upstream repository without tag (`docker.io/ollama/ollama`), or for a host file its
+    name (`k3s`). `inputs` is the digest of everything it is made of and the key of the build cache.
+    `digest` (of its OCI manifest) and `blobs` (manifest, config and layers) are empty until it was
+    supplied once. For a host file the layer is the file itself and `file` its digest.
+    """
+
+    kind: ArtifactKind
+    name: str
+    version: str
+    component: str
+    platform: str = "linux/amd64"
+    inputs: Digest
+    digest: Digest | None = None
+    file: Digest | None = None
+    blobs: tuple[Blob, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """`name:version`, with `@digest` where the digest is known."""
+        tail = f"@{self.digest}" if self.digest else ""
+        return f"{self.name}:{self.version}{tail}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of all blobs; 0 before the first supply."""
+        return sum(b.size for b in self.blobs)
+
+
+class Lock(Frozen):
+    """Every version, digest and size a Site resolves to."""
+
+    api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
+    kind: Literal["Lock"] = "Lock"
+    site: str
+    supply: Literal["packages", "upstream"]
+    artifacts: tuple[Artifact, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every artifact has its digest, so that a host could install from it."""
+        return all(a.digest for a in self.artifacts)
+
+    def of(self, kind: ArtifactKind) -> tuple[Artifact, ...]:
+        """Return the artifacts of one kind, in lock order."""
+        return tuple(a for a in self.artifacts if a.kind == kind)
+
+    def artifact(self, kind: ArtifactKind, name: str) -> Artifact:
+        """Return one artifact by kind and name.
+
+        Raises:
+            KeyError: the lock has no such artifact.
+        """
+        for candidate in self.of(kind):
+            if candidate.name == name:
+                return candidate
+        raise KeyError(f"{kind} {name} is not in the lock of site {self.site}")
