@@ -1,0 +1,47 @@
+# The front door. `make help` lists what there is.
+SHELL := /bin/sh
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+
+.PHONY: help setup bootstrap test lint unit lab-test test-all test-cold lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install system packages and the environment at .venv
+	@lab/prepare-machine
+	@$(MAKE) --no-print-directory .venv/.ready
+
+.venv/.ready: locks/requirements.txt pyproject.toml
+	@echo "aiplat: making the environment at .venv" >&2
+	@python3 -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/requirements.txt
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+bootstrap: setup ## From nothing to a served model on the built-in lab site
+	@.venv/bin/aiplat bootstrap --yes
+
+test: setup ## What CI runs: lint, unit tests, lab journeys
+	@$(MAKE) --no-print-directory lint
+	@$(PY) -m pytest -q
+
+lint: setup ## Formatting, types, imports, roles, Go
+	@.venv/bin/ruff format --check -q .
+	@.venv/bin/ruff check -q .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@.venv/bin/ansible-lint --offline -q -p roles playbooks
+
+unit: setup ## Only the tests that take seconds
+	@$(PY) -m pytest -q -m "not lab"
+
+lab-test: setup ## Only the journeys through real hosts
+	@$(PY) -m pytest -q -m lab
+
+lock: setup ## Resolve the Python locks anew from pyproject.toml
+	@.venv/bin/uv pip compile pyproject.toml -q --all-extras --universal --python-version 3.11 --generate-hashes --no-header -o locks/requirements.txt
+	@.venv/bin/uv pip compile pyproject.toml -q --extra gateway --universal --python-version 3.11 --generate-hashes --no-header -c locks/requirements.txt -o locks/gateway.txt
+
+clean: ## Remove the environment and what tools left in the checkout
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .ansible dist
