@@ -1,0 +1,85 @@
+"""How the `packages` supply makes an artifact: the `packages:` part of component.yaml; building is aiplat.supply's."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from aiplat.catalog.artifacts import Frozen
+
+RecipeKind = Literal["script", "go", "deb", "image", "model", "chart"]
+
+
+class TrueVersion(Frozen):
+    """Where the version of what is really inside an image comes from, if its tag is another's."""
+
+    source: Literal["debian"] = Field(alias="from")
+    package: str
+
+
+class Recipe(Frozen):
+    """One way to make one artifact. Exactly one of script, containerfile, go, deb, gguf, chart decides which.
+
+    Paths are relative to the component's folder, except `script`, `sources` and `requirements`, which
+    are relative to the folder that ships everything (the checkout). `{version}` in `ldflags` is the
+    artifact's version without a leading v.
+    """
+
+    # an executable of the project: `script FILE` writes the host file; `sources` is what it reads
+    script: str | None = None
+    sources: tuple[str, ...] = ()
+    lab_only: bool = False
+
+    # `go` is a folder with go.mod and go.sum; `package` what is built in it
+    go: str | None = None
+    package: str | None = None
+    cgo: bool = False
+    headers: tuple[str, ...] = ()
+    ldflags: tuple[str, ...] = ()
+
+    # one Debian package of the suite that is the artifact's version
+    deb: str | None = None
+
+    # an image; in its build context: `go/` (the program), `debian/` (unpacked packages),
+    # `site-packages/` (Python wheels from `requirements`) and `sources/`
+    containerfile: str | None = None
+    base: Literal["debian"] | None = None
+    debian: tuple[str, ...] = ()
+    requirements: str | None = None
+    python: str | None = None
+    true_version: TrueVersion | None = None
+
+    # a PyPI package that holds a model as GGUF, and the image whose program imports it
+    gguf: str | None = None
+    engine: str | None = None
+
+    # a folder with a Helm chart
+    chart: str | None = None
+
+    @property
+    def kind(self) -> RecipeKind:
+        """Which builder makes it."""
+        if self.containerfile:
+            return "image"
+        named: dict[RecipeKind, str | None] = {
+            "script": self.script,
+            "go": self.go,
+            "deb": self.deb,
+            "model": self.gguf,
+            "chart": self.chart,
+        }
+        return next(kind for kind, value in named.items() if value)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = [self.script, self.containerfile or self.go, self.deb, self.gguf, self.chart]
+        if sum(bool(way) for way in ways) != 1:
+            raise ValueError("needs exactly one of script, go, deb, containerfile, gguf, chart")
+        if bool(self.go) != bool(self.package):
+            raise ValueError("go and package belong together")
+        if bool(self.gguf) != bool(self.engine):
+            raise ValueError("gguf and engine belong together")
+        if bool(self.requirements) != bool(self.python):
+            raise ValueError("requirements and python belong together")
+        return self
