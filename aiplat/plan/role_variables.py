@@ -1,0 +1,154 @@
+"""What each role is given, as frozen models its argument spec repeats; values are chosen in aiplat.plan."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from aiplat.plan.models import Frozen
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+InputsLabel = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{63}$")]
+
+
+def inputs_label(digest: str) -> str:
+    """Return a digest as the value of the label `aiplat.dev/inputs` (Kubernetes allows 63 characters)."""
+    return digest.removeprefix("sha256:")[:63]
+
+
+class RoleVariables(Frozen):
+    """Base: a role's public variables. Field `x` of role `r` is the Ansible variable `r_x`.
+
+    Every role also gets `<role>_site` and `<role>_inputs` (name → digest, for the ledger), which the
+    inventory takes from the plan. `secrets` names the variables that come from the private secrets file.
+    """
+
+    role: ClassVar[str]
+    secrets: ClassVar[tuple[str, ...]] = ()
+
+    def ansible(self) -> dict[str, Any]:
+        """Return the variables under the names Ansible knows them by."""
+        return {f"{self.role}_{name}": value for name, value in self.model_dump(mode="json").items()}
+
+
+class Package(Frozen):
+    """A Debian package in the staged blobs; `digest` is that of the .deb file."""
+
+    name: str
+    version: str
+    digest: Sha256
+
+
+class HostPrepare(RoleVariables):
+    """Checks a host, installs its packages, kernel settings and the site's CA."""
+
+    role: ClassVar[str] = "host_prepare"
+    ca_certificate: str
+    packages: tuple[Package, ...] = ()
+    # True when the lock holds the stand-in: it is refused on a host without the lab marker.
+    lab_only: bool = False
+    x86_64_level: int = 3
+    disk_free_mib: int = 4096
+
+
+class Content(Frozen):
+    """One manifest the registry serves; `repository` is the upstream name without the registry's host."""
+
+    repository: str
+    tag: str
+    manifest: Sha256
+
+
+class SiteRegistry(RoleVariables):
+    """Serves the staged images, charts and models over TLS, read-only."""
+
+    role: ClassVar[str] = "site_registry"
+    secrets: ClassVar[tuple[str, ...]] = ("site_registry_key",)
+    binary: Sha256
+    certificate: str
+    address: str
+    port: int = 5443
+    content: tuple[Content, ...] = ()
+
+
+class K3s(RoleVariables):
+    """What servers and agents have in common."""
+
+    binary: Sha256
+    node_ip: str
+    registry_endpoints: tuple[str, ...]
+    node_labels: tuple[str, ...] = ()
+    kubelet_args: tuple[str, ...] = ()
+
+
+class K3sServer(K3s):
+    """Runs the control plane. The node's name is the inventory name."""
+
+    role: ClassVar[str] = "k3s_server"
+    secrets: ClassVar[tuple[str, ...]] = ("k3s_server_token",)
+    tls_san: tuple[str, ...]
+    cluster_cidr: str
+    service_cidr: str
+    disable: tuple[str, ...] = ("traefik", "servicelb", "metrics-server")
+
+
+class K3sAgent(K3s):
+    """Joins the cluster with the token that the first server wrote."""
+
+    role: ClassVar[str] = "k3s_agent"
+    server_url: str
+
+
+class Namespace(Frozen):
+    """A namespace the platform owns; labels carry the Pod Security level and the plane."""
+
+    name: str
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class ReleaseWanted(Frozen):
+    """One Helm release. `chart` is the digest of the staged chart archive (the artifact's layer).
+
+    `values` is rendered YAML without secrets. `inputs` is stored as a label with the release: a release
+    whose label is equal and whose status is `deployed` is not touched. Equal `order` may run side by side.
+    """
+
+    name: str
+    namespace: str
+    order: int
+    chart_ref: str
+    chart: Sha256
+    values: str
+    inputs: InputsLabel
+    timeout_seconds: int = 600
+
+
+class PlaneRelease(RoleVariables):
+    """Everything the cluster gets by Helm, in order.
+
+    `plane_release_secrets` is a list of {name, namespace, type, labels, string_data}.
+    """
+
+    role: ClassVar[str] = "plane_release"
+    secrets: ClassVar[tuple[str, ...]] = ("plane_release_secrets",)
+    helm: Sha256
+    namespaces: tuple[Namespace, ...] = ()
+    releases: tuple[ReleaseWanted, ...] = ()
+
+
+class HostReset(RoleVariables):
+    """Takes off the host what the ledger says was put there. `keep_blobs` stay (--keep-models)."""
+
+    role: ClassVar[str] = "host_reset"
+    keep_blobs: tuple[Sha256, ...] = ()
+
+
+ROLES: tuple[type[RoleVariables], ...] = (
+    HostPrepare,
+    SiteRegistry,
+    K3sServer,
+    K3sAgent,
+    PlaneRelease,
+    HostReset,
+)
