@@ -28,6 +28,7 @@ class Artifact(Frozen):
 
     `name` is the upstream repository without tag (`docker.io/ollama/ollama`), or for a host file its
     name (`k3s`). `inputs` is the digest of everything it is made of and the key of the build cache.
+    `hosts` says which hosts install or run it; one that is `lab_only` never goes to any other host.
     `digest` (of its OCI manifest) and `blobs` (manifest, config and layers) are empty until it was
     supplied once. For a host file the layer is the file itself and `file` its digest.
     """
@@ -37,6 +38,8 @@ class Artifact(Frozen):
     version: str
     component: str
     platform: str = "linux/amd64"
+    hosts: Literal["all", "server"] = "server"
+    lab_only: bool = False
     inputs: Digest
     digest: Digest | None = None
     file: Digest | None = None

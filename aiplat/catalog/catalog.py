@@ -1,0 +1,115 @@
+"""Finds and reads the planes, components and models under charts/; what a site makes of them is in resolve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component, Plane
+from aiplat.errors import AiplatError, Finding
+from aiplat.shipped import shipped
+
+Document = TypeVar("Document", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything this version of aiplat can install, in the order of planes and releases."""
+
+    planes: tuple[Plane, ...]
+    components: tuple[Component, ...]
+
+    def plane(self, name: str) -> Plane:
+        """Return a plane by its slug.
+
+        Raises:
+            KeyError: there is no such plane.
+        """
+        return next(p for p in self.planes if p.name == name) if self._has_plane(name) else _no(name)
+
+    def component(self, name: str) -> Component | None:
+        """Return a component by name, or None where this version has none."""
+        return next((c for c in self.components if c.name == name), None)
+
+    def components_of(self, plane: str) -> tuple[Component, ...]:
+        """Return the components of one plane, in release order."""
+        return tuple(c for c in self.components if c.plane == plane)
+
+    @property
+    def models(self) -> tuple[tuple[Component, CatalogModel], ...]:
+        """Every model with the component (engine) that serves it."""
+        return tuple((c, m) for c in self.components for m in c.models)
+
+    def model(self, name: str, engine: str) -> CatalogModel | None:
+        """Return the model that `engine` serves under `name` or an alias, or None."""
+        wanted = (m for c, m in self.models if c.name == engine)
+        return next((m for m in wanted if name == m.name or name in m.aliases), None)
+
+    def recipe(self, kind: str, name: str) -> tuple[Component, ArtifactRecipe]:
+        """Return the component and recipe behind an artifact of a lock.
+
+        Raises:
+            KeyError: no component has such an artifact.
+        """
+        for component in self.components:
+            for recipe in (*component.artifacts, *(m.artifact for m in component.models)):
+                if (recipe.kind, recipe.name) == (kind, name):
+                    return component, recipe
+        raise KeyError(f"no component has the {kind} {name}")
+
+    def _has_plane(self, name: str) -> bool:
+        return any(p.name == name for p in self.planes)
+
+
+def _no(name: str) -> Plane:
+    raise KeyError(name)
+
+
+@cache
+def load_catalog() -> Catalog:
+    """Read the shipped catalogue once.
+
+    Raises:
+        AiplatError: a plane or component file is not what it should be (a defect of this installation).
+    """
+    return read_catalog(shipped("charts"))
+
+
+def read_catalog(charts: Path) -> Catalog:
+    """Read every plane.yaml and component.yaml below `charts`.
+
+    Raises:
+        AiplatError: naming every file that is not what it should be.
+    """
+    findings: list[Finding] = []
+    planes = [_read(p, Plane, findings) for p in sorted(charts.glob("*/plane.yaml"))]
+    components = [_read(p, Component, findings) for p in sorted(charts.glob("*/*/component.yaml"))]
+    if findings:
+        raise AiplatError(findings)
+    ordered = sorted((p for p in planes if p), key=lambda p: p.order)
+    rank = {p.name: p.order for p in ordered}
+    present = sorted((c for c in components if c), key=lambda c: (rank.get(c.plane, 99), c.order, c.name))
+    return Catalog(tuple(ordered), tuple(present))
+
+
+def _read(path: Path, model: type[Document], findings: list[Finding]) -> Document | None:
+    """Return one file as `model`, or note what is wrong with it."""
+    where = "/".join(path.parts[-3:])
+    try:
+        data: Any = YAML(typ="safe", pure=True).load(path)
+        if model is Component and isinstance(data, dict):
+            data["folder"] = path.parent
+        return model.model_validate(data)
+    except YAMLError as error:
+        findings.append(Finding(where, f"this is not YAML: {error}"))
+    except ValidationError as error:
+        for detail in error.errors():
+            at = ".".join(str(p) for p in detail["loc"])
+            findings.append(Finding(f"{where}: {at}", detail["msg"].lower()))
+    return None

@@ -1,0 +1,165 @@
+"""component.yaml and plane.yaml as frozen models; finding and reading the files is in aiplat.catalog.catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from aiplat.catalog.artifacts import ArtifactKind
+from aiplat.catalog.recipes import Recipe
+
+ApiVersion = Literal["aiplat.dev/v1alpha1"]
+
+
+class Described(BaseModel):
+    """Base of what authors of components write: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class FromVersions(Described):
+    """A version that versions.yaml owns; `key` is the dotted path to it."""
+
+    source: Literal["versions.yaml"] = Field(alias="from")
+    key: str
+
+
+class FromGoMod(Described):
+    """A version that the go.mod of the recipe's `go` folder owns; its leading `v` goes unless `keep_v`."""
+
+    source: Literal["go.mod"] = Field(alias="from")
+    module: str
+    keep_v: bool = False
+
+
+class FromLocks(Described):
+    """A version that the Python lock (locks/*.txt) owns."""
+
+    source: Literal["locks"] = Field(alias="from")
+    package: str
+
+
+class FromProject(Described):
+    """aiplat's own version: for what is made of aiplat's own sources."""
+
+    source: Literal["project"] = Field(alias="from")
+
+
+class FromModel(Described):
+    """The tag in the model's catalogue name."""
+
+    source: Literal["model"] = Field(alias="from")
+
+
+VersionSource = Annotated[
+    FromVersions | FromGoMod | FromLocks | FromProject | FromModel,
+    Field(discriminator="source"),
+]
+
+
+class UpstreamRecipe(BaseModel):
+    """Where the `upstream` supply fetches an artifact from."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class ArtifactRecipe(Described):
+    """One artifact of a component and how each supply gets it; `hosts` are those that install or run it."""
+
+    kind: ArtifactKind
+    name: str
+    version: VersionSource
+    hosts: Literal["all", "server"] = "server"
+    packages: Recipe | None = None
+    upstream: UpstreamRecipe | None = None
+
+
+class Licence(Described):
+    """The licence as an SPDX expression, and what a licence gate must know beyond it."""
+
+    spdx: str
+    name: str = ""
+    url: str = ""
+    conditions: tuple[str, ...] = ()
+
+
+class Requires(Described):
+    """What must be there for a component to work."""
+
+    components: tuple[str, ...] = ()
+    hardware: tuple[str, ...] = ()
+
+
+class CatalogModel(Described):
+    """A model that a site can serve; `aliases` are other names for the very same weights."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    purpose: str
+    licence: Licence
+    family: str = ""
+    parameters: str = ""
+    quantisation: str = ""
+    context_length: int | None = Field(default=None, gt=0)
+    features: tuple[Literal["completion", "chat", "embedding", "tools", "vision"], ...] = ()
+    artifact: ArtifactRecipe
+
+    @property
+    def tag(self) -> str:
+        """The part of the name behind the colon."""
+        return self.name.partition(":")[2]
+
+
+class Component(Described):
+    """One thing a plane can have. `namespace` and `chart` are set when it is a Helm release.
+
+    `folder` is where component.yaml was found; it is not written in the file.
+    """
+
+    api_version: ApiVersion = Field(alias="apiVersion")
+    kind: Literal["Component"]
+    name: str
+    plane: str
+    purpose: str
+    licence: Licence
+    default: Literal["on", "request"]
+    requires: Requires = Requires()
+    provides: dict[str, Any] = Field(default_factory=dict)
+    namespace: str | None = None
+    chart: str | None = None
+    order: int = 0
+    artifacts: tuple[ArtifactRecipe, ...] = ()
+    models: tuple[CatalogModel, ...] = ()
+    folder: Path = Field(default=Path(), exclude=True)
+
+    @property
+    def is_release(self) -> bool:
+        """Whether plane_release installs it with Helm."""
+        return self.namespace is not None and self.chart is not None
+
+    @property
+    def supplies(self) -> tuple[Literal["packages", "upstream"], ...]:
+        """The supplies that can deliver every artifact of the component."""
+        both: tuple[Literal["packages", "upstream"], ...] = ("packages", "upstream")
+        return tuple(s for s in both if all(getattr(a, s) is not None for a in self.artifacts))
+
+
+class Planned(Described):
+    """A component of the plane that this version cannot deliver yet."""
+
+    name: str
+    purpose: str
+
+
+class Plane(Described):
+    """One of the platform's planes, in the order of the whole picture."""
+
+    api_version: ApiVersion = Field(alias="apiVersion")
+    kind: Literal["Plane"]
+    name: str
+    title: str
+    order: int
+    purpose: str
+    planned: tuple[Planned, ...] = ()

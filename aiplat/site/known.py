@@ -1,0 +1,66 @@
+"""The names a site may use (planes, components, models), read from charts/; what stands behind them is catalog's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from aiplat.shipped import shipped
+
+ENGINES = {"ollama": ("model", "ollama"), "vllm": ("model", "vllm")}
+"""Each engine and the component (plane, name) that is it."""
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model of the catalogue: its name, other names for it, and the engine that serves it."""
+
+    name: str
+    aliases: tuple[str, ...]
+    engine: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """Every name that a site may use; `components` maps a plane to its components, also those still to come."""
+
+    components: dict[str, frozenset[str]]
+    models: tuple[KnownModel, ...]
+
+    def planes_of(self, component: str) -> list[str]:
+        """Return the planes that have a component of this name."""
+        return [plane for plane, names in self.components.items() if component in names]
+
+    def named(self, name: str) -> list[KnownModel]:
+        """Return the models, one an engine, that go by `name` or have it as an alias."""
+        return [m for m in self.models if name == m.name or name in m.aliases]
+
+    @property
+    def model_names(self) -> list[str]:
+        """Every name and alias of a model."""
+        return [name for m in self.models for name in (m.name, *m.aliases)]
+
+
+@cache
+def known_names() -> Known:
+    """Read the shipped charts folder once; folders are components, plane.yaml lists those that are still to come."""
+    charts = shipped("charts")
+    components: dict[str, frozenset[str]] = {}
+    for path in sorted(charts.glob("*/plane.yaml")):
+        plane = _read(path)
+        present = {p.parent.name for p in path.parent.glob("*/component.yaml")}
+        components[path.parent.name] = frozenset(present | {c["name"] for c in plane.get("planned", ())})
+    models = tuple(
+        KnownModel(m["name"], tuple(m.get("aliases", ())), engine["name"])
+        for engine in map(_read, sorted(charts.glob("model/*/component.yaml")))
+        for m in engine.get("models", ())
+    )
+    return Known(components, models)
+
+
+def _read(path: Any) -> dict[str, Any]:
+    document: dict[str, Any] = YAML(typ="safe", pure=True).load(path)
+    return document

@@ -1,0 +1,170 @@
+"""Says in sentences where a site file does not have the shape of the Site model; relations are aiplat.site.rules'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from aiplat.site.document import Document
+from aiplat.site.findings import Path, SiteFinding, did_you_mean, shown
+from aiplat.site.models import Cluster, ComponentSetting, Host, Site, SiteModel, Ssh, Strict
+
+API_VERSION = "aiplat.dev/v1alpha1"
+
+# Which model describes the map at a path; * stands for any index or name.
+_MODELS: dict[tuple[str, ...], type[Strict]] = {
+    (): Site,
+    ("cluster",): Cluster,
+    ("hosts", "*"): Host,
+    ("hosts", "*", "ssh"): Ssh,
+    ("planes", "*", "*"): ComponentSetting,
+    ("models", "*"): SiteModel,
+}
+_WANTED = {
+    "model_type": "a map",
+    "model_attributes_type": "a map",
+    "dict_type": "a map",
+    "tuple_type": "a list",
+    "string_type": "text",
+    "path_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+}
+_EMPTY = (
+    "the file is empty",
+    "begin with `apiVersion: aiplat.dev/v1alpha1` and `kind: Site`; `aiplat site schema` lists the keys",
+)
+
+
+def shape_findings(document: Document) -> list[SiteFinding]:
+    """Return one finding for each place where the document is not of the Site model's shape."""
+    data = document.data
+    if data is None:
+        return [_ruled(document.finding((), *_EMPTY), "empty-file")]
+    if not isinstance(data, dict):
+        return [_ruled(document.finding((), f"a site is a map, not {kind_of(data)}", _EMPTY[1]), "shape")]
+    foreign = _foreign_version(document)
+    if foreign:
+        return foreign
+    try:
+        Site.model_validate(data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        return [_finding(document, detail) for detail in error.errors()]
+    return []
+
+
+def kind_of(value: object) -> str:
+    """Return what a YAML value is, in words: "a list", "the number 5"."""
+    if isinstance(value, bool):
+        return shown(value)
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text {shown(value)}"
+    return shown(value)
+
+
+def _foreign_version(document: Document) -> list[SiteFinding]:
+    """Return findings where the file is of another kind or version: nothing else in it can be judged then."""
+    findings = []
+    version, kind = document.at("apiVersion"), document.at("kind")
+    if isinstance(version, str) and version != API_VERSION:
+        ours = version.startswith("aiplat.dev/")
+        problem = f"{shown(version)} is not a version that this aiplat knows"
+        fix = f"write {API_VERSION}" + (", or use the aiplat that wrote this file" if ours else "")
+        findings.append(_ruled(document.finding(("apiVersion",), problem, fix), "wrong-api-version"))
+    if isinstance(kind, str) and kind != "Site":
+        problem = f"{shown(kind)} is not a site"
+        findings.append(_ruled(document.finding(("kind",), problem, "write `kind: Site`"), "wrong-kind"))
+    return findings
+
+
+def _finding(document: Document, detail: ErrorDetails) -> SiteFinding:
+    path: Path = tuple(detail["loc"])
+    kind = detail["type"]
+    say = _SENTENCES.get(kind)
+    if say:
+        problem, fix = say(path, detail)
+    elif kind in _WANTED:
+        problem, fix = _wrong_kind(kind, detail["input"])
+    else:
+        problem, fix = detail["msg"].lower(), ""
+    return _ruled(document.finding(path, problem, fix), kind.replace("_", "-"))
+
+
+def _wrong_kind(kind: str, value: Any) -> tuple[str, str]:
+    wanted = _WANTED[kind]
+    problem = f"must be {wanted}, not {kind_of(value)}"
+    if wanted == "text" and isinstance(value, bool | int | float):
+        return problem, "put it in quotes"
+    if value is None:
+        return problem, "leave the key out or give it a value"
+    return problem, ""
+
+
+def _missing(path: Path, detail: ErrorDetails) -> tuple[str, str]:
+    hints = {
+        "apiVersion": f"add `apiVersion: {API_VERSION}`",
+        "kind": "add `kind: Site`",
+        "name": "add `name: …`, lower-case letters, digits and dashes",
+        "hosts": "add `hosts:` with at least one server",
+        "address": "add its IP address or DNS name",
+        "role": "add `role: server` or `role: agent`",
+    }
+    return "this key is required and missing", hints.get(str(path[-1]), "")
+
+
+def _unknown_key(path: Path, detail: ErrorDetails) -> tuple[str, str]:
+    model = _MODELS.get(_pattern(path[:-1]))
+    keys = [f.alias or name for name, f in model.model_fields.items()] if model else []
+    return "unknown key", did_you_mean(path[-1], keys, "known keys")
+
+
+def _pattern(path: Path) -> tuple[str, ...]:
+    """Return the path as `_MODELS` has it: list indices and the names of planes and components as `*`."""
+    named = 1 if path[:1] == ("planes",) else len(path)
+    return tuple("*" if isinstance(p, int) or i >= named else p for i, p in enumerate(path))
+
+
+def _not_one_of(path: Path, detail: ErrorDetails) -> tuple[str, str]:
+    expected = str(detail.get("ctx", {}).get("expected", "")).replace(" or ", ", ")
+    words = [w.strip().strip("'") for w in expected.split(",") if w.strip()]
+    value = detail["input"]
+    if isinstance(value, bool) and path[-1] == "state":
+        return f"must be on or off, not {shown(value)}", f"write `state: {'on' if value else 'off'}`"
+    what = kind_of(value) if not isinstance(value, str) else shown(value)
+    return f"{what} is not one of {', '.join(words)}", did_you_mean(value, words) if _near(value, words) else ""
+
+
+def _near(value: object, words: list[str]) -> bool:
+    return did_you_mean(value, words).startswith("did you mean")
+
+
+def _bad_name(path: Path, detail: ErrorDetails) -> tuple[str, str]:
+    value = detail["input"]
+    if isinstance(value, str) and len(value) > 63:
+        return f"is {len(value)} characters long", "a name has at most 63 (RFC 1123)"
+    fix = "use lower-case letters, digits and dashes, beginning and ending with a letter or digit (RFC 1123)"
+    return f"{shown(value)} is not a valid name", fix
+
+
+def _bad_port(path: Path, detail: ErrorDetails) -> tuple[str, str]:
+    return f"{detail['input']} is no port", "ports are 1 to 65535"
+
+
+_SENTENCES: dict[str, Callable[[Path, ErrorDetails], tuple[str, str]]] = {
+    "missing": _missing,
+    "extra_forbidden": _unknown_key,
+    "literal_error": _not_one_of,
+    "string_pattern_mismatch": _bad_name,
+    "string_too_long": _bad_name,
+    "greater_than_equal": _bad_port,
+    "less_than_equal": _bad_port,
+}
+
+
+def _ruled(finding: SiteFinding, rule: str) -> SiteFinding:
+    return SiteFinding(**{**vars(finding), "rule": rule})
