@@ -1,0 +1,76 @@
+"""The lab's bridge on this machine and the links on it; what may pass is decided in aiplat.lab.egress."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import Any
+
+from aiplat.errors import BadInput, Finding
+from aiplat.lab.names import Network, bridge_mac, bridge_name
+from aiplat.lab.tools import attempt, run, run_json
+
+
+def make_bridge(lab: str, network: Network) -> bool:
+    """Bring the lab's bridge up with its address; return whether anything had to be done.
+
+    Raises:
+        BadInput: a link of that name is not this lab's, or the subnet is already used on this machine.
+    """
+    name = bridge_name(lab)
+    address = f"{network.gateway}/{network.subnet.prefixlen}"
+    before = _link(name)
+    if before is None:
+        _refuse_used_subnet(network, name)
+        run("ip", "link", "add", "name", name, "address", bridge_mac(lab), "type", "bridge", "forward_delay", "0")
+    elif before["address"] != bridge_mac(lab):
+        problem = f"the link {name} exists and is not this lab's"
+        raise BadInput(Finding(f"lab {lab}", problem, "rename the site, or remove that link"))
+    if before is not None and "UP" in before["flags"] and address in _addresses(name):
+        return False
+    run("ip", "link", "set", name, "addrgenmode", "none")
+    run("ip", "address", "replace", address, "dev", name)
+    run("ip", "link", "set", name, "up")
+    return True
+
+
+def _refuse_used_subnet(network: Network, own: str) -> None:
+    for link in run_json("ip", "-json", "-4", "address", "show"):
+        for entry in link["addr_info"]:
+            if link["ifname"] != own and _overlaps(network, entry):
+                where = f"subnet {network.subnet}"
+                problem = f"{link['ifname']} of this machine has {entry['local']}/{entry['prefixlen']}"
+                raise BadInput(Finding(where, problem, "give the site's hosts addresses of another /24"))
+
+
+def _overlaps(network: Network, entry: dict[str, Any]) -> bool:
+    return network.subnet.overlaps(IPv4Network(f"{entry['local']}/{entry['prefixlen']}", strict=False))
+
+
+def _link(name: str) -> dict[str, Any] | None:
+    # Asked of the kernel, not of /sys, which may show another network namespace.
+    links: list[dict[str, Any]] = run_json("ip", "-json", "link", "show", "type", "bridge")
+    return next((link for link in links if link.get("ifname") == name), None)
+
+
+def _addresses(name: str) -> set[str]:
+    entries = run_json("ip", "-json", "-4", "address", "show", "dev", name)
+    return {f"{a['local']}/{a['prefixlen']}" for link in entries for a in link.get("addr_info", [])}
+
+
+def bridge_links(lab: str) -> tuple[str, ...]:
+    """Return the names of the lab's bridge and of every link still plugged into it, the bridge last."""
+    name = bridge_name(lab)
+    link = _link(name)
+    if link is None or link["address"] != bridge_mac(lab):
+        return ()
+    ports = run_json("ip", "-json", "link", "show", "master", name)
+    return (*(p["ifname"] for p in ports if p), name)
+
+
+def remove_links(lab: str) -> tuple[str, ...]:
+    """Remove the lab's bridge and what is plugged into it; return the names of what was there."""
+    names = bridge_links(lab)
+    for name in names:
+        # A host's end goes by itself when its network namespace ends, perhaps just now.
+        attempt(("ip", "link", "delete", name))
+    return names

@@ -1,0 +1,139 @@
+"""Finds and removes every trace of a lab by its names, whatever was or was not written down about it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.lab import cgroups, egress, keys
+from aiplat.lab.bridge import bridge_links, remove_links
+from aiplat.lab.machine import Machine, end_all, running_below, tree_of
+from aiplat.lab.names import table_name
+from aiplat.lab.record import hosts_dir
+from aiplat.lab.tools import attempt
+from aiplat.lab.tree import remove_tree
+from aiplat.state import lab_dir, state_home
+
+_NSPAWN_RUN = Path("/run/systemd/nspawn")
+_WAIT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """Everything on this machine that carries a lab's names."""
+
+    processes: tuple[int, ...]
+    mounts: tuple[str, ...]
+    links: tuple[str, ...]
+    tables: tuple[str, ...]
+    groups: tuple[Path, ...]
+    files: tuple[Path, ...]
+
+    def __bool__(self) -> bool:
+        """Whether anything was found."""
+        return any((self.processes, self.mounts, self.links, self.tables, self.groups, self.files))
+
+
+def look(lab: str) -> Leftovers:
+    """Return every trace of the lab: processes, mounts, links, nftables tables, control groups and files."""
+    groups = cgroups.lab_groups(cgroups.this_machine(), lab)
+    machines = running_below(hosts_dir(lab))
+    return Leftovers(
+        processes=tuple(sorted(cgroups.processes(groups) | {m.pid for m in machines})),
+        mounts=mounts_below(lab_dir(lab), Path("/proc/self/mountinfo").read_text()),
+        links=bridge_links(lab),
+        tables=(table_name(lab),) if egress.table_exists(lab) else (),
+        groups=tuple(g for g in groups if g.is_dir()),
+        files=tuple(p for p in (lab_dir(lab), *_run_files(lab), *_published(lab)) if p.exists()),
+    )
+
+
+def remove(lab: str) -> tuple[str, ...]:
+    """Remove every trace of the lab and return a sentence for each thing that was removed.
+
+    Raises:
+        BadInput: a lab of this name runs from another state folder; nothing was removed.
+        AiplatError: something could not be removed; running it again goes on.
+    """
+    _refuse_foreign(lab)
+    found = look(lab)
+    machines: tuple[Machine, ...] = running_below(hosts_dir(lab))
+    end_all(found.groups, machines)
+    for mount in reversed(found.mounts):
+        attempt(("umount", "--lazy", mount))
+    _until(lambda: not (remove_links(lab)), f"links {', '.join(found.links)} do not go away")
+    egress.remove_table(lab)
+    cgroups.remove(found.groups)
+    keys.withdraw(state_home() / "sites" / lab)
+    for path in _run_files(lab):
+        shutil.rmtree(path, ignore_errors=True)
+    remove_tree(lab_dir(lab))
+    _remove_if_empty(lab_dir(lab).parent)
+    return _sentences(found)
+
+
+def foreign_state(lab: str) -> Path | None:
+    """Return the state folder of a running lab of this name that is not ours, or None."""
+    groups = cgroups.lab_groups(cgroups.this_machine(), lab)
+    for pid in cgroups.processes(groups):
+        tree = tree_of(pid)
+        if tree is not None and tree.parent != hosts_dir(lab):
+            return tree.parents[3]
+    return None
+
+
+def _refuse_foreign(lab: str) -> None:
+    other = foreign_state(lab)
+    if other is not None:
+        problem = f"a lab of this name runs from another state folder, {other}"
+        raise BadInput(Finding(f"lab {lab}", problem, f"AIPLAT_STATE={other.parent} aiplat lab down {lab}"))
+
+
+def mounts_below(folder: Path, mountinfo: str) -> tuple[str, ...]:
+    """Return the mount points at or below `folder` in the text of /proc/self/mountinfo, outermost first."""
+    points = (line.split()[4].encode().decode("unicode_escape") for line in mountinfo.splitlines())
+    return tuple(p for p in points if Path(p).is_relative_to(folder))
+
+
+def _run_files(lab: str) -> tuple[Path, ...]:
+    """What systemd-nspawn keeps for its machines and leaves behind when it is killed."""
+    return tuple(
+        path for kind in ("propagate", "unix-export") for path in sorted((_NSPAWN_RUN / kind).glob(f"{lab}.*"))
+    )
+
+
+def _published(lab: str) -> tuple[Path, ...]:
+    if not lab_dir(lab).is_dir():
+        return ()
+    site = state_home() / "sites" / lab
+    return (site / "ssh_key", site / "known_hosts")
+
+
+def _until(condition: Callable[[], bool], problem: str) -> None:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AiplatError(Finding("lab", problem, "run it again"))
+        time.sleep(0.05)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _sentences(found: Leftovers) -> tuple[str, ...]:
+    said = []
+    if found.processes:
+        said.append(f"{len(found.processes)} processes ended")
+    said += [f"mount {mount}" for mount in found.mounts]
+    said += [f"link {link}" for link in found.links]
+    said += [f"nftables table {table}" for table in found.tables]
+    said += [f"control group {group}" for group in found.groups]
+    said += [f"{path}" for path in found.files]
+    return tuple(said)

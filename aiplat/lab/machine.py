@@ -1,0 +1,170 @@
+"""Starts, finds and ends the process of a booted host (systemd-nspawn); what is on its disk is tree's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiplat.errors import AiplatError, Finding
+from aiplat.lab.cgroups import processes
+from aiplat.lab.names import bridge_name, machine_name
+
+# The shell puts itself into every group and becomes systemd-nspawn, which takes the groups it is in as
+# the roots of what the host sees. 0 stands for the process that writes it.
+_INTO_GROUPS = 'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs"; shift; done; shift; exec "$@"'
+# What a container runtime calls and nspawn would refuse.
+_ALSO_ALLOWED = "@mount @keyring bpf perf_event_open"
+_DIRECTORY = "--directory="
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A running host: `pid` of its systemd-nspawn and `started`, clock ticks since boot, which tells a reused pid."""
+
+    pid: int
+    started: int
+    tree: Path
+
+
+def boot(lab: str, host: str, tree: Path, groups: Iterable[Path], console: Path) -> None:
+    """Start the host of `tree`; it outlives the caller. What it says while booting goes to `console`.
+
+    Raises:
+        AiplatError: the launcher itself could not be started.
+    """
+    argv = (
+        *("setsid", "--fork", "sh", "-eu", "-c", _INTO_GROUPS, "aiplat-lab"),
+        *(str(group) for group in groups),
+        "--",
+        *nspawn_argv(lab, host, tree),
+    )
+    with console.open("wb") as output:
+        done = subprocess.run(
+            argv, check=False, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=_environment()
+        )
+    if done.returncode != 0:
+        raise AiplatError(Finding(f"host {host}", f"could not be started: {last_words(console)}"))
+
+
+def nspawn_argv(lab: str, host: str, tree: Path) -> tuple[str, ...]:
+    """Return the command that boots `tree` as a host on the lab's bridge."""
+    return (
+        "systemd-nspawn",
+        "--quiet",
+        "--boot",
+        f"{_DIRECTORY}{tree}",
+        f"--machine={machine_name(lab, host)}",
+        f"--hostname={host}",
+        f"--network-bridge={bridge_name(lab)}",
+        "--capability=all",
+        f"--system-call-filter={_ALSO_ALLOWED}",
+        # Neither needs a systemd outside, nor asks it for anything where there is one.
+        "--register=no",
+        "--keep-unit",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        "--console=read-only",
+        *(f"--bind={device}" for device in ("/dev/kmsg", "/dev/fuse") if Path(device).exists()),
+    )
+
+
+def _environment() -> dict[str, str]:
+    # The lab has its own lock, and nspawn's lock files would stay behind after a kill.
+    return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "SYSTEMD_NSPAWN_LOCK": "0"}
+
+
+def find(tree: Path) -> Machine | None:
+    """Return the process that runs (or is about to run) the host of `tree`, or None."""
+    return next((m for m in running_below(tree.parent) if m.tree == tree), None)
+
+
+def running_below(folder: Path) -> tuple[Machine, ...]:
+    """Return the running hosts whose trees lie directly in `folder`."""
+    return tuple(m for m in _all_machines() if m.tree.parent == folder)
+
+
+def _all_machines() -> tuple[Machine, ...]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            argv = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            tree = next((a for a in argv if a.startswith(_DIRECTORY)), "")
+            if tree and "systemd-nspawn" in argv:
+                pid = int(entry.name)
+                found.append(Machine(pid, started_at(pid), Path(tree.removeprefix(_DIRECTORY))))
+    return tuple(found)
+
+
+def tree_of(pid: int) -> Path | None:
+    """Return the tree of the host whose systemd-nspawn is `pid`; None if it is something else."""
+    return next((m.tree for m in _all_machines() if m.pid == pid), None)
+
+
+def started_at(pid: int) -> int:
+    """Return when a process started, in clock ticks since the machine booted."""
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def power_off(machine: Machine, seconds: float) -> None:
+    """Shut the host down in order and wait until its process is gone.
+
+    Raises:
+        AiplatError: it was not down after `seconds`.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        handle = os.pidfd_open(machine.pid)
+        try:
+            if started_at(machine.pid) == machine.started:
+                signal.pidfd_send_signal(handle, signal.SIGTERM)
+                if not select.select([handle], [], [], seconds)[0]:
+                    problem = f"did not shut down within {seconds:.0f} s"
+                    raise AiplatError(Finding(f"host {machine.tree.name}", problem, "`aiplat lab down` ends it"))
+        except FileNotFoundError:
+            return
+        finally:
+            os.close(handle)
+
+
+def end_all(groups: Iterable[Path], machines: Iterable[Machine], seconds: float = 30) -> int:
+    """Kill every process in `groups` and every one of `machines`; return how many there were.
+
+    Raises:
+        AiplatError: some are still there after `seconds`.
+    """
+    watched, deadline, seen = tuple(groups), time.monotonic() + seconds, set[int]()
+    for machine in machines:
+        _kill(machine.pid)
+        seen.add(machine.pid)
+    while left := processes(watched):
+        if time.monotonic() > deadline:
+            raise AiplatError(Finding("lab", f"processes {sorted(left)[:10]} do not end", "run it again"))
+        for pid in left:
+            _kill(pid)
+        seen |= left
+        time.sleep(_POLL_SECONDS)
+    return len(seen)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def last_words(console: Path) -> str:
+    """Return the last lines a host said while booting, for a finding."""
+    with contextlib.suppress(FileNotFoundError):
+        lines = console.read_text(errors="replace").splitlines()
+        return " / ".join([line.strip() for line in lines if line.strip()][-4:])
+    return ""

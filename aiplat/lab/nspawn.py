@@ -1,0 +1,246 @@
+"""The nspawn driver: the order in which a lab's parts are made and removed; each part is a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from aiplat.errors import BadInput, Finding
+from aiplat.lab import bridge, cgroups, egress, keys, leftovers, machine, needs, reach, rootfs, tree
+from aiplat.lab.driver import EgressReport, HostState, HostStatus, LabState, LabStatus, OnEvent, ignore_events
+from aiplat.lab.names import bridge_name
+from aiplat.lab.record import (
+    LabRecord,
+    RecordedHost,
+    console_log,
+    hosts_dir,
+    only_one,
+    read_record,
+    record_of,
+    snapshots_dir,
+    tree_dir,
+    write_record,
+)
+from aiplat.lab.steps import Steps
+from aiplat.site.models import Site
+from aiplat.state import lab_dir, site_dir
+
+_BOOT_SECONDS = 90
+_SHUTDOWN_SECONDS = 120
+
+
+class NspawnDriver:
+    """Lab hosts as systemd-nspawn containers on a bridge: Linux and root, up within seconds."""
+
+    name = "nspawn"
+
+    def up(self, site: Site, on_event: OnEvent) -> LabStatus:
+        """Bring every host of `site` to where ssh answers; see `Driver.up`."""
+        needs.check_machine()
+        before = read_record(site.name)
+        record = record_of(site, self.name, before.suite if before else rootfs.lab_suite())
+        _refuse_other_lab(record, before)
+        with only_one(record.name):
+            steps = Steps(on_event)
+            write_record(record)
+            _make_network(record, steps)
+            _make_trees(record, steps)
+            _publish_keys(record)
+            _boot_all(record, steps)
+        return replace(self.status(record.name), changed=steps.changed)
+
+    def down(self, name: str, on_event: OnEvent) -> tuple[str, ...]:
+        """Remove every trace of the lab; see `Driver.down`."""
+        removed: list[str] = []
+
+        def remove() -> bool:
+            removed.extend(leftovers.remove(name))
+            return bool(removed)
+
+        if not leftovers.look(name):
+            return ()
+        with only_one(name):
+            Steps(on_event).run("down", f"removing lab {name}", remove)
+        return tuple(removed)
+
+    def status(self, name: str) -> LabStatus:
+        """Look at the lab; see `Driver.status`."""
+        record = read_record(name)
+        if record is None:
+            state: LabState = "partial" if leftovers.look(name) else "absent"
+            return LabStatus(name, self.name, state, bridge_name(name), "", "", ())
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            hosts = tuple(pool.map(lambda host: _host_status(name, host), record.hosts))
+        whole = all(h.state == "up" for h in hosts) and egress.table_exists(name)
+        network = record.network
+        return LabStatus(
+            name=name,
+            driver=record.driver,
+            state="up" if whole else "partial",
+            bridge=bridge_name(name),
+            subnet=str(network.subnet),
+            gateway=str(network.gateway),
+            hosts=hosts,
+        )
+
+    def ssh_argv(self, name: str, host: str) -> list[str]:
+        """Return the command that opens a shell on `host`; see `Driver.ssh_argv`."""
+        record = _existing(name)
+        found = next((h for h in record.hosts if host in (h.name, h.address)), None)
+        if found is None:
+            known = ", ".join(h.name for h in record.hosts)
+            raise BadInput(Finding(f"host {host}", f"is not in lab {name}", f"it has {known}"))
+        return _ssh(name, found)
+
+    def snapshot(self, name: str, label: str) -> None:
+        """Keep what all hosts have on disk; see `Driver.snapshot`."""
+        record = _existing(name)
+        target = _snapshot_dir(name, label)
+        with only_one(name):
+            running = _stop_all(record)
+            unfinished = target.with_name(f".making-{label}")
+            tree.remove_tree(unfinished)
+            for host in record.hosts:
+                tree.copy_tree(tree_dir(name, host.name), unfinished / host.name)
+            tree.remove_tree(target)
+            unfinished.rename(target)
+            if running:
+                _boot_all(record, Steps(ignore_events))
+
+    def restore(self, name: str, label: str) -> None:
+        """Put the hosts' disks back; see `Driver.restore`."""
+        record = _existing(name)
+        source = _snapshot_dir(name, label)
+        if not source.is_dir():
+            known = ", ".join(sorted(p.name for p in snapshots_dir(name).glob("[!.]*"))) or "none"
+            raise BadInput(Finding(f"snapshot {label}", f"is not in lab {name}", f"there are: {known}"))
+        with only_one(name):
+            _end_all(record)
+            for host in record.hosts:
+                tree.replace_tree(source / host.name, tree_dir(name, host.name))
+            _boot_all(record, Steps(ignore_events))
+
+    def egress(self, name: str) -> EgressReport:
+        """Return what the lab tried to send outside; see `Driver.egress`."""
+        return egress.read_report(name)
+
+
+def _refuse_other_lab(record: LabRecord, before: LabRecord | None) -> None:
+    other = leftovers.foreign_state(record.name)
+    where, fix = f"lab {record.name}", f"remove it first: aiplat lab down {record.name}"
+    if other is not None:
+        raise BadInput(Finding(where, f"runs already from another state folder, {other}", f"AIPLAT_STATE={other.parent} …, {fix}"))
+    if before is None:
+        return
+    gone = {h.name for h in before.hosts} - {h.name for h in record.hosts}
+    moved = [h.name for h in before.hosts for n in record.hosts if h.name == n.name and h.address != n.address]
+    if before.subnet != record.subnet:
+        raise BadInput(Finding(where, f"is up in {before.subnet}, the site is in {record.subnet}", fix))
+    if gone or moved:
+        raise BadInput(Finding(where, f"has other hosts than the site: {', '.join(sorted({*gone, *moved}))}", fix))
+
+
+def _make_network(record: LabRecord, steps: Steps) -> None:
+    # The rules come first, so that there is no moment at which the bridge leads anywhere.
+    steps.run("egress", "counting and dropping what leaves the lab", lambda: egress.make_table(record.name, record.network))
+    steps.run("bridge", f"bridge {bridge_name(record.name)}", lambda: bridge.make_bridge(record.name, record.network))
+
+
+def _make_trees(record: LabRecord, steps: Steps) -> None:
+    absent = [host for host in record.hosts if not tree_dir(record.name, host.name).is_dir()]
+    if not absent:
+        return
+    roots: list[Path] = []
+
+    def base() -> bool:
+        root, built = rootfs.base_root(record.suite, steps.on_event)
+        roots.append(root)
+        return built
+
+    steps.run("base", f"Debian {record.suite} for lab hosts", base)
+    login = keys.kept_key_pair(lab_dir(record.name) / "ssh_key")
+    for host in absent:
+        identity = tree.Identity(record.name, host.name, host.address, record.network, login)
+        target = tree_dir(record.name, host.name)
+        steps.run("disk", "copying the base root", lambda i=identity, t=target: tree.make_tree(roots[0], t, i), host.name)  # type: ignore[misc]
+
+
+def _publish_keys(record: LabRecord) -> None:
+    login = keys.kept_key_pair(lab_dir(record.name) / "ssh_key")
+    host_keys = {h.address: tree.host_public_key(tree_dir(record.name, h.name)) for h in record.hosts}
+    hosts = keys.known_hosts(host_keys)
+    keys.publish(lab_dir(record.name), login, hosts)
+    keys.publish(site_dir(record.name), login, hosts)
+
+
+def _boot_all(record: LabRecord, steps: Steps) -> None:
+    groups = cgroups.this_machine()
+
+    def boot(host: RecordedHost) -> None:
+        steps.run("boot", "booting", lambda: _boot(record.name, host, groups), host.name)
+        steps.run("ssh", "waiting for ssh", lambda: _wait(record.name, host), host.name)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(boot, record.hosts))
+
+
+def _boot(lab: str, host: RecordedHost, hierarchies: tuple[cgroups.Hierarchy, ...]) -> bool:
+    folder = tree_dir(lab, host.name)
+    if machine.find(folder) is not None:
+        return False
+    groups = cgroups.make_host_groups(hierarchies, lab, host.name)
+    machine.boot(lab, host.name, folder, groups, console_log(lab, host.name))
+    return True
+
+
+def _wait(lab: str, host: RecordedHost) -> bool:
+    folder, console = tree_dir(lab, host.name), console_log(lab, host.name)
+    reach.wait_for_ssh(folder, _ssh(lab, host), console, _BOOT_SECONDS)
+    return False
+
+
+def _ssh(lab: str, host: RecordedHost) -> list[str]:
+    folder = lab_dir(lab)
+    return reach.ssh_argv(host.address, folder / "ssh_key", folder / "known_hosts")
+
+
+def _host_status(lab: str, host: RecordedHost) -> HostStatus:
+    folder = tree_dir(lab, host.name)
+    found = machine.find(folder)
+    if found is None:
+        state: HostState = "stopped" if folder.is_dir() else "absent"
+        return HostStatus(host.name, host.address, host.role, state)
+    state = "up" if reach.ssh_answers(host.address) else "booting"
+    return HostStatus(host.name, host.address, host.role, state, found.pid, found.started)
+
+
+def _existing(name: str) -> LabRecord:
+    record = read_record(name)
+    if record is None:
+        raise BadInput(Finding(f"lab {name}", "is not up", f"aiplat lab up {name}"))
+    return record
+
+
+def _snapshot_dir(name: str, label: str) -> Path:
+    if not label or label.startswith(".") or "/" in label:
+        raise BadInput(Finding(f"snapshot {label!r}", "is not a name for a folder", "use letters, digits and dashes"))
+    return snapshots_dir(name) / label
+
+
+def _stop_all(record: LabRecord) -> bool:
+    running = machine.running_below(hosts_dir(record.name))
+    _each(running, lambda m: machine.power_off(m, _SHUTDOWN_SECONDS))
+    _end_all(record)
+    return bool(running)
+
+
+def _end_all(record: LabRecord) -> None:
+    groups = cgroups.lab_groups(cgroups.this_machine(), record.name)
+    machine.end_all(groups, machine.running_below(hosts_dir(record.name)))
+
+
+def _each(machines: tuple[machine.Machine, ...], work: Callable[[machine.Machine], None]) -> None:
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        list(pool.map(work, machines))

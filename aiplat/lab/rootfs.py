@@ -1,0 +1,198 @@
+"""The base root that lab hosts are copied from: Debian as a cloud image has it, cached; one host's own files are tree's."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from aiplat.content import digest_of, digest_tree
+from aiplat.errors import AiplatError, Finding
+from aiplat.lab.driver import LabEvent, OnEvent
+from aiplat.lab.tools import DIES_WITH_CALLER, attempt, run
+from aiplat.shipped import shipped
+from aiplat.state import cache_home, private_dir
+
+# The stages mmdebstrap announces, in order; they are all it tells about how far it is.
+_STAGES = (
+    "running apt-get update",
+    "downloading packages",
+    "extracting archives",
+    "installing essential",
+    "installing remaining",
+    "cleaning package lists",
+)
+_DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# How this machine reaches its package mirror, besides the sources themselves.
+_ACQUIRE_OPTIONS = ("Acquire::http", "Acquire::https", "Acquire::Check-", "Acquire::Retries")
+# Roots of other inputs (another suite, an older aiplat) kept beside the newest one.
+_ROOTS_KEPT = 2
+
+
+def lab_suite() -> str:
+    """Return the Debian suite that lab hosts run: `AIPLAT_LAB_SUITE`, else what versions.yaml says."""
+    chosen = os.environ.get("AIPLAT_LAB_SUITE")
+    if chosen:
+        return chosen
+    versions = YAML(typ="safe").load(shipped("versions.yaml").read_text())
+    return str(versions["debian"]["lab_suite"])
+
+
+def base_root(suite: str, on_event: OnEvent) -> tuple[Path, bool]:
+    """Return the folder of the base root for `suite` and whether it had to be built.
+
+    A build that is killed leaves nothing that a later call would take for a root, and no process.
+
+    Raises:
+        AiplatError: the packages could not be had; the finding has mmdebstrap's own words.
+    """
+    folder = private_dir(cache_home() / "lab")
+    root = folder / f"rootfs-{_inputs_digest(suite)}"
+    if root.is_dir():
+        os.utime(root)
+        return root, False
+    with _one_build_at_a_time(folder):
+        if root.is_dir():
+            return root, False
+        _remove_unfinished(folder)
+        unfinished = folder / f".building-{root.name}"
+        _build(suite, unfinished, on_event)
+        unfinished.rename(root)
+        _remove_old_roots(folder, keep=root)
+    return root, True
+
+
+def _inputs_digest(suite: str) -> str:
+    inputs = [suite, platform.machine(), digest_tree(shipped("lab/host"))]
+    return digest_of(inputs).removeprefix("sha256:")[:16]
+
+
+@contextmanager
+def _one_build_at_a_time(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _build(suite: str, target: Path, on_event: OnEvent) -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".sources", prefix="aiplat-lab-") as sources:
+        mirrors = apt_sources(suite)
+        sources.write(mirrors)
+        sources.flush()
+        # On a machine that is not Debian mmdebstrap knows Debian's own archive by itself.
+        given = (sources.name,) if mirrors else ()
+        _run_mmdebstrap((*_mmdebstrap_argv(suite, target), *given), on_event)
+    _strip_identity(target)
+    shutil.copytree(shipped("lab/host/files"), target, dirs_exist_ok=True)
+    _set_units(target)
+
+
+def _mmdebstrap_argv(suite: str, target: Path) -> tuple[str, ...]:
+    options = [f"--aptopt={line}" for line in run("apt-config", "dump").splitlines() if line.startswith(_ACQUIRE_OPTIONS)]
+    return (
+        "mmdebstrap",
+        "--mode=root",
+        "--format=directory",
+        "--variant=minbase",
+        f"--include={','.join(_listed('lab/host/packages.txt'))}",
+        *options,
+        suite,
+        str(target),
+    )
+
+
+def _listed(relative: str) -> list[str]:
+    lines = shipped(relative).read_text().splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _run_mmdebstrap(argv: tuple[str, ...], on_event: OnEvent) -> None:
+    # Its own process namespace: with the first process gone, everything it started is gone.
+    alone = (*DIES_WITH_CALLER, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+    said: list[str] = []
+    with subprocess.Popen(
+        (*alone, *argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None  # noqa: S101  (given to Popen three lines up)
+        for line in process.stdout:
+            said.append(line.strip())
+            _tell_stage(line, on_event)
+    if process.returncode != 0:
+        reason = " / ".join(line for line in said[-4:] if line)
+        fix = "see that apt-get update works on this machine, then run the same command again"
+        raise AiplatError(Finding("lab base root", f"mmdebstrap failed: {reason}", fix))
+
+
+def _tell_stage(line: str, on_event: OnEvent) -> None:
+    for number, stage in enumerate(_STAGES):
+        if stage in line:
+            on_event(LabEvent("progress", "base", text=stage, done=number, total=len(_STAGES)))
+
+
+def apt_sources(suite: str) -> str:
+    """Return apt sources (deb822) for `suite` from the mirrors this machine itself is configured with."""
+    codename = _os_release().get("VERSION_CODENAME", "")
+    listing = run("apt-get", "indextargets", "--no-release-info", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)")
+    signed = f"Signed-By: {_DEBIAN_KEYRING}\n" if _DEBIAN_KEYRING.exists() else ""
+    return "\n".join(
+        f"Types: deb\nURIs: {uri}\nSuites: {release}\nComponents: main\n{signed}"
+        for uri, release in mirrors_for(suite, codename, listing)
+    )
+
+
+def mirrors_for(suite: str, codename: str, listing: str) -> list[tuple[str, str]]:
+    """Return (address, release) of each Debian archive in `listing`, with the machine's codename made `suite`.
+
+    `listing` has one `address release component` a line; archives of other makers are left out.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for line in listing.splitlines():
+        uri, release, component = line.split()
+        match = re.fullmatch(rf"(?:{re.escape(codename)}|stable)(-updates|-security|/updates|)", release)
+        if match and component == "main" and codename:
+            found[uri, suite + match.group(1)] = None
+    return list(found)
+
+
+def _os_release() -> dict[str, str]:
+    return platform.freedesktop_os_release()
+
+
+def _strip_identity(root: Path) -> None:
+    """Remove what must differ between hosts, and every address outside."""
+    for pattern in ("etc/ssh/ssh_host_*", "etc/apt/sources.list", "etc/apt/sources.list.d/*", "etc/apt/apt.conf.d/99mmdebstrap"):
+        for path in root.glob(pattern):
+            path.unlink()
+    for name in ("etc/machine-id", "var/lib/dbus/machine-id", "etc/resolv.conf", "etc/hostname"):
+        (root / name).unlink(missing_ok=True)
+    (root / "etc/apt/sources.list").write_text("# A lab host has nothing outside; packages come with the bundle.\n")
+
+
+def _set_units(root: Path) -> None:
+    for line in _listed("lab/host/units.txt"):
+        verb, unit = line.split()
+        run("chroot", str(root), "systemctl", verb, unit)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for left in folder.glob(".building-*"):
+        run("rm", "-rf", "--one-file-system", str(left))
+
+
+def _remove_old_roots(folder: Path, keep: Path) -> None:
+    others = sorted((p for p in folder.glob("rootfs-*") if p != keep), key=lambda p: p.stat().st_mtime)
+    for old in others[:-_ROOTS_KEPT]:
+        run("rm", "-rf", "--one-file-system", str(old))
