@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help setup bootstrap test lint unit lab-test test-all test-cold lock clean
+.PHONY: help setup bootstrap test lint unit lab-test test-cold lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ unit: setup ## Only the tests that take seconds
 
 lab-test: setup ## Only the journeys through real hosts
 	@$(PY) -m pytest -q -m lab
+
+test-cold: setup ## The same on fresh Debian 12 and 13 roots with empty caches
+	@tests/cold/run bookworm
+	@tests/cold/run trixie
 
 lock: setup ## Resolve the Python locks anew from pyproject.toml
 	@.venv/bin/uv pip compile pyproject.toml -q --all-extras --universal --python-version 3.11 --generate-hashes --no-header -o locks/requirements.txt
