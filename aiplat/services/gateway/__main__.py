@@ -1,0 +1,27 @@
+"""`python -m aiplat.services.gateway`: reads the command line and starts; nothing else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import uvloop
+
+from aiplat.services.gateway.serve import run
+from aiplat.services.gateway.settings import parse
+
+
+def main() -> int:
+    """Run the gateway; returns its exit code: 0 after a signal, 2 for input that cannot be worked with."""
+    settings = parse(sys.argv[1:])
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        uvloop.run(run(settings))
+    except (OSError, ValueError) as error:
+        logging.getLogger("aiplat.gateway").critical("%s", error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Ollama's own paths, for its clients; models are only used through them, never changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import aiohttp
+
+from aiplat.services.gateway import refusals
+from aiplat.services.gateway.calls import Asked, Backends, call, read_asked
+from aiplat.services.gateway.exchange import Exchange
+from aiplat.services.gateway.models import Model
+from aiplat.services.gateway.readers import TailReader
+
+_LOOK = aiohttp.ClientTimeout(total=5)
+
+
+async def greet(exchange: Exchange, _: Backends) -> None:
+    """GET /: the words Ollama's clients look for to see that somebody is there."""
+    body = b"Ollama is running"
+    await exchange.start(200, [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"17")])
+    await exchange.write(body, last=True)
+
+
+async def use(exchange: Exchange, backends: Backends) -> None:
+    """POST /api/chat, /api/generate, /api/embed and /api/show.
+
+    `keep_alive` is dropped: with it one client could unload the model that others use.
+    """
+    asked = await _asked_of_ollama(exchange, backends)
+    body = asked.changed({"model": asked.model.engine_name}, dropped=("keep_alive", "name"))
+    await call(exchange, backends, asked, body, TailReader())
+
+
+async def _asked_of_ollama(exchange: Exchange, backends: Backends) -> Asked:
+    asked = await read_asked(exchange, backends)
+    if asked.model.engine != "ollama":
+        raise refusals.bad_request(
+            f"the model '{asked.model.name}' is served by {asked.model.engine}; ask it under /v1",
+            param="model",
+        )
+    return asked
+
+
+async def refuse_change(exchange: Exchange, _: Backends) -> None:
+    """Everything that would change which models there are."""
+    verb = exchange.path.removeprefix("/api/").partition("/")[0]
+    raise refusals.Refusal(
+        403,
+        f"'{verb}' is not offered here: the site's models are declared in site.yaml and installed by digest",
+        code="models_are_declared",
+    )
+
+
+async def tags(exchange: Exchange, backends: Backends) -> None:
+    """GET /api/tags: every model once, with what its engine knows of it."""
+    await exchange.reply(200, {"models": await _gather(backends, "/api/tags", fill=True)})
+
+
+async def running(exchange: Exchange, backends: Backends) -> None:
+    """GET /api/ps: the models that are in memory."""
+    await exchange.reply(200, {"models": await _gather(backends, "/api/ps", fill=False)})
+
+
+async def version(exchange: Exchange, backends: Backends) -> None:
+    """GET /api/version: the engines' version, because clients choose features by it."""
+    for model in _served_by_ollama(backends):
+        found = await _look(backends, model, "/api/version")
+        if isinstance(found.get("version"), str):
+            await exchange.reply(200, {"version": found["version"]})
+            return
+    raise refusals.not_ready("any")
+
+
+def _served_by_ollama(backends: Backends) -> list[Model]:
+    return [m for m in backends.table.all() if m.engine == "ollama"]
+
+
+async def _gather(backends: Backends, path: str, fill: bool) -> list[dict[str, Any]]:
+    models = _served_by_ollama(backends)
+    answers = await asyncio.gather(*(_look(backends, m, path) for m in models))
+    entries = []
+    for model, answer in zip(models, answers, strict=True):
+        listed = answer.get("models")
+        entry = _entry_of(model, listed if isinstance(listed, list) else [])
+        if entry is not None or fill:
+            entries.append({**(entry or {}), "name": model.name, "model": model.name})
+    return entries
+
+
+def _entry_of(model: Model, listed: Iterable[Any]) -> dict[str, Any] | None:
+    names = {model.engine_name, *model.aliases}
+    return next((e for e in listed if isinstance(e, dict) and e.get("name") in names), None)
+
+
+async def _look(backends: Backends, model: Model, path: str) -> dict[str, Any]:
+    try:
+        async with backends.upstreams.session.get(model.url + path, timeout=_LOOK) as answer:
+            document = await answer.json() if answer.status == 200 else {}
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}

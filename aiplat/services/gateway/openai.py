@@ -1,0 +1,63 @@
+"""OpenAI's paths: /v1/models, chat completions, completions and embeddings; Ollama's own are in ollama."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+from aiplat.services.gateway import refusals
+from aiplat.services.gateway.calls import Backends, call, read_asked
+from aiplat.services.gateway.exchange import Exchange
+from aiplat.services.gateway.models import Model
+from aiplat.services.gateway.readers import SseReader, TailReader
+
+
+def _entry(model: Model) -> dict[str, Any]:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": model.created,
+        "owned_by": "aiplat",
+        "aliases": list(model.aliases),
+    }
+
+
+async def list_models(exchange: Exchange, backends: Backends) -> None:
+    """GET /v1/models: every model once; its other names are in `aliases`."""
+    data = [_entry(m) for m in backends.table.all()]
+    await exchange.reply(200, {"object": "list", "data": data})
+
+
+async def one_model(exchange: Exchange, backends: Backends) -> None:
+    """GET /v1/models/NAME."""
+    name = unquote(exchange.path.removeprefix("/v1/models/"))
+    model = backends.table.find(name)
+    if model is None:
+        raise refusals.no_such_model(name, backends.table.names())
+    await exchange.reply(200, _entry(model))
+
+
+async def generate(exchange: Exchange, backends: Backends) -> None:
+    """POST /v1/chat/completions and /v1/completions, whole or streamed.
+
+    The usage frame of a stream is always asked for, and kept from clients that did not ask.
+    """
+    asked = await read_asked(exchange, backends)
+    changes: dict[str, Any] = {"model": asked.model.engine_name}
+    if not asked.streams:
+        body = asked.changed(changes)
+        await call(exchange, backends, asked, body, TailReader())
+        return
+    options = asked.document.get("stream_options") or {}
+    if not isinstance(options, dict):
+        raise refusals.bad_request("stream_options must be an object", param="stream_options")
+    wanted = options.get("include_usage") is True
+    body = asked.changed({**changes, "stream_options": {**options, "include_usage": True}})
+    await call(exchange, backends, asked, body, SseReader(strip=not wanted))
+
+
+async def embed(exchange: Exchange, backends: Backends) -> None:
+    """POST /v1/embeddings."""
+    asked = await read_asked(exchange, backends)
+    body = asked.changed({"model": asked.model.engine_name})
+    await call(exchange, backends, asked, body, TailReader())

@@ -1,0 +1,150 @@
+"""Sends a request to a model's engine and its answer back, piece by piece; it does not choose what to ask."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+
+import aiohttp
+
+from aiplat.services.gateway import refusals
+from aiplat.services.gateway.exchange import ClientLeft, Exchange, Header
+from aiplat.services.gateway.models import Model
+from aiplat.services.gateway.readers import Reader
+
+# A model that is being loaded or a long prompt may take minutes before the first byte.
+_SILENCE_SECONDS = 900
+_PAUSES = (0.0, 0.05, 0.25, 1.0)
+_NOT_ASKED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_TRY_AGAIN = (*_NOT_ASKED, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+
+log = logging.getLogger("aiplat.gateway")
+
+
+class Upstreams:
+    """Connections to engines; opened with `async with`, one for the life of the process."""
+
+    def __init__(self, on_retry: Callable[[], None] = lambda: None) -> None:
+        self._on_retry = on_retry
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Upstreams:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_SILENCE_SECONDS),
+            # Bytes pass as they are: nothing may be unpacked, remembered or followed on the way.
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"user-agent": "aiplat-gateway", "accept-encoding": "identity"},
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The open session."""
+        if self._session is None:
+            raise RuntimeError("Upstreams is used outside of `async with`")
+        return self._session
+
+    async def ask(self, model: Model, path: str, body: bytes, request_id: bytes) -> aiohttp.ClientResponse:
+        """Post `body` and return the answer once its headers are here.
+
+        Tried again only while no byte of an answer has come: nothing is then lost or done twice.
+
+        Raises:
+            Refusal: 503 when the engine accepts no connection, 502 when it broke off.
+        """
+        last: Exception | None = None
+        for number, pause in enumerate(_PAUSES):
+            if number:
+                self._on_retry()
+                await asyncio.sleep(pause)
+            try:
+                return await self._post(model, path, body, request_id)
+            except _TRY_AGAIN as error:
+                last = error
+            except (aiohttp.ClientError, TimeoutError) as error:
+                last = error
+                break
+        log.warning("model %s: %s: %s", model.name, type(last).__name__, last)
+        raise refusals.not_ready(model.name) if isinstance(last, _NOT_ASKED) else refusals.broken(model.name)
+
+    async def _post(self, model: Model, path: str, body: bytes, request_id: bytes) -> aiohttp.ClientResponse:
+        headers = {"content-type": "application/json", "x-request-id": request_id.decode()}
+        return await self.session.post(model.url + path, data=body, headers=headers, allow_redirects=False)
+
+
+async def relay(exchange: Exchange, upstream: aiohttp.ClientResponse, reader: Reader) -> None:
+    """Stream an engine's answer to the client as it comes.
+
+    Raises:
+        aiohttp.ClientError: the engine broke off in the middle; the client has then been told as far as
+            its format allows.
+    """
+    content_type = upstream.headers.get("content-type", "application/json")
+    async with upstream:
+        await exchange.start(upstream.status, _headers(upstream, content_type))
+        try:
+            async for piece in upstream.content.iter_any():
+                if out := reader.feed(piece):
+                    await exchange.write(out)
+        except (aiohttp.ClientError, TimeoutError):
+            await _tell_broken(exchange, content_type)
+            raise
+        await exchange.write(reader.finish(), last=True)
+
+
+def _headers(upstream: aiohttp.ClientResponse, content_type: str) -> list[Header]:
+    headers = [(b"content-type", content_type.encode())]
+    if content_type.startswith("text/event-stream"):
+        # Proxies in front must pass frames on at once.
+        headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+    elif length := upstream.headers.get("content-length"):
+        headers.append((b"content-length", length.encode()))
+    if retry_after := upstream.headers.get("retry-after"):
+        headers.append((b"retry-after", retry_after.encode()))
+    return headers
+
+
+async def _tell_broken(exchange: Exchange, content_type: str) -> None:
+    # A half JSON document cannot be mended: the connection is cut, which every client notices.
+    refusal = refusals.broken(exchange.model)
+    if content_type.startswith("text/event-stream"):
+        document = json.dumps(refusals.openai_shape(refusal))
+        await exchange.write(f"data: {document}\n\n".encode(), last=True)
+    elif content_type.startswith("application/x-ndjson"):
+        await exchange.write(json.dumps(refusals.ollama_shape(refusal)).encode() + b"\n", last=True)
+
+
+async def while_connected(exchange: Exchange, work: Coroutine[None, None, None]) -> None:
+    """Do `work`, but cancel it as soon as the client is gone: an engine must not write for nobody.
+
+    Raises:
+        ClientLeft: the work was cancelled.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnected(exchange.receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        # The server also says "disconnected" once the last byte is out: then the work is as good as done.
+        if not working.done() and not exchange.ended:
+            raise ClientLeft
+        await working
+    finally:
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+
+async def _disconnected(receive: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        message = await receive()
+        if isinstance(message, dict) and message.get("type") == "http.disconnect":
+            return

@@ -1,0 +1,123 @@
+"""Reads usage off an answer while it streams past, holding at most one frame; changes no other byte."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Protocol
+
+from aiplat.services.gateway.usage import Usage
+
+_TAIL = 64 << 10
+_LONGEST_FRAME = 4 << 20
+_FRAME_END = re.compile(rb"\r?\n\r?\n")
+_HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+# Inside a JSON string a quote is escaped, so these match the answer's own fields and no generated text.
+_PROMPT = re.compile(rb'"(?:prompt_tokens|prompt_eval_count)"\s*:\s*(\d+)')
+_COMPLETION = re.compile(rb'"(?:completion_tokens|eval_count)"\s*:\s*(\d+)')
+
+
+class Reader(Protocol):
+    """Sees every piece of an answer and says what goes on to the client."""
+
+    def feed(self, piece: bytes) -> bytes:
+        """Take a piece as it came; return what to send now (may be empty)."""
+
+    def finish(self) -> bytes:
+        """Return what is still held when the answer has ended."""
+
+    def usage(self) -> Usage:
+        """Return what was read so far; estimated when the engine's own count was not seen."""
+
+
+class SseReader:
+    """Server-sent events of OpenAI's API. Frames pass 1:1; with `strip`, the usage frame is taken out.
+
+    Only the frame whose `choices` is empty is taken out: it exists because the gateway asked for it.
+    """
+
+    def __init__(self, strip: bool) -> None:
+        self._strip = strip
+        self._rest = b""
+        self._frames = 0
+        self._counted: Usage | None = None
+
+    def feed(self, piece: bytes) -> bytes:
+        """Return the whole frames that `piece` completes."""
+        data = self._rest + piece if self._rest else piece
+        cut = max(data.rfind(b"\n\n") + 2, data.rfind(b"\r\n\r\n") + 4 if b"\r" in data else 0)
+        if cut < 4:
+            cut = 0
+        if len(data) - cut > _LONGEST_FRAME:
+            cut = len(data)
+        whole, self._rest = data[:cut], data[cut:]
+        if _HAS_USAGE.search(whole):
+            whole = self._inspect(whole)
+        self._frames += whole.count(b"data:")
+        return whole
+
+    def finish(self) -> bytes:
+        """Return an unfinished last frame as it is."""
+        rest, self._rest = self._rest, b""
+        return rest
+
+    def usage(self) -> Usage:
+        """Return the engine's count, or the number of frames as an estimate."""
+        return self._counted or Usage(completion=self._frames, estimated=True)
+
+    def _inspect(self, whole: bytes) -> bytes:
+        kept, begin = [], 0
+        for match in _FRAME_END.finditer(whole):
+            frame = whole[begin : match.end()]
+            begin = match.end()
+            if not self._is_usage_frame(frame) or not self._strip:
+                kept.append(frame)
+        kept.append(whole[begin:])
+        return b"".join(kept)
+
+    def _is_usage_frame(self, frame: bytes) -> bool:
+        document = _payload(frame)
+        usage = document.get("usage")
+        if not isinstance(usage, dict):
+            return False
+        self._counted = Usage(_number(usage, "prompt_tokens"), _number(usage, "completion_tokens"))
+        return not document.get("choices")
+
+
+class TailReader:
+    """Whole JSON documents and Ollama's JSON lines: their counts come last, so only the tail is kept."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+        self._lines = 0
+
+    def feed(self, piece: bytes) -> bytes:
+        """Return `piece` as it came."""
+        self._lines += piece.count(b"\n")
+        self._tail = piece if len(piece) >= _TAIL else (self._tail + piece)[-_TAIL:]
+        return piece
+
+    def finish(self) -> bytes:
+        """Nothing is ever held back."""
+        return b""
+
+    def usage(self) -> Usage:
+        """Return the last counts in the tail, or the number of lines as an estimate."""
+        prompt, completion = _PROMPT.findall(self._tail), _COMPLETION.findall(self._tail)
+        if not prompt and not completion:
+            return Usage(completion=self._lines, estimated=True)
+        return Usage(int(prompt[-1]) if prompt else 0, int(completion[-1]) if completion else 0)
+
+
+def _payload(frame: bytes) -> dict[str, Any]:
+    data = b"\n".join(line[5:] for line in frame.splitlines() if line.startswith(b"data:"))
+    try:
+        document = json.loads(data)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _number(usage: dict[str, Any], name: str) -> int:
+    value = usage.get(name)
+    return value if isinstance(value, int) else 0

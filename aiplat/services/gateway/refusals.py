@@ -1,0 +1,126 @@
+"""What the gateway refuses and how each API spells it; deciding to refuse belongs to the callers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+    """A request that gets an error as its answer.
+
+    `kind` and `code` are OpenAI's `type` and `code`; `param` names the offending field.
+    `retry_after` is in seconds and set where trying again may help.
+    """
+
+    status: int
+    message: str
+    kind: str = "invalid_request_error"
+    code: str | None = None
+    param: str | None = None
+    retry_after: int | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = field(default=())
+
+    def all_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the extra response headers, `Retry-After` among them where it applies."""
+        if self.retry_after is None:
+            return self.headers
+        return (*self.headers, (b"retry-after", str(self.retry_after).encode()))
+
+
+def openai_shape(refusal: Refusal) -> dict[str, Any]:
+    """Return the error document that OpenAI's clients understand."""
+    return {
+        "error": {
+            "message": refusal.message,
+            "type": refusal.kind,
+            "param": refusal.param,
+            "code": refusal.code,
+        }
+    }
+
+
+def ollama_shape(refusal: Refusal) -> dict[str, Any]:
+    """Return the error document that Ollama's clients understand."""
+    return {"error": refusal.message}
+
+
+def no_key() -> Refusal:
+    """No key, or one that is not known."""
+    return Refusal(
+        401,
+        "no valid API key was given; send one as 'Authorization: Bearer KEY' (`aiplat env` prints it)",
+        code="invalid_api_key",
+        headers=((b"www-authenticate", b"Bearer"),),
+    )
+
+
+def no_such_model(name: str, known: list[str]) -> Refusal:
+    """The model is not among those the site serves; the sentence lists them."""
+    offer = ", ".join(known) if known else "none yet"
+    return Refusal(
+        404,
+        f"The model '{name}' does not exist here; this site serves: {offer}",
+        code="model_not_found",
+        param="model",
+    )
+
+
+def no_such_path(method: str, path: str) -> Refusal:
+    """The path is none of the gateway's."""
+    return Refusal(404, f"Invalid URL ({method} {path})", code="unknown_url")
+
+
+def wrong_method(method: str, path: str, allowed: tuple[str, ...]) -> Refusal:
+    """The path is known, but not with this method."""
+    offer = ", ".join(allowed)
+    return Refusal(
+        405,
+        f"Not allowed to {method} {path}; use {offer}",
+        code="method_not_allowed",
+        headers=((b"allow", offer.encode()),),
+    )
+
+
+def too_large(limit: int) -> Refusal:
+    """The request's body is over the limit (in bytes)."""
+    return Refusal(413, f"the request is larger than {limit >> 20} MiB", code="request_too_large")
+
+
+def bad_request(message: str, param: str | None = None) -> Refusal:
+    """The body is not what the API asks for."""
+    return Refusal(400, message, param=param)
+
+
+def not_ready(model: str) -> Refusal:
+    """The model's engine does not accept connections at the moment."""
+    return Refusal(
+        503,
+        f"the model '{model}' is not ready to answer yet; try again in a few seconds",
+        kind="server_error",
+        code="model_not_ready",
+        retry_after=5,
+    )
+
+
+def broken(model: str) -> Refusal:
+    """The model's engine took the request and then failed."""
+    return Refusal(
+        502,
+        f"the engine of the model '{model}' broke off its answer",
+        kind="server_error",
+        code="upstream_failed",
+        retry_after=1,
+    )
+
+
+def busy() -> Refusal:
+    """The gateway holds as many request bytes as it may."""
+    return Refusal(
+        503,
+        "the gateway holds as many large requests as it can; try again shortly",
+        kind="server_error",
+        code="overloaded",
+        retry_after=1,
+    )

@@ -1,0 +1,39 @@
+"""Notices that mounted files were replaced and has them read again; knows nothing of what they hold."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+log = logging.getLogger("aiplat.gateway")
+
+# Kubernetes itself takes up to a minute to replace a mounted Secret; a second more is nothing.
+_EVERY_SECONDS = 1.0
+
+
+def fingerprint(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """Return what changes when one of `paths`, or a file in a folder among them, is replaced."""
+    found = []
+    for path in paths:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        for file in files:
+            stat = file.stat()
+            found.append((str(file), stat.st_ino, stat.st_mtime_ns))
+    return tuple(found)
+
+
+async def reload_on_change(paths: tuple[Path, ...], read: Callable[[], None]) -> None:
+    """Call `read` whenever one of `paths` changes, until cancelled; a failing read keeps the old content."""
+    seen = fingerprint(paths)
+    while True:
+        await asyncio.sleep(_EVERY_SECONDS)
+        try:
+            now = fingerprint(paths)
+            if now != seen:
+                read()
+                seen = now
+                log.info("read again: %s", ", ".join(str(p) for p in paths))
+        except (OSError, ValueError) as error:
+            log.warning("cannot be read, the old content stays: %s", error)

@@ -1,0 +1,115 @@
+"""Puts the gateway's parts together and runs them until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Coroutine, Iterator
+
+import uvicorn
+
+from aiplat.services.gateway.app import GatewayApp
+from aiplat.services.gateway.auth import FileKeyStore
+from aiplat.services.gateway.calls import Backends
+from aiplat.services.gateway.discovery import ServiceWatch, api_server
+from aiplat.services.gateway.exchange import BodyBudget
+from aiplat.services.gateway.health import health_port
+from aiplat.services.gateway.metrics import Metrics
+from aiplat.services.gateway.models import ModelTable, read_static
+from aiplat.services.gateway.proxy import Upstreams
+from aiplat.services.gateway.reload import reload_on_change
+from aiplat.services.gateway.settings import Settings
+
+log = logging.getLogger("aiplat.gateway")
+
+_GRACE_SECONDS = 25
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, except that a signal only asks it to stop: what else is open is then closed in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def _server(app: GatewayApp, settings: Settings) -> _Server:
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+    config.load()
+    return _Server(config)
+
+
+def _watchers(
+    settings: Settings, table: ModelTable, keys: FileKeyStore, server: uvicorn.Server
+) -> list[Coroutine[None, None, None]]:
+    work = [reload_on_change((settings.keys,), keys.reload)]
+    if settings.static is not None:
+        static = settings.static
+        table.replace(read_static(static))
+        work.append(reload_on_change((static,), lambda: table.replace(read_static(static))))
+    if settings.namespace is not None:
+        work.append(ServiceWatch(table, settings.namespace, api_server()).run())
+    context, cert, key = server.config.ssl, settings.tls_cert, settings.tls_key
+    if context is not None and cert is not None and key is not None:
+        # Connections made from now on get the new certificate; open ones are left alone.
+        work.append(reload_on_change((cert, key), lambda: context.load_cert_chain(cert, key)))
+    return work
+
+
+@contextlib.asynccontextmanager
+async def _background(work: Coroutine[None, None, None], server: uvicorn.Server) -> AsyncIterator[None]:
+    def stop(task: asyncio.Task[None]) -> None:
+        # A watcher that died would leave a gateway that looks well and never learns anything again.
+        if not task.cancelled():
+            server.should_exit = True
+
+    task = asyncio.create_task(work)
+    task.add_done_callback(stop)
+    try:
+        yield
+    finally:
+        task.remove_done_callback(stop)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then let answers under way finish.
+
+    Raises:
+        OSError, ValueError: keys, models or certificate cannot be read.
+    """
+    keys, table, metrics = FileKeyStore(settings.keys), ModelTable(), Metrics()
+    async with contextlib.AsyncExitStack() as stack:
+        upstreams = await stack.enter_async_context(Upstreams(on_retry=metrics.retries.inc))
+        budget = BodyBudget(settings.max_body_mib << 20, settings.max_bodies_mib << 20)
+        server = _server(GatewayApp(keys, Backends(table, upstreams, budget), metrics), settings)
+        for work in _watchers(settings, table, keys, server):
+            await stack.enter_async_context(_background(work, server))
+        health = health_port(settings.host, settings.health_port, table, metrics)
+        port = await stack.enter_async_context(health)
+        log.info("listening on %s:%d, health on port %d", settings.host, settings.port, port)
+        await server.serve()
+        log.info("stopped")

@@ -1,0 +1,58 @@
+"""The gateway's command line; what the options mean for the rest is in serve."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one gateway process runs. Sizes in MiB."""
+
+    keys: Path
+    static: Path | None = None
+    namespace: str | None = None
+    host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside itself
+    port: int = 8443
+    health_port: int = 9090
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    max_body_mib: int = 16
+    max_bodies_mib: int = 48
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="aiplat-gateway",
+        description="OpenAI's and Ollama's APIs in front of the models of a site.",
+        epilog="A key file holds `sha256:` and the hex digest of a key; its name is the key's id.",
+    )
+    models = parser.add_mutually_exclusive_group(required=True)
+    models.add_argument("--namespace", help="find models by the label aiplat.dev/model on Services in here")
+    models.add_argument(
+        "--static", type=Path, metavar="FILE", help='JSON: {"models": [{"name", "url", "engine"}]}'
+    )
+    parser.add_argument("--keys", type=Path, required=True, metavar="FOLDER", help="one file per key")
+    parser.add_argument("--host", default=Settings.host, help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=Settings.port, help="port of the APIs (%(default)s)")
+    parser.add_argument("--health-port", type=int, default=Settings.health_port, help="(%(default)s)")
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM; without it, plain HTTP")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--max-body-mib", type=int, default=Settings.max_body_mib, help="one request (%(default)s)"
+    )
+    parser.add_argument(
+        "--max-bodies-mib", type=int, default=Settings.max_bodies_mib, help="all (%(default)s)"
+    )
+    return parser
+
+
+def parse(arguments: list[str]) -> Settings:
+    """Return the settings of a command line; prints what is wrong and exits 2 where it is."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if (given.tls_cert is None) != (given.tls_key is None):
+        parser.error("--tls-cert and --tls-key belong together")
+    return Settings(**vars(given))

@@ -1,0 +1,39 @@
+"""What a request used: the record and where records go; reading it off the wire is in readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request as the engine counted them; `estimated` when only frames could be counted."""
+
+    prompt: int = 0
+    completion: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished request. `seconds` is from its first byte in to its last byte out.
+
+    `first_byte` is None when nothing was sent; `key` and `model` are empty when unknown.
+    """
+
+    key: str
+    model: str
+    endpoint: str
+    status: int
+    outcome: Literal["done", "refused", "failed", "client_left"]
+    seconds: float
+    first_byte: float | None
+    usage: Usage
+
+
+class UsageSink(Protocol):
+    """Takes records; must neither block nor raise, nor hold more memory the more requests there are."""
+
+    def put(self, record: Record) -> None:
+        """Take one record."""
