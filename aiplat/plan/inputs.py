@@ -1,0 +1,68 @@
+"""What each step on each host is made from, as name → value that the ledger keeps and later plans compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.content import digest_of, digest_tree
+from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SiteRegistry
+from aiplat.plan.variables import PACKAGES_COMPONENT, content_digest
+from aiplat.shipped import shipped
+
+# Variables that the artifacts' own inputs already stand for.
+_BY_ARTIFACT = {"binary", "helm", "packages", "content", "releases"}
+_ARTIFACTS = {
+    "host_prepare": (),
+    "site_registry": ("registry",),
+    "k3s_server": ("k3s",),
+    "k3s_agent": ("k3s",),
+    "plane_release": ("helm",),
+}
+_SECRETS = {
+    "site_registry": ("registry certificate",),
+    "k3s_server": ("k3s token",),
+    "k3s_agent": ("k3s token",),
+    "plane_release": ("api key", "gateway certificate", "postgres password"),
+}
+
+
+def step_inputs(variables: RoleVariables, lock: Lock, identities: Mapping[str, str]) -> dict[str, str]:
+    """Return the inputs of one role on one host.
+
+    Names: `role` (its files), `variable:<name>`, `artifact:<name>` (value `version@digest`),
+    `chart:<release>`, `values:<release>`, `secret:<name>` (digest of what others may see of it).
+    """
+    role = variables.role
+    plain = variables.model_dump(mode="json", exclude=_BY_ARTIFACT)
+    inputs = {"role": role_digest(role)}
+    inputs |= {f"variable:{name}": digest_of(value) for name, value in plain.items()}
+    inputs |= {f"artifact:{a.name}": identity(a) for a in _artifacts_of(variables, lock)}
+    inputs |= {f"secret:{n}": identities[n] for n in _SECRETS.get(role, ()) if n in identities}
+    if isinstance(variables, PlaneRelease):
+        for release in variables.releases:
+            inputs[f"chart:{release.name}"] = f"{release.chart_ref.rpartition(':')[2]}@{release.chart}"
+            inputs[f"values:{release.name}"] = digest_of(release.values)
+    return dict(sorted(inputs.items()))
+
+
+def identity(artifact: Artifact) -> str:
+    """Return an artifact's version and digest as one value, `version@sha256:…`."""
+    return f"{artifact.version}@{content_digest(artifact)}"
+
+
+@cache
+def role_digest(role: str) -> str:
+    """Return the digest of a role's files and of the modules all roles share."""
+    shared = shipped("roles") / "aiplat_modules"
+    return digest_of([digest_tree(shipped(f"roles/{role}")), digest_tree(shared)])
+
+
+def _artifacts_of(variables: RoleVariables, lock: Lock) -> list[Artifact]:
+    named = [lock.artifact("hostfile", name) for name in _ARTIFACTS.get(variables.role, ())]
+    if variables.role == "host_prepare":
+        named += [a for a in lock.of("hostfile") if a.component == PACKAGES_COMPONENT]
+    if isinstance(variables, SiteRegistry):
+        named += [a for a in lock.artifacts if a.kind != "hostfile"]
+    return named

@@ -1,0 +1,158 @@
+"""`make_plan(site, lock, facts) -> Plan`: what there is to do and why; what forbids it is in refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aiplat.catalog.artifacts import Blob, Lock
+from aiplat.catalog.catalog import Catalog, load_catalog
+from aiplat.content import digest_of
+from aiplat.plan.inputs import step_inputs
+from aiplat.plan.models import Facts, HostFacts, Plan, Step
+from aiplat.plan.reasons import reason_for
+from aiplat.plan.role_variables import RoleVariables
+from aiplat.plan.staging import missing_blobs, wanted_blobs
+from aiplat.plan.variables import PublicParts, role_variables
+from aiplat.site.models import Site
+
+OPERATOR = "operator"
+"""Stands for the machine aiplat runs on where a step's hosts are named."""
+
+TITLES = {
+    "bundle": "Make and check the bundle",
+    "stage": "Bring what is missing to the hosts",
+    "host_prepare": "Prepare the hosts",
+    "site_registry": "Serve images, charts and models",
+    "k3s_server": "Run the control plane",
+    "k3s_agent": "Join the other hosts",
+    "plane_release": "Install and upgrade the planes",
+}
+_ROLE_STEPS = tuple(TITLES)[2:]
+_UNITS = {
+    "site_registry": "aiplat-registry.service",
+    "k3s_server": "k3s.service",
+    "k3s_agent": "k3s-agent.service",
+}
+
+
+@dataclass(frozen=True)
+class _Need:
+    """A role that has something to do on a host."""
+
+    role: str
+    host: str
+    reason: str
+    inputs: Mapping[str, str]
+
+
+def make_plan(
+    site: Site, lock: Lock, facts: Facts, public: PublicParts | None = None, catalog: Catalog | None = None
+) -> Plan:
+    """Return the ordered steps that take the hosts from what was seen to what the site wants.
+
+    Hosts that could not be reached are left out; `aiplat.plan.refusals` names them.
+    """
+    public = public or PublicParts()
+    variables = role_variables(site, lock, catalog or load_catalog(), public)
+    seen = [f for f in facts.hosts if f.reachable]
+    needs = [need for host in seen for need in _needs(variables[host.host], host, lock, public)]
+    blobs = wanted_blobs(site, lock)
+    missing = {f.host: missing_blobs(blobs[f.host], f) for f in seen}
+    steps = [*_bundle_steps(lock, missing), *_role_steps(needs, facts)]
+    based_on = {
+        "site": digest_of(site.model_dump(mode="json", by_alias=True)),
+        "lock": digest_of(lock.model_dump(mode="json", by_alias=True)),
+        "facts": digest_of(_steady(facts)),
+    }
+    return Plan(site=site.name, verb="bootstrap", steps=tuple(steps), based_on=based_on)
+
+
+def _needs(
+    variables: Sequence[RoleVariables], host: HostFacts, lock: Lock, public: PublicParts
+) -> list[_Need]:
+    found = []
+    for role in variables:
+        inputs = step_inputs(role, lock, public.identities)
+        if reason := reason_for(role, inputs, host):
+            found.append(_Need(role.role, host.host, reason, inputs))
+    return found
+
+
+def _bundle_steps(lock: Lock, missing: Mapping[str, tuple[Blob, ...]]) -> list[Step]:
+    unbuilt = [a for a in lock.artifacts if not a.digest]
+    moved = {host: sum(b.size for b in blobs) for host, blobs in missing.items() if blobs}
+    steps = []
+    if unbuilt or moved:
+        reason = (
+            f"{len(unbuilt)} of {len(lock.artifacts)} artifacts are not made yet"
+            if unbuilt
+            else f"what is moved is hashed first, {_mib(sum(_distinct(missing).values()))}"
+        )
+        steps.append(Step(id="bundle", title=TITLES["bundle"], hosts=(OPERATOR,), reason={OPERATOR: reason}))
+    if moved:
+        reasons = {host: f"{_count(len(missing[host]), 'blob')} not there yet" for host in moved}
+        total = sum(moved.values())
+        steps.append(
+            Step(id="stage", title=TITLES["stage"], hosts=tuple(moved), reason=reasons, bytes_to_move=total)
+        )
+    return steps
+
+
+def _distinct(missing: Mapping[str, tuple[Blob, ...]]) -> dict[str, int]:
+    return {blob.digest: blob.size for blobs in missing.values() for blob in blobs}
+
+
+def _role_steps(needs: Sequence[_Need], facts: Facts) -> list[Step]:
+    steps = []
+    for role in _ROLE_STEPS:
+        mine = [need for need in needs if need.role == role]
+        if not mine:
+            continue
+        restarts = (_restart(need, facts.host(need.host)) for need in mine)
+        steps.append(
+            Step(
+                id=role,
+                title=TITLES[role],
+                hosts=tuple(need.host for need in mine),
+                reason={need.host: need.reason for need in mine},
+                restarts=tuple(restart for restart in restarts if restart),
+                inputs={need.host: dict(need.inputs) for need in mine},
+            )
+        )
+    return steps
+
+
+def _restart(need: _Need, host: HostFacts) -> str:
+    """Return the unit that the step may restart on the host, as `unit on host`, or nothing."""
+    unit = _UNITS.get(need.role)
+    if unit is None or host.units.get(unit, {}).get("ActiveState") != "active":
+        return ""
+    recorded = host.ledger.steps.get(need.role) if host.ledger else None
+    before = recorded.inputs if recorded else {}
+    changed = {n for n in {*before, *need.inputs} if before.get(n) != need.inputs.get(n)}
+    return f"{unit} on {need.host}" if not changed or changed - _served(need) else ""
+
+
+def _served(need: _Need) -> set[str]:
+    """Return the inputs that the registry only serves: it does not restart for new content."""
+    if need.role != "site_registry":
+        return set()
+    return {name for name in need.inputs if name.startswith("artifact:") and name != "artifact:registry"}
+
+
+def _steady(facts: Facts) -> list[dict[str, object]]:
+    """Return the facts without what moves by itself, so that a plan for the same world is the same plan."""
+    moving = {"disk_free_mib", "memory_mib"}
+    seen = [host.model_dump(mode="json", exclude=moving) for host in facts.hosts]
+    for host in seen:
+        host["units"] = {name: unit.get("ActiveState") for name, unit in host["units"].items()}
+    return seen
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

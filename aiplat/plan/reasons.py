@@ -1,0 +1,83 @@
+"""Why a step is needed on a host, as one sentence; putting steps together is in aiplat.plan.make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiplat.plan.models import HostFacts, LedgerStep
+from aiplat.plan.role_variables import PlaneRelease, RoleVariables
+
+# More than this many causes are counted, not listed.
+_SHOWN = 3
+
+
+def reason_for(variables: RoleVariables, inputs: Mapping[str, str], facts: HostFacts) -> str:
+    """Return why the role has something to do on the host, or an empty string.
+
+    It has when the host's ledger has no such step, when its inputs differ from those recorded, when the
+    probe saw drift, or when the cluster lacks a release.
+    """
+    recorded = facts.ledger.steps.get(variables.role) if facts.ledger else None
+    if recorded is None:
+        return "not installed yet"
+    causes = [*changed_inputs(recorded, inputs), *_drift(variables.role, facts)]
+    if isinstance(variables, PlaneRelease):
+        causes += _release_causes(variables, facts)
+    return _sentence(list(dict.fromkeys(causes)))
+
+
+def changed_inputs(recorded: LedgerStep, wanted: Mapping[str, str]) -> list[str]:
+    """Return a phrase for every input that was added, removed or changed since the step last finished."""
+    names = sorted(set(recorded.inputs) | set(wanted))
+    return [
+        _phrase(name, recorded.inputs.get(name), wanted.get(name))
+        for name in names
+        if recorded.inputs.get(name) != wanted.get(name)
+    ]
+
+
+def _phrase(name: str, before: str | None, after: str | None) -> str:
+    kind, _, what = name.partition(":")
+    if name == "role":
+        return "aiplat does this step differently now"
+    if kind in {"artifact", "chart"}:
+        return _version_phrase(f"chart of {what}" if kind == "chart" else what, before, after)
+    if kind == "values":
+        return f"values of {what} changed"
+    return f"{what} changed" if kind == "secret" else f"setting {what} changed"
+
+
+def _version_phrase(what: str, before: str | None, after: str | None) -> str:
+    if before is None:
+        return f"{what} is new"
+    if after is None:
+        return f"{what} is no longer wanted"
+    old, new = before.rpartition("@")[0], after.rpartition("@")[0]
+    return f"{what} {old} → {new}" if old != new else f"{what} {new} was built anew"
+
+
+def _drift(role: str, facts: HostFacts) -> list[str]:
+    seen = (line.partition(": ") for line in facts.drift)
+    return [f"drift: {problem}" for step, _, problem in seen if step == role]
+
+
+def _release_causes(variables: PlaneRelease, facts: HostFacts) -> list[str]:
+    if not facts.nodes_ready:
+        return []  # the cluster does not answer: that is drift of k3s, not of what is in it
+    there = {(r.namespace, r.name): r for r in facts.releases}
+    causes = []
+    for wanted in variables.releases:
+        seen = there.get((wanted.namespace, wanted.name))
+        if seen is None:
+            causes.append(f"release {wanted.name} is not in the cluster")
+        elif seen.status != "deployed":
+            causes.append(f"release {wanted.name} is {seen.status}")
+        elif seen.inputs != wanted.inputs:
+            causes.append(f"release {wanted.name} was not made from this chart and values")
+    return causes
+
+
+def _sentence(causes: list[str]) -> str:
+    shown = causes[:_SHOWN]
+    more = len(causes) - len(shown)
+    return "; ".join([*shown, f"and {more} more"] if more else shown)

@@ -1,0 +1,67 @@
+"""What forbids carrying a plan out, all of it at once; the plan itself is in aiplat.plan.make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aiplat.catalog.artifacts import Lock
+from aiplat.errors import Finding
+from aiplat.plan.models import Facts, HostFacts
+from aiplat.plan.staging import missing_blobs, wanted_blobs
+from aiplat.site.models import Site
+
+ARCH = "x86_64"
+X86_64_LEVEL = 3
+# The blob itself, and what containerd unpacks of it later.
+_UNPACKED_FACTOR = 3
+_SPARE_MIB = 1024
+
+
+def refusals(site: Site, lock: Lock, facts: Facts) -> tuple[Finding, ...]:
+    """Return every reason not to touch the hosts; empty when the plan may be carried out."""
+    return (*_of_site(site, lock, facts), *(f for host in facts.hosts for f in _of_host(site, lock, host)))
+
+
+def _of_site(site: Site, lock: Lock, facts: Facts) -> Iterator[Finding]:
+    if len(site.servers) > 1:
+        names = ", ".join(host.name for host in site.servers)
+        yield Finding(
+            "hosts", f"{names} are servers; more than one is not in this version", "keep one server"
+        )
+    real = [host.host for host in facts.hosts if host.reachable and host.lab is None]
+    if any(a.lab_only for a in lock.artifacts) and real:
+        problem = (
+            f"{', '.join(real)}: the supply `packages` installs a stand-in for k3s, which only lab hosts get"
+        )
+        yield Finding(
+            "supply", problem, "real hosts need the supply `upstream`, which is not in this version"
+        )
+
+
+def _of_host(site: Site, lock: Lock, host: HostFacts) -> Iterator[Finding]:
+    if not host.reachable:
+        yield Finding(host.host, host.problem.removeprefix(f"{host.host}: ") or "cannot be reached")
+        return
+    if host.arch != ARCH:
+        yield Finding(
+            host.host, f"its architecture is {host.arch}; this version knows {ARCH}", "use another host"
+        )
+    elif lock.supply == "packages" and host.x86_64_level < X86_64_LEVEL:
+        problem = (
+            f"its processor is x86-64-v{host.x86_64_level}; the supply `packages` builds for v{X86_64_LEVEL}"
+        )
+        yield Finding(host.host, problem, "use a host with AVX2")
+    if not host.default_route:
+        yield Finding(host.host, "it has no default route, without which k3s does not start", "give it one")
+    if host.ledger and host.ledger.site != site.name:
+        problem = f"it belongs to the site {host.ledger.site}"
+        yield Finding(host.host, problem, f"reset that site first, or take {host.host} out of {site.name}")
+    yield from _disk(site, lock, host)
+
+
+def _disk(site: Site, lock: Lock, host: HostFacts) -> Iterator[Finding]:
+    missing = sum(blob.size for blob in missing_blobs(wanted_blobs(site, lock)[host.host], host))
+    need = missing * _UNPACKED_FACTOR // 2**20 + _SPARE_MIB
+    if missing and host.disk_free_mib < need:
+        problem = f"{host.disk_free_mib} MiB are free below /var/lib/aiplat, {need} MiB are needed"
+        yield Finding(host.host, problem, "make room")

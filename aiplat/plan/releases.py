@@ -1,0 +1,184 @@
+"""What Helm is to install: releases in order, their rendered values and the Secrets they refer to by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, TemplateError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.catalog.catalog import Catalog
+from aiplat.catalog.components import CatalogModel, Component
+from aiplat.catalog.resolve import components_on, site_models
+from aiplat.content import digest_of
+from aiplat.errors import AiplatError, Finding
+from aiplat.plan.role_variables import Namespace, ReleaseWanted, inputs_label
+from aiplat.site.models import Site
+
+# From loose to strict: the loosest that a namespace's components need is enforced there.
+_POD_SECURITY = ("privileged", "baseline", "restricted")
+
+
+def releases_of(
+    site: Site, lock: Lock, catalog: Catalog, identities: Mapping[str, str]
+) -> tuple[ReleaseWanted, ...]:
+    """Return the Helm releases of a site in order, values rendered.
+
+    Raises:
+        AiplatError: a values.yaml.j2 cannot be rendered (all of them named).
+    """
+    findings: list[Finding] = []
+    releases = []
+    for component in components_on(site, catalog):
+        if not component.is_release:
+            continue
+        try:
+            releases.append(_release(component, site, lock, catalog, identities))
+        except (TemplateError, YAMLError) as error:
+            findings.append(Finding(f"{component.name}/values.yaml.j2", f"cannot be rendered: {error}"))
+    if findings:
+        raise AiplatError(findings)
+    return tuple(releases)
+
+
+def namespaces_of(site: Site, catalog: Catalog) -> tuple[Namespace, ...]:
+    """Return the namespaces of the components that are on, with plane and Pod Security level as labels."""
+    found: dict[str, list[Component]] = {}
+    for component in components_on(site, catalog):
+        if component.namespace:
+            found.setdefault(component.namespace, []).append(component)
+    return tuple(_namespace(name, members) for name, members in sorted(found.items()))
+
+
+def cluster_secrets(
+    site: Site, lock: Lock, catalog: Catalog, identities: Mapping[str, str], secrets: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the Kubernetes Secrets of all components, as `plane_release_secrets` wants them.
+
+    `secrets` is what secrets.yaml.j2 files see under that name. The result is for a run's private file only.
+    """
+    return [
+        _secret(component, entry)
+        for component in components_on(site, catalog)
+        for entry in _render(
+            component,
+            "secrets.yaml.j2",
+            _context(component, site, lock, catalog, identities) | {"secrets": secrets},
+        )
+    ]
+
+
+def _release(
+    component: Component, site: Site, lock: Lock, catalog: Catalog, identities: Mapping[str, str]
+) -> ReleaseWanted:
+    context = _context(component, site, lock, catalog, identities)
+    asked = site.planes.get(component.plane, {}).get(component.name)
+    rendered = _render(component, "values.yaml.j2", context) or {}
+    values = _to_yaml(merged(rendered, asked.values if asked else {}))
+    chart = _chart(component, lock)
+    digest = chart.file or chart.digest or chart.inputs
+    return ReleaseWanted(
+        name=component.name,
+        namespace=component.namespace or "",
+        order=component.order,
+        chart_ref=f"{chart.name}:{chart.version}",
+        chart=digest,
+        values=values,
+        inputs=inputs_label(digest_of([digest, values])),
+    )
+
+
+def merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `over` laid on it: maps key by key, everything else replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(below, dict) and isinstance(value, Mapping)
+        result[key] = merged(below, value) if both else value  # type: ignore[arg-type] # `both` says dict
+    return result
+
+
+def _chart(component: Component, lock: Lock) -> Artifact:
+    return next(a for a in lock.of("chart") if a.component == component.name)
+
+
+def _context(
+    component: Component, site: Site, lock: Lock, catalog: Catalog, identities: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "site": site,
+        "lock": lock,
+        "images": {image.name: image.ref for image in lock.of("image")},
+        "models": [_model(engine, model, lock) for engine, model in site_models(site, catalog)],
+        "domain": site.domain,
+        "endpoint": site.endpoint,
+        "component": component.name,
+        "namespace": component.namespace,
+        "identities": identities,
+    }
+
+
+def _model(engine: Component, model: CatalogModel, lock: Lock) -> dict[str, Any]:
+    artifact = next(a for a in lock.of("model") if (a.name, a.version) == (model.artifact.name, model.tag))
+    return {
+        "name": model.name,
+        "slug": model_slug(model),
+        "engine": engine.name,
+        "ref": artifact.ref,
+        "digest": artifact.digest or artifact.inputs,
+        "aliases": list(model.aliases),
+    }
+
+
+def model_slug(model: CatalogModel) -> str:
+    """Return a model's name as a part of Kubernetes names: `gemma3:270m` is `gemma3-270m`."""
+    return "".join(c if c.isalnum() else "-" for c in model.name.lower()).strip("-")
+
+
+def _render(component: Component, name: str, context: Mapping[str, Any]) -> Any:
+    environment = Environment(
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - YAML
+    )
+    environment.filters |= {"to_json": json.dumps, "to_yaml": _to_yaml}
+    path = component.folder / name
+    if not path.exists():
+        return {}
+    text = environment.from_string(path.read_text(encoding="utf-8")).render(context)
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def _to_yaml(document: Any) -> str:
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    writer.width = 4096
+    stream = StringIO()
+    writer.dump(document, stream)
+    return stream.getvalue()
+
+
+def _namespace(name: str, members: list[Component]) -> Namespace:
+    levels = [str(m.provides.get("podSecurity", _POD_SECURITY[-1])) for m in members]
+    labels = {
+        "aiplat.dev/plane": members[0].plane,
+        "pod-security.kubernetes.io/enforce": min(levels, key=_POD_SECURITY.index),
+        "pod-security.kubernetes.io/warn": _POD_SECURITY[-1],
+    }
+    return Namespace(name=name, labels=labels)
+
+
+def _secret(component: Component, entry: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": entry["name"],
+        "namespace": entry.get("namespace") or component.namespace,
+        "type": entry.get("type", "Opaque"),
+        "labels": {"aiplat.dev/component": component.name, **entry.get("labels", {})},
+        "string_data": entry["stringData"],
+    }

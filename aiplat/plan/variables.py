@@ -1,0 +1,119 @@
+"""Fills the variables of every role from a site and its lock; comparing with a host is aiplat.plan.make's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.catalog.catalog import Catalog
+from aiplat.plan.releases import namespaces_of, releases_of
+from aiplat.plan.role_variables import (
+    Content,
+    HostPrepare,
+    K3sAgent,
+    K3sServer,
+    Package,
+    PlaneRelease,
+    RoleVariables,
+    SiteRegistry,
+)
+from aiplat.site.models import Host, Site
+
+REGISTRY_PORT = 5443
+PACKAGES_COMPONENT = "host-packages"
+# What stands for a certificate while a site has none: planning comes before generating.
+NOT_YET = "not generated yet"
+
+
+@dataclass(frozen=True)
+class PublicParts:
+    """What others may see of a site's secrets: certificates (PEM) and the digest of each secret by name."""
+
+    ca_certificate: str = NOT_YET
+    registry_certificate: str = NOT_YET
+    identities: Mapping[str, str] = field(default_factory=dict)
+
+
+def content_digest(artifact: Artifact) -> str:
+    """Return the digest of an artifact's file; until it was supplied once, that of what it is made of."""
+    return artifact.file or artifact.digest or artifact.inputs
+
+
+def role_variables(
+    site: Site, lock: Lock, catalog: Catalog, public: PublicParts
+) -> dict[str, tuple[RoleVariables, ...]]:
+    """Return each host's role variables, in the order the roles run."""
+    return {host.name: tuple(_of_host(site, host, lock, catalog, public)) for host in site.hosts}
+
+
+def _of_host(
+    site: Site, host: Host, lock: Lock, catalog: Catalog, public: PublicParts
+) -> list[RoleVariables]:
+    prepare = _host_prepare(lock, public)
+    if host.role == "agent":
+        return [prepare, _k3s_agent(site, host, lock)]
+    variables = [prepare, _site_registry(host, lock, public), _k3s_server(site, host, lock)]
+    if host == site.servers[0]:
+        variables.append(_plane_release(site, lock, catalog, public))
+    return variables
+
+
+def _host_prepare(lock: Lock, public: PublicParts) -> HostPrepare:
+    debs = [a for a in lock.of("hostfile") if a.component == PACKAGES_COMPONENT]
+    return HostPrepare(
+        ca_certificate=public.ca_certificate,
+        packages=tuple(Package(name=a.name, version=a.version, digest=content_digest(a)) for a in debs),
+        lab_only=any(a.lab_only for a in lock.artifacts),
+    )
+
+
+def _site_registry(host: Host, lock: Lock, public: PublicParts) -> SiteRegistry:
+    served = [a for a in lock.artifacts if a.kind != "hostfile"]
+    return SiteRegistry(
+        binary=content_digest(lock.artifact("hostfile", "registry")),
+        certificate=public.registry_certificate,
+        address=host.address,
+        port=REGISTRY_PORT,
+        content=tuple(_content(a) for a in served),
+    )
+
+
+def _content(artifact: Artifact) -> Content:
+    # containerd asks a mirror for the path alone; a tag may not have a `+`.
+    repository = artifact.name.partition("/")[2]
+    manifest = artifact.digest or artifact.inputs
+    return Content(repository=repository, tag=artifact.version.replace("+", "_"), manifest=manifest)
+
+
+def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
+    names = {name for server in site.servers for name in (server.address, server.name)}
+    return K3sServer(
+        binary=content_digest(lock.artifact("hostfile", "k3s")),
+        node_ip=host.address,
+        registry_endpoints=_registry_endpoints(site),
+        tls_san=tuple(sorted({*names, site.endpoint, site.domain})),
+        cluster_cidr=site.cluster.pod_cidr,
+        service_cidr=site.cluster.service_cidr,
+    )
+
+
+def _k3s_agent(site: Site, host: Host, lock: Lock) -> K3sAgent:
+    return K3sAgent(
+        binary=content_digest(lock.artifact("hostfile", "k3s")),
+        node_ip=host.address,
+        registry_endpoints=_registry_endpoints(site),
+        server_url=f"https://{site.servers[0].address}:6443",
+    )
+
+
+def _registry_endpoints(site: Site) -> tuple[str, ...]:
+    return tuple(f"https://{server.address}:{REGISTRY_PORT}" for server in site.servers)
+
+
+def _plane_release(site: Site, lock: Lock, catalog: Catalog, public: PublicParts) -> PlaneRelease:
+    return PlaneRelease(
+        helm=content_digest(lock.artifact("hostfile", "helm")),
+        namespaces=namespaces_of(site, catalog),
+        releases=releases_of(site, lock, catalog, public.identities),
+    )
