@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,6 @@ from aiplat.site.models import Host, Site
 from aiplat.state import private_dir, site_dir
 
 CONNECT_TIMEOUT_SECONDS = 10
-# Long enough to join the calls of one run, short enough that nothing lingers after it.
-CONTROL_PERSIST_SECONDS = 60
 SSH_FAILED = 255
 
 # Root runs the command as it is, anybody else by sudo without a prompt.
@@ -55,34 +54,54 @@ def known_hosts(site: Site) -> Path:
     return site_dir(site.name) / "known_hosts"
 
 
-def ssh_options(site: Site, host: Host) -> list[str]:
+def control_socket(site: Site, host: Host, run_id: str) -> Path:
+    """Return the socket of the connection that a run's lease holds to a host; short, as sockets need it."""
+    name = hashlib.sha256(f"{site.name}/{host.name}/{run_id}".encode()).hexdigest()[:20]
+    return runtime_dir() / name
+
+
+def connection(site: Site, host: Host) -> dict[str, str]:
     """Return ssh's options for a host: only what the site names, and keys checked against known_hosts."""
     settings = {
-        "UserKnownHostsFile": str(known_hosts(site)),
+        "UserKnownHostsFile": f'"{known_hosts(site)}"',
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
         "BatchMode": "yes",
         "ConnectTimeout": str(CONNECT_TIMEOUT_SECONDS),
         "ServerAliveInterval": "10",
         "ServerAliveCountMax": "3",
-        "ControlMaster": "auto",
-        "ControlPersist": str(CONTROL_PERSIST_SECONDS),
-        "ControlPath": f"{runtime_dir()}/%C",
     }
     key = host.ssh.key.expanduser() if host.ssh.key else site_dir(site.name) / "ssh_key"
     if host.ssh.key or key.is_file():
-        settings |= {"IdentitiesOnly": "yes", "IdentityFile": str(key)}
+        settings |= {"IdentitiesOnly": "yes", "IdentityFile": f'"{key}"'}
     if host.ssh.user:
         settings["User"] = host.ssh.user
     if host.ssh.port:
         settings["Port"] = str(host.ssh.port)
+    return settings
+
+
+def as_options(settings: Mapping[str, str]) -> list[str]:
+    """Return settings as ssh takes them on its command line."""
     return [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
 
 
-def ssh_argv(site: Site, host: Host, argv: Sequence[str]) -> list[str]:
-    """Return the whole local command that runs `argv` as root on a host."""
+def ssh_argv(site: Site, host: Host, argv: Sequence[str], more: Mapping[str, str] | None = None) -> list[str]:
+    """Return the whole local command that runs `argv` as root on a host; `more` are further ssh settings."""
     remote = shlex.join(["sh", "-c", _AS_ROOT, "sh", *argv])
-    return ["ssh", *ssh_options(site, host), host.address, remote]
+    options = as_options(connection(site, host) | {"ControlPath": "none"} | dict(more or {}))
+    return ["ssh", *options, host.address, remote]
+
+
+def remote_user(site: Site, host: Host) -> str:
+    """Return the user ssh will log in as, its own configuration included; asks ssh, reaches nobody."""
+    done = subprocess.run(
+        ["ssh", "-G", *as_options(connection(site, host)), host.address],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("user "))
 
 
 def run_on(site: Site, host: Host, argv: Sequence[str], stdin: bytes = b"", timeout: float = 60) -> Completed:

@@ -1,0 +1,116 @@
+"""Runs a shipped script on a host with a two-way stream; what is said over it belongs to the caller."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+from aiplat.errors import Finding
+from aiplat.fleet.ssh import SSH_FAILED, HostError, explain, ssh_argv
+from aiplat.site.models import Host, Site
+
+REMOTE = Path(__file__).parent / "remote"
+# The script comes first on the same stream, so that its text is on no command line.
+_LOADER = (
+    "import sys; stream = sys.stdin.buffer; "
+    "exec(compile(stream.read(int(stream.readline())), sys.argv[1], 'exec'))"
+)
+
+
+class Stream:
+    """A script that runs as root on a host and speaks JSON lines."""
+
+    def __init__(
+        self,
+        site: Site,
+        host: Host,
+        script: Sequence[str],
+        run_id: str = "",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start `script` (its file below remote/ and its arguments); `settings` are further ssh settings.
+
+        With a `run_id` it carries AIPLAT_RUN_ID and so ends with the run.
+        """
+        environment = [f"AIPLAT_RUN_ID={run_id}"] if run_id else []
+        argv = ["env", *environment, "python3", "-c", _LOADER, *script]
+        self.site, self.host = site, host
+        self.process = subprocess.Popen(
+            ssh_argv(site, host, argv, settings),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+        self._to, self._from = cast("IO[bytes]", self.process.stdin), cast("IO[bytes]", self.process.stdout)
+        self._errors: list[bytes] = []
+        self._reader = threading.Thread(target=self._read_errors, daemon=True)
+        self._reader.start()
+        text = (REMOTE / script[0]).read_bytes()
+        self.send(b"%d\n%s" % (len(text), text))
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Send bytes.
+
+        Raises:
+            HostError: the other side is gone; the finding says why.
+        """
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._to.write(left) or 0 :]
+        except OSError as error:
+            raise self.failure() from error
+
+    def say(self, document: Mapping[str, Any]) -> None:
+        """Send one JSON line."""
+        self.send(json.dumps(document).encode() + b"\n")
+
+    def hear(self) -> dict[str, Any]:
+        """Wait for one JSON line.
+
+        Raises:
+            HostError: the other side ended instead, or reports an error itself.
+        """
+        line = b""
+        while not line.endswith(b"\n"):
+            piece = self._from.read(1)
+            if not piece:
+                raise self.failure()
+            line += piece
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise HostError(Finding(self.host.name, str(reply["error"]), str(reply.get("fix", ""))))
+        return reply
+
+    def failure(self) -> HostError:
+        """Return why the stream ended."""
+        code = self.close()
+        stderr = b"".join(self._errors).decode(errors="replace")
+        if code == SSH_FAILED or "sudo:" in stderr:
+            return HostError(explain(self.site, self.host, stderr))
+        last = (stderr.strip().splitlines() or [f"exit code {code}"])[-1]
+        return HostError(Finding(self.host.name, f"the connection ended early ({last})", "run it again"))
+
+    def close(self, timeout: float = 10) -> int:
+        """Close the stream, wait for the other side to end and return its exit code."""
+        with contextlib.suppress(OSError):
+            self._to.close()
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        self._reader.join(timeout)
+        self._from.close()
+        return code
+
+    def _read_errors(self) -> None:
+        with cast("IO[bytes]", self.process.stderr) as errors:
+            while piece := errors.read(4096):
+                self._errors.append(piece)

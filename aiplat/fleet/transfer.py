@@ -1,0 +1,135 @@
+"""Moves blobs to the hosts' stores, resumed and verified; which blobs a host needs is the plan's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from aiplat.catalog.artifacts import Blob
+from aiplat.errors import AiplatError, Finding
+from aiplat.fleet.stream import Stream
+from aiplat.site.models import Host, Site
+
+CHUNK = 1 << 20
+MAX_PARALLEL = 8
+# A part left by an earlier run may be damaged: the receiver drops it and gets the blob once more, whole.
+ROUNDS = 2
+
+OnProgress = Callable[[str, int, int], None]
+
+
+class BlobSource(Protocol):
+    """Where blobs come from: an opened bundle."""
+
+    def blob_path(self, digest: str) -> Path:
+        """Return the file that holds a blob."""
+        ...
+
+
+def push_blobs(
+    site: Site,
+    wanted: Mapping[str, Sequence[Blob]],
+    source: BlobSource,
+    run_id: str,
+    on_progress: OnProgress,
+) -> dict[str, int]:
+    """Bring every host the blobs it lacks of those it must hold; return the bytes moved per host.
+
+    `wanted` maps host names to blobs. `on_progress(host, done, total)` is called from other threads, in
+    bytes; what an earlier, broken transfer left counts as done. Hosts are served side by side.
+
+    Raises:
+        AiplatError: one finding per host that failed or blob that is damaged in the source.
+    """
+    findings: list[Finding] = []
+
+    def push(name: str) -> int:
+        host = next(h for h in site.hosts if h.name == name)
+        sizes = {blob.digest.removeprefix("sha256:"): blob.size for blob in wanted[name]}
+        try:
+            return _Transfer(site, host, source, run_id, on_progress).run(sizes)
+        except AiplatError as error:
+            findings.extend(error.findings)
+            return 0
+
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
+        moved = dict(zip(wanted, pool.map(push, wanted), strict=True))
+    if findings:
+        raise AiplatError(findings)
+    return moved
+
+
+def prune_blobs(site: Site, keep: Mapping[str, Collection[str]], run_id: str) -> dict[str, int]:
+    """Remove from each host every staged blob that is not in `keep` (host → digests); return bytes freed."""
+    hosts = [host for host in site.hosts if host.name in keep]
+
+    def prune(host: Host) -> int:
+        stream = _receiver(site, host, run_id)
+        stream.say({"keep": [digest.removeprefix("sha256:") for digest in keep[host.name]]})
+        freed = int(stream.hear()["freed"])
+        stream.close()
+        return freed
+
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
+        return dict(zip((host.name for host in hosts), pool.map(prune, hosts), strict=True))
+
+
+def _receiver(site: Site, host: Host, run_id: str) -> Stream:
+    return Stream(site, host, ["receive_blobs.py"], run_id)
+
+
+@dataclass
+class _Transfer:
+    """One host's transfer; `done` and `total` are bytes of its running round, `moved` of all rounds."""
+
+    site: Site
+    host: Host
+    source: BlobSource
+    run_id: str
+    on_progress: OnProgress
+    done: int = 0
+    total: int = 0
+    moved: int = 0
+
+    def run(self, sizes: dict[str, int]) -> int:
+        """Send what is missing of `sizes` and return the bytes moved."""
+        for _ in range(ROUNDS):
+            sizes = self._round(sizes)
+            if not sizes:
+                return self.moved
+        raise AiplatError([self._damaged(name) for name in sizes])
+
+    def _round(self, sizes: dict[str, int]) -> dict[str, int]:
+        """Send what is missing and return the blobs that arrived with another digest than their name."""
+        stream = _receiver(self.site, self.host, self.run_id)
+        try:
+            stream.say({"blobs": sizes})
+            missing: dict[str, int] = stream.hear()["missing"]
+            self.total = sum(sizes[name] for name in missing)
+            self.done = sum(missing.values())
+            self.on_progress(self.host.name, self.done, self.total)
+            return {n: sizes[n] for n, at in missing.items() if not self._send(stream, n, sizes[n], at)}
+        finally:
+            stream.close()
+
+    def _send(self, stream: Stream, name: str, size: int, offset: int) -> bool:
+        """Send one blob from `offset` on and return whether it arrived with the digest it is named by."""
+        path = self.source.blob_path(f"sha256:{name}")
+        if not path.is_file() or path.stat().st_size != size:
+            problem = f"is missing or not {size} bytes long"
+            raise AiplatError(Finding(str(path), problem, "run `aiplat bundle verify`"))
+        with path.open("rb") as content:
+            content.seek(offset)
+            while piece := content.read(CHUNK):
+                stream.send(piece)
+                self.done += len(piece)
+                self.moved += len(piece)
+                self.on_progress(self.host.name, self.done, self.total)
+        return bool(stream.hear()["good"])
+
+    def _damaged(self, name: str) -> Finding:
+        path = self.source.blob_path(f"sha256:{name}")
+        return Finding(str(path), "arrives with another digest than its name", "run `aiplat bundle verify`")
