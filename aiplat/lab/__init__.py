@@ -39,7 +39,8 @@ _DRIVER: Driver = NspawnDriver()
 def lab_up(site: Site, on_event: OnEvent = ignore_events) -> LabStatus:
     """Bring every host of `site` up until ssh answers; `changed` of the result is 0 if all was there already.
 
-    Writes `ssh_key` and `known_hosts` into the site's state folder. May be called again after a kill at any point.
+    Writes `ssh_key` and `known_hosts` into the site's state folder.
+    Killed at any point, it goes on when called again.
 
     Raises:
         BadInput: this machine or this site does not allow it; every reason is in the findings.
@@ -49,7 +50,7 @@ def lab_up(site: Site, on_event: OnEvent = ignore_events) -> LabStatus:
 
 
 def lab_down(name: str, on_event: OnEvent = ignore_events) -> tuple[str, ...]:
-    """Remove every trace of the lab, found by name alone; return a sentence for each thing that was removed."""
+    """Remove every trace of the lab, found by name alone; return a sentence for each thing removed."""
     return _DRIVER.down(name, on_event)
 
 
@@ -69,7 +70,7 @@ def lab_restore(name: str, label: str) -> None:
 
 
 def egress_report(name: str) -> EgressReport:
-    """Return how many packets the lab tried to send outside since it is up, and to where; all were dropped."""
+    """Return how many packets the lab tried to send outside and where to; all were dropped."""
     return _DRIVER.egress(name)
 
 

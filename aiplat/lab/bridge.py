@@ -21,7 +21,19 @@ def make_bridge(lab: str, network: Network) -> bool:
     before = _link(name)
     if before is None:
         _refuse_used_subnet(network, name)
-        run("ip", "link", "add", "name", name, "address", bridge_mac(lab), "type", "bridge", "forward_delay", "0")
+        run(
+            "ip",
+            "link",
+            "add",
+            "name",
+            name,
+            "address",
+            bridge_mac(lab),
+            "type",
+            "bridge",
+            "forward_delay",
+            "0",
+        )
     elif before["address"] != bridge_mac(lab):
         problem = f"the link {name} exists and is not this lab's"
         raise BadInput(Finding(f"lab {lab}", problem, "rename the site, or remove that link"))

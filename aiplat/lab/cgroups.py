@@ -1,4 +1,4 @@
-"""One control group per lab host in every hierarchy, version 1 or 2; which processes go in is machine's business."""
+"""One control group per lab host in every hierarchy, version 1 or 2; which processes go in is machine's."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def make_host_groups(hierarchies: Iterable[Hierarchy], lab: str, host: str) -> t
     Hosts that shared a group would see each other's pods, and their kubelets would fight over them.
 
     Raises:
-        AiplatError: on a machine with only version 2, a controller that Kubernetes needs cannot be handed down.
+        AiplatError: with version 2 alone, a controller that Kubernetes needs cannot be handed down.
     """
     trees = tuple(hierarchies)
     only_v2 = all(h.version == 2 for h in trees)
@@ -104,7 +104,7 @@ def processes(groups: Iterable[Path]) -> set[int]:
 
 
 def remove(groups: Iterable[Path]) -> tuple[Path, ...]:
-    """Remove `groups` with everything below; they must be empty of processes. Return those that were there."""
+    """Remove `groups` with everything below and return those that were there; none may hold a process."""
     removed = []
     for group in groups:
         if not group.is_dir():

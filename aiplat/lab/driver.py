@@ -40,7 +40,7 @@ def ignore_events(_event: LabEvent) -> None:
 class Attempt:
     """Packets that a host or a pod sent to one destination outside the lab; all of them were dropped.
 
-    `source`, `destination` are addresses, `protocol` is tcp, udp, icmp or a number, `port` is 0 where there is none.
+    `protocol` is tcp, udp, icmp or a number; `port` is 0 where there is none.
     """
 
     source: str
@@ -86,7 +86,7 @@ class LabStatus:
 
 
 class Driver(Protocol):
-    """Makes the hosts of a site on this machine. Every method may be called again after a kill at any point."""
+    """Makes the hosts of a site on this machine. Killed at any point, a method may be called again."""
 
     name: str
 
@@ -108,7 +108,7 @@ class Driver(Protocol):
         """Return the command that opens a shell on `host` (a command to run there may be appended)."""
 
     def snapshot(self, name: str, label: str) -> None:
-        """Keep what all hosts have on disk under `label`; hosts are stopped for it and run again afterwards."""
+        """Keep what all hosts have on disk under `label`; those that run are stopped for it and run again."""
 
     def restore(self, name: str, label: str) -> None:
         """Put the hosts' disks back to `label` and run all hosts again."""

@@ -12,9 +12,10 @@ from aiplat.lab.tools import attempt, run, run_json
 def ruleset(lab: str, network: Network) -> str:
     """Return the lab's table as nft reads it.
 
-    Everything a host sends outside is addressed to the bridge's own hardware address, so that address, not the
-    subnet, tells it from traffic between hosts (which br_netfilter also shows to these hooks, pod addresses and
-    all). The hook is prerouting: a machine that does not forward drops packets before its forward hook.
+    Everything a host sends outside is addressed to the bridge's own hardware address, so that address, not
+    the subnet, tells it from traffic between hosts (which br_netfilter also shows to these hooks, pod
+    addresses and all). The hook is prerouting: a machine that does not forward drops packets before its
+    forward hook.
     """
     bridge, mac = bridge_name(lab), bridge_mac(lab)
     return f"""
@@ -89,7 +90,9 @@ def parse_report(lab: str, document: dict[str, Any]) -> EgressReport:
             packets = item["counter"]["packets"]
         if item.get("set", {}).get("name") == "attempts":
             attempts = [_attempt(element["elem"]) for element in item["set"].get("elem", [])]
-    return EgressReport(lab, packets, tuple(sorted(attempts, key=lambda a: (-a.packets, a.destination, a.port))))
+    return EgressReport(
+        lab, packets, tuple(sorted(attempts, key=lambda a: (-a.packets, a.destination, a.port)))
+    )
 
 
 def _attempt(element: dict[str, Any]) -> Attempt:

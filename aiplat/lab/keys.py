@@ -1,4 +1,4 @@
-"""Keys of a lab: one pair to log in with, one host key per host; where others find them in the site's state."""
+"""Keys of a lab: one pair to log in with, one host key per host; who logs in is not decided here."""
 
 from __future__ import annotations
 

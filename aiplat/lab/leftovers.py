@@ -66,7 +66,7 @@ def remove(lab: str) -> tuple[str, ...]:
     end_all(found.groups, machines)
     for mount in reversed(found.mounts):
         attempt(("umount", "--lazy", mount))
-    _until(lambda: not (remove_links(lab)), f"links {', '.join(found.links)} do not go away")
+    _until(lambda: not remove_links(lab), f"links {', '.join(found.links)} do not go away")
     egress.remove_table(lab)
     cgroups.remove(found.groups)
     keys.withdraw(state_home() / "sites" / lab)
@@ -103,7 +103,9 @@ def mounts_below(folder: Path, mountinfo: str) -> tuple[str, ...]:
 def _run_files(lab: str) -> tuple[Path, ...]:
     """What systemd-nspawn keeps for its machines and leaves behind when it is killed."""
     return tuple(
-        path for kind in ("propagate", "unix-export") for path in sorted((_NSPAWN_RUN / kind).glob(f"{lab}.*"))
+        path
+        for kind in ("propagate", "unix-export")
+        for path in sorted((_NSPAWN_RUN / kind).glob(f"{lab}.*"))
     )
 
 

@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Machine:
-    """A running host: `pid` of its systemd-nspawn and `started`, clock ticks since boot, which tells a reused pid."""
+    """A running host: its systemd-nspawn's pid, and when that started in clock ticks (pids are reused)."""
 
     pid: int
     started: int
@@ -48,7 +48,13 @@ def boot(lab: str, host: str, tree: Path, groups: Iterable[Path], console: Path)
     )
     with console.open("wb") as output:
         done = subprocess.run(
-            argv, check=False, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=_environment()
+            argv,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=_environment(),
         )
     if done.returncode != 0:
         raise AiplatError(Finding(f"host {host}", f"could not be started: {last_words(console)}"))
@@ -130,7 +136,9 @@ def power_off(machine: Machine, seconds: float) -> None:
                 signal.pidfd_send_signal(handle, signal.SIGTERM)
                 if not select.select([handle], [], [], seconds)[0]:
                     problem = f"did not shut down within {seconds:.0f} s"
-                    raise AiplatError(Finding(f"host {machine.tree.name}", problem, "`aiplat lab down` ends it"))
+                    raise AiplatError(
+                        Finding(f"host {machine.tree.name}", problem, "`aiplat lab down` ends it")
+                    )
         except FileNotFoundError:
             return
         finally:

@@ -1,4 +1,4 @@
-"""What a lab's bridge, table, control groups and machines are called; leftovers are found by these names alone."""
+"""What a lab's bridge, table, groups and machines are called; leftovers are found by these names alone."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def cgroup_name(lab: str) -> str:
 
 
 def machine_name(lab: str, host: str) -> str:
-    """Return the name systemd-nspawn knows a host by: at most 64 characters, distinct for every lab and host."""
+    """Return the name systemd-nspawn knows a host by: at most 64 characters, its own in every lab."""
     plain = f"{lab}.{host}"
     if len(plain) <= 64:
         return plain
@@ -65,7 +65,11 @@ def lab_network(site: Site) -> Network:
         BadInput: an address is not IPv4, lies in another /24, or is the bridge's, the network's or broadcast.
     """
     first = IPv4Network(f"{_ipv4(site.hosts[0].address)}/24", strict=False)
-    reserved = {first.network_address: "the network", first[1]: "the bridge", first.broadcast_address: "broadcast"}
+    reserved = {
+        first.network_address: "the network",
+        first[1]: "the bridge",
+        first.broadcast_address: "broadcast",
+    }
     findings = []
     for index, host in enumerate(site.hosts):
         where, address = f"hosts[{index}].address", _ipv4(host.address)

@@ -67,7 +67,9 @@ def _missing_kernel(where: str) -> list[Finding]:
     }
     for what, command in probes.items():
         if shutil.which(command[0]) and attempt(("unshare", "--net", *command)).returncode != 0:
-            found.append(Finding(where, f"the kernel gives no {what} here", f"load its modules, {_ANOTHER_WAY}"))
+            found.append(
+                Finding(where, f"the kernel gives no {what} here", f"load its modules, {_ANOTHER_WAY}")
+            )
     if not Path("/proc/self/ns/net").exists():
         found.append(Finding(where, "the kernel has no network namespaces", _ANOTHER_WAY))
     return found

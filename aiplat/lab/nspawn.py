@@ -1,11 +1,12 @@
-"""The nspawn driver: the order in which a lab's parts are made and removed; each part is a module of its own."""
+"""The nspawn driver: in which order a lab's parts are made; each part is a module of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 from aiplat.errors import BadInput, Finding
 from aiplat.lab import bridge, cgroups, egress, keys, leftovers, machine, needs, reach, rootfs, tree
@@ -23,7 +24,7 @@ from aiplat.lab.record import (
     tree_dir,
     write_record,
 )
-from aiplat.lab.steps import Steps
+from aiplat.lab.steps import Steps, in_parallel
 from aiplat.site.models import Site
 from aiplat.state import lab_dir, site_dir
 
@@ -131,21 +132,27 @@ def _refuse_other_lab(record: LabRecord, before: LabRecord | None) -> None:
     other = leftovers.foreign_state(record.name)
     where, fix = f"lab {record.name}", f"remove it first: aiplat lab down {record.name}"
     if other is not None:
-        raise BadInput(Finding(where, f"runs already from another state folder, {other}", f"AIPLAT_STATE={other.parent} …, {fix}"))
+        problem = f"runs already from another state folder, {other}"
+        raise BadInput(Finding(where, problem, f"AIPLAT_STATE={other.parent} aiplat lab down {record.name}"))
     if before is None:
         return
     gone = {h.name for h in before.hosts} - {h.name for h in record.hosts}
-    moved = [h.name for h in before.hosts for n in record.hosts if h.name == n.name and h.address != n.address]
+    moved = [
+        h.name for h in before.hosts for n in record.hosts if h.name == n.name and h.address != n.address
+    ]
     if before.subnet != record.subnet:
         raise BadInput(Finding(where, f"is up in {before.subnet}, the site is in {record.subnet}", fix))
     if gone or moved:
-        raise BadInput(Finding(where, f"has other hosts than the site: {', '.join(sorted({*gone, *moved}))}", fix))
+        raise BadInput(
+            Finding(where, f"has other hosts than the site: {', '.join(sorted({*gone, *moved}))}", fix)
+        )
 
 
 def _make_network(record: LabRecord, steps: Steps) -> None:
     # The rules come first, so that there is no moment at which the bridge leads anywhere.
-    steps.run("egress", "counting and dropping what leaves the lab", lambda: egress.make_table(record.name, record.network))
-    steps.run("bridge", f"bridge {bridge_name(record.name)}", lambda: bridge.make_bridge(record.name, record.network))
+    lab, network = record.name, record.network
+    steps.run("egress", "counting and dropping what leaves the lab", partial(egress.make_table, lab, network))
+    steps.run("bridge", f"bridge {bridge_name(lab)}", partial(bridge.make_bridge, lab, network))
 
 
 def _make_trees(record: LabRecord, steps: Steps) -> None:
@@ -163,8 +170,8 @@ def _make_trees(record: LabRecord, steps: Steps) -> None:
     login = keys.kept_key_pair(lab_dir(record.name) / "ssh_key")
     for host in absent:
         identity = tree.Identity(record.name, host.name, host.address, record.network, login)
-        target = tree_dir(record.name, host.name)
-        steps.run("disk", "copying the base root", lambda i=identity, t=target: tree.make_tree(roots[0], t, i), host.name)  # type: ignore[misc]
+        make = partial(tree.make_tree, roots[0], tree_dir(record.name, host.name), identity)
+        steps.run("disk", "copying the base root", make, host.name)
 
 
 def _publish_keys(record: LabRecord) -> None:
@@ -176,14 +183,14 @@ def _publish_keys(record: LabRecord) -> None:
 
 
 def _boot_all(record: LabRecord, steps: Steps) -> None:
-    groups = cgroups.this_machine()
+    hierarchies = cgroups.this_machine()
+    given_up = Event()
 
     def boot(host: RecordedHost) -> None:
-        steps.run("boot", "booting", lambda: _boot(record.name, host, groups), host.name)
-        steps.run("ssh", "waiting for ssh", lambda: _wait(record.name, host), host.name)
+        steps.run("boot", "booting", lambda: _boot(record.name, host, hierarchies), host.name)
+        steps.run("ssh", "waiting for ssh", lambda: _wait(record.name, host, given_up), host.name)
 
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(boot, record.hosts))
+    in_parallel(boot, record.hosts, given_up)
 
 
 def _boot(lab: str, host: RecordedHost, hierarchies: tuple[cgroups.Hierarchy, ...]) -> bool:
@@ -195,9 +202,9 @@ def _boot(lab: str, host: RecordedHost, hierarchies: tuple[cgroups.Hierarchy, ..
     return True
 
 
-def _wait(lab: str, host: RecordedHost) -> bool:
+def _wait(lab: str, host: RecordedHost, given_up: Event) -> bool:
     folder, console = tree_dir(lab, host.name), console_log(lab, host.name)
-    reach.wait_for_ssh(folder, _ssh(lab, host), console, _BOOT_SECONDS)
+    reach.wait_for_ssh(folder, _ssh(lab, host), console, given_up, _BOOT_SECONDS)
     return False
 
 
@@ -225,13 +232,15 @@ def _existing(name: str) -> LabRecord:
 
 def _snapshot_dir(name: str, label: str) -> Path:
     if not label or label.startswith(".") or "/" in label:
-        raise BadInput(Finding(f"snapshot {label!r}", "is not a name for a folder", "use letters, digits and dashes"))
+        raise BadInput(
+            Finding(f"snapshot {label!r}", "is not a name for a folder", "use letters, digits and dashes")
+        )
     return snapshots_dir(name) / label
 
 
 def _stop_all(record: LabRecord) -> bool:
     running = machine.running_below(hosts_dir(record.name))
-    _each(running, lambda m: machine.power_off(m, _SHUTDOWN_SECONDS))
+    in_parallel(lambda m: machine.power_off(m, _SHUTDOWN_SECONDS), running, Event())
     _end_all(record)
     return bool(running)
 
@@ -239,8 +248,3 @@ def _stop_all(record: LabRecord) -> bool:
 def _end_all(record: LabRecord) -> None:
     groups = cgroups.lab_groups(cgroups.this_machine(), record.name)
     machine.end_all(groups, machine.running_below(hosts_dir(record.name)))
-
-
-def _each(machines: tuple[machine.Machine, ...], work: Callable[[machine.Machine], None]) -> None:
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        list(pool.map(work, machines))

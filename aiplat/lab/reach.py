@@ -6,6 +6,7 @@ import contextlib
 import socket
 import time
 from pathlib import Path
+from threading import Event
 
 from aiplat.errors import AiplatError, Finding
 from aiplat.lab import machine
@@ -15,7 +16,7 @@ _RETRY_SECONDS = 0.1
 
 
 def ssh_argv(address: str, key: Path, known_hosts: Path) -> list[str]:
-    """Return the ssh command for root at `address`; nothing of the user's own ssh configuration takes part."""
+    """Return the ssh command for root at `address`; the user's own ssh configuration takes no part."""
     options = (
         "BatchMode=yes",
         "IdentitiesOnly=yes",
@@ -25,7 +26,15 @@ def ssh_argv(address: str, key: Path, known_hosts: Path) -> list[str]:
         "ConnectTimeout=5",
         "LogLevel=ERROR",
     )
-    return ["ssh", "-F", "none", "-i", str(key), *(part for o in options for part in ("-o", o)), f"root@{address}"]
+    return [
+        "ssh",
+        "-F",
+        "none",
+        "-i",
+        str(key),
+        *(part for o in options for part in ("-o", o)),
+        f"root@{address}",
+    ]
 
 
 def ssh_answers(address: str, seconds: float = 1.0) -> bool:
@@ -36,20 +45,22 @@ def ssh_answers(address: str, seconds: float = 1.0) -> bool:
     return False
 
 
-def wait_for_ssh(tree: Path, argv: list[str], console: Path, seconds: float) -> None:
-    """Wait until a command runs on the host over ssh.
+def wait_for_ssh(tree: Path, argv: list[str], console: Path, given_up: Event, seconds: float) -> None:
+    """Wait until a command runs on the host over ssh, or until `given_up` is set.
 
     Raises:
         AiplatError: its process ended, or it did not answer within `seconds`; with what it said last.
     """
     deadline = time.monotonic() + seconds
-    while True:
+    while not given_up.is_set():
         done = attempt((*argv, "true"))
         if done.returncode == 0:
             return
         if machine.find(tree) is None:
-            raise AiplatError(Finding(f"host {tree.name}", f"stopped while booting: {machine.last_words(console)}"))
+            raise AiplatError(
+                Finding(f"host {tree.name}", f"stopped while booting: {machine.last_words(console)}")
+            )
         if time.monotonic() > deadline:
             problem = f"ssh does not answer after {seconds:.0f} s: {done.stderr.strip()}"
             raise AiplatError(Finding(f"host {tree.name}", problem, f"see {console}"))
-        time.sleep(_RETRY_SECONDS)
+        given_up.wait(_RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""What is written down about a lab (lab.json) and where its files are; what really runs is looked up, never read here."""
+"""What is written down about a lab (lab.json) and where its files are; what runs is looked up, not read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LabRecord(BaseModel):
     """The lab as it was asked for; written before anything else is made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    api_version: Literal["aiplat.dev/v1alpha1"] = Field(default=_API_VERSION, alias="apiVersion")
+    api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
     kind: Literal["Lab"] = "Lab"
     name: str
     driver: str
@@ -69,7 +69,9 @@ def read_record(name: str) -> LabRecord | None:
         return LabRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
         version = _claimed_version(path)
-        problem = f"is {version}, this aiplat knows {_API_VERSION}" if version != _API_VERSION else "is damaged"
+        problem = (
+            f"is {version}, this aiplat knows {_API_VERSION}" if version != _API_VERSION else "is damaged"
+        )
         fix = f"use the aiplat that made it, or remove the lab: aiplat lab down {name}"
         raise BadInput(Finding(str(path), problem, fix)) from error
 
@@ -129,7 +131,9 @@ def only_one(name: str) -> Iterator[None]:
             return
         except BlockingIOError as error:
             problem = "another aiplat command is changing this lab"
-            raise AiplatError(Finding(f"lab {name}", problem, "wait for it to end, then run this again")) from error
+            raise AiplatError(
+                Finding(f"lab {name}", problem, "wait for it to end, then run this again")
+            ) from error
         finally:
             os.close(handle)
 

@@ -1,4 +1,4 @@
-"""The base root that lab hosts are copied from: Debian as a cloud image has it, cached; one host's own files are tree's."""
+"""The base root that lab hosts are copied from, Debian as a cloud image has it; a host's own files are tree's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from ruamel.yaml import YAML
 from aiplat.content import digest_of, digest_tree
 from aiplat.errors import AiplatError, Finding
 from aiplat.lab.driver import LabEvent, OnEvent
-from aiplat.lab.tools import DIES_WITH_CALLER, attempt, run
+from aiplat.lab.tools import DIES_WITH_CALLER, run
 from aiplat.shipped import shipped
 from aiplat.state import cache_home, private_dir
 
@@ -35,6 +34,19 @@ _STAGES = (
 _DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # How this machine reaches its package mirror, besides the sources themselves.
 _ACQUIRE_OPTIONS = ("Acquire::http", "Acquire::https", "Acquire::Check-", "Acquire::Retries")
+# Documentation is half of a small root's files, and copying files is what making a host takes time for.
+_LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
+_IDENTITY = (
+    "etc/apt/apt.conf.d/99mmdebstrap",
+    "etc/apt/sources.list",
+    "etc/apt/sources.list.d/*",
+    "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+    "etc/hostname",
+    "etc/machine-id",
+    "etc/resolv.conf",
+    "etc/ssh/ssh_host_*",
+    "var/lib/dbus/machine-id",
+)
 # Roots of other inputs (another suite, an older aiplat) kept beside the newest one.
 _ROOTS_KEPT = 2
 
@@ -73,7 +85,7 @@ def base_root(suite: str, on_event: OnEvent) -> tuple[Path, bool]:
 
 
 def _inputs_digest(suite: str) -> str:
-    inputs = [suite, platform.machine(), digest_tree(shipped("lab/host"))]
+    inputs = [suite, platform.machine(), digest_tree(shipped("lab/host")), _LEFT_OUT]
     return digest_of(inputs).removeprefix("sha256:")[:16]
 
 
@@ -101,7 +113,9 @@ def _build(suite: str, target: Path, on_event: OnEvent) -> None:
 
 
 def _mmdebstrap_argv(suite: str, target: Path) -> tuple[str, ...]:
-    options = [f"--aptopt={line}" for line in run("apt-config", "dump").splitlines() if line.startswith(_ACQUIRE_OPTIONS)]
+    configured = run("apt-config", "dump").splitlines()
+    options = [f"--aptopt={line}" for line in configured if line.startswith(_ACQUIRE_OPTIONS)]
+    options += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
     return (
         "mmdebstrap",
         "--mode=root",
@@ -145,7 +159,9 @@ def _tell_stage(line: str, on_event: OnEvent) -> None:
 def apt_sources(suite: str) -> str:
     """Return apt sources (deb822) for `suite` from the mirrors this machine itself is configured with."""
     codename = _os_release().get("VERSION_CODENAME", "")
-    listing = run("apt-get", "indextargets", "--no-release-info", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)")
+    listing = run(
+        "apt-get", "indextargets", "--no-release-info", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"
+    )
     signed = f"Signed-By: {_DEBIAN_KEYRING}\n" if _DEBIAN_KEYRING.exists() else ""
     return "\n".join(
         f"Types: deb\nURIs: {uri}\nSuites: {release}\nComponents: main\n{signed}"
@@ -154,7 +170,7 @@ def apt_sources(suite: str) -> str:
 
 
 def mirrors_for(suite: str, codename: str, listing: str) -> list[tuple[str, str]]:
-    """Return (address, release) of each Debian archive in `listing`, with the machine's codename made `suite`.
+    """Return (address, release) of each Debian archive in `listing`, the machine's codename made `suite`.
 
     `listing` has one `address release component` a line; archives of other makers are left out.
     """
@@ -173,12 +189,12 @@ def _os_release() -> dict[str, str]:
 
 def _strip_identity(root: Path) -> None:
     """Remove what must differ between hosts, and every address outside."""
-    for pattern in ("etc/ssh/ssh_host_*", "etc/apt/sources.list", "etc/apt/sources.list.d/*", "etc/apt/apt.conf.d/99mmdebstrap"):
+    for pattern in _IDENTITY:
         for path in root.glob(pattern):
             path.unlink()
-    for name in ("etc/machine-id", "var/lib/dbus/machine-id", "etc/resolv.conf", "etc/hostname"):
-        (root / name).unlink(missing_ok=True)
-    (root / "etc/apt/sources.list").write_text("# A lab host has nothing outside; packages come with the bundle.\n")
+    (root / "etc/apt/sources.list").write_text(
+        "# A lab host has nothing outside; packages come with the bundle.\n"
+    )
 
 
 def _set_units(root: Path) -> None:

@@ -1,11 +1,17 @@
-"""Runs the steps of making a lab one by one, tells their progress and counts those that changed something."""
+"""Runs the steps of making a lab, for one host or many at once; tells their progress, counts changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from threading import Lock
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Lock
+from typing import TypeVar
 
+from aiplat.errors import AiplatError, Finding
 from aiplat.lab.driver import LabEvent, OnEvent
+
+_T = TypeVar("_T")
+_AT_ONCE = 16
 
 
 class Steps:
@@ -27,3 +33,24 @@ class Steps:
     def _tell(self, event: LabEvent) -> None:
         with self._lock:
             self.on_event(event)
+
+
+def in_parallel(work: Callable[[_T], None], items: Sequence[_T], given_up: Event) -> None:
+    """Do `work` for all `items` at once; `given_up` is set when the caller is interrupted, to end long waits.
+
+    Raises:
+        AiplatError: with the findings of every item that failed.
+    """
+    findings: list[Finding] = []
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        try:
+            for future in [pool.submit(work, item) for item in items]:
+                try:
+                    future.result()
+                except AiplatError as error:
+                    findings.extend(error.findings)
+        except BaseException:
+            given_up.set()
+            raise
+    if findings:
+        raise AiplatError(findings)

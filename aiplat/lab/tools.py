@@ -18,7 +18,9 @@ def run(*argv: str, given: str | None = None) -> str:
     """
     done = attempt(argv, given)
     if done.returncode != 0:
-        raise AiplatError(Finding(" ".join(argv[:4]), _last_words(done.stderr) or f"status {done.returncode}"))
+        raise AiplatError(
+            Finding(" ".join(argv[:4]), _last_words(done.stderr) or f"status {done.returncode}")
+        )
     return done.stdout
 
 

@@ -70,7 +70,9 @@ def host_public_key(tree: Path) -> str:
 
 def _seed(root: Path, identity: Identity) -> None:
     _write(root, "etc/hostname", f"{identity.host}\n")
-    _write(root, "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {identity.host}\n::1 localhost ip6-localhost\n")
+    _write(
+        root, "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {identity.host}\n::1 localhost ip6-localhost\n"
+    )
     _write(root, "etc/resolv.conf", f"nameserver {identity.network.gateway}\n")
     # A written id keeps systemd from treating the boot as a first one, and kubelets from sharing theirs.
     _write(root, "etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
@@ -99,7 +101,7 @@ def _write(root: Path, relative: str, text: str, mode: int = 0o644) -> None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Return the free space, in bytes, of the file system that holds `folder` or its nearest parent that exists."""
+    """Return the free bytes on the file system of `folder`, or of its nearest parent that exists."""
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
