@@ -1,4 +1,4 @@
-"""Finds and reads the planes, components and models under charts/; what a site makes of them is in resolve."""
+"""Finds and reads planes, components and models under charts/; what a site takes of them is in resolve."""
 
 from __future__ import annotations
 

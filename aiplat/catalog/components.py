@@ -1,4 +1,4 @@
-"""component.yaml and plane.yaml as frozen models; finding and reading the files is in aiplat.catalog.catalog."""
+"""component.yaml and plane.yaml as frozen models; reading the files is in aiplat.catalog.catalog."""
 
 from __future__ import annotations
 

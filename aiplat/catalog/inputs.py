@@ -1,4 +1,4 @@
-"""The digest of everything an artifact is made of, which is the key under which it is built once; builds nothing."""
+"""The digest of everything an artifact is made of, the key under which it is built once; builds nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def inputs_of(component: Component, recipe: ArtifactRecipe, version: str, builds
 
 
 def source_path(relative: str) -> Path:
-    """Return a path that a recipe gives from the project's root; aiplat's own package lies elsewhere in a wheel."""
+    """Return a path that a recipe gives from the project's root; in a wheel aiplat's own lies elsewhere."""
     shipped = shipped_root() / relative
     return shipped if shipped.exists() else Path(aiplat.__file__).parent.parent / relative
 

@@ -1,4 +1,4 @@
-"""`resolve(site) -> Lock`: which components are on and the artifacts they need; building them is aiplat.supply's."""
+"""`resolve(site) -> Lock`: what is on and which artifacts it needs; making them is aiplat.supply's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Wanted = tuple[Component, ArtifactRecipe, CatalogModel | None]
 
 
 def resolve(site: Site, catalog: Catalog | None = None) -> Lock:
-    """Return the lock of a site: each artifact with its version and the digest of its inputs, not yet supplied.
+    """Return the lock of a site: each artifact with its version and inputs, not yet supplied.
 
     Artifacts come in the order of planes, releases and component.yaml; models come last.
 
@@ -33,7 +33,7 @@ def resolve(site: Site, catalog: Catalog | None = None) -> Lock:
     wanted = list(_wanted(site, catalog))
     inputs: dict[str, str] = {}
     # What others are made with comes first, so that its digest is known.
-    for component, recipe, model in sorted(wanted, key=lambda w: bool(w[1].packages and w[1].packages.engine)):
+    for component, recipe, model in sorted(wanted, key=lambda w: w[2] is not None):
         engine = recipe.packages.engine if recipe.packages else None
         builds_on = {engine: inputs[engine]} if engine else {}
         version = version_of(component, recipe, model)
@@ -46,7 +46,7 @@ def resolve(site: Site, catalog: Catalog | None = None) -> Lock:
 
 
 def supply_of(site: Site) -> SupplyName:
-    """Return the supply that makes the site's artifacts; `auto` and a ready bundle mean `packages` in this version."""
+    """Return the supply of a site's artifacts; `auto` and a ready bundle mean `packages` in this version."""
     return "upstream" if site.supply == "upstream" else "packages"
 
 
@@ -78,8 +78,8 @@ def _still_to_come(site: Site, catalog: Catalog) -> Iterator[Finding]:
     for plane, names in site.planes.items():
         for name, setting in names.items():
             if setting.state == "on" and catalog.component(name) is None:
-                where = f"planes.{plane}.{name}"
-                yield Finding(where, f"{name} is known, but not in this version", "leave it out or write `state: off`")
+                problem = f"{name} is known, but not in this version"
+                yield Finding(f"planes.{plane}.{name}", problem, "leave it out or write `state: off`")
 
 
 def _needed_but_off(site: Site, catalog: Catalog) -> Iterator[Finding]:
@@ -88,7 +88,9 @@ def _needed_but_off(site: Site, catalog: Catalog) -> Iterator[Finding]:
     for name in sorted(off & {c.name for c in on}):
         needing = ", ".join(c.name for c in on if name in c.requires.components and c.name not in off)
         where = next(f"planes.{plane}.{name}" for plane, names in site.planes.items() if name in names)
-        yield Finding(where, f"{name} is off, but {needing} needs it", f"turn {name} on, or turn {needing} off too")
+        yield Finding(
+            where, f"{name} is off, but {needing} needs it", f"turn {name} on, or turn {needing} off too"
+        )
 
 
 def _unserved_models(site: Site, catalog: Catalog) -> Iterator[Finding]:
@@ -97,9 +99,11 @@ def _unserved_models(site: Site, catalog: Catalog) -> Iterator[Finding]:
         plane, component = ENGINES[wanted.engine]
         where = f"models[{index}]"
         if catalog.component(component) is None:
-            yield Finding(where, f"the engine {wanted.engine} is known, but not in this version", "use another engine")
+            problem = f"the engine {wanted.engine} is known, but not in this version"
+            yield Finding(f"{where}.engine", problem, "use another engine")
         elif component not in on:
-            yield Finding(where, f"{wanted.name} needs {component}, which is off", f"turn planes.{plane}.{component} on")
+            problem = f"{wanted.name} needs {component}, which is off"
+            yield Finding(where, problem, f"turn planes.{plane}.{component} on")
 
 
 def _wanted(site: Site, catalog: Catalog) -> Iterator[Wanted]:
@@ -124,7 +128,9 @@ def site_models(site: Site, catalog: Catalog | None = None) -> tuple[tuple[Compo
     return tuple(found.values())
 
 
-def _artifact(component: Component, recipe: ArtifactRecipe, model: CatalogModel | None, inputs: str) -> Artifact:
+def _artifact(
+    component: Component, recipe: ArtifactRecipe, model: CatalogModel | None, inputs: str
+) -> Artifact:
     return Artifact(
         kind=recipe.kind,
         name=recipe.name,

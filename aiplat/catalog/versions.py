@@ -1,4 +1,4 @@
-"""Looks versions up where they are owned: versions.yaml, go.mod, the Python lock, the project; writes none."""
+"""Looks versions up where they are owned (versions.yaml, go.mod, Python lock, project); writes none."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def version_of(component: Component, recipe: ArtifactRecipe, model: CatalogModel
     if isinstance(source, FromProject):
         return installed_version("aiplat")
     if model is None:
-        raise AiplatError(Finding(f"{component.name}: {recipe.name}", "only a model's version can come from its name"))
+        where = f"{component.name}: {recipe.name}"
+        raise AiplatError(Finding(where, "only a model's version can come from its name"))
     return model.tag
 
 
@@ -98,9 +99,8 @@ def lock_entry(package: str, lock: str = "locks/requirements.txt") -> tuple[str,
         AiplatError: the lock does not pin it.
     """
     name = "[-_.]".join(re.escape(part) for part in re.split(r"[-_.]", package))
-    found = re.search(
-        rf"^{name}==(\S+)[^\n]*((?:\n[ \t]+\S[^\n]*)*)", shipped(lock).read_text(), re.MULTILINE | re.IGNORECASE
-    )
+    entry = rf"^{name}==(\S+)[^\n]*((?:\n[ \t]+\S[^\n]*)*)"
+    found = re.search(entry, shipped(lock).read_text(), re.MULTILINE | re.IGNORECASE)
     if not found:
         raise AiplatError(Finding(lock, f"does not pin {package}", "lock it with its hashes"))
     return found[1], tuple(sorted(re.findall(r"--hash=(\S+)", found[2])))

@@ -1,1 +1,1 @@
-"""The desired world: site.yaml as frozen models and every finding about it; resolving versions is catalog's."""
+"""The desired world: site.yaml as frozen models and every finding about it; versions are catalog's."""

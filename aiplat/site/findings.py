@@ -1,10 +1,10 @@
-"""What a finding about a site file looks like, and how values are shown in it; the rules are in aiplat.site.rules."""
+"""What a finding about a site file looks like and how it shows values; the rules are in aiplat.site.rules."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiplat.errors import Finding
 from aiplat.site.tokens import looks_secret
@@ -26,6 +26,20 @@ class SiteFinding(Finding):
     column: int = 0
     rule: str = ""
 
+    def by(self, rule: str) -> SiteFinding:
+        """Return the finding as one of the named rule."""
+        return replace(self, rule=rule)
+
+    def as_json(self) -> dict[str, str | int]:
+        """Return the finding for programs: its parts, and `message` as people read it."""
+        return {**{k: v for k, v in vars(self).items() if k != "where"}, "message": str(self)}
+
+
+def place(file: str, line: int = 0, column: int = 0, path: str = "") -> str:
+    """Return a place as editors understand it, `file:line:column: path`, leaving out what is 0 or empty."""
+    numbers = "".join(f":{n}" for n in (line, column) if n)
+    return f"{file}{numbers}" + (f": {path}" if path else "")
+
 
 def render_path(path: Path) -> str:
     """Return a path as people write it: `hosts[0].ssh.port`; keys with other characters are quoted."""
@@ -33,7 +47,7 @@ def render_path(path: Path) -> str:
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif set(part) <= _PLAIN and part:
+        elif part and set(part) <= _PLAIN and not looks_secret(part):
             text += f".{part}" if text else part
         else:
             text += f"[{shown(part)}]"
@@ -43,19 +57,21 @@ def render_path(path: Path) -> str:
 def shown(value: object) -> str:
     """Return a value fit for a message: quoted, on one line, shortened, and never a secret."""
     if isinstance(value, str):
-        if looks_secret(value):
-            return "(a secret, not shown)"
-        text = value if len(value) <= _SHOWN_LENGTH else value[: _SHOWN_LENGTH - 1] + "…"
-        return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
-    if value is None:
-        return "nothing"
+        return _quoted(value)
     if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "a map"
+        return str(value).lower()
     if isinstance(value, list | tuple):
         return "a list"
-    return str(value)
+    words = {dict: "a map", type(None): "nothing"}
+    return words.get(type(value), str(value))
+
+
+def _quoted(text: str) -> str:
+    if looks_secret(text):
+        return "(a secret, not shown)"
+    short = text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"
+    printable = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in short)
+    return f'"{printable}"'
 
 
 def did_you_mean(word: object, known: Iterable[str], what: str = "known") -> str:

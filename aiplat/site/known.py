@@ -1,4 +1,4 @@
-"""The names a site may use (planes, components, models), read from charts/; what stands behind them is catalog's."""
+"""The names a site may use (planes, components, models), read from charts/; the rest is catalog's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class KnownModel:
 
 @dataclass(frozen=True)
 class Known:
-    """Every name that a site may use; `components` maps a plane to its components, also those still to come."""
+    """Every name that a site may use; `components` maps a plane to its components, planned ones too."""
 
     components: dict[str, frozenset[str]]
     models: tuple[KnownModel, ...]
@@ -46,7 +46,7 @@ class Known:
 
 @cache
 def known_names() -> Known:
-    """Read the shipped charts folder once; folders are components, plane.yaml lists those that are still to come."""
+    """Read the shipped charts folder once; folders are components, plane.yaml lists those still to come."""
     charts = shipped("charts")
     components: dict[str, frozenset[str]] = {}
     for path in sorted(charts.glob("*/plane.yaml")):

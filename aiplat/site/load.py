@@ -1,4 +1,4 @@
-"""`load_site(path) -> Site`: reads, checks and completes one site file; single rules are in aiplat.site.rules."""
+"""`load_site(path) -> Site`: reads, checks and completes a site file; the rules are in aiplat.site.rules."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.errors import BadInput
-from aiplat.site.document import Document, read_document
+from aiplat.site.document import Document
 from aiplat.site.findings import SiteFinding
 from aiplat.site.known import Known, known_names
 from aiplat.site.models import Site
 from aiplat.site.rules import RULES
-from aiplat.site.shape import shape_findings
-
-BUNDLE_PREFIX = "bundle:"
+from aiplat.site.rules.files import BUNDLE_PREFIX, absolute
+from aiplat.site.shape import FOREIGN, UNKNOWN_KEY, shape_findings
+from aiplat.site.yaml_file import read_document
 
 
 def load_site(path: Path) -> Site:
@@ -30,22 +30,14 @@ def load_site(path: Path) -> Site:
 
 
 def check(document: Document, known: Known) -> list[SiteFinding]:
-    """Return everything that is wrong with a document: first its shape, then each rule; one finding a place."""
+    """Return everything that is wrong with a document, in the order of its lines."""
     findings = [*document.findings, *shape_findings(document)]
-    if isinstance(document.data, dict):
-        for name, rule in RULES.items():
-            findings += [_named(f, name) for f in rule(document, known)]
-    secret_places = {f.path for f in findings if f.rule.startswith("secret")}
-    said: dict[tuple[str, int], SiteFinding] = {}
-    for finding in findings:
-        if finding.path in secret_places and not finding.rule.startswith("secret"):
-            continue  # a message about the value could repeat it
-        said.setdefault((finding.path, finding.line), finding)
-    return sorted(said.values(), key=lambda f: (f.line, f.column))
-
-
-def _named(finding: SiteFinding, rule: str) -> SiteFinding:
-    return SiteFinding(**{**vars(finding), "rule": rule})
+    if isinstance(document.data, dict) and not any(f.rule in FOREIGN for f in findings):
+        findings += [f.by(name) for name, rule in RULES.items() for f in rule(document, known)]
+    secrets = {f.path for f in findings if "secret" in f.rule}
+    # What else is wrong with a secret is not said where that would repeat it.
+    told = [f for f in findings if f.path not in secrets or "secret" in f.rule or f.rule == UNKNOWN_KEY]
+    return sorted(told, key=lambda f: (f.line, f.column))
 
 
 def _with_absolute_paths(document: Document) -> dict[str, Any]:
@@ -63,8 +55,3 @@ def _with_absolute_key(host: dict[str, Any], folder: Path) -> dict[str, Any]:
     if not ssh.get("key"):
         return host
     return {**host, "ssh": {**ssh, "key": str(absolute(ssh["key"], folder))}}
-
-
-def absolute(path: str, folder: Path) -> Path:
-    """Return a path written in a site file as an absolute one; relative ones start at the file's folder."""
-    return (folder.resolve() / Path(path).expanduser()).resolve()

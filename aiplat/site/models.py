@@ -27,61 +27,89 @@ PLANES = (
 class Strict(BaseModel):
     """Base of all site models: unknown keys are errors, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
 
 
 class Ssh(Strict):
     """How to reach a host; everything left out is ssh's own default."""
 
     user: str | None = None
-    port: int | None = Field(default=None, ge=1, le=65535)
+    """Login name; root, or one that may use sudo without a password."""
+    port: int | None = Field(default=None, ge=1, le=65535, strict=True)
+    """TCP port of the host's ssh server."""
     key: Path | None = None
+    """Private key file; `~` is your home, a relative path starts at the site file's folder."""
 
 
 class Host(Strict):
     """One machine of the site."""
 
     name: Rfc1123Label
-    address: str
+    """Name of the host and of its Kubernetes node."""
+    address: str = Field(min_length=1)
+    """IP address or DNS name under which you and the other hosts reach it."""
     role: Literal["server", "agent"]
+    """A server runs Kubernetes' control plane (and workloads); an agent runs workloads only."""
     ssh: Ssh = Ssh()
+    """How to reach the host; left out, ssh's own configuration decides."""
     gpu: Literal["auto", "none"] = "auto"
+    """`auto` uses the GPUs that are found, `none` leaves them alone."""
 
 
 class Cluster(Strict):
     """Networks and names of the Kubernetes cluster."""
 
     pod_cidr: str = Field(default="10.42.0.0/16", alias="podCIDR")
+    """Network of the pods; each host takes a /24 of it."""
     service_cidr: str = Field(default="10.43.0.0/16", alias="serviceCIDR")
+    """Network of the services' virtual addresses."""
     domain: str | None = None
+    """The site's outer DNS domain; left out, `<name>.internal`."""
     endpoint: str | None = None
+    """Name or address under which the platform is reached; left out, the first server's address."""
 
 
 class ComponentSetting(Strict):
     """What the site asks of one component."""
 
     state: Literal["on", "off"] = "on"
+    """Whether the component is installed."""
     values: dict[str, Any] = Field(default_factory=dict)
+    """Values for the component's chart, over aiplat's own; a secret is `{fromSecret: NAME}`."""
 
 
 class SiteModel(Strict):
     """A model the site serves."""
 
     name: str
+    """Name or alias in the catalogue (`aiplat catalog models`)."""
     engine: Literal["ollama", "vllm"] = "ollama"
+    """The program that serves it."""
 
 
 class Site(Strict):
     """The whole desired world of one site."""
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(alias="apiVersion")
+    """Version of this format."""
     kind: Literal["Site"]
+    """What this file is."""
     name: Rfc1123Label
-    supply: str = "auto"
+    """Name of the site; its state on your machine is kept under it."""
+    supply: str = Field(default="auto", json_schema_extra={"pattern": "^(auto|upstream|packages|bundle:.+)$"})
+    """Where artifacts come from: auto, upstream, packages, or a ready bundle as bundle:PATH."""
     cluster: Cluster = Cluster()
-    hosts: tuple[Host, ...]
-    planes: dict[str, dict[str, ComponentSetting]] = Field(default_factory=dict)
+    """Networks and names of the cluster."""
+    hosts: tuple[Host, ...] = Field(json_schema_extra={"minItems": 1})
+    """The machines; an odd number of them, at most seven, are servers."""
+    planes: dict[str, dict[str, ComponentSetting]] = Field(
+        default_factory=dict, json_schema_extra={"propertyNames": {"enum": list(PLANES)}}
+    )
+    """Settings by plane and component (`aiplat catalog`)."""
     models: tuple[SiteModel, ...] = ()
+    """The models that are served."""
 
     @property
     def domain(self) -> str:

@@ -1,4 +1,4 @@
-"""Says in sentences where a site file does not have the shape of the Site model; relations are aiplat.site.rules'."""
+"""Says in sentences where a file is not of the Site model's shape; relations are aiplat.site.rules'."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from aiplat.site.findings import Path, SiteFinding, did_you_mean, shown
 from aiplat.site.models import Cluster, ComponentSetting, Host, Site, SiteModel, Ssh, Strict
 
 API_VERSION = "aiplat.dev/v1alpha1"
+UNKNOWN_KEY = "unknown-key"
+OTHER_KINDS = ("Bundle", "Component", "Ledger", "Lock", "Model", "Plan", "Plane", "Summary")
+FOREIGN = ("wrong-api-version", "wrong-kind")
+"""Findings after which nothing else in the file can be judged."""
 
 # Which model describes the map at a path; * stands for any index or name.
 _MODELS: dict[tuple[str, ...], type[Strict]] = {
@@ -43,9 +47,9 @@ def shape_findings(document: Document) -> list[SiteFinding]:
     """Return one finding for each place where the document is not of the Site model's shape."""
     data = document.data
     if data is None:
-        return [_ruled(document.finding((), *_EMPTY), "empty-file")]
+        return [document.finding((), *_EMPTY).by("empty-file")]
     if not isinstance(data, dict):
-        return [_ruled(document.finding((), f"a site is a map, not {kind_of(data)}", _EMPTY[1]), "shape")]
+        return [document.finding((), f"a site is a map, not {kind_of(data)}", _EMPTY[1]).by("not-a-map")]
     foreign = _foreign_version(document)
     if foreign:
         return foreign
@@ -68,17 +72,16 @@ def kind_of(value: object) -> str:
 
 
 def _foreign_version(document: Document) -> list[SiteFinding]:
-    """Return findings where the file is of another kind or version: nothing else in it can be judged then."""
+    """Return findings where the file is of another kind or version, so that nothing else can be judged."""
     findings = []
     version, kind = document.at("apiVersion"), document.at("kind")
-    if isinstance(version, str) and version != API_VERSION:
-        ours = version.startswith("aiplat.dev/")
+    if isinstance(version, str) and version.startswith("aiplat.dev/") and version != API_VERSION:
         problem = f"{shown(version)} is not a version that this aiplat knows"
-        fix = f"write {API_VERSION}" + (", or use the aiplat that wrote this file" if ours else "")
-        findings.append(_ruled(document.finding(("apiVersion",), problem, fix), "wrong-api-version"))
-    if isinstance(kind, str) and kind != "Site":
-        problem = f"{shown(kind)} is not a site"
-        findings.append(_ruled(document.finding(("kind",), problem, "write `kind: Site`"), "wrong-kind"))
+        fix = f"write {API_VERSION}, or use the aiplat that the file was written for"
+        findings.append(document.finding(("apiVersion",), problem, fix).by(FOREIGN[0]))
+    if kind in OTHER_KINDS:
+        problem = f"this is a {kind}, not a Site"
+        findings.append(document.finding(("kind",), problem, "name a site file").by(FOREIGN[1]))
     return findings
 
 
@@ -87,12 +90,13 @@ def _finding(document: Document, detail: ErrorDetails) -> SiteFinding:
     kind = detail["type"]
     say = _SENTENCES.get(kind)
     if say:
-        problem, fix = say(path, detail)
+        problem, fix = say(detail)
     elif kind in _WANTED:
         problem, fix = _wrong_kind(kind, detail["input"])
     else:
         problem, fix = detail["msg"].lower(), ""
-    return _ruled(document.finding(path, problem, fix), kind.replace("_", "-"))
+    rule = UNKNOWN_KEY if kind == "extra_forbidden" else kind.replace("_", "-")
+    return document.finding(path, problem, fix).by(rule)
 
 
 def _wrong_kind(kind: str, value: Any) -> tuple[str, str]:
@@ -105,7 +109,7 @@ def _wrong_kind(kind: str, value: Any) -> tuple[str, str]:
     return problem, ""
 
 
-def _missing(path: Path, detail: ErrorDetails) -> tuple[str, str]:
+def _missing(detail: ErrorDetails) -> tuple[str, str]:
     hints = {
         "apiVersion": f"add `apiVersion: {API_VERSION}`",
         "kind": "add `kind: Site`",
@@ -114,10 +118,11 @@ def _missing(path: Path, detail: ErrorDetails) -> tuple[str, str]:
         "address": "add its IP address or DNS name",
         "role": "add `role: server` or `role: agent`",
     }
-    return "this key is required and missing", hints.get(str(path[-1]), "")
+    return "this key is required and missing", hints.get(str(detail["loc"][-1]), "")
 
 
-def _unknown_key(path: Path, detail: ErrorDetails) -> tuple[str, str]:
+def _unknown_key(detail: ErrorDetails) -> tuple[str, str]:
+    path: Path = detail["loc"]
     model = _MODELS.get(_pattern(path[:-1]))
     keys = [f.alias or name for name, f in model.model_fields.items()] if model else []
     return "unknown key", did_you_mean(path[-1], keys, "known keys")
@@ -129,21 +134,18 @@ def _pattern(path: Path) -> tuple[str, ...]:
     return tuple("*" if isinstance(p, int) or i >= named else p for i, p in enumerate(path))
 
 
-def _not_one_of(path: Path, detail: ErrorDetails) -> tuple[str, str]:
+def _not_one_of(detail: ErrorDetails) -> tuple[str, str]:
     expected = str(detail.get("ctx", {}).get("expected", "")).replace(" or ", ", ")
     words = [w.strip().strip("'") for w in expected.split(",") if w.strip()]
     value = detail["input"]
-    if isinstance(value, bool) and path[-1] == "state":
+    if isinstance(value, bool) and detail["loc"][-1] == "state":
         return f"must be on or off, not {shown(value)}", f"write `state: {'on' if value else 'off'}`"
     what = kind_of(value) if not isinstance(value, str) else shown(value)
-    return f"{what} is not one of {', '.join(words)}", did_you_mean(value, words) if _near(value, words) else ""
+    hint = did_you_mean(value, words)
+    return f"{what} is not one of {', '.join(words)}", hint if hint.startswith("did you mean") else ""
 
 
-def _near(value: object, words: list[str]) -> bool:
-    return did_you_mean(value, words).startswith("did you mean")
-
-
-def _bad_name(path: Path, detail: ErrorDetails) -> tuple[str, str]:
+def _bad_name(detail: ErrorDetails) -> tuple[str, str]:
     value = detail["input"]
     if isinstance(value, str) and len(value) > 63:
         return f"is {len(value)} characters long", "a name has at most 63 (RFC 1123)"
@@ -151,11 +153,11 @@ def _bad_name(path: Path, detail: ErrorDetails) -> tuple[str, str]:
     return f"{shown(value)} is not a valid name", fix
 
 
-def _bad_port(path: Path, detail: ErrorDetails) -> tuple[str, str]:
+def _bad_port(detail: ErrorDetails) -> tuple[str, str]:
     return f"{detail['input']} is no port", "ports are 1 to 65535"
 
 
-_SENTENCES: dict[str, Callable[[Path, ErrorDetails], tuple[str, str]]] = {
+_SENTENCES: dict[str, Callable[[ErrorDetails], tuple[str, str]]] = {
     "missing": _missing,
     "extra_forbidden": _unknown_key,
     "literal_error": _not_one_of,
@@ -164,7 +166,3 @@ _SENTENCES: dict[str, Callable[[Path, ErrorDetails], tuple[str, str]]] = {
     "greater_than_equal": _bad_port,
     "less_than_equal": _bad_port,
 }
-
-
-def _ruled(finding: SiteFinding, rule: str) -> SiteFinding:
-    return SiteFinding(**{**vars(finding), "rule": rule})

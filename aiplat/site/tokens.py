@@ -1,4 +1,4 @@
-"""Recognises secrets by their own form (PEM keys, token prefixes); where they may not stand is in aiplat.site.rules."""
+"""Recognises secrets by their form (PEM keys, token prefixes); where they may stand is aiplat.site.rules'."""
 
 from __future__ import annotations
 

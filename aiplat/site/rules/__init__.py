@@ -1,4 +1,4 @@
-"""The table of rules that a site file must keep; each rule is a small function whose docstring documents it."""
+"""The table of rules that a site file must keep; each rule is a function, documented by its docstring."""
 
 from __future__ import annotations
 
@@ -7,7 +7,47 @@ from collections.abc import Callable, Iterable
 from aiplat.site.document import Document
 from aiplat.site.findings import SiteFinding
 from aiplat.site.known import Known
+from aiplat.site.rules import files, hosts, models, networks, planes, quantities, secrets
 
 Rule = Callable[[Document, Known], Iterable[SiteFinding]]
 
-RULES: dict[str, Rule] = {}
+_IN_ORDER: tuple[Rule, ...] = (
+    secrets.secret_under_key,
+    secrets.secret_in_value,
+    secrets.secret_in_comment,
+    secrets.bad_secret_reference,
+    hosts.no_server,
+    hosts.even_servers,
+    hosts.too_many_servers,
+    hosts.duplicate_host_name,
+    hosts.duplicate_host_address,
+    hosts.bad_host_address,
+    hosts.unusable_host_address,
+    hosts.reserved_host_name,
+    hosts.bad_ssh_user,
+    networks.bad_cidr,
+    networks.cidr_host_bits,
+    networks.cidr_overlap,
+    networks.cidr_holds_host,
+    networks.cidr_too_small,
+    networks.mixed_address_families,
+    networks.bad_domain,
+    networks.reserved_domain,
+    networks.bad_endpoint,
+    planes.unknown_plane,
+    planes.unknown_component,
+    planes.component_of_other_plane,
+    models.unknown_model,
+    models.model_of_other_engine,
+    models.duplicate_model,
+    files.bad_supply,
+    files.missing_bundle,
+    files.missing_key_file,
+    files.unusable_key_file,
+    quantities.bad_quantity,
+    quantities.request_over_limit,
+    quantities.bad_port_value,
+)
+
+RULES: dict[str, Rule] = {getattr(rule, "__name__", "").replace("_", "-"): rule for rule in _IN_ORDER}
+"""Every rule by its name, in the order in which they are asked."""

@@ -1,0 +1,125 @@
+"""Rules about hosts: names, addresses, roles and how to reach them; networks are in .networks."""
+
+# ruff: noqa: ARG001 (every rule is asked in the same way, whether or not it needs the known names)
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from aiplat.site.addresses import Address, as_ip, canonical, is_dns_name
+from aiplat.site.document import Document
+from aiplat.site.findings import Path, SiteFinding, shown
+from aiplat.site.known import Known
+
+MAX_SERVERS = 7
+# Words with a meaning of their own in an Ansible inventory.
+RESERVED_NAMES = frozenset({"all", "ungrouped", "localhost"})
+_USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
+
+
+def no_server(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """A site has at least one host with `role: server`."""
+    if document.at("hosts") == []:
+        yield document.finding(("hosts",), "there is no host", "add one with `role: server`")
+    elif _servers(document) == 0:
+        yield document.finding(("hosts",), "no host is a server", "give one of them `role: server`")
+
+
+def even_servers(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """The number of servers is odd, because a majority of them must agree on every write."""
+    count = _servers(document)
+    if count and count % 2 == 0 and count <= MAX_SERVERS:
+        problem = f"{count} servers survive no more failures than {count - 1}"
+        yield document.finding(("hosts",), problem, f"use {count - 1} or {count + 1}")
+
+
+def too_many_servers(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """A site has at most seven servers: more make every write slower and survive no likelier failure."""
+    count = _servers(document)
+    if count and count > MAX_SERVERS:
+        problem = f"{count} servers are more than {MAX_SERVERS}"
+        yield document.finding(("hosts",), problem, "make the others agents")
+
+
+def duplicate_host_name(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """No two hosts have the same name."""
+    seen: dict[str, Path] = {}
+    for path, host in document.maps("hosts"):
+        name = host.get("name")
+        if isinstance(name, str) and seen.setdefault(name, path) != path:
+            first = document.places[seen[name]][0]
+            problem = f"{shown(name)} is already the host of line {first}"
+            yield document.finding((*path, "name"), problem, "give each host a name of its own")
+
+
+def duplicate_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """No two hosts have the same address, however it is written."""
+    seen: dict[str, Path] = {}
+    for path, address in _addresses(document):
+        first = seen.setdefault(canonical(address), path)
+        if first != path:
+            other = document.at(*first[:-1], "name")
+            problem = f"{shown(address)} is already the address of {shown(other)}"
+            yield document.finding(path, problem, "give each host an address of its own")
+
+
+def bad_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """A host's address is an IP address or a DNS name, with nothing around it."""
+    for path, address in _addresses(document):
+        if as_ip(address) is None and not is_dns_name(address):
+            fix = "leave out user, port and scheme" if re.search(r"[@/]|:\d+$", address) else ""
+            problem = f"{shown(address)} is neither an IP address nor a DNS name"
+            yield document.finding(path, problem, fix or "write it like 10.0.0.11 or s1.example.org")
+
+
+def unusable_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """A host's address is one that others reach: not loopback, link-local, multicast or unspecified."""
+    for path, address in _addresses(document):
+        ip = as_ip(address)
+        reason = _unusable(ip) if ip else ("a loopback" if canonical(address) == "localhost" else None)
+        if reason:
+            problem = f"{shown(address)} is {reason} address, which other hosts cannot reach"
+            yield document.finding(path, problem, "use the address of the host's network card")
+
+
+def reserved_host_name(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """A host is not called all, ungrouped or localhost, which mean something else to Ansible."""
+    for path, host in document.maps("hosts"):
+        if host.get("name") in RESERVED_NAMES:
+            yield document.finding((*path, "name"), f"{shown(host['name'])} is reserved", "use another name")
+
+
+def bad_ssh_user(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """The ssh user is a login name."""
+    for path, host in document.maps("hosts"):
+        user = host["ssh"].get("user") if isinstance(host.get("ssh"), dict) else None
+        if isinstance(user, str) and not _USER.fullmatch(user):
+            problem = f"{shown(user)} is no login name"
+            yield document.finding((*path, "ssh", "user"), problem, "write e.g. root")
+
+
+def _servers(document: Document) -> int | None:
+    """Return the number of servers, or None where a host's role cannot be told."""
+    hosts = document.at("hosts")
+    roles = [h.get("role") if isinstance(h, dict) else None for h in hosts] if isinstance(hosts, list) else []
+    if not roles or any(role not in ("server", "agent") for role in roles):
+        return None
+    return roles.count("server")
+
+
+def _addresses(document: Document) -> Iterator[tuple[Path, str]]:
+    for path, host in document.maps("hosts"):
+        if isinstance(host.get("address"), str):
+            yield (*path, "address"), host["address"]
+
+
+def _unusable(ip: Address) -> str | None:
+    kinds = (
+        (ip.is_unspecified, "an unspecified"),
+        (ip.is_loopback, "a loopback"),
+        (ip.is_link_local, "a link-local"),
+        (ip.is_multicast, "a multicast"),
+        (str(ip) == "255.255.255.255", "a broadcast"),
+    )
+    return next((name for is_kind, name in kinds if is_kind), None)
