@@ -1,0 +1,157 @@
+"""Holds a run's lock on its hosts by heartbeats, or names who holds it; what a run does is not here."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from aiplat.errors import AiplatError, Finding
+from aiplat.fleet.ssh import control_socket
+from aiplat.fleet.stream import Stream
+from aiplat.site.models import Host, Site
+
+HEARTBEAT_SECONDS = 10.0
+# A keeper without heartbeats gives the lock up after this many seconds.
+SILENCE_SECONDS = 30
+
+
+class LeaseError(AiplatError):
+    """Another mutating run holds a host."""
+
+
+class Lease:
+    """A held lock on some hosts; it ends with `hold_lease`'s block or with this process."""
+
+    def __init__(self, streams: Sequence[Stream]) -> None:
+        self._streams = tuple(streams)
+        self._stop = threading.Event()
+        self._beats = threading.Thread(target=self._beat, daemon=True, name="lease heartbeats")
+        self._beats.start()
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Names of the hosts whose lock is gone although the run goes on; nothing may be changed there."""
+        return tuple(s.host.name for s in self._streams if s.process.poll() is not None)
+
+    def release(self) -> None:
+        """Give the lock back on every host; what the run left running there is ended first."""
+        self._stop.set()
+        self._beats.join()
+        with ThreadPoolExecutor(max_workers=max(1, len(self._streams))) as pool:
+            list(pool.map(_release, self._streams))
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            for stream in self._streams:
+                with contextlib.suppress(AiplatError):
+                    stream.send(b"\n")
+
+
+@contextlib.contextmanager
+def hold_lease(site: Site, run_id: str, hosts: Sequence[str] | None = None) -> Iterator[Lease]:
+    """Hold the run's lock on hosts (all of the site if None) while the block runs.
+
+    The connections that hold it are also those that Ansible uses: without the lock it reaches nobody.
+
+    Raises:
+        LeaseError: another run holds a host; one finding per host names the holder.
+        HostError: a host could not be reached.
+    """
+    chosen = [host for host in site.hosts if hosts is None or host.name in hosts]
+    taken: list[Stream] = []
+    findings: list[Finding] = []
+
+    def take(host: Host) -> None:
+        try:
+            taken.append(_take(site, host, run_id))
+        except AiplatError as error:
+            findings.extend(error.findings)
+
+    with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
+        list(pool.map(take, chosen))
+    lease = Lease(taken)
+    try:
+        if findings:
+            raise LeaseError(findings)
+        yield lease
+    finally:
+        lease.release()
+
+
+def this_process() -> dict[str, Any]:
+    """Return what names the running process beyond doubt: machine, pid and start time."""
+    return {
+        "host": socket.gethostname(),
+        "user": getpass.getuser(),
+        "machine": _machine(),
+        "pid": os.getpid(),
+        "started": started(os.getpid()),
+    }
+
+
+def started(pid: int) -> str:
+    """Return when a process started, in clock ticks since boot; empty if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def is_dead(holder: dict[str, Any]) -> bool:
+    """Say whether a lock's holder is known to be gone: a process of this machine that is no more."""
+    here = bool(_machine()) and holder.get("machine") == _machine()
+    return here and started(int(holder.get("pid", 0))) != holder.get("started")
+
+
+def _machine() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _take(site: Site, host: Host, run_id: str) -> Stream:
+    holder = _try(site, host, run_id)
+    if isinstance(holder, dict) and is_dead(holder):
+        holder = _try(site, host, run_id, str(holder.get("run", "")))
+    if isinstance(holder, Stream):
+        return holder
+    raise LeaseError(_refusal(host, holder))
+
+
+def _try(site: Site, host: Host, run_id: str, dead: str = "") -> Stream | dict[str, Any]:
+    socket_path = str(control_socket(site, host, run_id))
+    settings = {"ControlMaster": "yes", "ControlPersist": "no", "ControlPath": socket_path}
+    document = json.dumps({"run": run_id, **this_process()})
+    stream = Stream(site, host, ["hold_lease.py", document, dead], settings=settings)
+    reply = stream.hear()
+    if "held" in reply:
+        return stream
+    stream.close()
+    found: dict[str, Any] = reply["holder"]
+    return found
+
+
+def _refusal(host: Host, holder: dict[str, Any]) -> Finding:
+    who = f"{holder.get('user', '?')}@{holder.get('host', '?')}, process {holder.get('pid', '?')}"
+    heartbeat = f"last heartbeat {holder.get('age', 0):.0f} s ago"
+    problem = f"is being changed by run {holder.get('run', '?')} ({who}; {heartbeat})"
+    fix = f"wait until it ends; a dead run's lock falls after {SILENCE_SECONDS} s"
+    return Finding(host.name, problem, fix)
+
+
+def _release(stream: Stream) -> None:
+    with contextlib.suppress(AiplatError):
+        stream.send(b"release\n")
+        stream.hear()
+    stream.close()
