@@ -119,6 +119,7 @@ def _context(
         "endpoint": site.endpoint,
         "component": component.name,
         "namespace": component.namespace,
+        "namespaces": [n.name for n in namespaces_of(site, catalog)],
         "identities": identities,
     }
 
