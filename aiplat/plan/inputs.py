@@ -48,8 +48,8 @@ def step_inputs(variables: RoleVariables, lock: Lock, identities: Mapping[str, s
 
 
 def identity(artifact: Artifact) -> str:
-    """Return an artifact's version and digest as one value, `version@sha256:…`."""
-    return f"{artifact.version}@{content_digest(artifact)}"
+    """Return an artifact's version and digest as `version@sha256:…`; `version@` until it is made."""
+    return f"{artifact.version}@{content_digest(artifact) if artifact.digest else ''}"
 
 
 @cache

@@ -84,8 +84,9 @@ def _bundle_steps(lock: Lock, missing: Mapping[str, tuple[Blob, ...]]) -> list[S
     moved = {host: sum(b.size for b in blobs) for host, blobs in missing.items() if blobs}
     steps = []
     if unbuilt or moved:
+        are = "is" if len(unbuilt) == 1 else "are"
         reason = (
-            f"{len(unbuilt)} of {len(lock.artifacts)} artifacts are not made yet"
+            f"{len(unbuilt)} of {len(lock.artifacts)} artifacts {are} not made yet"
             if unbuilt
             else f"what is moved is hashed first, {_mib(sum(_distinct(missing).values()))}"
         )

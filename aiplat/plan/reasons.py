@@ -22,7 +22,7 @@ def reason_for(variables: RoleVariables, inputs: Mapping[str, str], facts: HostF
         return "not installed yet"
     causes = [*changed_inputs(recorded, inputs), *_drift(variables.role, facts)]
     if isinstance(variables, PlaneRelease):
-        causes += _release_causes(variables, facts)
+        causes += _release_causes(variables, facts, inputs_say_why=bool(causes))
     return _sentence(list(dict.fromkeys(causes)))
 
 
@@ -53,7 +53,9 @@ def _version_phrase(what: str, before: str | None, after: str | None) -> str:
     if after is None:
         return f"{what} is no longer wanted"
     old, new = before.rpartition("@")[0], after.rpartition("@")[0]
-    return f"{what} {old} → {new}" if old != new else f"{what} {new} was built anew"
+    if old != new:
+        return f"{what} {old} → {new}"
+    return f"{what} {new} {'is to be built anew' if after.endswith('@') else 'was built anew'}"
 
 
 def _drift(role: str, facts: HostFacts) -> list[str]:
@@ -61,7 +63,7 @@ def _drift(role: str, facts: HostFacts) -> list[str]:
     return [f"drift: {problem}" for step, _, problem in seen if step == role]
 
 
-def _release_causes(variables: PlaneRelease, facts: HostFacts) -> list[str]:
+def _release_causes(variables: PlaneRelease, facts: HostFacts, *, inputs_say_why: bool) -> list[str]:
     if not facts.nodes_ready:
         return []  # the cluster does not answer: that is drift of k3s, not of what is in it
     there = {(r.namespace, r.name): r for r in facts.releases}
@@ -72,7 +74,7 @@ def _release_causes(variables: PlaneRelease, facts: HostFacts) -> list[str]:
             causes.append(f"release {wanted.name} is not in the cluster")
         elif seen.status != "deployed":
             causes.append(f"release {wanted.name} is {seen.status}")
-        elif seen.inputs != wanted.inputs:
+        elif seen.inputs != wanted.inputs and not inputs_say_why:
             causes.append(f"release {wanted.name} was not made from this chart and values")
     return causes
 

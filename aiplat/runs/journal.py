@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -59,6 +60,8 @@ class Journal:
     def __init__(self, site: str, verb: str, run_id: str | None = None) -> None:
         self.run_id = run_id or new_run_id()
         self.folder = private_dir(runs_dir(site) / self.run_id)
+        # Transfers report from threads of their own.
+        self._writing = threading.Lock()
         self._events: IO[bytes] = _open_private(self.folder / "events.jsonl")
         self.record = RunRecord(
             id=self.run_id,
@@ -74,11 +77,12 @@ class Journal:
     def append(self, event: Event) -> Event:
         """Write an event down and return it with its time and run filled in."""
         stamped = event.model_copy(update={"time": now(), "run": self.run_id})
-        self._events.write(stamped.model_dump_json().encode() + b"\n")
-        self._events.flush()
-        # Progress may be lost in a crash without anybody missing it, and it comes many times a second.
-        if not isinstance(event, Progress):
-            os.fsync(self._events.fileno())
+        with self._writing:
+            self._events.write(stamped.model_dump_json().encode() + b"\n")
+            self._events.flush()
+            # Progress may be lost in a crash without anybody missing it, and it comes many times a second.
+            if not isinstance(event, Progress):
+                os.fsync(self._events.fileno())
         return stamped
 
     def finish(self, state: State) -> None:

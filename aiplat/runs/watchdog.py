@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,10 +46,13 @@ def end_processes_of(run_id: str, spare: int = 0) -> int:
 
 
 @contextlib.contextmanager
-def dies_with_this_process(run_id: str) -> Iterator[None]:
-    """Put the run's id into the environment: what is started inside ends with the block or this process."""
+def dies_with_this_process(run_id: str, private: Path) -> Iterator[None]:
+    """Put the run's id into the environment: what is started inside ends with the block or this process.
+
+    The folder `private` is removed then too: it may hold secrets.
+    """
     watchdog = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(__file__).resolve()), run_id, str(os.getpid())],
+        [sys.executable, "-I", "-S", str(Path(__file__).resolve()), run_id, str(os.getpid()), str(private)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -107,13 +111,14 @@ def _signal(handle: int, number: signal.Signals) -> None:
         signal.pidfd_send_signal(handle, number)
 
 
-def _main(run_id: str, runner: int) -> None:
+def _main(run_id: str, runner: int, private: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 4096):
         continue
     end_processes_of(run_id, spare=runner)
+    shutil.rmtree(private, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], int(sys.argv[2]))
+    _main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

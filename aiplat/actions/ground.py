@@ -1,0 +1,61 @@
+"""What several verbs start from: whether a site is a lab, its lock as far as known, its hosts as seen."""
+
+from __future__ import annotations
+
+from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.catalog.resolve import resolve
+from aiplat.fleet.probe import gather_facts
+from aiplat.lab import lab_status
+from aiplat.plan.models import Facts, HostFacts
+from aiplat.shipped import shipped
+from aiplat.site.load import load_site
+from aiplat.site.models import Site
+from aiplat.state import lab_dir
+
+BUILT_IN_LABS = ("lab", "lab-agents")
+
+
+def is_built_in_lab(site: Site) -> bool:
+    """Whether the site's hosts are those of a lab site that aiplat ships."""
+    if site.name not in BUILT_IN_LABS:
+        return False
+    return load_site(shipped(f"inventory/{site.name}/site.yaml")).hosts == site.hosts
+
+
+def is_lab(site: Site) -> bool:
+    """Whether the site's hosts are made on this machine: a built-in lab, or one that `aiplat lab up` made."""
+    return is_built_in_lab(site) or lab_dir(site.name).exists()
+
+
+def look_at_hosts(site: Site) -> tuple[Facts, bool]:
+    """Return the hosts' facts, and whether they are assumed because the lab is not up yet."""
+    if is_lab(site) and lab_status(site.name).state == "absent":
+        return Facts(hosts=tuple(_fresh(host.name, site.name) for host in site.hosts)), True
+    return gather_facts(site), False
+
+
+def _fresh(host: str, lab: str) -> HostFacts:
+    """Return the facts of a lab host as `aiplat lab up` makes it, with nothing installed."""
+    return HostFacts(
+        host=host,
+        reachable=True,
+        arch="x86_64",
+        x86_64_level=3,
+        disk_free_mib=1 << 20,
+        is_root=True,
+        lab=lab,
+        default_route=True,
+    )
+
+
+def known_lock(site: Site, earlier: Lock | None) -> Lock:
+    """Return the site's lock, with the digests of an earlier one where nothing it is made of changed."""
+    lock = resolve(site)
+    if earlier is None:
+        return lock
+    known = {(a.kind, a.name, a.inputs): a for a in earlier.artifacts if a.digest}
+
+    def supplied(artifact: Artifact) -> Artifact:
+        return known.get((artifact.kind, artifact.name, artifact.inputs), artifact)
+
+    return lock.model_copy(update={"artifacts": tuple(supplied(a) for a in lock.artifacts)})

@@ -1,0 +1,118 @@
+"""Carries a plan out: checks what will be moved, holds the lease, stages, plays; it decides nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from aiplat.catalog.artifacts import Blob
+from aiplat.content import sha256_file
+from aiplat.errors import BadInput, Finding
+from aiplat.fleet.ansible import run_playbook
+from aiplat.fleet.inventory import write_run_folder
+from aiplat.fleet.lease import hold_lease
+from aiplat.fleet.transfer import BlobSource, push_blobs
+from aiplat.plan.make import OPERATOR
+from aiplat.plan.models import Plan, Step
+from aiplat.plan.role_variables import RoleVariables
+from aiplat.plan.staging import missing_blobs, wanted_blobs
+from aiplat.plan.variables import role_variables
+from aiplat.runs.events import Progress
+from aiplat.runs.plays import Plays
+from aiplat.runs.run import Run
+from aiplat.runs.world import World, private_variables
+
+PYTHON_STEPS = frozenset({"bundle", "stage"})
+# Progress is for people and for a journal that is read by people: five times a second is enough.
+_PROGRESS_SECONDS = 0.2
+
+
+def execute(run: Run, plan: Plan, world: World) -> None:
+    """Do what the plan says, in its order; `run.changed` counts what changed.
+
+    Raises:
+        BadInput: the bundle is damaged; no host was touched.
+        StepError: a step failed; the next run goes on from there.
+        AiplatError: another run holds the hosts.
+    """
+    steps = {step.id: step for step in plan.steps}
+    missing = _missing(world)
+    if "bundle" in steps:
+        with run.step("bundle", steps["bundle"].title, steps["bundle"].hosts):
+            check_blobs(run, world.source, missing)
+    with hold_lease(world.site, run.id, [host.name for host in world.site.hosts]):
+        if "stage" in steps:
+            with run.step("stage", steps["stage"].title, steps["stage"].hosts):
+                _stage(run, world, missing)
+        if PYTHON_STEPS.issuperset(steps):
+            return
+        _play(run, plan, world, steps)
+
+
+def _missing(world: World) -> dict[str, tuple[Blob, ...]]:
+    wanted = wanted_blobs(world.site, world.lock)
+    missing = {host: missing_blobs(blobs, world.facts.host(host)) for host, blobs in wanted.items()}
+    return {host: blobs for host, blobs in missing.items() if blobs}
+
+
+def check_blobs(run: Run, source: BlobSource, missing: Mapping[str, Sequence[Blob]]) -> None:
+    """Hash every blob that will be moved.
+
+    Raises:
+        BadInput: naming each file that is missing or not what its name says.
+    """
+    blobs = {blob.digest: blob for of_host in missing.values() for blob in of_host}
+    total, done = sum(blob.size for blob in blobs.values()), 0
+    report = throttled(run, "bundle")
+    findings = []
+    for blob in blobs.values():
+        path = source.blob_path(blob.digest)
+        if problem := _problem(path, blob):
+            findings.append(Finding(str(path), problem, "run `aiplat bundle build` to make it anew"))
+        done += blob.size
+        report(OPERATOR, done, total)
+    if findings:
+        raise BadInput(findings)
+
+
+def _problem(path: Path, blob: Blob) -> str:
+    if not path.is_file():
+        return "is missing from the bundle"
+    if path.stat().st_size != blob.size or sha256_file(path) != blob.digest:
+        return "was altered: its content is not what its name says"
+    return ""
+
+
+def throttled(run: Run, step: str) -> Callable[[str, int, int], None]:
+    """Return a reporter of progress (host, done, total) that passes on what people can read."""
+    said: dict[str, float] = {}
+
+    def report(host: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done >= total or now - said.get(host, 0.0) >= _PROGRESS_SECONDS:
+            said[host] = now
+            run.emit(Progress(step=step, host=host, done=done, total=total))
+
+    return report
+
+
+def _stage(run: Run, world: World, missing: Mapping[str, Sequence[Blob]]) -> None:
+    moved = push_blobs(world.site, missing, world.source, run.id, throttled(run, "stage"))
+    run.changed += sum(1 for size in moved.values() if size)
+
+
+def _play(run: Run, plan: Plan, world: World, steps: Mapping[str, Step]) -> None:
+    variables = role_variables(world.site, world.lock, world.catalog, world.public)
+    chosen: dict[str, Sequence[RoleVariables]] = {
+        host: [role for role in roles if role.role in steps and host in steps[role.role].hosts]
+        for host, roles in variables.items()
+    }
+    plays = Plays(run, steps)
+    private = private_variables(world)
+    with (
+        write_run_folder(world.site, plan, run.id, chosen, private) as folder,
+        run.stop.at_safe_points(),
+    ):
+        outcome = run_playbook("bootstrap", folder, plays.take, run.stop)
+    plays.end(outcome)

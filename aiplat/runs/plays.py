@@ -1,0 +1,76 @@
+"""Turns what a playbook reports into a run's step and task events; starting it is in aiplat.runs.execute."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from aiplat.errors import Finding
+from aiplat.fleet.ansible import Outcome, TaskEvent
+from aiplat.plan.models import Step
+from aiplat.runs.events import Progress, StepFinished, StepStarted, Task
+from aiplat.runs.run import Run, StepError
+
+_UNITS = {"site_registry": "aiplat-registry", "k3s_server": "k3s", "k3s_agent": "k3s-agent"}
+
+
+class Plays:
+    """Follows one playbook; its plays are named after the plan's steps."""
+
+    def __init__(self, run: Run, steps: Mapping[str, Step]) -> None:
+        self._run = run
+        self._steps = steps
+        self._began = time.monotonic()
+        self._changed_before = run.changed
+
+    def take(self, event: TaskEvent) -> None:
+        """Pass on one report."""
+        if event.kind == "play":
+            self._finish()
+            self._start(event.play)
+        elif event.kind == "task_started":
+            self._run.emit(Progress(step=event.play, host="", done=0, total=0, unit="tasks", what=event.task))
+        elif event.kind == "task":
+            self._run.changed += int(event.changed)
+            self._run.emit(Task(step=event.play, host=event.host, task=event.task, changed=event.changed))
+
+    def end(self, outcome: Outcome) -> None:
+        """Close the last step.
+
+        Raises:
+            StepError: the playbook failed; one finding per host and task.
+        """
+        if outcome.ok:
+            self._finish()
+            return
+        findings = [
+            Finding(f"{f.play} on {f.host}", f"{f.task}: {f.cause}", help_for(f.play, f.host))
+            for f in outcome.failures
+        ]
+        raise StepError(findings or [Finding("ansible-playbook", outcome.output.strip()[-2000:] or "failed")])
+
+    def _start(self, play: str) -> None:
+        step = self._steps.get(play)
+        if step is None:
+            return
+        self._run.current_step = play
+        self._began, self._changed_before = time.monotonic(), self._run.changed
+        self._run.emit(StepStarted(step=play, title=step.title, hosts=step.hosts))
+
+    def _finish(self) -> None:
+        if not self._run.current_step:
+            return
+        seconds = round(time.monotonic() - self._began, 3)
+        changed = self._run.changed - self._changed_before
+        self._run.emit(StepFinished(step=self._run.current_step, changed=changed, seconds=seconds))
+        self._run.current_step = ""
+
+
+def help_for(step: str, host: str) -> str:
+    """Return what to do about a step that failed on a host."""
+    again = "then run the same command again"
+    if step in _UNITS:
+        return f"see `journalctl -u {_UNITS[step]} -n 50` on {host}, {again}"
+    if step == "plane_release":
+        return f"see `aiplat status` for what is wrong in the cluster, {again}"
+    return f"put it right on {host}, {again}"

@@ -1,0 +1,53 @@
+"""Turns Ctrl-C and SIGTERM into a clean stop; what is cleaned up belongs to whoever is stopped."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopRequest:
+    """Whether the user asked to stop. The first signal stops at the next safe point, the second at once.
+
+    Between `at_safe_points` the first signal is only noted, for code that polls `requested`; elsewhere it
+    raises KeyboardInterrupt.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._deferred = False
+
+    def __call__(self) -> bool:
+        """Return `requested`: the form that pollers want."""
+        return self.requested
+
+    @contextmanager
+    def at_safe_points(self) -> Iterator[None]:
+        """Let the first signal wait until the block polls; KeyboardInterrupt follows when the block ends."""
+        self._deferred = True
+        try:
+            yield
+        finally:
+            self._deferred = False
+        if self.requested:
+            raise KeyboardInterrupt
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        first, self.requested = not self.requested, True
+        if first and self._deferred:
+            return
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def stoppable() -> Iterator[StopRequest]:
+    """Answer SIGINT and SIGTERM by a StopRequest inside the block (main thread only)."""
+    request = StopRequest()
+    before = {number: signal.signal(number, request._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,53 @@
+"""Every file in cases/ is a behaviour of make_plan and refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from aiplat.plan.make import make_plan
+from aiplat.plan.models import Plan
+from aiplat.plan.refusals import refusals
+from tests.plan.worlds import HERE, PUBLIC, facts_of, lock_of, site_of, small_catalog
+
+CASES = sorted((HERE / "cases").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_plan_is_as_the_case_says(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps with their reasons, restarts, bytes and refusals are what the file says."""
+    case: dict[str, Any] = YAML(typ="safe").load(path)
+    site, lock = site_of(case.get("site")), lock_of(case.get("lock"))
+    before = case.get("before", {})
+    earlier = (
+        site_of({**case.get("site", {}), **before.get("site", {})}),
+        lock_of(before.get("lock", case.get("lock"))),
+    )
+    _roles_are(monkeypatch, before.get("roles", {}))
+    facts = facts_of(site, dict.fromkeys(case.get("installed", ()), earlier), case.get("facts", {}))
+    _roles_are(monkeypatch, {})
+
+    plan = make_plan(site, lock, facts, PUBLIC, small_catalog())
+
+    assert _lines(plan) == case["plan"], case["behaviour"]
+    assert [r for step in plan.steps for r in step.restarts] == case.get("restarts", [])
+    assert sum(step.bytes_to_move for step in plan.steps) >> 20 == case.get("moves_mib", 0)
+    assert [str(finding) for finding in refusals(site, lock, facts)] == case.get("refused", [])
+
+
+def test_every_case_says_what_it_shows() -> None:
+    """A case without a sentence teaches nobody."""
+    assert len(CASES) >= 15
+    assert all(YAML(typ="safe").load(path)["behaviour"].endswith(".") for path in CASES)
+
+
+def _roles_are(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> None:
+    """Cases say in words how roles differ; their files are not what is tested here."""
+    monkeypatch.setattr("aiplat.plan.inputs.role_digest", lambda role: versions.get(role, "now"))
+
+
+def _lines(plan: Plan) -> list[str]:
+    return [f"{step.id} {host}: {step.reason[host]}" for step in plan.steps for host in step.hosts]
