@@ -46,7 +46,9 @@ def _files(component: Component, recipe: ArtifactRecipe) -> dict[str, Path]:
     how = recipe.packages
     if how is None:
         return {}
-    own = {name: component.folder / name for name in (how.containerfile, how.go, how.chart) if name}
+    own = {
+        name: component.folder / name for name in (how.containerfile, how.go, how.chart, how.files) if name
+    }
     named = (how.script, how.requirements, *how.sources)
     files = own | {name: source_path(name) for name in named if name}
     if how.chart:

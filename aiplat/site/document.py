@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from aiplat.site.findings import Path, SiteFinding, place, render_path
+from aiplat.site.findings import Path, SiteFinding, finding_at, render_path
 
 
 @dataclass
@@ -21,19 +21,12 @@ class Document:
     places: dict[Path, tuple[int, int]] = field(default_factory=dict)
     findings: list[SiteFinding] = field(default_factory=list)
 
-    def finding(self, path: Path, problem: str, fix: str = "", line: int = 0) -> SiteFinding:
+    def finding(self, path: Path, problem: str, fix: str = "") -> SiteFinding:
         """Return a finding at `path`; a path that is not in the file gets its nearest parent's line."""
         at = path
         while at and at not in self.places:
             at = at[:-1]
-        line = line or self.places.get(at, (1, 1))[0]
-        name = render_path(path)
-        where = place(self.file, line, path=name)
-        return SiteFinding(where, problem, fix, file=self.file, path=name, line=line)
-
-    def in_line(self, line: int, problem: str, fix: str = "") -> SiteFinding:
-        """Return a finding about a line that is no value, such as a comment."""
-        return SiteFinding(place(self.file, line), problem, fix, file=self.file, line=line)
+        return finding_at(self.file, self.places.get(at, (1, 1))[0], 0, (problem, fix), render_path(path))
 
     def at(self, *path: str | int) -> Any:
         """Return the value at `path`, or None where nothing (or nothing of that shape) is."""

@@ -35,10 +35,16 @@ class SiteFinding(Finding):
         return {**{k: v for k, v in vars(self).items() if k != "where"}, "message": str(self)}
 
 
-def place(file: str, line: int = 0, column: int = 0, path: str = "") -> str:
-    """Return a place as editors understand it, `file:line:column: path`, leaving out what is 0 or empty."""
+def finding_at(
+    file: str, line: int = 0, column: int = 0, said: tuple[str, str] = ("", ""), path: str = ""
+) -> SiteFinding:
+    """Return a finding that says `said` (problem, fix) at a place.
+
+    Its `where` is written as editors understand it, `file:line:column: path`, without what is 0 or empty.
+    """
     numbers = "".join(f":{n}" for n in (line, column) if n)
-    return f"{file}{numbers}" + (f": {path}" if path else "")
+    where = f"{file}{numbers}" + (f": {path}" if path else "")
+    return SiteFinding(where, *said, file=file, path=path, line=line, column=column)
 
 
 def render_path(path: Path) -> str:

@@ -104,6 +104,8 @@ def _wrong_kind(kind: str, value: Any) -> tuple[str, str]:
     problem = f"must be {wanted}, not {kind_of(value)}"
     if wanted == "text" and isinstance(value, bool | int | float):
         return problem, "put it in quotes"
+    if wanted == "a whole number" and isinstance(value, str) and value.isdigit():
+        return problem, "remove the quotes"
     if value is None:
         return problem, "leave the key out or give it a value"
     return problem, ""

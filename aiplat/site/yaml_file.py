@@ -13,7 +13,7 @@ from ruamel.yaml.reader import ReaderError
 
 from aiplat.errors import BadInput
 from aiplat.site.document import Document
-from aiplat.site.findings import Path, SiteFinding, place, shown
+from aiplat.site.findings import Path, finding_at, render_path, shown
 
 MAX_BYTES = 1 << 20
 # Aliases can blow a small file up to any number of values; a real site has a few hundred.
@@ -40,15 +40,16 @@ def read_document(path: FilePath) -> Document:
         if node is not None:
             document.data = _Builder(document).build(node, ())
     except ReaderError as error:
-        line = document.text.count("\n", 0, error.position) + 1
-        problem = f"holds a control character (U+{ord(error.character):04X})"
-        raise BadInput(_whole(file, problem, "remove it", line)) from None
+        said = (f"holds a control character (U+{error.character:04X})", "remove it")
+        raise _bad(file, said, *_line_and_column(document.text[: error.position])) from None
     except MarkedYAMLError as error:
-        raise BadInput(_syntax(file, error)) from None
+        mark = error.problem_mark or error.context_mark
+        at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise _bad(file, _syntax(str(error.problem or "it cannot be read")), *at) from None
     except RecursionError:
-        raise BadInput(_whole(file, *_TOO_DEEP)) from None
+        raise _bad(file, _TOO_DEEP) from None
     except YAMLError as error:
-        raise BadInput(_whole(file, f"is not YAML: {error}", "check it with another YAML tool")) from None
+        raise _bad(file, (f"is not YAML: {error}", "check it with another YAML tool")) from None
     return document
 
 
@@ -57,38 +58,38 @@ def _read_text(path: FilePath) -> str:
     file = str(path)
     try:
         if path.is_file() and path.stat().st_size > MAX_BYTES:
-            raise BadInput(_whole(file, "is larger than 1 MiB", "a site is a few KiB; name the right file"))
+            raise _bad(file, ("is larger than 1 MiB", "a site is a few KiB; name the right file"))
         data = path.read_bytes()
     except FileNotFoundError:
-        raise BadInput(_whole(file, "there is no such file", "name a site file that exists")) from None
+        raise _bad(file, ("there is no such file", "name a site file that exists")) from None
     except IsADirectoryError:
-        raise BadInput(_whole(file, "is a folder, not a file", "name the file in it")) from None
+        raise _bad(file, ("is a folder, not a file", "name the file in it")) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise BadInput(_whole(file, f"cannot be read: {reason}", "check its permissions")) from None
+        raise _bad(file, (f"cannot be read: {reason}", "check its permissions")) from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise BadInput(_whole(file, "is not UTF-8 text", "save it as UTF-8", line)) from None
+        at = _line_and_column(data[: error.start].decode("utf-8-sig"))
+        raise _bad(file, ("is not UTF-8 text", "save it as UTF-8"), *at) from None
 
 
-def _whole(file: str, problem: str, fix: str, line: int = 0) -> SiteFinding:
-    """Return a finding about the file as a whole, or about one line before it was parsed."""
-    return SiteFinding(place(file, line), problem, fix, file=file, line=line, rule="yaml")
+def _bad(file: str, said: tuple[str, str], line: int = 0, column: int = 0) -> BadInput:
+    """Return the error that says what is wrong with the file as YAML, and what to do."""
+    return BadInput(finding_at(file, line, column, said).by("yaml"))
 
 
-def _syntax(file: str, error: MarkedYAMLError) -> SiteFinding:
-    """Return the YAML parser's complaint with line and column, and a hint for the usual mistakes."""
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    said = str(error.problem or "cannot be read")
-    problem, fix = next(
+def _line_and_column(before: str) -> tuple[int, int]:
+    """Return where the character after the text `before` stands."""
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def _syntax(said: str) -> tuple[str, str]:
+    """Return the parser's complaint, and a hint for the usual mistakes."""
+    return next(
         ((problem, fix) for sign, problem, fix in _USUAL_MISTAKES if sign in said),
         (f"this is not YAML: {said}", "check quotes, brackets and indentation there"),
     )
-    where = place(file, line, column)
-    return SiteFinding(where, problem, fix, file=file, line=line, column=column, rule="yaml")
 
 
 _USUAL_MISTAKES = (
@@ -111,8 +112,8 @@ class _Builder:
         """Return the plain value of `node`, which stands at `path`."""
         self.count += 1
         if self.count > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise BadInput(_whole(self.document.file, *_TOO_DEEP))
-        self.document.places.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
+            raise _bad(self.document.file, _TOO_DEEP, *_at(node))
+        self.document.places.setdefault(path, _at(node))
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, ScalarNode):
@@ -123,7 +124,8 @@ class _Builder:
         if node.tag == _TIMESTAMP:
             return node.value
         if node.tag not in _SCALARS:
-            self._complain(path, f"the YAML tag {shown(str(node.tag))} means nothing here", "remove the tag")
+            said = (f"the YAML tag {shown(str(node.tag))} means nothing here", "remove the tag")
+            self._complain("yaml", node, path, said)
             return node.value
         return self.scalars.construct_object(node)
 
@@ -134,12 +136,13 @@ class _Builder:
             if key_node.tag == _MERGE:
                 merges += value_node.value if isinstance(value_node, SequenceNode) else [value_node]
             elif not isinstance(key_node, ScalarNode):
-                self._complain(path, "a list or map is used as a key", "use words as keys")
+                said = ("a list or map is used as a key", "use words as keys")
+                self._complain("yaml", key_node, path, said)
             elif key_node.value in values:
-                self._duplicate(key_node, path)
+                self._duplicate(key_node, (*path, str(key_node.value)))
             else:
-                key, mark = str(key_node.value), key_node.start_mark
-                self.document.places[*path, key] = (mark.line + 1, mark.column + 1)
+                key = str(key_node.value)
+                self.document.places[*path, key] = _at(key_node)
                 values[key] = self.build(value_node, (*path, key))
         for source in merges:
             self._merge(source, path, values)
@@ -148,20 +151,26 @@ class _Builder:
     def _merge(self, source: Node, path: Path, values: dict[str, Any]) -> None:
         """Add the keys of a merged map (`<<: *name`) that the map itself does not have."""
         if not isinstance(source, MappingNode):
-            self._complain((*path, "<<"), "only a map can be merged in", "name an anchor of a map")
+            said = ("only a map can be merged in", "name an anchor of a map")
+            self._complain("yaml", source, (*path, "<<"), said)
             return
         more = [(k, v) for k, v in source.value if getattr(k, "value", None) not in values]
         for key, value in self._mapping(_with_entries(source, more), path).items():
             values.setdefault(key, value)
 
     def _duplicate(self, key: ScalarNode, path: Path) -> None:
-        here = (*path, str(key.value))
-        problem = f"this key is there twice, first in line {self.document.places[here][0]}"
-        found = self.document.finding(here, problem, "keep one", line=key.start_mark.line + 1)
-        self.document.findings.append(found.by("duplicate-key"))
+        first = self.document.places[path][0]
+        said = (f"this key is there twice, first in line {first}", "keep one")
+        self._complain("duplicate-key", key, path, said)
 
-    def _complain(self, path: Path, problem: str, fix: str) -> None:
-        self.document.findings.append(self.document.finding(path, problem, fix).by("yaml"))
+    def _complain(self, rule: str, node: Node, path: Path, said: tuple[str, str]) -> None:
+        found = finding_at(self.document.file, *_at(node), said, render_path(path))
+        self.document.findings.append(found.by(rule))
+
+
+def _at(node: Node) -> tuple[int, int]:
+    """Return line and column of a node, counted from 1."""
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 def _with_entries(node: MappingNode, entries: list[tuple[Node, Node]]) -> MappingNode:

@@ -66,7 +66,7 @@ def cidr_too_small(document: Document, known: Known) -> Iterator[SiteFinding]:
         node = _NODE_LENGTH[pods.version]
         room = 2 ** (node - pods.prefixlen) if pods.prefixlen <= node else 0
         if room < len(hosts):
-            problem = f"{pods} has room for {room} hosts, and there are {len(hosts)}"
+            problem = f"{pods} has room for {room} of {len(hosts)} hosts"
             fix = f"each host takes a /{node}: use a larger one"
             yield document.finding(("cluster", "podCIDR"), problem, fix)
     if "serviceCIDR" in networks:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aiplat.site.document import Document
-from aiplat.site.findings import Path, SiteFinding
+from aiplat.site.findings import Path, SiteFinding, finding_at
 from aiplat.site.known import Known
 from aiplat.site.tokens import secret_form
 
@@ -42,7 +42,7 @@ def secret_in_comment(document: Document, known: Known) -> Iterator[SiteFinding]
         comment = re.search(r"(?:^|\s)#(.*)$", line)
         form = secret_form(comment[1]) if comment else None
         if form:
-            yield document.in_line(number, f"this comment holds {form}", "remove it")
+            yield finding_at(document.file, number, 0, (f"this comment holds {form}", "remove it"))
 
 
 def bad_secret_reference(document: Document, known: Known) -> Iterator[SiteFinding]:
@@ -62,8 +62,8 @@ def bad_secret_reference(document: Document, known: Known) -> Iterator[SiteFindi
 def _names_secret(path: Path) -> bool:
     """Whether the nearest key of a path (a list's items have their list's) names a secret."""
     keys = [part for part in path if isinstance(part, str)]
-    nearest = re.sub(r"[-_]", "", keys[-1]).casefold() if keys else ""
-    return nearest.endswith(_ENDINGS)
+    nearest = keys[-1] if keys else ""
+    return nearest != _REFERENCE and re.sub(r"[-_]", "", nearest).casefold().endswith(_ENDINGS)
 
 
 def _is_literal(value: Any) -> bool:
