@@ -1,0 +1,136 @@
+"""Writes what Ansible reads for one run into a private folder that is wiped afterwards; starts nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import SafeRepresenter
+
+from aiplat.content import write_atomic
+from aiplat.fleet.ssh import as_options, connection, control_socket, remote_user, runtime_dir
+from aiplat.plan.models import Plan
+from aiplat.plan.role_variables import RoleVariables
+from aiplat.site.models import Host, Site
+from aiplat.state import private_dir
+
+# What Jinja would act on; values are data, so Ansible is told not to.
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The private files of one run; they are gone when its block ends."""
+
+    path: Path
+    run_id: str
+
+    @property
+    def inventory(self) -> Path:
+        """Hosts, groups and the roles' public variables."""
+        return self.path / "hosts.yml"
+
+    @property
+    def secrets(self) -> Path:
+        """Variables that must not be seen, as an extra-vars file."""
+        return self.path / "secrets.yml"
+
+
+class _Representer(SafeRepresenter):
+    """Writes text that looks like a template with the tag that keeps Ansible from treating it as one."""
+
+    def represent_text(self, text: str) -> ScalarNode:
+        tag = "!unsafe" if any(mark in text for mark in _TEMPLATE_MARKS) else "tag:yaml.org,2002:str"
+        node: ScalarNode = self.represent_scalar(tag, text)
+        return node
+
+
+_Representer.add_representer(str, _Representer.represent_text)
+
+
+@contextlib.contextmanager
+def write_run_folder(
+    site: Site,
+    plan: Plan,
+    run_id: str,
+    variables: Mapping[str, Sequence[RoleVariables]],
+    secrets: Mapping[str, Any],
+) -> Iterator[RunFolder]:
+    """Write inventory and secrets for a run (0600 in a 0700 folder, in memory if possible); wiped at the end.
+
+    `variables` maps host names to their roles' variables, `secrets` Ansible variables to values.
+    """
+    folder = RunFolder(private_dir(runtime_dir() / f"run-{run_id}"), run_id)
+    try:
+        write_atomic(folder.inventory, to_yaml(inventory_document(site, plan, run_id, variables)), 0o600)
+        write_atomic(folder.secrets, to_yaml(dict(secrets)), 0o600)
+        yield folder
+    finally:
+        shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def to_yaml(document: Any) -> bytes:
+    """Return a document as YAML for Ansible; its text is never taken for a template."""
+    writer = YAML(typ="safe", pure=True)
+    writer.Representer = _Representer
+    writer.default_flow_style = False
+    stream = BytesIO()
+    writer.dump(document, stream)
+    return stream.getvalue()
+
+
+def inventory_document(
+    site: Site, plan: Plan, run_id: str, variables: Mapping[str, Sequence[RoleVariables]]
+) -> dict[str, Any]:
+    """Return the inventory: every host with its variables, groups by role and by step."""
+    groups = {
+        "server": [h.name for h in site.servers],
+        "agent": [h.name for h in site.agents],
+        "helm_runner": [site.servers[0].name],
+    }
+    groups |= {f"step_{step.id}": list(step.hosts) for step in plan.steps}
+    hosts = {
+        host.name: _reach(site, host, run_id)
+        | _role_variables(site, plan, host, variables.get(host.name, ()))
+        for host in site.hosts
+    }
+    return {
+        "all": {
+            "vars": {"aiplat_run_id": run_id},
+            "hosts": hosts,
+            "children": {name: {"hosts": dict.fromkeys(members)} for name, members in groups.items()},
+        }
+    }
+
+
+def _role_variables(site: Site, plan: Plan, host: Host, variables: Sequence[RoleVariables]) -> dict[str, Any]:
+    inputs = {step.id: step.inputs.get(host.name, {}) for step in plan.steps}
+    result: dict[str, Any] = {}
+    for of_role in variables:
+        result |= of_role.ansible()
+        result[f"{of_role.role}_site"] = site.name
+        result[f"{of_role.role}_inputs"] = inputs.get(of_role.role, {})
+    return result
+
+
+def _reach(site: Site, host: Host, run_id: str) -> dict[str, Any]:
+    # Only through the connection that the lease holds: where it is gone, ssh finds no other way
+    # (ProxyCommand=false), and nothing is changed by a run that lost its lock.
+    settings = connection(site, host) | {
+        "ControlMaster": "no",
+        "ControlPath": str(control_socket(site, host, run_id)),
+        "ProxyCommand": "false",
+    }
+    return {
+        "ansible_host": host.address,
+        "ansible_ssh_args": shlex.join(as_options(settings)),
+        "ansible_become": remote_user(site, host) != "root",
+    }
