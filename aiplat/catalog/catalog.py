@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component, Plane
+from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component, Plane, Planned
 from aiplat.errors import AiplatError, Finding
 from aiplat.shipped import shipped
 
@@ -25,13 +25,11 @@ class Catalog:
     planes: tuple[Plane, ...]
     components: tuple[Component, ...]
 
-    def plane(self, name: str) -> Plane:
-        """Return a plane by its slug.
-
-        Raises:
-            KeyError: there is no such plane.
-        """
-        return next(p for p in self.planes if p.name == name) if self._has_plane(name) else _no(name)
+    def planned(self, plane: str) -> tuple[Planned, ...]:
+        """Return what a plane will have in a later version."""
+        there = {c.name for c in self.components}
+        every = (p for known in self.planes if known.name == plane for p in known.planned)
+        return tuple(p for p in every if p.name not in there)
 
     def component(self, name: str) -> Component | None:
         """Return a component by name, or None where this version has none."""
@@ -62,13 +60,6 @@ class Catalog:
                 if (recipe.kind, recipe.name) == (kind, name):
                     return component, recipe
         raise KeyError(f"no component has the {kind} {name}")
-
-    def _has_plane(self, name: str) -> bool:
-        return any(p.name == name for p in self.planes)
-
-
-def _no(name: str) -> Plane:
-    raise KeyError(name)
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiplat
 from aiplat.catalog.components import ArtifactRecipe, Component
-from aiplat.catalog.versions import lock_entry, versions_yaml
+from aiplat.catalog.versions import lock_entries, lock_entry, versions_yaml
 from aiplat.content import digest_of, digest_tree, sha256_file
 from aiplat.shipped import shipped_root
 
@@ -39,6 +39,11 @@ def source_path(relative: str) -> Path:
     """Return a path that a recipe gives from the project's root; in a wheel aiplat's own lies elsewhere."""
     shipped = shipped_root() / relative
     return shipped if shipped.exists() else Path(aiplat.__file__).parent.parent / relative
+
+
+def source_digest(recipe: ArtifactRecipe) -> str:
+    """Return the digest of the pinned sources and tools of an artifact, also where it was never made."""
+    return digest_of(_tools(recipe))
 
 
 def _files(component: Component, recipe: ArtifactRecipe) -> dict[str, Path]:
@@ -73,5 +78,5 @@ def _tools(recipe: ArtifactRecipe) -> dict[str, Any]:
     if how.base or how.debian or how.headers or how.deb:
         tools["debian"] = versions_yaml()["debian"]
     if how.gguf:
-        tools["model"] = lock_entry(how.gguf)
+        tools["model"] = lock_entries(how.gguf)
     return tools

@@ -104,3 +104,13 @@ def lock_entry(package: str, lock: str = "locks/requirements.txt") -> tuple[str,
     if not found:
         raise AiplatError(Finding(lock, f"does not pin {package}", "lock it with its hashes"))
     return found[1], tuple(sorted(re.findall(r"--hash=(\S+)", found[2])))
+
+
+def lock_entries(prefix: str, lock: str = "locks/requirements.txt") -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return version and hashes of a Python package and of those named `<prefix>-…` that hold parts of it.
+
+    Raises:
+        AiplatError: the lock does not pin the package itself.
+    """
+    parts = re.findall(rf"^({re.escape(prefix)}-[a-z0-9-]+)==", shipped(lock).read_text(), re.MULTILINE)
+    return {name: lock_entry(name, lock) for name in (prefix, *parts)}

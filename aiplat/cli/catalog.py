@@ -1,9 +1,117 @@
-"""The `aiplat catalog` verb."""
+"""The `aiplat catalog` verb: tables of planes, components, models; what they are belongs in aiplat.catalog."""
 
 from __future__ import annotations
 
+import json
+from typing import Annotated, Any
+
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from aiplat.catalog.catalog import Catalog, load_catalog
+from aiplat.catalog.components import CatalogModel, Component, Plane
+from aiplat.catalog.inputs import source_digest
+
+catalog_app = typer.Typer(
+    invoke_without_command=True,
+    help="""Show what a site can have: planes, their components and the models of the catalogue.
+
+A component is `on` by default, or comes when a site asks for it (`request`), or is `later`: known, but not in
+this version.
+""",
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
+    app.add_typer(catalog_app, name="catalog")
+
+
+@catalog_app.callback()
+def catalog(context: typer.Context, as_json: _Json = False) -> None:
+    """Show planes and components: state, purpose, licence, and which supply can deliver each."""
+    if context.invoked_subcommand is not None:
+        return
+    known = load_catalog()
+    if as_json:
+        planes = [_plane_json(known, plane) for plane in known.planes]
+        typer.echo(json.dumps({"kind": "Catalog", "planes": planes}, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    for plane in known.planes:
+        title, purpose = escape(plane.title), escape(plane.purpose)
+        console.print(f"[bold]{title}[/bold] [dim]({plane.name})  {purpose}[/dim]")
+        console.print(_table(known, plane))
+
+
+@catalog_app.command()
+def models(as_json: _Json = False) -> None:
+    """Show the models that a site can serve, with their real conditions of use."""
+    known = load_catalog()
+    if as_json:
+        found = [_model_json(component, model) for component, model in known.models]
+        typer.echo(json.dumps({"kind": "ModelCatalog", "models": found}, ensure_ascii=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for component, model in known.models:
+        _print_model(console, component, model)
+
+
+def _table(known: Catalog, plane: Plane) -> Table:
+    """Return the rows of one plane: what is there first, then what is to come."""
+    table = Table(box=None, pad_edge=True, show_header=False)
+    for width in (21, 7, 12, 8):  # the same for every plane, so that columns line up
+        table.add_column(min_width=width)
+    table.add_column(overflow="fold")
+    for c in known.components_of(plane.name):
+        supplies = ", ".join(c.supplies) or "-"
+        table.add_row(c.name, c.default, escape(c.licence.spdx), supplies, escape(c.purpose))
+    for p in known.planned(plane.name):
+        table.add_row(p.name, "later", "", "", escape(p.purpose), style="dim")
+    return table
+
+
+def _plane_json(known: Catalog, plane: Plane) -> dict[str, Any]:
+    there = [
+        {
+            "name": c.name,
+            "state": c.default,
+            "purpose": c.purpose,
+            "licence": c.licence.model_dump(mode="json"),
+            "supplies": list(c.supplies),
+            "requires": list(c.requires.components),
+        }
+        for c in known.components_of(plane.name)
+    ]
+    later = [{"name": p.name, "state": "later", "purpose": p.purpose} for p in known.planned(plane.name)]
+    parts = {"name": plane.name, "title": plane.title, "order": plane.order, "purpose": plane.purpose}
+    return {**parts, "components": there + later}
+
+
+def _model_json(component: Component, model: CatalogModel) -> dict[str, Any]:
+    document = model.model_dump(mode="json", exclude={"artifact"})
+    return {**document, "engine": component.name, "source": source_digest(model.artifact)}
+
+
+def _print_model(console: Console, component: Component, model: CatalogModel) -> None:
+    names = " = ".join((model.name, *model.aliases))
+    console.print(f"[bold]{escape(names)}[/bold]  engine {component.name}")
+    console.print(f"  {model.purpose}", markup=False)
+    facts = (
+        ("family", model.family),
+        ("parameters", model.parameters),
+        ("quantisation", model.quantisation),
+        ("context", f"{model.context_length} tokens" if model.context_length else ""),
+        ("features", ", ".join(model.features)),
+        ("licence", " ".join(t for t in (model.licence.name or model.licence.spdx, model.licence.url) if t)),
+        ("source", source_digest(model.artifact)),
+    )
+    for name, value in facts:
+        if value:
+            console.print(f"  {name:13} {value}", markup=False)
+    for condition in model.licence.conditions:
+        console.print(f"  {'':13} - {condition}", markup=False)

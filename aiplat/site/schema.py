@@ -1,0 +1,15 @@
+"""The JSON Schema of a site file, for editors and programs; relations of fields are aiplat.site.rules'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiplat.site.models import Site
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def site_schema() -> dict[str, Any]:
+    """Return the schema (draft 2020-12); what passes it still has to pass `aiplat site check`."""
+    schema = Site.model_json_schema(by_alias=True)
+    return {"$schema": DIALECT, "$id": "https://aiplat.dev/schemas/v1alpha1/site.json", **schema}
