@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from aiplat.bundle.bundle import Bundle
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.resolve import resolve
+from aiplat.errors import BadInput, Finding
 from aiplat.fleet.probe import gather_facts
 from aiplat.lab import lab_status
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.shipped import shipped
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
-from aiplat.state import lab_dir
+from aiplat.site.rules.files import BUNDLE_PREFIX
+from aiplat.state import bundle_dir, lab_dir
 
 BUILT_IN_LABS = ("lab", "lab-agents")
 
@@ -48,14 +53,55 @@ def _fresh(host: str, lab: str) -> HostFacts:
     )
 
 
-def known_lock(site: Site, earlier: Lock | None) -> Lock:
-    """Return the site's lock, with the digests of an earlier one where nothing it is made of changed."""
+def bundle_of(site: Site) -> Bundle:
+    """Return the site's bundle.
+
+    Raises:
+        AiplatError: there is none, or it is not a bundle.
+    """
+    return Bundle.open(_bundle_path(site))
+
+
+def known_lock(site: Site) -> Lock:
+    """Return the site's lock, with the digests of its bundle where nothing an artifact is made of changed.
+
+    With `supply: bundle:PATH` it is that bundle's lock.
+
+    Raises:
+        BadInput: the bundle given lacks something that the site needs, or is damaged.
+    """
     lock = resolve(site)
-    if earlier is None:
+    if site.supply.startswith(BUNDLE_PREFIX):
+        return _given_lock(site, lock)
+    if not bundle_dir(site.name).exists():
         return lock
+    earlier = bundle_of(site).lock
     known = {(a.kind, a.name, a.inputs): a for a in earlier.artifacts if a.digest}
 
     def supplied(artifact: Artifact) -> Artifact:
         return known.get((artifact.kind, artifact.name, artifact.inputs), artifact)
 
     return lock.model_copy(update={"artifacts": tuple(supplied(a) for a in lock.artifacts)})
+
+
+def _given_lock(site: Site, lock: Lock) -> Lock:
+    given = bundle_of(site).lock
+    there = {(a.kind, a.name) for a in given.artifacts}
+    findings = [
+        Finding(
+            site.supply,
+            f"has no {a.kind} {a.name}, which {a.component} needs",
+            "use a bundle made for this site",
+        )
+        for a in lock.artifacts
+        if (a.kind, a.name) not in there
+    ]
+    if findings:
+        raise BadInput(findings)
+    return given.model_copy(update={"site": site.name})
+
+
+def _bundle_path(site: Site) -> Path:
+    if site.supply.startswith(BUNDLE_PREFIX):
+        return Path(site.supply.removeprefix(BUNDLE_PREFIX))
+    return bundle_dir(site.name)

@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+
+from aiplat.cli.bootstrap import SiteArgument
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
+    app.command(name="reset")(reset)
+
+
+def reset(
+    site: SiteArgument = None,
+    keep_models: Annotated[bool, typer.Option("--keep-models", help="Leave models' weights staged.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Events as JSON lines on stdout, a Summary last.")
+    ] = False,
+) -> None:
+    """Take everything off a site's hosts that bootstrap put there, and prove that it is gone.
+
+    The hosts stay (a lab's too: `aiplat lab down` removes those). So do the site's vault and CA on this
+    machine, so that keys and trust outlive a reset.
+
+    Exit codes: 0 done, 1 failed or something is left, 2 bad input, 130 interrupted.
+    """
+    # Ansible's libraries take half a second to load: only this verb pays for them.
+    from aiplat.cli.run_verbs import run_reset  # noqa: PLC0415
+
+    run_reset(site, keep_models=keep_models, yes=yes, as_json=as_json)

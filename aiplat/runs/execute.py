@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
+from aiplat.bundle.bundle import Bundle
+from aiplat.bundle.check import verify
 from aiplat.catalog.artifacts import Blob
-from aiplat.content import sha256_file
 from aiplat.errors import BadInput, Finding
 from aiplat.fleet.ansible import run_playbook
 from aiplat.fleet.inventory import write_run_folder
 from aiplat.fleet.lease import hold_lease
-from aiplat.fleet.transfer import BlobSource, push_blobs
+from aiplat.fleet.transfer import push_blobs
 from aiplat.plan.make import OPERATOR
 from aiplat.plan.models import Plan, Step
 from aiplat.plan.role_variables import RoleVariables
@@ -40,7 +40,7 @@ def execute(run: Run, plan: Plan, world: World) -> None:
     missing = _missing(world)
     if "bundle" in steps:
         with run.step("bundle", steps["bundle"].title, steps["bundle"].hosts):
-            check_blobs(run, world.source, missing)
+            check_bundle(run, world.bundle, missing)
     with hold_lease(world.site, run.id, [host.name for host in world.site.hosts]):
         if "stage" in steps:
             with run.step("stage", steps["stage"].title, steps["stage"].hosts):
@@ -56,32 +56,17 @@ def _missing(world: World) -> dict[str, tuple[Blob, ...]]:
     return {host: blobs for host, blobs in missing.items() if blobs}
 
 
-def check_blobs(run: Run, source: BlobSource, missing: Mapping[str, Sequence[Blob]]) -> None:
-    """Hash every blob that will be moved.
+def check_bundle(run: Run, bundle: Bundle, missing: Mapping[str, Sequence[Blob]]) -> None:
+    """Hash every blob that will be moved, and the bundle's own files.
 
     Raises:
-        BadInput: naming each file that is missing or not what its name says.
+        BadInput: naming each file that is missing or altered.
     """
-    blobs = {blob.digest: blob for of_host in missing.values() for blob in of_host}
-    total, done = sum(blob.size for blob in blobs.values()), 0
+    digests = {blob.digest for blobs in missing.values() for blob in blobs}
     report = throttled(run, "bundle")
-    findings = []
-    for blob in blobs.values():
-        path = source.blob_path(blob.digest)
-        if problem := _problem(path, blob):
-            findings.append(Finding(str(path), problem, "run `aiplat bundle build` to make it anew"))
-        done += blob.size
-        report(OPERATOR, done, total)
+    findings = verify(bundle.path, digests, lambda done, total: report(OPERATOR, done, total))
     if findings:
-        raise BadInput(findings)
-
-
-def _problem(path: Path, blob: Blob) -> str:
-    if not path.is_file():
-        return "is missing from the bundle"
-    if path.stat().st_size != blob.size or sha256_file(path) != blob.digest:
-        return "was altered: its content is not what its name says"
-    return ""
+        raise BadInput([Finding(f"{bundle.path}/{f.where}", f.problem, f.fix) for f in findings])
 
 
 def throttled(run: Run, step: str) -> Callable[[str, int, int], None]:
@@ -98,7 +83,7 @@ def throttled(run: Run, step: str) -> Callable[[str, int, int], None]:
 
 
 def _stage(run: Run, world: World, missing: Mapping[str, Sequence[Blob]]) -> None:
-    moved = push_blobs(world.site, missing, world.source, run.id, throttled(run, "stage"))
+    moved = push_blobs(world.site, missing, world.bundle, run.id, throttled(run, "stage"))
     run.changed += sum(1 for size in moved.values() if size)
 
 

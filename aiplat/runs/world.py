@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from aiplat.bundle.bundle import Bundle
 from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.catalog import Catalog
 from aiplat.content import sha256_bytes
-from aiplat.fleet.transfer import BlobSource
 from aiplat.plan.models import Facts
 from aiplat.plan.releases import cluster_secrets
 from aiplat.plan.variables import PublicParts
@@ -18,14 +18,14 @@ from aiplat.vault.store import SiteSecrets
 
 @dataclass(frozen=True)
 class World:
-    """Everything a run works with; `facts` are those the plan was made from, `source` the bundle's blobs."""
+    """Everything a run works with; `facts` are those the plan was made from."""
 
     site: Site
     lock: Lock
     catalog: Catalog
     facts: Facts
     secrets: SiteSecrets
-    source: BlobSource
+    bundle: Bundle
 
     @property
     def public(self) -> PublicParts:

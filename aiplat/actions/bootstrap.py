@@ -1,0 +1,91 @@
+"""`aiplat bootstrap`: from hosts as they are to the platform the site wants; showing it is aiplat.cli's."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiplat.actions.ending import end_of
+from aiplat.actions.ground import bundle_of, is_lab, known_lock
+from aiplat.actions.make_bundle import complete_bundle
+from aiplat.actions.plan import PlanView, view_of
+from aiplat.actions.summary import Summary
+from aiplat.catalog.catalog import load_catalog
+from aiplat.fleet.kubeconfig import fetch_kubeconfig
+from aiplat.fleet.probe import gather_facts
+from aiplat.lab import LabEvent, lab_up
+from aiplat.runs.events import Event, PlanMade
+from aiplat.runs.execute import execute
+from aiplat.runs.run import Run, running
+from aiplat.runs.world import World
+from aiplat.site.models import Site
+from aiplat.state import site_dir
+from aiplat.vault.store import SiteSecrets, ensure_secrets, read_secrets
+
+
+class Watcher(Protocol):
+    """Whoever looks on: a terminal, a program, a test."""
+
+    def on_event(self, event: Event) -> None:
+        """See an event of the run."""
+
+    def on_lab(self, event: LabEvent) -> None:
+        """See an event of making the lab."""
+
+    def agree(self, view: PlanView) -> bool:
+        """Say whether the plan is to be carried out."""
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """`lab`: make the hosts on this machine although the site is no built-in lab."""
+
+    lab: bool = False
+
+
+def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
+    """Bring a site's hosts to what it wants and look at what came of it.
+
+    Raises:
+        PlanRefusedError: something forbids it; nothing was changed.
+        StepError, StoppedError, AiplatError: see aiplat.runs; the next call goes on from what the hosts show.
+    """
+    lab = options.lab or is_lab(site)
+    if lab:
+        # Before the run begins, so that the hosts are not among what ends with it.
+        lab_up(site, watcher.on_lab)
+    began = time.monotonic()
+    with running(site.name, "bootstrap", watcher.on_event) as run:
+        view, secrets = _decide(run, site, lab=lab)
+        agreed = view.plan.nothing_to_do or watcher.agree(view)
+        if agreed:
+            _carry_out(run, site, view, secrets)
+        else:
+            run.state = "declined"
+        return end_of(run, site, view.plan, looked=agreed, seconds=time.monotonic() - began)
+
+
+def _decide(run: Run, site: Site, *, lab: bool) -> tuple[PlanView, SiteSecrets]:
+    """Make what is missing on this side (secrets, bundle) and return the plan for the hosts as they are."""
+    known, lock, facts = read_secrets(site.name), known_lock(site), gather_facts(site)
+    view = view_of(site, lock, facts, known)
+    view.refuse()
+    secrets = ensure_secrets(site, lab=lab)
+    if not lock.complete:
+        # Building takes minutes, so the hosts are looked at again.
+        lock, facts = complete_bundle(run, site, lock).lock, gather_facts(site)
+    if secrets != known or lock is not view.lock:
+        view = view_of(site, lock, facts, secrets)
+    run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))
+    view.refuse()
+    return view, secrets
+
+
+def _carry_out(run: Run, site: Site, view: PlanView, secrets: SiteSecrets) -> None:
+    if not view.plan.nothing_to_do:
+        world = World(site, view.lock, load_catalog(), view.facts, secrets, bundle_of(site))
+        execute(run, view.plan, world)
+    if not view.plan.nothing_to_do or not (site_dir(site.name) / "kubeconfig").exists():
+        fetch_kubeconfig(site)

@@ -1,0 +1,43 @@
+"""The end of a run: checks, the model's own words, and the summary of it all; nothing is changed here."""
+
+from __future__ import annotations
+
+from aiplat.actions.first_words import first_words, platform_url
+from aiplat.actions.summary import CheckLine, PlaneLine, Summary
+from aiplat.catalog.catalog import load_catalog
+from aiplat.catalog.resolve import components_on
+from aiplat.plan.models import Plan
+from aiplat.runs.run import Run
+from aiplat.site.models import Site
+from aiplat.state import site_dir
+from aiplat.vault.store import read_secrets
+
+
+def end_of(run: Run, site: Site, plan: Plan, *, looked: bool, seconds: float) -> Summary:
+    """Return the summary of a run; with `looked`, the platform is checked and its model asked first."""
+    secrets = read_secrets(site.name)
+    return Summary(
+        verb=plan.verb,
+        site=site.name,
+        run=run.id,
+        state=run.state,
+        changed=run.changed,
+        seconds=round(seconds, 1),
+        restarts=tuple(r for step in plan.steps for r in step.restarts) if looked else (),
+        bytes_moved=sum(step.bytes_to_move for step in plan.steps) if looked else 0,
+        url=platform_url(site),
+        key=str(site_dir(site.name) / "vault.yml"),
+        planes=_planes(site),
+        checks=_checks(site) if looked else (),
+        words=first_words(site, secrets) if looked and secrets else None,
+    )
+
+
+def _planes(site: Site) -> tuple[PlaneLine, ...]:
+    on = components_on(site)
+    rows = ((plane, [c.name for c in on if c.plane == plane.name]) for plane in load_catalog().planes)
+    return tuple(PlaneLine(name=p.name, title=p.title, components=tuple(names)) for p, names in rows if names)
+
+
+def _checks(site: Site) -> tuple[CheckLine, ...]:
+    return ()

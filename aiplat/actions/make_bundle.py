@@ -1,0 +1,23 @@
+"""The run's step `bundle`: makes what the lock names, with progress; how it is made is aiplat.supply's."""
+
+from __future__ import annotations
+
+from aiplat.bundle.build import build_bundle
+from aiplat.bundle.bundle import Bundle
+from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.plan.make import OPERATOR, TITLES
+from aiplat.runs.events import Progress
+from aiplat.runs.run import Run
+from aiplat.site.models import Site
+from aiplat.supply.choose import choose_supply
+
+
+def complete_bundle(run: Run, site: Site, lock: Lock) -> Bundle:
+    """Make every artifact of the lock that is not made yet and return the bundle, whose lock is complete."""
+
+    def report(artifact: Artifact, phase: str, done: int, total: int) -> None:
+        what = f"{artifact.name} {artifact.version}: {phase}"
+        run.emit(Progress(step="bundle", host=OPERATOR, done=done, total=total, unit="", what=what))
+
+    with run.step("bundle", TITLES["bundle"], (OPERATOR,)):
+        return build_bundle(site, lock, choose_supply(site, lock).supply, report)

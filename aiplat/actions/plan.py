@@ -1,0 +1,56 @@
+"""`aiplat plan`: what a run would do and what forbids it; doing it is aiplat.actions.bootstrap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiplat.actions.ground import known_lock, look_at_hosts
+from aiplat.catalog.artifacts import Lock
+from aiplat.errors import EXIT_BAD_INPUT, EXIT_FAILED, AiplatError, Finding
+from aiplat.plan.make import make_plan
+from aiplat.plan.models import Facts, Plan
+from aiplat.plan.refusals import refusals
+from aiplat.runs.world import public_parts
+from aiplat.site.models import Site
+from aiplat.vault.store import SiteSecrets, read_secrets
+
+
+class PlanRefusedError(AiplatError):
+    """A plan may not be carried out; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """A plan with what it was made from; `assumed` says that the lab's hosts are not up yet."""
+
+    plan: Plan
+    lock: Lock
+    facts: Facts
+    findings: tuple[Finding, ...]
+    assumed: bool
+
+    def refuse(self) -> None:
+        """Stop if anything forbids the plan.
+
+        Raises:
+            PlanRefusedError: with every finding; exit code 1 if a host could not be looked at, else 2.
+        """
+        if not self.findings:
+            return
+        error = PlanRefusedError(self.findings)
+        error.exit_code = EXIT_BAD_INPUT if all(h.reachable for h in self.facts.hosts) else EXIT_FAILED
+        raise error
+
+
+def plan_site(site: Site) -> PlanView:
+    """Look at a site's hosts and return what there is to do; changes nothing."""
+    facts, assumed = look_at_hosts(site)
+    return view_of(site, known_lock(site), facts, read_secrets(site.name), assumed=assumed)
+
+
+def view_of(
+    site: Site, lock: Lock, facts: Facts, secrets: SiteSecrets | None, *, assumed: bool = False
+) -> PlanView:
+    """Return the plan for what is known about a site."""
+    plan = make_plan(site, lock, facts, public_parts(secrets))
+    return PlanView(plan, lock, facts, refusals(site, lock, facts), assumed)

@@ -1,0 +1,117 @@
+"""`aiplat reset`: takes off the hosts what aiplat put there and proves it; the vault stays here."""
+
+from __future__ import annotations
+
+import time
+
+from aiplat.actions.bootstrap import Watcher
+from aiplat.actions.ground import known_lock
+from aiplat.actions.plan import PlanView
+from aiplat.actions.summary import Summary
+from aiplat.catalog.artifacts import Lock
+from aiplat.content import digest_of
+from aiplat.errors import Finding
+from aiplat.fleet.ansible import run_playbook
+from aiplat.fleet.inventory import write_run_folder
+from aiplat.fleet.lease import hold_lease
+from aiplat.fleet.probe import gather_facts
+from aiplat.plan.models import Facts, HostFacts, Plan, Step
+from aiplat.plan.role_variables import HostReset
+from aiplat.runs.events import PlanMade
+from aiplat.runs.plays import Plays
+from aiplat.runs.run import Run, StepError, running
+from aiplat.site.models import Site
+from aiplat.state import site_dir
+
+STEP = "host_reset"
+
+
+def reset(site: Site, watcher: Watcher, *, keep_models: bool) -> Summary:
+    """Bring a site's hosts back to what they were before aiplat, except models' weights if `keep_models`.
+
+    Raises:
+        PlanRefusedError: a host could not be looked at; nothing was changed.
+        StepError: something failed or is left.
+    """
+    began = time.monotonic()
+    with running(site.name, "reset", watcher.on_event) as run:
+        lock, facts = known_lock(site), gather_facts(site)
+        kept = model_blobs(lock) if keep_models else ()
+        view = PlanView(reset_plan(site, facts, kept), lock, facts, _unreachable(facts), assumed=False)
+        run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))
+        view.refuse()
+        if not view.plan.nothing_to_do:
+            if watcher.agree(view):
+                _carry_out(run, site, view.plan, kept)
+            else:
+                run.state = "declined"
+        if run.state == "done":
+            (site_dir(site.name) / "kubeconfig").unlink(missing_ok=True)
+        return Summary(
+            verb="reset",
+            site=site.name,
+            run=run.id,
+            state=run.state,
+            changed=run.changed,
+            seconds=round(time.monotonic() - began, 1),
+        )
+
+
+def model_blobs(lock: Lock) -> tuple[str, ...]:
+    """Return the digests of all blobs of the site's models."""
+    return tuple(dict.fromkeys(blob.digest for model in lock.of("model") for blob in model.blobs))
+
+
+def reset_plan(site: Site, facts: Facts, kept: tuple[str, ...]) -> Plan:
+    """Return the plan that clears every host which has something of aiplat's, agents before servers."""
+    reasons = {host.host: reason for host in facts.hosts if (reason := leftovers(host, kept))}
+    # Agents leave a cluster that is still there.
+    agents_first = sorted(site.hosts, key=lambda host: host.role == "server")
+    hosts = tuple(host.name for host in agents_first if host.name in reasons)
+    step = Step(
+        id=STEP,
+        title="Take off what aiplat put there",
+        hosts=hosts,
+        reason=reasons,
+        inputs={host: {} for host in hosts},
+    )
+    based_on = {"site": digest_of(site.model_dump(mode="json", by_alias=True)), "kept": digest_of(list(kept))}
+    return Plan(site=site.name, verb="reset", steps=(step,) if hosts else (), based_on=based_on)
+
+
+def leftovers(host: HostFacts, kept: tuple[str, ...]) -> str:
+    """Return what of aiplat is on a host, as a phrase; empty where there is nothing."""
+    blobs = len(set(host.blobs) - set(kept))
+    found = []
+    if host.ledger:
+        found.append(f"{len(host.ledger.steps)} steps are installed")
+    if host.units:
+        found.append(f"units {', '.join(sorted(host.units))}")
+    if blobs:
+        found.append(f"{blobs} blobs are staged")
+    return "; ".join(found)
+
+
+def _unreachable(facts: Facts) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(host.host, host.problem.removeprefix(f"{host.host}: "))
+        for host in facts.hosts
+        if not host.reachable
+    )
+
+
+def _carry_out(run: Run, site: Site, plan: Plan, kept: tuple[str, ...]) -> None:
+    variables = {host.name: [HostReset(keep_blobs=kept)] for host in site.hosts}
+    plays = Plays(run, {step.id: step for step in plan.steps})
+    with (
+        hold_lease(site, run.id, list(plan.steps[0].hosts)),
+        write_run_folder(site, plan, run.id, variables, {}) as folder,
+        run.stop.at_safe_points(),
+    ):
+        outcome = run_playbook("reset", folder, plays.take, run.stop)
+    plays.end(outcome)
+    left = {host.host: what for host in gather_facts(site).hosts if (what := leftovers(host, kept))}
+    if left:
+        raise StepError(
+            [Finding(host, f"something is left: {what}", "run it again") for host, what in left.items()]
+        )

@@ -1,0 +1,151 @@
+"""A plan and a summary as Rich renderables, on a terminal or in an SVG; they decide nothing."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from aiplat.actions.plan import PlanView
+from aiplat.actions.summary import Summary
+from aiplat.plan.models import Plan, Step
+
+_SVG_COLUMNS = 104
+_RESULT_STYLE = {"OK": "green", "FAIL": "bold red", "SKIP": "yellow"}
+
+
+def plan_table(view: PlanView) -> RenderableType:
+    """Return the plan: a line per step and host with its reason, then restarts, bytes and the digest."""
+    plan = view.plan
+    if plan.nothing_to_do:
+        return Text(f"{plan.site}: nothing to do, the hosts are as the site wants them", style="green")
+    table = Table(
+        box=box.SIMPLE_HEAD, title=f"Plan for site {plan.site}", title_justify="left", pad_edge=False
+    )
+    table.add_column("Step", style="bold", no_wrap=True)
+    table.add_column("Host", style="cyan", no_wrap=True)
+    table.add_column("Why", overflow="fold")
+    table.add_column("Restarts", style="yellow")
+    for step in plan.steps:
+        for row in _rows(step):
+            table.add_row(*row)
+    return Group(table, _footer(view))
+
+
+def _rows(step: Step) -> list[tuple[str, str, str, str]]:
+    rows = []
+    for position, host in enumerate(step.hosts):
+        restarts = ", ".join(r.rpartition(" on ")[0] for r in step.restarts if r.endswith(f" on {host}"))
+        rows.append((step.id if position == 0 else "", host, step.reason[host], restarts))
+    return rows
+
+
+def _footer(view: PlanView) -> Text:
+    plan = view.plan
+    lines = [f"{size(_bytes(plan))} to move" if _bytes(plan) else "nothing to move", restarts_of(plan)]
+    if view.assumed:
+        lines.append("the lab is not up yet: planned for hosts with nothing on them")
+    return Text(f"{'; '.join(lines)}\nplan {plan.digest}", style="dim")
+
+
+def restarts_of(plan: Plan) -> str:
+    """Return how many units the plan restarts, in words."""
+    count = sum(len(step.restarts) for step in plan.steps)
+    return "no restarts" if not count else f"{count} restart{'' if count == 1 else 's'}"
+
+
+def _bytes(plan: Plan) -> int:
+    return sum(step.bytes_to_move for step in plan.steps)
+
+
+def size(number: float) -> str:
+    """Return bytes for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024 or unit == "GiB":
+            return f"{number:.0f} {unit}" if unit in {"B", "KiB"} else f"{number:.1f} {unit}"
+        number /= 1024
+    raise AssertionError("unreachable: GiB is the last unit")
+
+
+def summary_panel(summary: Summary, argument: str = "") -> RenderableType:
+    """Return the last screen of a run: planes, checks, the model's words, where to go on.
+
+    `argument` is what names the site on the command line.
+    """
+    parts: list[RenderableType] = []
+    if summary.planes:
+        parts.append(_planes(summary))
+    if summary.checks:
+        parts.append(_checks(summary))
+    if summary.words:
+        parts.append(_words(summary))
+    parts.append(_reach(summary, f" {argument}" if argument else ""))
+    title = f"{summary.verb} {summary.site}: {_state(summary)}"
+    style = "red" if summary.failed_checks or summary.state == "failed" else "green"
+    return Panel(Group(*parts), title=title, title_align="left", border_style=style, padding=(1, 2))
+
+
+def _state(summary: Summary) -> str:
+    if summary.state == "declined":
+        return "not carried out"
+    changes = f"{summary.changed} change{'' if summary.changed == 1 else 's'}"
+    count = len(summary.restarts)
+    restarts = f", {count} restart{'' if count == 1 else 's'}" if count else ", no restarts"
+    return f"{changes}{restarts}, {summary.seconds:.0f} s"
+
+
+def _planes(summary: Summary) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(style="cyan")
+    for plane in summary.planes:
+        table.add_row(plane.title, ", ".join(plane.components))
+    return table
+
+
+def _checks(summary: Summary) -> Text:
+    counts = {result: sum(c.result == result for c in summary.checks) for result in _RESULT_STYLE}
+    text = Text("\nChecks  ", style="bold")
+    for result, count in counts.items():
+        if count:
+            text.append(f"{count} {result}  ", style=_RESULT_STYLE[result])
+    for check in summary.failed_checks:
+        text.append(f"\n  FAIL {check.sentence}", style="red")
+        text.append(f": {check.detail}" if check.detail else "", style="red")
+    return text
+
+
+def _words(summary: Summary) -> Text:
+    words = summary.words
+    if words is None:
+        return Text()
+    text = Text(f"\n{words.model}\n", style="bold")
+    text.append(f"  {words.prompt}", style="dim")
+    text.append(words.answer.rstrip(), style="bold green")
+    return text
+
+
+def _reach(summary: Summary, argument: str) -> Text:
+    text = Text("\nPlatform  ", style="bold")
+    text.append(f"{summary.url}\n", style="underline")
+    text.append("Key       ")
+    text.append(f"in {summary.key}; ", style="dim")
+    text.append(f'eval "$(aiplat env{argument})"', style="cyan")
+    text.append(" sets it for any client\n", style="dim")
+    text.append(f"Next      aiplat status{argument}   aiplat chat{argument}", style="dim")
+    return text
+
+
+def save_svg(path: Path, title: str, *parts: RenderableType) -> None:
+    """Write what a terminal would show as a picture."""
+    console = Console(
+        record=True, file=io.StringIO(), width=_SVG_COLUMNS, force_terminal=True, highlight=False
+    )
+    for part in parts:
+        console.print(part)
+    path.write_text(console.export_svg(title=title), encoding="utf-8")

@@ -1,0 +1,96 @@
+"""What plan, bootstrap and reset do on the command line; the work itself is in aiplat.actions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from aiplat.actions.bootstrap import Options, bootstrap
+from aiplat.actions.plan import PlanView, plan_site
+from aiplat.actions.reset import reset
+from aiplat.actions.summary import Summary
+from aiplat.cli.run_tables import plan_table, save_svg, summary_panel
+from aiplat.cli.run_watch import watching
+from aiplat.errors import BadInput, CheckFailed, Finding
+from aiplat.site.find import find_site
+from aiplat.site.load import load_site
+from aiplat.site.models import Site
+
+_SUPPLIES = ("auto", "packages", "upstream")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What plan and bootstrap are asked for alike."""
+
+    site: str | None
+    supply: str | None
+    as_json: bool
+    svg: Path | None
+
+
+def run_plan(asked: Asked) -> None:
+    """Show the plan, then raise what forbids it."""
+    view = plan_site(_site(asked.site, asked.supply))
+    if asked.as_json:
+        typer.echo(json.dumps(_document(view), ensure_ascii=False))
+    else:
+        Console(highlight=False).print(plan_table(view))
+    if asked.svg:
+        save_svg(asked.svg, f"aiplat plan {asked.site or ''}".strip(), plan_table(view))
+    view.refuse()
+
+
+def run_bootstrap(asked: Asked, options: Options, *, yes: bool) -> None:
+    """Carry out what is to be done and end with the summary; a failed check is exit code 3."""
+    _may_ask(yes=yes, as_json=asked.as_json)
+    site = _site(asked.site, asked.supply)
+    with watching(as_json=asked.as_json, yes=yes) as watch:
+        summary = bootstrap(site, options, watch)
+    _finish(summary, asked.site, as_json=asked.as_json)
+    if asked.svg:
+        named = asked.site or ""
+        save_svg(asked.svg, f"aiplat bootstrap {named}".strip(), summary_panel(summary, named))
+    if summary.failed_checks:
+        raise CheckFailed([Finding(c.sentence, c.detail or "is not so") for c in summary.failed_checks])
+
+
+def run_reset(argument: str | None, *, keep_models: bool, yes: bool, as_json: bool) -> None:
+    """Take everything off the hosts and end with the summary."""
+    _may_ask(yes=yes, as_json=as_json)
+    with watching(as_json=as_json, yes=yes) as watch:
+        summary = reset(_site(argument, None), watch, keep_models=keep_models)
+    _finish(summary, argument, as_json=as_json)
+
+
+def _site(argument: str | None, supply: str | None) -> Site:
+    site = load_site(find_site(argument))
+    if supply is None:
+        return site
+    if supply not in _SUPPLIES and not supply.startswith("bundle:"):
+        raise BadInput(
+            Finding("--supply", f"{supply} is no supply", f"one of {', '.join(_SUPPLIES)}, bundle:PATH")
+        )
+    return site.model_copy(update={"supply": supply})
+
+
+def _may_ask(*, yes: bool, as_json: bool) -> None:
+    if as_json and not yes:
+        raise BadInput(Finding("--json", "a program cannot be asked whether to go on", "add --yes"))
+
+
+def _document(view: PlanView) -> dict[str, object]:
+    findings = [{"where": f.where, "problem": f.problem, "fix": f.fix} for f in view.findings]
+    plan = view.plan.model_dump(mode="json", by_alias=True)
+    return plan | {"digest": view.plan.digest, "assumed": view.assumed, "refusals": findings}
+
+
+def _finish(summary: Summary, argument: str | None, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(summary.model_dump_json(by_alias=True))
+    else:
+        Console(stderr=True, highlight=False).print(summary_panel(summary, argument or ""))
