@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
 
 import uvicorn
@@ -25,6 +26,7 @@ from aiplat.services.gateway.settings import Settings
 log = logging.getLogger("aiplat.gateway")
 
 _GRACE_SECONDS = 25
+_FLUSH_SECONDS = 1.0
 
 
 class _Server(uvicorn.Server):
@@ -36,6 +38,19 @@ class _Server(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        ending = asyncio.create_task(self._end_when_answered())
+        await super().shutdown(sockets)
+        ending.cancel()
+
+    async def _end_when_answered(self) -> None:
+        # A client that keeps its connection open without reading would otherwise hold the port for as
+        # long as the longest answer may take.
+        while self.server_state.tasks:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(_FLUSH_SECONDS)
+        self.force_exit = True
 
 
 def _server(app: GatewayApp, settings: Settings) -> _Server:

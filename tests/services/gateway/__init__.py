@@ -1,0 +1,1 @@
+"""Tests of the gateway, against a real engine process on loopback."""

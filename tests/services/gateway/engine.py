@@ -1,0 +1,186 @@
+"""An engine on loopback that speaks Ollama's and OpenAI's shapes; some of its models misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+
+WORDS = (" 5", ",", " 6", ",", " 7")
+COUNTS = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
+
+
+class Engine:
+    """A real HTTP server in a thread of its own; `seen` holds what it was asked, oldest first."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[str, Any]]] = []
+        self.headers: list[dict[str, str]] = []
+        self.cancelled: set[str] = set()
+        self.release = threading.Event()
+        self._drops_left = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    def start(self, port: int = 0) -> str:
+        """Listen; returns the URL."""
+        if not self._thread.is_alive():
+            self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(port), self._loop).result(10)
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        """Stop listening and end the thread."""
+        if self._runner is not None:
+            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def drop_next(self, count: int) -> None:
+        """End the next connections without an answer."""
+        self._drops_left = count
+
+    def asked(self, path: str) -> list[dict[str, Any]]:
+        """Return the bodies that were posted to `path`."""
+        return [body for at, body in self.seen if at == path]
+
+    async def _listen(self, port: int) -> None:
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_post("/v1/chat/completions", self._openai)
+        app.router.add_post("/v1/completions", self._openai)
+        app.router.add_post("/v1/embeddings", self._embeddings)
+        app.router.add_post("/api/chat", self._ollama)
+        app.router.add_post("/api/generate", self._ollama)
+        app.router.add_post("/api/embed", self._embed)
+        app.router.add_post("/api/show", self._show)
+        app.router.add_get("/api/tags", self._tags)
+        app.router.add_get("/api/ps", self._tags)
+        app.router.add_get("/api/version", self._version)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _body(self, request: web.Request) -> dict[str, Any]:
+        body: dict[str, Any] = await request.json()
+        self.seen.append((request.path, body))
+        self.headers.append({k.lower(): v for k, v in request.headers.items()})
+        if self._drops_left:
+            self._drops_left -= 1
+            assert request.transport is not None
+            request.transport.abort()
+        return body
+
+    async def _openai(self, request: web.Request) -> web.StreamResponse:
+        body = await self._body(request)
+        chat = request.path.endswith("/chat/completions")
+        if body["model"] == "too-busy":
+            return web.json_response(
+                {"error": {"message": "queue full"}}, status=429, headers={"retry-after": "7"}
+            )
+        if not body.get("stream"):
+            text = "".join(WORDS)
+            choice = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+            kind = "chat.completion" if chat else "text_completion"
+            return web.json_response(
+                _object(body, kind, [{"index": 0, "finish_reason": "stop", **choice}], COUNTS)
+            )
+        return await self._stream(request, "text/event-stream", self._frames(body, chat))
+
+    async def _frames(self, body: dict[str, Any], chat: bool) -> AsyncIterator[bytes]:
+        for word in WORDS:
+            part: dict[str, Any] = {"delta": {"content": word}} if chat else {"text": word}
+            kind = "chat.completion.chunk" if chat else "text_completion"
+            yield _sse(_object(body, kind, [{"index": 0, "finish_reason": None, **part}]))
+        if body.get("stream_options", {}).get("include_usage"):
+            yield _sse(_object(body, "chat.completion.chunk", [], COUNTS))
+        yield b"data: [DONE]\n\n"
+
+    async def _ollama(self, request: web.Request) -> web.StreamResponse:
+        body = await self._body(request)
+        if body.get("stream") is False:
+            return web.json_response(_line(body, "".join(WORDS), request.path, done=True))
+        return await self._stream(request, "application/x-ndjson", self._lines(body, request.path))
+
+    async def _lines(self, body: dict[str, Any], path: str) -> AsyncIterator[bytes]:
+        for word in WORDS:
+            yield json.dumps(_line(body, word, path, done=False)).encode() + b"\n"
+        yield json.dumps(_line(body, "", path, done=True)).encode() + b"\n"
+
+    async def _stream(
+        self, request: web.Request, kind: str, pieces: AsyncIterator[bytes]
+    ) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"content-type": kind})
+        await answer.prepare(request)
+        model = self.seen[-1][1]["model"]
+        try:
+            async for piece in pieces:
+                await answer.write(piece)
+                if model == "endless":
+                    await asyncio.get_running_loop().run_in_executor(None, self.release.wait, 20)
+                if model == "breaks":
+                    assert request.transport is not None
+                    request.transport.abort()
+                    return answer
+        except (asyncio.CancelledError, ConnectionResetError):
+            self.cancelled.add(request.headers["x-request-id"])
+            raise
+        await answer.write_eof()
+        return answer
+
+    async def _embeddings(self, request: web.Request) -> web.Response:
+        body = await self._body(request)
+        data = [{"object": "embedding", "index": 0, "embedding": [0.5, -0.5]}]
+        usage = {"prompt_tokens": 3, "total_tokens": 3}
+        return web.json_response({"object": "list", "model": body["model"], "data": data, "usage": usage})
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        body = await self._body(request)
+        return web.json_response(
+            {"model": body["model"], "embeddings": [[0.5, -0.5]], "prompt_eval_count": 3}
+        )
+
+    async def _show(self, request: web.Request) -> web.Response:
+        await self._body(request)
+        return web.json_response(
+            {"details": {"family": "gemma3"}, "model_info": {}, "capabilities": ["completion"]}
+        )
+
+    async def _tags(self, _: web.Request) -> web.Response:
+        names = ("gemma3:270m-base-q4_k_m", "gemma3:270m", "not-the-sites")
+        models = [{"name": n, "model": n, "size": 253, "details": {"family": "gemma3"}} for n in names]
+        return web.json_response({"models": models})
+
+    async def _version(self, _: web.Request) -> web.Response:
+        return web.json_response({"version": "0.17.4"})
+
+
+def _object(
+    body: dict[str, Any], kind: str, choices: list[dict[str, Any]], usage: dict[str, int] | None = None
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "id": "c-1",
+        "object": kind,
+        "created": 1,
+        "model": body["model"],
+        "choices": choices,
+    }
+    return document | ({"usage": usage} if usage else {})
+
+
+def _line(body: dict[str, Any], text: str, path: str, *, done: bool) -> dict[str, Any]:
+    part = {"message": {"role": "assistant", "content": text}} if path == "/api/chat" else {"response": text}
+    counts = {"done_reason": "stop", "prompt_eval_count": 11, "eval_count": 5} if done else {}
+    return {"model": body["model"], "created_at": "2026-01-01T00:00:00Z", "done": done, **part, **counts}
+
+
+def _sse(document: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(document).encode() + b"\n\n"
