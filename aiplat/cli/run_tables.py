@@ -47,7 +47,11 @@ def _rows(step: Step) -> list[tuple[str, str, str, str]]:
 
 def _footer(view: PlanView) -> Text:
     plan = view.plan
-    lines = [f"{size(_bytes(plan))} to move" if _bytes(plan) else "nothing to move", restarts_of(plan)]
+    moved = f"{size(_bytes(plan))} to move" if _bytes(plan) else "nothing to move"
+    lines = [
+        moved if view.lock.complete else "what is to be moved is known when the bundle is made",
+        restarts_of(plan),
+    ]
     if view.assumed:
         lines.append("the lab is not up yet: planned for hosts with nothing on them")
     return Text(f"{'; '.join(lines)}\nplan {plan.digest}", style="dim")

@@ -12,7 +12,7 @@ from aiplat.plan.inputs import step_inputs
 from aiplat.plan.models import Facts, HostFacts, Plan, Step
 from aiplat.plan.reasons import reason_for
 from aiplat.plan.role_variables import RoleVariables
-from aiplat.plan.staging import missing_blobs, wanted_blobs
+from aiplat.plan.staging import missing_blobs, wanted_artifacts, wanted_blobs
 from aiplat.plan.variables import PublicParts, role_variables
 from aiplat.site.models import Site
 
@@ -59,7 +59,7 @@ def make_plan(
     needs = [need for host in seen for need in _needs(variables[host.host], host, lock, public)]
     blobs = wanted_blobs(site, lock)
     missing = {f.host: missing_blobs(blobs[f.host], f) for f in seen}
-    steps = [*_bundle_steps(lock, missing), *_role_steps(needs, facts)]
+    steps = [*_bundle_steps(lock, missing), *_stage_steps(site, lock, missing), *_role_steps(needs, facts)]
     based_on = {
         "site": digest_of(site.model_dump(mode="json", by_alias=True)),
         "lock": digest_of(lock.model_dump(mode="json", by_alias=True)),
@@ -81,27 +81,32 @@ def _needs(
 
 def _bundle_steps(lock: Lock, missing: Mapping[str, tuple[Blob, ...]]) -> list[Step]:
     unbuilt = [a for a in lock.artifacts if not a.digest]
-    moved = {host: sum(b.size for b in blobs) for host, blobs in missing.items() if blobs}
-    steps = []
-    if unbuilt or moved:
-        are = "is" if len(unbuilt) == 1 else "are"
-        reason = (
-            f"{len(unbuilt)} of {len(lock.artifacts)} artifacts {are} not made yet"
-            if unbuilt
-            else f"what is moved is hashed first, {_mib(sum(_distinct(missing).values()))}"
-        )
-        steps.append(Step(id="bundle", title=TITLES["bundle"], hosts=(OPERATOR,), reason={OPERATOR: reason}))
-    if moved:
-        reasons = {host: f"{_count(len(missing[host]), 'blob')} not there yet" for host in moved}
-        total = sum(moved.values())
-        steps.append(
-            Step(id="stage", title=TITLES["stage"], hosts=tuple(moved), reason=reasons, bytes_to_move=total)
-        )
-    return steps
+    moved = sum({blob.digest: blob.size for blobs in missing.values() for blob in blobs}.values())
+    if not unbuilt and not moved:
+        return []
+    are = "is" if len(unbuilt) == 1 else "are"
+    reason = (
+        f"{len(unbuilt)} of {len(lock.artifacts)} artifacts {are} not made yet"
+        if unbuilt
+        else f"what is moved is hashed first, {moved / 2**20:.0f} MiB"
+    )
+    return [Step(id="bundle", title=TITLES["bundle"], hosts=(OPERATOR,), reason={OPERATOR: reason})]
 
 
-def _distinct(missing: Mapping[str, tuple[Blob, ...]]) -> dict[str, int]:
-    return {blob.digest: blob.size for blobs in missing.values() for blob in blobs}
+def _stage_steps(site: Site, lock: Lock, missing: Mapping[str, tuple[Blob, ...]]) -> list[Step]:
+    reasons = {}
+    for host in site.hosts:
+        unmade = sum(not artifact.digest for artifact in wanted_artifacts(host, lock))
+        counts = [
+            (len(missing.get(host.name, ())), "blob", "not there yet"),
+            (unmade, "artifact", "to be made first"),
+        ]
+        said = [f"{_count(number, noun)} {state}" for number, noun, state in counts if number]
+        if host.name in missing and said:
+            reasons[host.name] = ", ".join(said)
+    total = sum(blob.size for blobs in missing.values() for blob in blobs)
+    stage = Step(id="stage", title=TITLES["stage"], hosts=tuple(reasons), reason=reasons, bytes_to_move=total)
+    return [stage] if reasons else []
 
 
 def _role_steps(needs: Sequence[_Need], facts: Facts) -> list[Step]:
@@ -149,10 +154,6 @@ def _steady(facts: Facts) -> list[dict[str, object]]:
     for host in seen:
         host["units"] = {name: unit.get("ActiveState") for name, unit in host["units"].items()}
     return seen
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:.0f} MiB"
 
 
 def _count(number: int, noun: str) -> str:

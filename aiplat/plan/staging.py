@@ -8,12 +8,19 @@ from aiplat.site.models import Host, Site
 
 
 def wanted_blobs(site: Site, lock: Lock) -> dict[str, tuple[Blob, ...]]:
-    """Return each host's blobs, every one once.
+    """Return each host's blobs, every one once."""
+    return {host.name: _of_host(host, lock) for host in site.hosts}
+
+
+def wanted_artifacts(host: Host, lock: Lock) -> tuple[Artifact, ...]:
+    """Return what is brought to a host.
 
     Servers get all artifacts, since the site registry serves them from there; agents only get the host
     files they install and pull everything else from the registry.
     """
-    return {host.name: _of_host(host, lock) for host in site.hosts}
+    if host.role == "server":
+        return lock.artifacts
+    return tuple(a for a in lock.of("hostfile") if a.hosts == "all")
 
 
 def missing_blobs(wanted: tuple[Blob, ...], facts: HostFacts) -> tuple[Blob, ...]:
@@ -23,10 +30,7 @@ def missing_blobs(wanted: tuple[Blob, ...], facts: HostFacts) -> tuple[Blob, ...
 
 
 def _of_host(host: Host, lock: Lock) -> tuple[Blob, ...]:
-    found: dict[str, Blob] = {}
-    for artifact in lock.artifacts:
-        if host.role == "server" or (artifact.kind == "hostfile" and artifact.hosts == "all"):
-            found |= {blob.digest: blob for blob in _needed(artifact)}
+    found = {blob.digest: blob for artifact in wanted_artifacts(host, lock) for blob in _needed(artifact)}
     return tuple(found.values())
 
 
