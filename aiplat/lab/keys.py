@@ -52,14 +52,18 @@ def publish(site_folder: Path, login: KeyPair, hosts: bytes) -> None:
             write_atomic(path, content, 0o600)
 
 
+def published(site_folder: Path) -> tuple[Path, ...]:
+    """Return what `publish` wrote there, also what a kill in the middle left."""
+    patterns = ("ssh_key", "known_hosts", ".ssh_key.*", ".known_hosts.*")
+    return tuple(path for pattern in patterns for path in sorted(site_folder.glob(pattern)))
+
+
 def withdraw(site_folder: Path) -> tuple[Path, ...]:
     """Remove what `publish` wrote, and the folder if nothing else is in it; return what was there."""
     removed = []
-    for name in ("ssh_key", "known_hosts"):
-        path = site_folder / name
-        if path.exists():
-            path.unlink()
-            removed.append(path)
+    for path in published(site_folder):
+        path.unlink()
+        removed.append(path)
     if site_folder.is_dir() and not any(site_folder.iterdir()):
         site_folder.rmdir()
     return tuple(removed)

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiplat.errors import AiplatError, BadInput, Finding
-from aiplat.lab import cgroups, egress, keys
+from aiplat.lab import cgroups, egress, forwarding, keys, machine_limits, rootfs
 from aiplat.lab.bridge import bridge_links, remove_links
-from aiplat.lab.machine import Machine, end_all, running_below, tree_of
-from aiplat.lab.names import table_name
-from aiplat.lab.record import hosts_dir
+from aiplat.lab.machine import Machine, all_machines, end_all, running_below
+from aiplat.lab.names import cgroup_name, table_name
+from aiplat.lab.record import hosts_dir, lab_folder
 from aiplat.lab.tools import attempt
 from aiplat.lab.tree import remove_tree
-from aiplat.state import lab_dir, state_home
+from aiplat.state import cache_home, state_home
 
 _NSPAWN_RUN = Path("/run/systemd/nspawn")
 _WAIT_SECONDS = 30
@@ -45,11 +45,11 @@ def look(lab: str) -> Leftovers:
     machines = running_below(hosts_dir(lab))
     return Leftovers(
         processes=tuple(sorted(cgroups.processes(groups) | {m.pid for m in machines})),
-        mounts=mounts_below(lab_dir(lab), Path("/proc/self/mountinfo").read_text()),
+        mounts=mounts_below(lab_folder(lab), Path("/proc/self/mountinfo").read_text()),
         links=bridge_links(lab),
-        tables=(table_name(lab),) if egress.table_exists(lab) else (),
+        tables=_tables(lab),
         groups=tuple(g for g in groups if g.is_dir()),
-        files=tuple(p for p in (lab_dir(lab), *_run_files(lab), *_published(lab)) if p.exists()),
+        files=(*_folder(lab), *_run_files(lab), *_published(lab), *rootfs.unfinished_builds()),
     )
 
 
@@ -68,23 +68,27 @@ def remove(lab: str) -> tuple[str, ...]:
         attempt(("umount", "--lazy", mount))
     _until(lambda: not remove_links(lab), f"links {', '.join(found.links)} do not go away")
     egress.remove_table(lab)
+    forwarding.withdraw(lab)
     cgroups.remove(found.groups)
-    keys.withdraw(state_home() / "sites" / lab)
+    if not _other_labs():
+        machine_limits.put_back()
+    if _published(lab):
+        keys.withdraw(state_home() / "sites" / lab)
     for path in _run_files(lab):
         shutil.rmtree(path, ignore_errors=True)
-    remove_tree(lab_dir(lab))
-    _remove_if_empty(lab_dir(lab).parent)
+    if rootfs.unfinished_builds():
+        rootfs.remove_unfinished(cache_home() / "lab")
+    remove_tree(lab_folder(lab))
+    _remove_if_empty(lab_folder(lab).parent)
     return _sentences(found)
 
 
 def foreign_state(lab: str) -> Path | None:
     """Return the state folder of a running lab of this name that is not ours, or None."""
     groups = cgroups.lab_groups(cgroups.this_machine(), lab)
-    for pid in cgroups.processes(groups):
-        tree = tree_of(pid)
-        if tree is not None and tree.parent != hosts_dir(lab):
-            return tree.parents[3]
-    return None
+    pids = cgroups.processes(groups)
+    trees = (m.tree for m in all_machines() if m.pid in pids)
+    return next((tree.parents[3] for tree in trees if tree.parent != hosts_dir(lab)), None)
 
 
 def _refuse_foreign(lab: str) -> None:
@@ -110,10 +114,23 @@ def _run_files(lab: str) -> tuple[Path, ...]:
 
 
 def _published(lab: str) -> tuple[Path, ...]:
-    if not lab_dir(lab).is_dir():
-        return ()
+    """Keys in the site's state: only a lab writes `ssh_key` there, without one nothing is a lab's."""
     site = state_home() / "sites" / lab
-    return (site / "ssh_key", site / "known_hosts")
+    return keys.published(site) if (site / "ssh_key").exists() or lab_folder(lab).is_dir() else ()
+
+
+def _folder(lab: str) -> tuple[Path, ...]:
+    return (lab_folder(lab),) if lab_folder(lab).is_dir() else ()
+
+
+def _tables(lab: str) -> tuple[str, ...]:
+    own = (f"inet {table_name(lab)}",) if egress.table_exists(lab) else ()
+    return (*own, *(f"(rule) {chain}" for chain in forwarding.found(lab)))
+
+
+def _other_labs() -> bool:
+    roots = {h.mount for h in cgroups.this_machine()}
+    return any(group.is_dir() for root in roots for group in root.glob(cgroup_name("*")))
 
 
 def _until(condition: Callable[[], bool], problem: str) -> None:

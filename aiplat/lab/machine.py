@@ -95,10 +95,11 @@ def find(tree: Path) -> Machine | None:
 
 def running_below(folder: Path) -> tuple[Machine, ...]:
     """Return the running hosts whose trees lie directly in `folder`."""
-    return tuple(m for m in _all_machines() if m.tree.parent == folder)
+    return tuple(m for m in all_machines() if m.tree.parent == folder)
 
 
-def _all_machines() -> tuple[Machine, ...]:
+def all_machines() -> tuple[Machine, ...]:
+    """Return every running (or just starting) host of any lab on this machine."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -110,11 +111,6 @@ def _all_machines() -> tuple[Machine, ...]:
                 pid = int(entry.name)
                 found.append(Machine(pid, started_at(pid), Path(tree.removeprefix(_DIRECTORY))))
     return tuple(found)
-
-
-def tree_of(pid: int) -> Path | None:
-    """Return the tree of the host whose systemd-nspawn is `pid`; None if it is something else."""
-    return next((m.tree for m in _all_machines() if m.pid == pid), None)
 
 
 def started_at(pid: int) -> int:

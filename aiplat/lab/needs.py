@@ -29,25 +29,25 @@ _TOOLS = {
 _ANOTHER_WAY = "or use hosts of your own: list them in a site.yaml and run aiplat with it"
 
 
-def check_machine() -> None:
-    """Look at everything a lab needs here.
+def check_machine(disks: bool = True) -> None:
+    """Look at everything a lab needs here; space only if `disks` are still to be made.
 
     Raises:
         BadInput: one finding for each thing that is missing, with the way out.
     """
-    findings = missing()
+    findings = missing(disks)
     if findings:
         raise BadInput(findings)
 
 
-def missing() -> list[Finding]:
+def missing(disks: bool = True) -> list[Finding]:
     """Return a finding for each thing that keeps this machine from having a lab."""
     where = "this machine"
     if platform.system() != "Linux":
         return [Finding(where, f"runs {platform.system()}, lab hosts need Linux", _ANOTHER_WAY)]
     if os.geteuid() != 0:
         return [Finding(where, "lab hosts need root", f"run it as root (sudo), {_ANOTHER_WAY}")]
-    return [*_missing_tools(where), *_missing_kernel(where), *_missing_space()]
+    return [*_missing_tools(where), *_missing_kernel(where), *(_missing_space() if disks else ())]
 
 
 def _missing_tools(where: str) -> list[Finding]:

@@ -9,7 +9,20 @@ from pathlib import Path
 from threading import Event
 
 from aiplat.errors import BadInput, Finding
-from aiplat.lab import bridge, cgroups, egress, keys, leftovers, machine, needs, reach, rootfs, tree
+from aiplat.lab import (
+    bridge,
+    cgroups,
+    egress,
+    forwarding,
+    keys,
+    leftovers,
+    machine,
+    machine_limits,
+    needs,
+    reach,
+    rootfs,
+    tree,
+)
 from aiplat.lab.driver import EgressReport, HostState, HostStatus, LabState, LabStatus, OnEvent, ignore_events
 from aiplat.lab.names import bridge_name
 from aiplat.lab.record import (
@@ -17,6 +30,7 @@ from aiplat.lab.record import (
     RecordedHost,
     console_log,
     hosts_dir,
+    lab_folder,
     only_one,
     read_record,
     record_of,
@@ -26,7 +40,7 @@ from aiplat.lab.record import (
 )
 from aiplat.lab.steps import Steps, in_parallel
 from aiplat.site.models import Site
-from aiplat.state import lab_dir, site_dir
+from aiplat.state import site_dir
 
 _BOOT_SECONDS = 90
 _SHUTDOWN_SECONDS = 120
@@ -39,9 +53,9 @@ class NspawnDriver:
 
     def up(self, site: Site, on_event: OnEvent) -> LabStatus:
         """Bring every host of `site` to where ssh answers; see `Driver.up`."""
-        needs.check_machine()
         before = read_record(site.name)
         record = record_of(site, self.name, before.suite if before else rootfs.lab_suite())
+        needs.check_machine(disks=any(not tree_dir(record.name, host.name).is_dir() for host in record.hosts))
         _refuse_other_lab(record, before)
         with only_one(record.name):
             steps = Steps(on_event)
@@ -153,6 +167,10 @@ def _make_network(record: LabRecord, steps: Steps) -> None:
     lab, network = record.name, record.network
     steps.run("egress", "counting and dropping what leaves the lab", partial(egress.make_table, lab, network))
     steps.run("bridge", f"bridge {bridge_name(lab)}", partial(bridge.make_bridge, lab, network))
+    steps.run(
+        "forwarding", "letting hosts talk past other forward rules", partial(forwarding.let_hosts_talk, lab)
+    )
+    steps.run("limits", "room for the hosts' file watches", machine_limits.raise_limits)
 
 
 def _make_trees(record: LabRecord, steps: Steps) -> None:
@@ -167,7 +185,7 @@ def _make_trees(record: LabRecord, steps: Steps) -> None:
         return built
 
     steps.run("base", f"Debian {record.suite} for lab hosts", base)
-    login = keys.kept_key_pair(lab_dir(record.name) / "ssh_key")
+    login = keys.kept_key_pair(lab_folder(record.name) / "ssh_key")
     for host in absent:
         identity = tree.Identity(record.name, host.name, host.address, record.network, login)
         make = partial(tree.make_tree, roots[0], tree_dir(record.name, host.name), identity)
@@ -175,10 +193,10 @@ def _make_trees(record: LabRecord, steps: Steps) -> None:
 
 
 def _publish_keys(record: LabRecord) -> None:
-    login = keys.kept_key_pair(lab_dir(record.name) / "ssh_key")
+    login = keys.kept_key_pair(lab_folder(record.name) / "ssh_key")
     host_keys = {h.address: tree.host_public_key(tree_dir(record.name, h.name)) for h in record.hosts}
     hosts = keys.known_hosts(host_keys)
-    keys.publish(lab_dir(record.name), login, hosts)
+    keys.publish(lab_folder(record.name), login, hosts)
     keys.publish(site_dir(record.name), login, hosts)
 
 
@@ -209,7 +227,7 @@ def _wait(lab: str, host: RecordedHost, given_up: Event) -> bool:
 
 
 def _ssh(lab: str, host: RecordedHost) -> list[str]:
-    folder = lab_dir(lab)
+    folder = lab_folder(lab)
     return reach.ssh_argv(host.address, folder / "ssh_key", folder / "known_hosts")
 
 

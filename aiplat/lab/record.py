@@ -62,7 +62,7 @@ def read_record(name: str) -> LabRecord | None:
     Raises:
         BadInput: the file was written by a newer aiplat, or damaged.
     """
-    path = lab_dir(name) / "lab.json"
+    path = lab_folder(name) / "lab.json"
     if not path.exists():
         return None
     try:
@@ -78,7 +78,7 @@ def read_record(name: str) -> LabRecord | None:
 
 def write_record(record: LabRecord) -> bool:
     """Write the lab's record if it differs from the one there; return whether it did."""
-    path = lab_dir(record.name) / "lab.json"
+    path = lab_folder(record.name) / "lab.json"
     content = (record.model_dump_json(by_alias=True, indent=2) + "\n").encode()
     if path.exists() and path.read_bytes() == content:
         return False
@@ -93,9 +93,14 @@ def _claimed_version(path: Path) -> str:
         return _API_VERSION
 
 
+def lab_folder(name: str) -> Path:
+    """Return the lab's folder without symbolic links: processes are found by it, however it was spelled."""
+    return lab_dir(name).resolve()
+
+
 def hosts_dir(name: str) -> Path:
     """Return the folder of the hosts' trees; each host's is named after it."""
-    return lab_dir(name) / "hosts"
+    return lab_folder(name) / "hosts"
 
 
 def tree_dir(name: str, host: str) -> Path:
@@ -105,12 +110,12 @@ def tree_dir(name: str, host: str) -> Path:
 
 def snapshots_dir(name: str) -> Path:
     """Return the folder of the lab's snapshots: `<label>/<host>`."""
-    return lab_dir(name) / "snapshots"
+    return lab_folder(name) / "snapshots"
 
 
 def console_log(name: str, host: str) -> Path:
     """Return the file that holds what the host said while booting."""
-    return private_dir(lab_dir(name) / "consoles") / f"{host}.log"
+    return private_dir(lab_folder(name) / "consoles") / f"{host}.log"
 
 
 @contextmanager
@@ -121,7 +126,7 @@ def only_one(name: str) -> Iterator[None]:
         AiplatError: another process is changing this lab.
     """
     while True:
-        folder = private_dir(lab_dir(name))
+        folder = private_dir(lab_folder(name))
         handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The base root that lab hosts are copied from, Debian as a cloud image has it; a host's own files are tree's."""
+"""The base root that lab hosts are copied from: Debian as in a cloud image; one host's files are tree's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import platform
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +75,7 @@ def base_root(suite: str, on_event: OnEvent) -> tuple[Path, bool]:
     with _one_build_at_a_time(folder):
         if root.is_dir():
             return root, False
-        _remove_unfinished(folder)
+        remove_unfinished(folder)
         unfinished = folder / f".building-{root.name}"
         _build(suite, unfinished, on_event)
         unfinished.rename(root)
@@ -100,13 +99,13 @@ def _one_build_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def _build(suite: str, target: Path, on_event: OnEvent) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".sources", prefix="aiplat-lab-") as sources:
-        mirrors = apt_sources(suite)
-        sources.write(mirrors)
-        sources.flush()
-        # On a machine that is not Debian mmdebstrap knows Debian's own archive by itself.
-        given = (sources.name,) if mirrors else ()
-        _run_mmdebstrap((*_mmdebstrap_argv(suite, target), *given), on_event)
+    mirrors = apt_sources(suite)
+    sources = target.with_name(f"{target.name}.sources")
+    sources.write_text(mirrors)
+    # On a machine that is not Debian mmdebstrap knows Debian's own archive by itself.
+    given = (str(sources),) if mirrors else ()
+    _run_mmdebstrap((*_mmdebstrap_argv(suite, target), *given), on_event)
+    sources.unlink()
     _strip_identity(target)
     shutil.copytree(shipped("lab/host/files"), target, dirs_exist_ok=True)
     _set_units(target)
@@ -203,7 +202,23 @@ def _set_units(root: Path) -> None:
         run("chroot", str(root), "systemctl", verb, unit)
 
 
-def _remove_unfinished(folder: Path) -> None:
+def unfinished_builds() -> tuple[Path, ...]:
+    """Return what a killed build left in the cache; empty while one is at work."""
+    folder = cache_home() / "lab"
+    if not folder.is_dir():
+        return ()
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return tuple(sorted(folder.glob(".building-*")))
+    except BlockingIOError:
+        return ()
+    finally:
+        os.close(handle)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed build left."""
     for left in folder.glob(".building-*"):
         run("rm", "-rf", "--one-file-system", str(left))
 

@@ -1,0 +1,1 @@
+"""What aiplat.lab promises: names and plans in seconds, real hosts under the `lab` mark."""
