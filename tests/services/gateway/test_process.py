@@ -19,8 +19,8 @@ from tests.services.gateway.test_streams import eventually
 ALLOWED = {"aiohttp", "httptools", "prometheus_client", "pydantic", "uvicorn", "uvloop", "aiplat"}
 # What the allowed ones bring along or look for themselves.
 BROUGHT = {
-    "aiohappyeyeballs", "aiosignal", "annotated_types", "attr", "backports", "click", "frozenlist", "h11", "idna",
-    "multidict", "propcache", "pydantic_core", "typing_extensions", "typing_inspection", "yarl",
+    "aiohappyeyeballs", "aiosignal", "annotated_types", "attr", "backports", "click", "frozenlist", "h11",
+    "idna", "multidict", "propcache", "pydantic_core", "typing_extensions", "typing_inspection", "yarl",
 }  # fmt: skip
 
 
