@@ -1,0 +1,105 @@
+#!/usr/bin/python
+"""Ansible module: a unit is enabled and runs, started with the content it shall run with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible.module_utils.aiplat_host import HostProblem, run
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: systemd_unit
+short_description: A unit is enabled and runs with the content it shall run with
+description:
+  - The unit file sets C(AIPLAT_CONTENT) to a digest of everything that needs a restart. What the running
+    process was started with is read from its environment, so a run that was killed between writing and
+    restarting is made good by the next, and nothing is restarted twice.
+options:
+  name: {description: "The unit.", type: str, required: true}
+  content: {description: "The value of AIPLAT_CONTENT it must run with.", type: str, required: true}
+  timeout: {description: "Seconds the unit may take to say that it is ready.", type: int, default: 300}
+author: [aiplat]
+"""
+EXAMPLES = r"""
+- name: The registry runs
+  systemd_unit: {name: aiplat-registry.service, content: "{{ digest }}"}
+"""
+RETURN = r"""
+action: {description: "What was done: nothing, enabled, started or restarted.", type: str, returned: always}
+"""
+
+
+def properties(unit: str) -> dict[str, str]:
+    """Return what systemd knows of the unit."""
+    wanted = "ActiveState,UnitFileState,MainPID,NeedDaemonReload"
+    lines = run(["systemctl", "show", "--property", wanted, unit]).splitlines()
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def running_content(pid: str) -> str:
+    """Return the content a process was started with."""
+    try:
+        environment = Path(f"/proc/{int(pid)}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    found = (entry for entry in environment if entry.startswith(b"AIPLAT_CONTENT="))
+    return next(found, b"=").partition(b"=")[2].decode()
+
+
+def action_needed(seen: dict[str, str], content: str) -> str:
+    """Return what has to be done to the unit."""
+    if seen["ActiveState"] != "active":
+        return "started"
+    if running_content(seen["MainPID"]) != content:
+        return "restarted"
+    return "nothing" if seen["UnitFileState"] == "enabled" else "enabled"
+
+
+def last_words(unit: str) -> str:
+    """Return the last lines the unit logged."""
+    try:
+        return run(["journalctl", "--unit", unit, "--lines", "12", "--no-pager", "--output", "cat"])
+    except HostProblem:
+        return ""
+
+
+def ensure(unit: str, content: str, timeout: int, check: bool) -> str:
+    """Bring the unit to where it shall be and return what was done."""
+    # A unit file that systemd has not seen yet may hide behind an older one.
+    if properties(unit).get("NeedDaemonReload") == "yes" and not check:
+        run(["systemctl", "daemon-reload"])
+    action = action_needed(properties(unit), content)
+    if check or action == "nothing":
+        return action
+    run(["systemctl", "--quiet", "enable", unit])
+    if action == "enabled":
+        return action
+    run(["systemctl", "reset-failed", unit])
+    try:
+        run(["systemctl", "restart", unit], timeout=timeout)
+    except HostProblem as error:
+        raise HostProblem(f"{unit} does not start: {error}; it said last:\n{last_words(unit)}") from error
+    return action
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "content": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 300},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params
+    try:
+        action = ensure(wanted["name"], wanted["content"], wanted["timeout"], module.check_mode)
+    except HostProblem as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=action != "nothing", action=action)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+#!/usr/bin/python
+"""Ansible module: Helm releases are deployed from staged charts, side by side, recovered and rolled back."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.aiplat_host import HostProblem, blob, run, sha256_of
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: helm_releases
+short_description: Helm releases as wanted
+description:
+  - A release whose label C(aiplat.dev/inputs) is the wanted one and whose status is deployed is not touched.
+  - A revision that a killed run left pending is forgotten; what it made is taken over by the next revision.
+  - A failed upgrade is rolled back to the revision deployed before.
+  - A failed first install is left to look at.
+options:
+  releases:
+    description: "Releases with name, namespace, chart (digest), chart_ref, values, inputs, timeout_seconds."
+    type: list
+    elements: dict
+    default: []
+  uninstall_others: {description: "Uninstall other releases of ours.", type: bool, default: false}
+author: [aiplat]
+"""
+EXAMPLES = r"""
+- name: The releases are deployed
+  helm_releases: {releases: "{{ plane_release_releases }}"}
+"""
+RETURN = r"""
+done: {description: "What was done, one sentence a release.", type: list, returned: always}
+"""
+
+HELM = "/usr/local/lib/aiplat/helm"
+KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"
+KUBECTL = ["/usr/local/bin/k3s", "kubectl", f"--kubeconfig={KUBECONFIG}", "--request-timeout=60s"]
+# Helm's own time limit comes first; this one is for a helm that hangs.
+GRACE_SECONDS = 60
+
+
+class Revision:
+    """One revision of a release, as the labels of its Secret tell."""
+
+    def __init__(self, fields: list[str]) -> None:
+        self.namespace, self.secret, self.name = fields[0], fields[1], fields[5]
+        self.number, self.status = int(fields[6]), fields[7]
+        self.inputs = fields[8] if len(fields) > 8 else ""
+
+
+def revisions() -> dict[tuple[str, str], list[Revision]]:
+    """Return all revisions of all releases, oldest first."""
+    columns = "-L=name,version,status,aiplat.dev/inputs"
+    table = run([*KUBECTL, "get", "secrets", "-A", "-l", "owner=helm", "--no-headers", columns])
+    found: dict[tuple[str, str], list[Revision]] = {}
+    for revision in sorted((Revision(line.split()) for line in table.splitlines()), key=lambda r: r.number):
+        found.setdefault((revision.namespace, revision.name), []).append(revision)
+    return found
+
+
+def helm(*arguments: str, stdin: str = "", timeout: float = 300) -> str:
+    """Run helm as the cluster's admin with a home of its own, which goes with it."""
+    with tempfile.TemporaryDirectory(prefix="helm-") as home:
+        folders = [f"{name}={home}" for name in ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")]
+        return run(["env", *folders, f"KUBECONFIG={KUBECONFIG}", HELM, *arguments], stdin, timeout)
+
+
+def is_as_wanted(release: dict[str, Any], history: list[Revision]) -> bool:
+    """Say whether nothing has to be done."""
+    return bool(history) and history[-1].status == "deployed" and history[-1].inputs == release["inputs"]
+
+
+def forget_pending(history: list[Revision]) -> list[Revision]:
+    """Remove the revisions that a killed run left pending and return the others."""
+    for revision in (r for r in history if r.status.startswith("pending")):
+        run([*KUBECTL, "delete", "secret", "--namespace", revision.namespace, revision.secret])
+    return [r for r in history if not r.status.startswith("pending")]
+
+
+def chart_of(release: dict[str, Any]) -> Path:
+    """Return the staged chart after checking its digest."""
+    path = blob("/", release["chart"])
+    if f"sha256:{sha256_of(path)}" != release["chart"]:
+        raise HostProblem(f"the staged chart {release['chart_ref']} is damaged; run `aiplat bootstrap` again")
+    return path
+
+
+def troubles(namespace: str) -> str:
+    """Return what the cluster says about the pods of a namespace that do not run."""
+    columns = "custom-columns=A:.involvedObject.name,B:.reason,C:.message"
+    options = ["--sort-by=.lastTimestamp", "--no-headers", "-o", columns]
+    try:
+        events = run([*KUBECTL, "get", "events", "-n", namespace, "--field-selector=type=Warning", *options])
+    except HostProblem:
+        return ""
+    return "; ".join(" ".join(line.split()) for line in events.splitlines()[-3:])
+
+
+def upgrade(release: dict[str, Any], history: list[Revision]) -> str:
+    """Install or upgrade a release and wait for it; roll a failed upgrade back."""
+    name, namespace, seconds = release["name"], release["namespace"], release["timeout_seconds"]
+    where = ["--namespace", namespace, "--timeout", f"{seconds}s", "--wait"]
+    what = [
+        name,
+        str(chart_of(release)),
+        "--values",
+        "-",
+        "--labels",
+        f"aiplat.dev/inputs={release['inputs']}",
+    ]
+    try:
+        helm(
+            "upgrade",
+            "--install",
+            *where,
+            *what,
+            "--history-max",
+            "5",
+            stdin=release["values"],
+            timeout=seconds + GRACE_SECONDS,
+        )
+    except HostProblem as error:
+        cause = f"release {name}: {error}; {troubles(namespace)}"
+        before = [r for r in history if r.status == "deployed"]
+        if before:
+            helm("rollback", name, str(before[-1].number), *where, timeout=seconds + GRACE_SECONDS)
+            cause += f"; rolled back to revision {before[-1].number}"
+        raise HostProblem(cause) from error
+    return f"{name} {'upgraded' if history else 'installed'}"
+
+
+def ensure(release: dict[str, Any], history: list[Revision], check: bool) -> str:
+    """Bring one release to what is wanted; return what was done, or nothing."""
+    if is_as_wanted(release, history):
+        return ""
+    if check:
+        return f"{release['name']} would be deployed"
+    return upgrade(release, forget_pending(history))
+
+
+def uninstall_others(
+    seen: dict[tuple[str, str], list[Revision]], releases: list[dict[str, Any]], check: bool
+) -> list[str]:
+    """Uninstall the releases of ours that are not wanted any more."""
+    keep = {(r["namespace"], r["name"]) for r in releases}
+    gone = [key for key, history in seen.items() if history[-1].inputs and key not in keep]
+    for namespace, name in gone:
+        if not check:
+            helm("uninstall", name, "--namespace", namespace, "--wait", "--ignore-not-found")
+    return [f"{name} uninstalled" for _, name in gone]
+
+
+def ensure_all(parameters: dict[str, Any], check: bool) -> list[str]:
+    """Bring all releases to what is wanted, side by side; every failure is told."""
+    releases, seen = parameters["releases"], revisions()
+    failures: list[str] = []
+
+    def one(release: dict[str, Any]) -> str:
+        try:
+            return ensure(release, seen.get((release["namespace"], release["name"]), []), check)
+        except HostProblem as error:
+            failures.append(str(error))
+            return ""
+
+    with ThreadPoolExecutor(max_workers=max(1, len(releases))) as pool:
+        done = [sentence for sentence in pool.map(one, releases) if sentence]
+    if failures:
+        raise HostProblem("; ".join(failures))
+    return done + (uninstall_others(seen, releases, check) if parameters["uninstall_others"] else [])
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    text = {"type": "str", "required": True}
+    options: dict[str, Any] = dict.fromkeys(
+        ("name", "namespace", "chart", "chart_ref", "values", "inputs"), text
+    )
+    options |= {"order": {"type": "int"}, "timeout_seconds": {"type": "int", "default": 600}}
+    module = AnsibleModule(
+        argument_spec={
+            "releases": {"type": "list", "elements": "dict", "default": [], "options": options},
+            "uninstall_others": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        done = ensure_all(module.params, module.check_mode)
+    except HostProblem as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=bool(done), done=done)
+
+
+if __name__ == "__main__":
+    main()
