@@ -1,0 +1,147 @@
+"""A site's vault on disk: what is in the file, who can read it, when it changes."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from aiplat.errors import BadInput
+from aiplat.site.models import Site
+from aiplat.state import site_dir
+from aiplat.vault.password import PASSWORD_FILE
+from aiplat.vault.store import SiteSecrets, certificate_names, ensure_secrets, read_secrets
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """State of its own for each test."""
+    monkeypatch.setenv("AIPLAT_STATE", str(tmp_path))
+    monkeypatch.delenv(PASSWORD_FILE, raising=False)
+    return tmp_path
+
+
+def site(domain: str | None = None) -> Site:
+    """A site of one server."""
+    return Site.model_validate(
+        {
+            "apiVersion": "aiplat.dev/v1alpha1",
+            "kind": "Site",
+            "name": "ward-3",
+            "cluster": {"domain": domain},
+            "hosts": [{"name": "s1", "address": "10.0.0.11", "role": "server"}],
+        }
+    )
+
+
+def test_secrets_are_made_once() -> None:
+    """A second call returns the same secrets and leaves the file alone."""
+    first = ensure_secrets(site(), lab=True)
+    written = (site_dir("ward-3") / "vault.yml").read_bytes()
+    assert ensure_secrets(site(), lab=True) == first
+    assert (site_dir("ward-3") / "vault.yml").read_bytes() == written
+
+
+def test_vault_file_is_encrypted_and_private() -> None:
+    """The file is ansible-vault's, mode 0600, and shows none of the secrets."""
+    made = ensure_secrets(site(), lab=True)
+    path = site_dir("ward-3") / "vault.yml"
+    text = path.read_text()
+    assert text.startswith("$ANSIBLE_VAULT;1.1;AES256")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((path.parent / "vault-password").stat().st_mode) == 0o600
+    assert made.api_key not in text
+    assert made.k3s_token not in text
+
+
+def test_ca_certificate_lies_beside_without_its_key() -> None:
+    """Clients need the CA's certificate; its key is in the vault alone."""
+    made = ensure_secrets(site(), lab=True)
+    folder = site_dir("ward-3")
+    assert (folder / "ca.crt").read_text() == made.ca.crt
+    others = [p for p in folder.rglob("*") if p.is_file()]
+    assert not [p for p in others if b"PRIVATE KEY" in p.read_bytes()]
+
+
+def test_secrets_are_long_and_of_the_expected_form() -> None:
+    """The API key has its prefix; the k3s token is the short form, which a first server must get."""
+    made = ensure_secrets(site(), lab=True)
+    assert made.api_key.startswith("sk-aiplat-")
+    assert len(made.api_key) > 40
+    assert not made.k3s_token.startswith("K10")
+    assert len(made.k3s_token) == 64
+
+
+def test_nothing_secret_is_in_the_representation() -> None:
+    """A traceback that shows the secrets shows none of them, nor do their identities."""
+    made = ensure_secrets(site(), lab=True)
+    shown = repr(made) + str(made.identities)
+    for secret in (made.api_key, made.k3s_token, made.postgres_password, "PRIVATE"):
+        assert secret not in shown
+
+
+def test_certificates_are_renewed_in_time_and_the_rest_stays() -> None:
+    """Less than 120 days before the end leaves are made anew; CA, keys and token are not."""
+    first = ensure_secrets(site(), lab=True)
+    late = datetime.now(UTC) + timedelta(days=730 - 119)
+    second = ensure_secrets(site(), lab=True, now=late)
+    assert second.gateway.expires > first.gateway.expires
+    assert second.registry != first.registry
+    assert (second.ca, second.api_key, second.k3s_token) == (first.ca, first.api_key, first.k3s_token)
+    assert read_secrets("ward-3") == second
+
+
+def test_new_domain_gets_new_certificates() -> None:
+    """What certificates speak for follows the site."""
+    ensure_secrets(site(), lab=True)
+    made = ensure_secrets(site("new.example"), lab=True)
+    assert "*.new.example" in made.gateway.names
+    assert set(made.gateway.names) == set(certificate_names(site("new.example")))
+
+
+def test_wrong_password_is_said_without_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password that does not open the vault names the file and the way out."""
+    ensure_secrets(site(), lab=True)
+    (tmp_path / "pw").write_text("wrong\n")
+    monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "pw"))
+    with pytest.raises(BadInput, match=r"vault\.yml: cannot be opened .* AIPLAT_VAULT_PASSWORD_FILE"):
+        read_secrets("ward-3")
+
+
+def test_password_file_is_used_for_a_site_of_real_hosts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the variable set nothing is generated beside the vault."""
+    (tmp_path / "pw").write_text("right\n")
+    monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "pw"))
+    made = ensure_secrets(site(), lab=False)
+    assert not (site_dir("ward-3") / "vault-password").exists()
+    assert read_secrets("ward-3") == made
+
+
+def test_site_of_real_hosts_without_password_or_keyring_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No silent fallback to a file for a site that is not a lab."""
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    with pytest.raises(BadInput, match=r"no password: no keyring here; write one into a file"):
+        ensure_secrets(site(), lab=False)
+
+
+def test_vault_of_a_newer_aiplat_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A format this version does not know is not guessed at."""
+    made = ensure_secrets(site(), lab=True)
+    newer = made.model_copy(update={"api_version": "aiplat.dev/v9"})
+    monkeypatch.setattr("aiplat.vault.store._generated", lambda _site, _now: newer)
+    (site_dir("ward-3") / "vault.yml").unlink()
+    ensure_secrets(site(), lab=True)
+    with pytest.raises(BadInput, match=r"has apiVersion 'aiplat.dev/v9'"):
+        read_secrets("ward-3")
+
+
+def test_secrets_survive_the_round_trip() -> None:
+    """What was written is what is read."""
+    made = ensure_secrets(site(), lab=True)
+    read = read_secrets("ward-3")
+    assert isinstance(read, SiteSecrets)
+    assert read == made
