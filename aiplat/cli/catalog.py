@@ -1,4 +1,4 @@
-"""The `aiplat catalog` verb: tables of planes, components, models; what they are belongs in aiplat.catalog."""
+"""The `aiplat catalog` verb: tables of planes, components, models; their meaning belongs in aiplat.catalog."""
 
 from __future__ import annotations
 

@@ -1,0 +1,166 @@
+"""From a site to its lock: what is on, what it needs, and when something is made anew."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiplat.catalog.artifacts import Lock
+from aiplat.catalog.catalog import Catalog, load_catalog, read_catalog
+from aiplat.catalog.resolve import components_on, resolve, site_models, undeliverable
+from aiplat.errors import BadInput
+from aiplat.shipped import shipped
+from aiplat.site.models import Site
+
+
+def _site(**more: Any) -> Site:
+    head = {"apiVersion": "aiplat.dev/v1alpha1", "kind": "Site", "name": "ward-3"}
+    host = {"name": "s1", "address": "10.0.0.11", "role": "server"}
+    return Site.model_validate({**head, "hosts": [host], **more})
+
+
+GEMMA = [{"name": "gemma3:270m", "engine": "ollama"}]
+
+
+@pytest.fixture
+def charts(tmp_path: Path) -> Path:
+    """A copy of the shipped charts that a test may change."""
+    return Path(shutil.copytree(shipped("charts"), tmp_path / "charts"))
+
+
+def _inputs(lock: Lock) -> dict[str, str]:
+    return {f"{a.kind} {a.name}": a.inputs for a in lock.artifacts}
+
+
+def _changed(charts: Path, change: Path, text: str) -> set[str]:
+    """Return which artifacts of a plain site have other inputs once `text` is added to a file."""
+    site = _site(models=GEMMA)
+    before = _inputs(resolve(site, read_catalog(charts)))
+    with change.open("a") as stream:
+        stream.write(text)
+    after = _inputs(resolve(site, read_catalog(charts)))
+    return {name for name in after if before.get(name) != after[name]}
+
+
+def test_a_plain_site_gets_the_defaults() -> None:
+    """Everything that is on by default has its artifacts in the lock, and models only where asked for."""
+    lock = resolve(_site())
+    on = {c.name for c in load_catalog().components if c.default == "on" and c.artifacts}
+    assert {a.component for a in lock.artifacts} == on
+    assert lock.of("model") == ()
+    assert not lock.complete
+    assert lock.supply == "packages"
+
+
+def test_a_model_comes_once_whatever_it_is_called() -> None:
+    """Name and alias are one artifact, the last of the lock."""
+    both = [*GEMMA, {"name": "gemma3:270m-base-q4_k_m"}]
+    lock = resolve(_site(models=both))
+    assert [a.ref for a in lock.of("model")] == ["registry.ollama.ai/library/gemma3:270m-base-q4_k_m"]
+    assert lock.artifacts[-1].kind == "model"
+    assert [m.name for _, m in site_models(_site(models=both))] == ["gemma3:270m-base-q4_k_m"]
+
+
+def test_what_only_lab_hosts_may_get_is_marked() -> None:
+    """The stand-in for k3s and packages of the lab's Debian never go to a real host."""
+    lock = resolve(_site())
+    marked = {a.name for a in lock.artifacts if a.lab_only}
+    assert {"k3s", "nftables"} <= marked
+    assert not {"helm", "registry", "docker.io/ollama/ollama"} & marked
+    assert all(a.kind == "hostfile" for a in lock.artifacts if a.lab_only)
+
+
+def test_resolving_twice_gives_the_same() -> None:
+    """A lock depends on its inputs alone."""
+    assert resolve(_site(models=GEMMA)) == resolve(_site(models=GEMMA))
+
+
+def test_the_lock_does_not_depend_on_hosts_or_networks() -> None:
+    """Another address is no reason to build anything."""
+    other = _site(models=GEMMA, cluster={"podCIDR": "10.50.0.0/16"})
+    assert resolve(other) == resolve(_site(models=GEMMA))
+
+
+def test_a_changed_containerfile_makes_its_image_anew_and_what_builds_on_it(charts: Path) -> None:
+    """The engine's image changes, the model that it imports too, nothing else."""
+    changed = _changed(charts, charts / "model/ollama/Containerfile", "# a change\n")
+    assert changed == {"image docker.io/ollama/ollama", "model registry.ollama.ai/library/gemma3"}
+
+
+def test_a_changed_chart_makes_only_that_chart_anew(charts: Path) -> None:
+    """Values of one chart touch no image."""
+    changed = _changed(charts, charts / "platform/policies/chart/values.yaml", "# a change\n")
+    assert changed == {"chart ghcr.io/aiplat/charts/policies"}
+
+
+def test_a_changed_readme_makes_nothing_anew(charts: Path) -> None:
+    """What no recipe names is no input."""
+    assert _changed(charts, charts / "model/ollama/README.md", "more\n") == set()
+
+
+def test_a_changed_description_makes_nothing_anew(charts: Path) -> None:
+    """The purpose of a component is not what it is made of."""
+    assert _changed(charts, charts / "platform/helm/component.yaml", "# a remark\n") == set()
+
+
+def test_what_is_switched_off_is_left_out() -> None:
+    """A component that nothing needs may be off."""
+    site = _site(planes={"data": {"postgresql": {"state": "off"}}})
+    assert "postgresql" not in {c.name for c in components_on(site)}
+    assert "postgresql" not in {a.component for a in resolve(site).artifacts}
+
+
+def test_what_others_need_cannot_be_off() -> None:
+    """Turning off what is required is refused, with the names of those that require it."""
+    site = _site(planes={"resource": {"k3s": {"state": "off"}}})
+    with pytest.raises(
+        BadInput, match=r"planes\.resource\.k3s: k3s is off, but .*ollama.* needs it; turn k3s on"
+    ):
+        resolve(site)
+
+
+def test_a_model_needs_its_engine() -> None:
+    """A model whose engine is off is refused."""
+    site = _site(models=GEMMA, planes={"model": {"ollama": {"state": "off"}}})
+    with pytest.raises(BadInput, match=r"models\[0\]: gemma3:270m needs ollama, which is off"):
+        resolve(site)
+
+
+def test_what_is_still_to_come_is_refused_by_name() -> None:
+    """A known component that this version cannot deliver is never dropped silently."""
+    site = _site(planes={"data": {"weaviate": {"state": "on"}}})
+    with pytest.raises(BadInput) as caught:
+        resolve(site)
+    said = (
+        "planes.data.weaviate: weaviate is known, but not in this version; leave it out or write `state: off`"
+    )
+    assert str(caught.value) == said
+    assert undeliverable(_site(planes={"data": {"weaviate": {"state": "off"}}})) == []
+
+
+def _component(charts: Path, name: str, default: str, requires: str = "") -> None:
+    folder = charts / "data" / name
+    folder.mkdir(parents=True)
+    (folder / "component.yaml").write_text(
+        f"apiVersion: aiplat.dev/v1alpha1\nkind: Component\nname: {name}\nplane: data\npurpose: A test.\n"
+        f"licence: {{spdx: MIT}}\ndefault: {default}\nrequires: {{components: [{requires}]}}\n"
+    )
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Catalog:
+    """A catalogue of a, which is on, b on request, and c on request, which b requires."""
+    _component(tmp_path, "a", "on")
+    _component(tmp_path, "b", "request", "c")
+    _component(tmp_path, "c", "request")
+    return read_catalog(tmp_path)
+
+
+def test_asking_for_a_component_brings_what_it_requires(small: Catalog) -> None:
+    """Asking for b brings c, which it requires; without asking neither is on."""
+    asked = _site(planes={"data": {"b": {}}})
+    assert [c.name for c in components_on(asked, small)] == ["a", "b", "c"]
+    assert [c.name for c in components_on(_site(), small)] == ["a"]
