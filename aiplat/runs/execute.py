@@ -87,6 +87,11 @@ def _stage(run: Run, world: World, missing: Mapping[str, Sequence[Blob]]) -> Non
     run.changed += sum(1 for size in moved.values() if size)
 
 
+def by_ansible(plan: Plan) -> Plan:
+    """Return the part of a plan that playbooks carry out, on the site's own hosts."""
+    return plan.model_copy(update={"steps": tuple(s for s in plan.steps if s.id not in PYTHON_STEPS)})
+
+
 def _play(run: Run, plan: Plan, world: World, steps: Mapping[str, Step]) -> None:
     variables = role_variables(world.site, world.lock, world.catalog, world.public)
     chosen: dict[str, Sequence[RoleVariables]] = {
@@ -95,8 +100,9 @@ def _play(run: Run, plan: Plan, world: World, steps: Mapping[str, Step]) -> None
     }
     plays = Plays(run, steps)
     private = private_variables(world)
+    played = by_ansible(plan)
     with (
-        write_run_folder(world.site, plan, run.id, chosen, private) as folder,
+        write_run_folder(world.site, played, run.id, chosen, private) as folder,
         run.stop.at_safe_points(),
     ):
         outcome = run_playbook("bootstrap", folder, plays.take, run.stop)

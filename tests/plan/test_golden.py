@@ -1,0 +1,137 @@
+"""What the shipped components' values, namespaces and the roles' variables come out as, word for word.
+
+`AIPLAT_GOLDEN=write pytest tests/plan/test_golden.py` writes the files anew; the diff is then reviewed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from aiplat.catalog.artifacts import Artifact, Blob, Lock
+from aiplat.catalog.catalog import load_catalog
+from aiplat.catalog.resolve import resolve
+from aiplat.content import sha256_bytes
+from aiplat.errors import AiplatError
+from aiplat.fleet.inventory import inventory_document
+from aiplat.plan.make import make_plan
+from aiplat.plan.releases import cluster_secrets, releases_of
+from aiplat.plan.role_variables import PlaneRelease
+from aiplat.plan.variables import role_variables
+from aiplat.runs.execute import by_ansible
+from aiplat.site.models import Site
+from tests.plan.worlds import HERE, PUBLIC, facts_of
+
+GOLDEN = HERE / "golden"
+SITE = Site.model_validate(
+    {
+        "apiVersion": "aiplat.dev/v1alpha1",
+        "kind": "Site",
+        "name": "ward-3",
+        "hosts": [
+            {"name": "s1", "address": "10.0.0.11", "role": "server"},
+            {"name": "a1", "address": "10.0.0.12", "role": "agent"},
+        ],
+        "models": [{"name": "gemma3:270m"}],
+    }
+)
+# Marked words, so that a test can look for them where they must not be.
+SECRETS = {
+    "api_key": "SECRET-api-key",
+    "api_key_sha256": "0" * 64,
+    "ca": {"crt": "CA"},
+    "gateway": {"crt": "GATEWAY", "key": "SECRET-gateway-key"},
+    "registry": {"crt": "REGISTRY"},
+    "postgres_password": "SECRET-postgres-password",
+}
+
+
+def steady_lock() -> Lock:
+    """Return the site's real lock with versions and digests that never change."""
+    lock = resolve(SITE)
+    return lock.model_copy(update={"artifacts": tuple(_steady(a) for a in lock.artifacts)})
+
+
+def _steady(artifact: Artifact) -> Artifact:
+    version = artifact.version if artifact.kind == "model" else "1.2.3"
+    digest = sha256_bytes(f"{artifact.kind} {artifact.name}".encode())
+    blobs = (Blob(digest=digest, size=1),)
+    return artifact.model_copy(update={"version": version, "digest": digest, "file": digest, "blobs": blobs})
+
+
+@pytest.mark.parametrize("name", [c.name for c in load_catalog().components if c.is_release])
+def test_values_are_as_reviewed(name: str) -> None:
+    """A release's values change only when somebody has looked at the change."""
+    releases = releases_of(SITE, steady_lock(), load_catalog(), PUBLIC.identities)
+    wanted = next((r.values for r in releases if r.name == name), "# not part of this site\n")
+    compare(f"values-{name}.yaml", wanted)
+
+
+def test_inventory_is_as_reviewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Ansible is given for a server and an agent, without the releases' values."""
+    monkeypatch.setattr("aiplat.plan.inputs.role_digest", lambda _role: "now")
+    monkeypatch.setattr(
+        "aiplat.fleet.inventory._reach", lambda _site, host, _run: {"ansible_host": host.address}
+    )
+    lock, catalog = steady_lock(), load_catalog()
+    plan = make_plan(SITE, lock, facts_of(SITE, {}, {}), PUBLIC)
+    variables = {
+        host: [_without_values(role) for role in roles]
+        for host, roles in role_variables(SITE, lock, catalog, PUBLIC).items()
+    }
+    document = inventory_document(SITE, by_ansible(plan), "run", variables)
+    compare("inventory.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+def test_secrets_are_in_no_value_inventory_or_plan() -> None:
+    """Charts only name Secrets: what is in them is rendered for the private file alone."""
+    lock, catalog = steady_lock(), load_catalog()
+    plan = make_plan(SITE, lock, facts_of(SITE, {}, {}), PUBLIC)
+    variables = role_variables(SITE, lock, catalog, PUBLIC)
+    shown = plan.model_dump_json() + "".join(
+        r.model_dump_json() for roles in variables.values() for r in roles
+    )
+    assert "SECRET" not in shown
+    rendered = cluster_secrets(SITE, lock, catalog, PUBLIC.identities, SECRETS)
+    assert {s["name"] for s in rendered} >= {"gateway-tls", "gateway-keys"}
+    assert "SECRET-gateway-key" in json.dumps(rendered)
+
+
+def test_api_key_reaches_the_cluster_as_a_hash_only() -> None:
+    """Whoever reads the gateway's Secret cannot use the platform with it."""
+    rendered = cluster_secrets(SITE, steady_lock(), load_catalog(), PUBLIC.identities, SECRETS)
+    assert "SECRET-api-key" not in json.dumps(rendered)
+
+
+def test_template_that_names_what_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> None:
+    """A misspelt name in values.yaml.j2 stops the plan and says where."""
+    catalog = load_catalog()
+    broken = next(c for c in catalog.components if c.is_release).model_copy(update={"folder": tmp_path})
+    (tmp_path / "values.yaml.j2").write_text("image: {{ imagse }}")
+    others = tuple(c for c in catalog.components if c.name != broken.name)
+    changed = type(catalog)(catalog.planes, (*others, broken))
+    with pytest.raises(
+        AiplatError, match=rf"{broken.name}/values.yaml.j2: cannot be rendered: 'imagse' is undefined"
+    ):
+        releases_of(SITE, steady_lock(), changed, PUBLIC.identities)
+
+
+def _without_values(role: object) -> object:
+    if not isinstance(role, PlaneRelease):
+        return role
+    short = tuple(r.model_copy(update={"values": "…", "inputs": "0" * 63}) for r in role.releases)
+    return role.model_copy(update={"releases": short})
+
+
+def compare(name: str, text: str) -> None:
+    """Compare with a golden file, or write it where that was asked for."""
+    path = GOLDEN / name
+    if os.environ.get("AIPLAT_GOLDEN") == "write":
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+    if path.suffix == ".yaml":
+        YAML(typ="safe").load(text)
