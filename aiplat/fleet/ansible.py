@@ -17,6 +17,18 @@ from aiplat.shipped import shipped_root
 
 # As much of Ansible's own output as helps somebody who reads about a failure.
 OUTPUT_LINES = 60
+Kind = Literal["play", "task_started", "item", "task", "skipped", "failed"]
+# The runner's names for what we pass on. An item's failure comes again as its task's failure.
+_KINDS: dict[str, Kind] = {
+    "playbook_on_play_start": "play",
+    "playbook_on_task_start": "task_started",
+    "runner_item_on_ok": "item",
+    "runner_on_ok": "task",
+    "runner_on_skipped": "skipped",
+    "runner_on_failed": "failed",
+    "runner_on_unreachable": "failed",
+}
+
 _run: Callable[..., Any] = interface.run
 
 
@@ -32,16 +44,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class TaskEvent:
-    """Something Ansible did: a play began, a task began, or a task ended on a host.
+    """Something Ansible did: a play or task began, or a task or one item of its loop ended on a host.
 
+    `changed` is None where the result is hidden because it may hold secrets; `item` is the item's label,
     `cause` is filled for kind `failed` alone.
     """
 
-    kind: Literal["play", "task_started", "task", "skipped", "failed"]
+    kind: Kind
     play: str
     task: str = ""
     host: str = ""
-    changed: bool = False
+    changed: bool | None = False
+    item: str = ""
     cause: str = ""
 
 
@@ -65,10 +79,11 @@ class _Watch:
 
     def handle(self, event: dict[str, Any]) -> bool:
         """Take one of the runner's events; False keeps it out of the artifacts."""
+        if event.get("event") == "playbook_on_stats":
+            self.changed = sum((event["event_data"].get("changed") or {}).values())
         ours = to_event(event)
         if ours is None:
             return False
-        self.changed += ours.changed
         if ours.kind == "failed":
             self.failures.append(Failure(ours.host, ours.play, ours.task, ours.cause))
         self.on_event(ours)
@@ -113,20 +128,19 @@ def run_playbook(
 def to_event(event: dict[str, Any]) -> TaskEvent | None:
     """Turn one of the runner's events into ours; those that say nothing new become None."""
     data = event.get("event_data") or {}
-    kind, play, task = event.get("event", ""), str(data.get("play", "")), str(data.get("task", ""))
-    host, result = str(data.get("host", "")), data.get("res") or {}
-    if kind == "playbook_on_play_start":
-        return TaskEvent("play", play)
-    if kind == "playbook_on_task_start":
-        return TaskEvent("task_started", play, task)
-    if kind == "runner_on_ok":
-        return TaskEvent("task", play, task, host, changed=bool(result.get("changed")))
-    if kind == "runner_on_skipped":
-        return TaskEvent("skipped", play, task, host)
-    # An item's failure comes again as its task's failure.
-    if kind in {"runner_on_failed", "runner_on_unreachable"} and not data.get("ignore_errors"):
-        return TaskEvent("failed", play, task, host, cause=cause_of(result))
-    return None
+    kind = _KINDS.get(event.get("event", ""))
+    if kind is None or (kind == "failed" and data.get("ignore_errors")):
+        return None
+    result = data.get("res") or {}
+    return TaskEvent(
+        kind,
+        play=str(data.get("play", "")),
+        task=str(data.get("task", "")),
+        host=str(data.get("host", "")),
+        changed=None if "censored" in result else bool(result.get("changed")),
+        item=str(result.get("_ansible_item_label", "")) if kind == "item" else "",
+        cause=cause_of(result) if kind == "failed" else "",
+    )
 
 
 def cause_of(result: dict[str, Any]) -> str:

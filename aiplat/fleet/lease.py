@@ -67,20 +67,20 @@ def hold_lease(site: Site, run_id: str, hosts: Sequence[str] | None = None) -> I
     """
     chosen = [host for host in site.hosts if hosts is None or host.name in hosts]
     taken: list[Stream] = []
-    findings: list[Finding] = []
+    refusals: list[AiplatError] = []
 
     def take(host: Host) -> None:
         try:
             taken.append(_take(site, host, run_id))
         except AiplatError as error:
-            findings.extend(error.findings)
+            refusals.append(error)
 
     with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
         list(pool.map(take, chosen))
     lease = Lease(taken)
     try:
-        if findings:
-            raise LeaseError(findings)
+        if refusals:
+            raise type(refusals[0])([finding for refusal in refusals for finding in refusal.findings])
         yield lease
     finally:
         lease.release()

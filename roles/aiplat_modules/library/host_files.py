@@ -18,7 +18,7 @@ description:
   - Every file is made of C(content) or of a staged blob, whose digest is checked while it is copied.
 options:
   dirs: {description: "Folders, each with path and mode (0755).", type: list, elements: dict, default: []}
-  files: {description: "Files with path, mode (0644) and content or blob.", type: list, elements: dict, default: []}
+  files: {description: "Files: path, mode, content or blob.", type: list, elements: dict, default: []}
   links: {description: "Symbolic links, path to target.", type: dict, default: {}}
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}
 author: [aiplat]

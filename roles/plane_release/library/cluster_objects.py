@@ -18,7 +18,7 @@ description:
   - Namespaces are never removed, for they hold data.
 options:
   namespaces: {description: "Namespaces, each with name and labels.", type: list, elements: dict}
-  secrets: {description: "Secrets with name, namespace, type, labels, string_data.", type: list, elements: dict}
+  secrets: {description: "Secrets with name, namespace, string_data.", type: list, elements: dict}
 author: [aiplat]
 """
 EXAMPLES = r"""
