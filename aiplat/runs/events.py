@@ -44,13 +44,13 @@ class StepStarted(_Event):
 
 
 class Task(_Event):
-    """One thing done on one host."""
+    """One thing done on one host; `changed` is None where the result may hold secrets and is hidden."""
 
     event: Literal["task"] = "task"
     step: str
     host: str
     task: str
-    changed: bool
+    changed: bool | None
 
 
 class Progress(_Event):

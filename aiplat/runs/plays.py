@@ -21,17 +21,18 @@ class Plays:
         self._run = run
         self._steps = steps
         self._began = time.monotonic()
-        self._changed_before = run.changed
+        self._before = self._changed_before = run.changed
 
     def take(self, event: TaskEvent) -> None:
         """Pass on one report."""
         if event.kind == "play":
             self._finish()
             self._start(event.play)
-        elif event.kind == "task_started":
-            self._run.emit(Progress(step=event.play, host="", done=0, total=0, unit="tasks", what=event.task))
+        elif event.kind in {"task_started", "item"}:
+            what = f"{event.task}: {event.item}" if event.item else event.task
+            self._run.emit(Progress(step=event.play, host="", done=0, total=0, unit="tasks", what=what))
         elif event.kind == "task":
-            self._run.changed += int(event.changed)
+            self._run.changed += bool(event.changed)
             self._run.emit(Task(step=event.play, host=event.host, task=event.task, changed=event.changed))
 
     def end(self, outcome: Outcome) -> None:
@@ -40,6 +41,8 @@ class Plays:
         Raises:
             StepError: the playbook failed; one finding per host and task.
         """
+        # Ansible's own count knows of changes whose results were hidden; a run cut short has none.
+        self._run.changed = max(self._run.changed, self._before + outcome.changed)
         if outcome.ok:
             self._finish()
             return
