@@ -1,0 +1,95 @@
+"""What is seen in a cluster, as plain frozen objects; reading them from the API's documents is in parse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster; `problem` is empty when it is ready."""
+
+    name: str
+    ready: bool
+    version: str
+    address: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment, StatefulSet or DaemonSet; `problem` is Kubernetes' word on why it is not available."""
+
+    kind: str
+    namespace: str
+    name: str
+    wanted: int
+    available: int
+    settled: bool
+    labels: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def is_available(self) -> bool:
+        """Whether as many pods as wanted serve, all of the newest form."""
+        return self.settled and self.available >= self.wanted
+
+    @property
+    def title(self) -> str:
+        """The workload as people write it, `deployment/name`."""
+        return f"{self.kind.lower()}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod; `problem` is why it does not run, in one sentence, empty when it does."""
+
+    namespace: str
+    name: str
+    node: str
+    phase: str
+    ready: bool
+    images: tuple[str, ...]
+    labels: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class HelmRelease:
+    """The newest revision of a Helm release, as Helm stores it."""
+
+    namespace: str
+    name: str
+    revision: int
+    status: str
+
+
+@dataclass(frozen=True)
+class NetworkPolicy:
+    """A network policy; `selects_all` when it holds for every pod of its namespace."""
+
+    namespace: str
+    name: str
+    selects_all: bool
+    denies_ingress: bool
+    denies_egress: bool
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Service; `address` is its cluster IP, empty when it has none."""
+
+    namespace: str
+    name: str
+    address: str
+    ports: tuple[int, ...]
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that ran in a pod."""
+
+    code: int
+    output: str

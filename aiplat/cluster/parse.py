@@ -1,0 +1,125 @@
+"""Turns the API's documents into plain objects; asks the API nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from aiplat.cluster.objects import HelmRelease, NetworkPolicy, Node, Pod, Service, Workload
+
+Document = dict[str, Any]
+
+
+def node(document: Document) -> Node:
+    """Return a node."""
+    status = document["status"]
+    ready = _condition(status, "Ready")
+    problem = "" if ready.get("status") == "True" else ready.get("message") or "says nothing of its state"
+    addresses = {a["type"]: a["address"] for a in status.get("addresses", ())}
+    return Node(
+        name=document["metadata"]["name"],
+        ready=not problem,
+        version=status.get("nodeInfo", {}).get("kubeletVersion", ""),
+        address=addresses.get("InternalIP", ""),
+        problem=problem,
+    )
+
+
+def workload(kind: str, document: Document) -> Workload:
+    """Return a Deployment, StatefulSet or DaemonSet."""
+    meta, spec, status = document["metadata"], document.get("spec", {}), document.get("status", {})
+    daemon = kind == "DaemonSet"
+    wanted = status.get("desiredNumberScheduled", 0) if daemon else spec.get("replicas", 1)
+    updated = status.get("updatedNumberScheduled" if daemon else "updatedReplicas", 0)
+    seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
+    return Workload(
+        kind=kind,
+        namespace=meta["namespace"],
+        name=meta["name"],
+        wanted=wanted,
+        available=status.get("numberAvailable" if daemon else "availableReplicas", 0),
+        settled=seen and updated >= wanted,
+        labels=meta.get("labels", {}),
+        problem=_condition(status, "Available").get("message", ""),
+    )
+
+
+def pod(document: Document) -> Pod:
+    """Return a pod."""
+    meta, spec, status = document["metadata"], document["spec"], document.get("status", {})
+    containers = [*spec.get("initContainers", ()), *spec["containers"]]
+    volumes = [v["image"]["reference"] for v in spec.get("volumes", ()) if v.get("image")]
+    done = status.get("phase") == "Succeeded"
+    return Pod(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        node=spec.get("nodeName", ""),
+        phase=status.get("phase", ""),
+        ready=done or _condition(status, "Ready").get("status") == "True",
+        images=(*(c["image"] for c in containers), *volumes),
+        labels=meta.get("labels", {}),
+        problem="" if done else _pod_problem(status),
+    )
+
+
+def _pod_problem(status: Document) -> str:
+    """Return the most telling of what Kubernetes says: a waiting container, then an unmet condition."""
+    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason"):
+            return f"{waiting['reason']}: {waiting['message']}" if "message" in waiting else waiting["reason"]
+    for name in ("PodScheduled", "Ready"):
+        condition = _condition(status, name)
+        if condition.get("status") == "False":
+            return str(condition.get("message") or condition.get("reason", ""))
+    return ""
+
+
+def newest_releases(secrets: Iterable[Document]) -> tuple[HelmRelease, ...]:
+    """Return each release once, at its newest revision, from the Secrets that Helm keeps."""
+    newest: dict[tuple[str, str], HelmRelease] = {}
+    for secret in secrets:
+        labels = secret["metadata"].get("labels", {})
+        release = HelmRelease(
+            namespace=secret["metadata"]["namespace"],
+            name=labels.get("name", ""),
+            revision=int(labels.get("version", 0)),
+            status=labels.get("status", "unknown"),
+        )
+        key = (release.namespace, release.name)
+        if key not in newest or newest[key].revision < release.revision:
+            newest[key] = release
+    return tuple(newest[key] for key in sorted(newest))
+
+
+def network_policy(document: Document) -> NetworkPolicy:
+    """Return a network policy."""
+    meta, spec = document["metadata"], document["spec"]
+    selector = spec.get("podSelector", {})
+    types = spec.get("policyTypes", [])
+    return NetworkPolicy(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        selects_all=not selector.get("matchLabels") and not selector.get("matchExpressions"),
+        denies_ingress="Ingress" in types and not spec.get("ingress"),
+        denies_egress="Egress" in types and not spec.get("egress"),
+    )
+
+
+def service(document: Document) -> Service:
+    """Return a Service."""
+    meta, spec = document["metadata"], document["spec"]
+    address = spec.get("clusterIP", "")
+    return Service(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        address="" if address == "None" else address,
+        ports=tuple(p["port"] for p in spec.get("ports", ())),
+        labels=meta.get("labels", {}),
+        annotations=meta.get("annotations", {}),
+    )
+
+
+def _condition(status: Document, kind: str) -> Document:
+    found: Document = next((c for c in status.get("conditions", ()) if c["type"] == kind), {})
+    return found
