@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,19 @@ def digest_of(document: Any) -> str:
     return sha256_bytes(canonical_json(document))
 
 
-def digest_tree(root: Path) -> str:
-    """Return one digest for all files below `root`: their relative names, executable bits and content."""
-    skip = {"__pycache__", ".git"}
+def digest_tree(root: Path, skip: Iterable[str] = ()) -> str:
+    """Return one digest for all files below `root`: their relative names, executable bits and content.
+
+    `skip` are files and folders, relative to `root`, that do not count.
+    """
+    never = {"__pycache__", ".git"}
+    skipped = [Path(name) for name in skip]
     listing = [
         [str(p.relative_to(root)), bool(p.stat().st_mode & 0o100), sha256_file(p)]
         for p in sorted(root.rglob("*"))
-        if p.is_file() and not skip.intersection(p.relative_to(root).parts)
+        if p.is_file()
+        and not never.intersection(p.relative_to(root).parts)
+        and not any(p.relative_to(root).is_relative_to(name) for name in skipped)
     ]
     return digest_of(listing)
 

@@ -1,1 +1,1 @@
-
+"""The verified, content-addressed folder that hosts install from; making artifacts is aiplat.supply's."""

@@ -61,9 +61,16 @@ def _files(component: Component, recipe: ArtifactRecipe) -> dict[str, Path]:
     return files
 
 
+def outputs_in(folder: Path) -> tuple[str, ...]:
+    """Return what is made in a source folder and not part of it: the rooted names of its .gitignore."""
+    ignored = folder / ".gitignore"
+    lines = ignored.read_text().splitlines() if ignored.is_file() else []
+    return tuple(line.strip("/") for line in lines if line.startswith("/"))
+
+
 def _digest(path: Path) -> str:
     if path.is_dir():
-        return digest_tree(path)
+        return digest_tree(path, skip=outputs_in(path))
     return sha256_file(path) if path.is_file() else "missing"
 
 

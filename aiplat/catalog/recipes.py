@@ -1,4 +1,4 @@
-"""How the `packages` supply makes an artifact: the `packages:` part of component.yaml; building is aiplat.supply's."""
+"""How the `packages` supply makes an artifact: `packages:` in component.yaml; building is aiplat.supply's."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Recipe(Frozen):
     """One way to make one artifact. Exactly one of script, containerfile, go, deb, gguf, chart decides which.
 
     Paths are relative to the component's folder, except `script`, `sources` and `requirements`, which
-    are relative to the folder that ships everything (the checkout). `{version}` in `ldflags` is the
-    artifact's version without a leading v.
+    are relative to the folder that ships everything (the checkout); those below `aiplat/` to the package's.
+    `{version}` in `ldflags` is the artifact's version without a leading v.
     """
 
     # an executable of the project: `script FILE` writes the host file; `sources` is what it reads
@@ -41,11 +41,14 @@ class Recipe(Frozen):
     # one Debian package of the suite that is the artifact's version
     deb: str | None = None
 
-    # an image; in its build context: `go/` (the program), `debian/` (unpacked packages),
-    # `site-packages/` (Python wheels from `requirements`) and `sources/`
+    # an image; in its build context: `go/` (the program), `debian/` (packages, unpacked), `packages/`
+    # (those to install on `base`, with what they depend on), `site-packages/` (from `requirements`),
+    # `sources/`, `files/`
     containerfile: str | None = None
     base: Literal["debian"] | None = None
     debian: tuple[str, ...] = ()
+    debian_install: tuple[str, ...] = ()
+    files: str | None = None
     requirements: str | None = None
     python: str | None = None
     true_version: TrueVersion | None = None

@@ -1,0 +1,148 @@
+"""Makes and repairs the bundle of a lock from what a supply delivers; how that is made is aiplat.supply's."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from aiplat.bundle.bundle import Bundle
+from aiplat.bundle.check import altered
+from aiplat.bundle.document import (
+    CHECKSUM,
+    DOCUMENT,
+    INDEX,
+    LAYOUT,
+    BundledFile,
+    BundleDocument,
+    checksum_line,
+    lock_digest,
+)
+from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.content import canonical_json, sha256_bytes, sha256_file, write_atomic
+from aiplat.errors import AiplatError, Finding
+from aiplat.site.models import Site
+from aiplat.state import bundle_dir, private_dir
+from aiplat.supply.contract import Progress, Supplied, Supply
+from aiplat.supply.oci import MANIFEST, REF_NAME, blob_path, link_or_copy, write_layout
+
+# While one builder waits for a registry or links a program, another can compile.
+_AT_ONCE = 2
+
+
+def build_bundle(site: Site, lock: Lock, supply: Supply, on_progress: Progress) -> Bundle:
+    """Make the site's bundle and write its complete lock beside it.
+
+    What is already there and whole stays; what a flipped bit or an interruption damaged is made again.
+
+    Raises:
+        AiplatError: something cannot be supplied; everything else is finished first and kept.
+    """
+    supply.check(lock.artifacts)
+    path = private_dir(bundle_dir(site.name))
+    supplied = _supply_all(lock, supply, on_progress)
+    for one in supplied:
+        _add(path, one, supply, on_progress)
+    complete = lock.model_copy(update={"artifacts": tuple(one.artifact for one in supplied)})
+    return _finish(path, complete)
+
+
+def open_ready(site: Site, lock: Lock) -> Bundle | None:
+    """Return the site's bundle if it fulfils `lock` and no file is missing; nothing is hashed."""
+    try:
+        bundle = Bundle.open(bundle_dir(site.name))
+    except AiplatError:
+        return None
+    if [_wanted(a) for a in bundle.lock.artifacts] != [_wanted(a) for a in lock.artifacts]:
+        return None
+    sizes = {bundle.path / name: file.size for name, file in bundle.document.files.items()}
+    whole = all(path.is_file() and path.stat().st_size == size for path, size in sizes.items())
+    return bundle if whole else None
+
+
+def _wanted(artifact: Artifact) -> tuple[str, str, str]:
+    return artifact.kind, artifact.name, artifact.inputs
+
+
+def _supply_all(lock: Lock, supply: Supply, told: Progress) -> list[Supplied]:
+    """Return every artifact, or raise all findings at once when the last one has been tried."""
+    findings: list[Finding] = []
+    supplied: list[Supplied] = []
+    pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
+    try:
+        futures = [pool.submit(supply.supply, artifact, told) for artifact in lock.artifacts]
+        for future in futures:
+            try:
+                supplied.append(future.result())
+            except AiplatError as error:
+                findings += [f for f in error.findings if f not in findings]
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if findings:
+        raise AiplatError(findings)
+    return supplied
+
+
+def _add(path: Path, supplied: Supplied, supply: Supply, told: Progress) -> None:
+    """Put an artifact's blobs into the bundle; content is compared with its digest on the way."""
+    done = 0
+    for blob in supplied.artifact.blobs:
+        target = blob_path(path, blob.digest)
+        if altered(target, blob.digest):
+            source = _whole(supplied, blob.digest, supply, told)
+            link_or_copy(source, target)
+        done += blob.size
+        told(supplied.artifact, "add to the bundle", done, supplied.artifact.size)
+
+
+def _whole(supplied: Supplied, digest: str, supply: Supply, told: Progress) -> Path:
+    """Return a blob's file in the cache; a damaged artifact is made again once.
+
+    Raises:
+        AiplatError: it came out differently this time.
+    """
+    source = blob_path(supplied.folder, digest)
+    if altered(source, digest):
+        supply.discard(supplied.artifact)
+        supply.supply(supplied.artifact, told)
+    if altered(source, digest):
+        problem = f"its cached copy was damaged and {digest} did not come out of making it again"
+        raise AiplatError(Finding(supplied.artifact.ref, problem, "run the same command again"))
+    return source
+
+
+def _finish(path: Path, lock: Lock) -> Bundle:
+    """Write the bundle's own files, bundle.json last, and remove blobs that no artifact needs."""
+    write_layout(path, [_described(artifact) for artifact in lock.artifacts])
+    blobs = {blob.digest: blob.size for artifact in lock.artifacts for blob in artifact.blobs}
+    files = {
+        f"blobs/sha256/{d.removeprefix('sha256:')}": BundledFile(sha256=d, size=s) for d, s in blobs.items()
+    }
+    for name in (LAYOUT, INDEX):
+        files[name] = BundledFile(sha256=sha256_file(path / name), size=(path / name).stat().st_size)
+    document = BundleDocument(lock_digest=lock_digest(lock), lock=lock, files=dict(sorted(files.items())))
+    data = canonical_json(document.model_dump(mode="json", by_alias=True)) + b"\n"
+    write_atomic(path / DOCUMENT, data)
+    write_atomic(path / CHECKSUM, checksum_line(sha256_bytes(data)))
+    known = {path / name for name in (*files, DOCUMENT, CHECKSUM)}
+    for found in path.rglob("*"):
+        if not found.is_dir() and found not in known:
+            found.unlink()
+    return Bundle(path, document)
+
+
+def _described(artifact: Artifact) -> dict[str, Any]:
+    """Return the index entry of an artifact."""
+    size = next(blob.size for blob in artifact.blobs if blob.digest == artifact.digest)
+    system, _, architecture = artifact.platform.partition("/")
+    return {
+        "mediaType": MANIFEST,
+        "digest": artifact.digest,
+        "size": size,
+        "platform": {"os": system, "architecture": architecture},
+        "annotations": {
+            REF_NAME: f"{artifact.name}:{artifact.version}",
+            "dev.aiplat.kind": artifact.kind,
+            "dev.aiplat.component": artifact.component,
+        },
+    }

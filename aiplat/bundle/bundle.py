@@ -1,0 +1,88 @@
+"""An opened bundle: its lock and where its blobs are; making and checking it are in the modules beside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from aiplat import API_VERSION
+from aiplat.bundle.document import DOCUMENT, BundleDocument
+from aiplat.catalog.artifacts import Artifact, Digest, Lock
+from aiplat.errors import BadInput, Finding
+from aiplat.supply.oci import blob_path
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder that holds everything a lock names."""
+
+    path: Path
+    document: BundleDocument
+
+    @classmethod
+    def open(cls, path: Path) -> Bundle:
+        """Read a bundle's bundle.json; no content is hashed.
+
+        Raises:
+            BadInput: there is no bundle, it is damaged, or a newer aiplat made it.
+        """
+        try:
+            document = json.loads((path / DOCUMENT).read_bytes())
+        except OSError:
+            raise BadInput(Finding(str(path), "is no bundle", "make one: aiplat bundle build")) from None
+        except ValueError:
+            raise BadInput(_damaged(path)) from None
+        return cls(path, _document(path, document))
+
+    @property
+    def lock(self) -> Lock:
+        """The complete lock that this bundle fulfils."""
+        return self.document.lock
+
+    def blob_path(self, digest: Digest) -> Path:
+        """Return the file with the content of `digest`.
+
+        Raises:
+            KeyError: the bundle does not have it.
+        """
+        if f"blobs/sha256/{digest.removeprefix('sha256:')}" not in self.document.files:
+            raise KeyError(digest)
+        return blob_path(self.path, digest)
+
+    def info(self) -> dict[str, Any]:
+        """Return what is in the bundle, for people and for --json. Sizes in bytes."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "BundleInfo",
+            "path": str(self.path),
+            "site": self.lock.site,
+            "supply": self.lock.supply,
+            "lockDigest": self.document.lock_digest,
+            "files": len(self.document.files),
+            "size": self.document.size,
+            "artifacts": [_row(artifact) for artifact in self.lock.artifacts],
+        }
+
+
+def _row(artifact: Artifact) -> dict[str, Any]:
+    names = ("kind", "name", "version", "component", "platform", "digest", "size")
+    return {name: getattr(artifact, name) for name in names}
+
+
+def _document(path: Path, document: Any) -> BundleDocument:
+    said = document.get("apiVersion") if isinstance(document, dict) else None
+    if isinstance(said, str) and said != API_VERSION:
+        problem = f"was made for {said}, this aiplat reads {API_VERSION}"
+        raise BadInput(Finding(str(path), problem, "use the aiplat that made it, or a newer one"))
+    try:
+        return BundleDocument.model_validate(document)
+    except ValidationError:
+        raise BadInput(_damaged(path)) from None
+
+
+def _damaged(path: Path) -> Finding:
+    return Finding(str(path / DOCUMENT), "is damaged", "make the bundle again: aiplat bundle build")

@@ -1,0 +1,47 @@
+"""bundle.json as a frozen model and the names of a bundle's own files; reading content is not here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from aiplat.catalog.artifacts import Digest, Frozen, Lock
+from aiplat.content import digest_of
+
+DOCUMENT = "bundle.json"
+CHECKSUM = "bundle.json.sha256"
+LAYOUT = "oci-layout"
+INDEX = "index.json"
+
+
+class BundledFile(Frozen):
+    """What one file must be; `size` in bytes."""
+
+    sha256: Digest
+    size: int
+
+
+class BundleDocument(Frozen):
+    """bundle.json: the lock the bundle fulfils, and every other file of it by its relative path."""
+
+    api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
+    kind: Literal["Bundle"] = "Bundle"
+    lock_digest: Digest = Field(alias="lockDigest")
+    lock: Lock
+    files: dict[str, BundledFile]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files it lists."""
+        return sum(file.size for file in self.files.values())
+
+
+def lock_digest(lock: Lock) -> Digest:
+    """Return the identity of a lock: the digest of all it says."""
+    return digest_of(lock.model_dump(mode="json", by_alias=True))
+
+
+def checksum_line(document: Digest) -> bytes:
+    """Return the content of bundle.json.sha256, in the form that `sha256sum --check` reads."""
+    return f"{document.removeprefix('sha256:')}  {DOCUMENT}\n".encode()

@@ -1,0 +1,78 @@
+"""Makes host files: programs of ours, the stand-in, Debian packages; installing them is a role's."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from aiplat.catalog.inputs import outputs_in, source_path
+from aiplat.supply.apt import Deb
+from aiplat.supply.contract import Job, Made
+from aiplat.supply.debian import apt_for
+from aiplat.supply.go import build_go, go_environment
+from aiplat.supply.oci import EMPTY, TITLE, VERSION, add_bytes, add_file, add_manifest, write_layout
+from aiplat.supply.process import run
+
+HOSTFILE = "application/vnd.aiplat.hostfile.v1"
+
+
+def build_program(job: Job) -> Made:
+    """Build a Go program as a host file."""
+    program = job.work / job.artifact.name
+    build_go(job, program)
+    return _artefact(job, program, job.artifact.version)
+
+
+def build_by_script(job: Job) -> Made:
+    """Run the project's own build script on a copy of its sources, so that nothing is written beside them."""
+    script = source_path(str(job.recipe.script))
+    root = job.work / "sources"
+    for source in job.recipe.sources:
+        _copy_sources(source_path(source), root / source)
+    target = job.work / job.artifact.name
+    lines = 0
+
+    def on_line(line: str) -> None:
+        nonlocal lines
+        lines += bool(line)
+        job.phase("build", lines, 0)
+
+    job.phase("build", 0, 0)
+    environment = go_environment()
+    copied = root / str(job.recipe.script)
+    program = copied if copied.exists() else script
+    run([program, target], what=f"host file {job.artifact.name}", env=environment, on_line=on_line)
+    return _artefact(job, target, job.artifact.version)
+
+
+def _copy_sources(source: Path, target: Path) -> None:
+    """Copy a source folder without what earlier builds made in it."""
+    outputs = {source / name for name in outputs_in(source)}
+
+    def ignored(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if Path(folder, name) in outputs]
+
+    shutil.copytree(source, target, symlinks=True, ignore=ignored)
+
+
+def fetch_deb(job: Job) -> Made:
+    """Fetch a Debian package of the suite that stands for its version until its own is known."""
+    suite = job.artifact.version
+    deb = apt_for(job, suite).download([str(job.recipe.deb)], job.work / "deb")[0]
+    return _artefact(job, _plainly_named(deb), deb.version)
+
+
+def _plainly_named(deb: Deb) -> Path:
+    """Give the package file the name under which dpkg and people look for it, without escapes."""
+    return deb.path.rename(deb.path.with_name(f"{deb.name}.deb"))
+
+
+def _artefact(job: Job, path: Path, version: str) -> Made:
+    """Store one file as an OCI artefact."""
+    title = path.name
+    layer = add_file(job.folder, path, HOSTFILE) | {"annotations": {TITLE: title}}
+    empty = add_bytes(job.folder, b"{}", EMPTY)
+    annotations = {TITLE: title, VERSION: version, "dev.aiplat.supply": "packages"}
+    manifest = add_manifest(job.folder, empty, [layer], annotations, artifactType=HOSTFILE)
+    write_layout(job.folder, [manifest])
+    return Made(manifest["digest"], version=version, file=layer["digest"])

