@@ -1,1 +1,1 @@
-
+"""Checks as sentences: each looks, and says OK, FAIL or SKIP; nothing is changed here."""

@@ -1,0 +1,140 @@
+"""The checks that every site has: hosts, registry, nodes, releases, workloads, images, network policies."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import httpx
+
+from aiplat.catalog.resolve import components_on
+from aiplat.site.models import Host
+from aiplat.verify.check import Check, Failed, Skipped, fail_on
+from aiplat.verify.world import OWN_NAMESPACES, World, in_url
+
+REGISTRY_PORT = 5443
+_SSH_PORT = 22
+_SECONDS = 5.0
+_AGAIN = "run `aiplat bootstrap` again; it repairs what differs"
+
+
+def hosts_answer(world: World) -> str:
+    """Look at the SSH port of every host."""
+    fail_on([problem for host in world.site.hosts if (problem := _ssh_problem(host))])
+    return ", ".join(host.name for host in world.site.hosts)
+
+
+def _ssh_problem(host: Host) -> str:
+    port = host.ssh.port or _SSH_PORT
+    try:
+        with socket.create_connection((host.address, port), timeout=_SECONDS) as connection:
+            greeting = connection.recv(4)
+    except OSError as error:
+        return f"{host.name} ({host.address}:{port}): {error.strerror or error}"
+    return "" if greeting == b"SSH-" else f"{host.name} ({host.address}:{port}) does not speak SSH"
+
+
+def registry_answers(world: World) -> str:
+    """Ask the registry of every server, with the site CA as the only one trusted."""
+    problems = []
+    with httpx.Client(verify=_trusted(world), timeout=_SECONDS, trust_env=False) as client:
+        for host in world.site.servers:
+            try:
+                answer = client.get(f"https://{in_url(host.address)}:{REGISTRY_PORT}/v2/")
+                if answer.status_code != 200:
+                    problems.append(f"{host.name} answered {answer.status_code}")
+            except httpx.HTTPError as error:
+                problems.append(f"{host.name}: {error}")
+    fail_on(problems, _AGAIN)
+    return f"port {REGISTRY_PORT} of {', '.join(h.name for h in world.site.servers)}"
+
+
+def _trusted(world: World) -> ssl.SSLContext:
+    try:
+        return world.tls
+    except OSError as error:
+        raise Skipped("the site has no CA yet") from error
+
+
+def api_answers(world: World) -> str:
+    """Ask the Kubernetes API for its version."""
+    return world.version
+
+
+def nodes_are_ready(world: World) -> str:
+    """Compare hosts with nodes, by name."""
+    nodes = {node.name: node for node in world.nodes}
+    missing = [f"{host.name} is no node" for host in world.site.hosts if host.name not in nodes]
+    unready = [f"{node.name}: {node.problem}" for node in world.nodes if not node.ready]
+    fail_on(missing + unready, _AGAIN)
+    return f"{len(nodes)} with {', '.join(sorted({n.version for n in nodes.values()}))}"
+
+
+def releases_are_deployed(world: World) -> str:
+    """Compare the components that are on with Helm's releases."""
+    wanted = [c for c in components_on(world.site) if c.is_release]
+    found = {(r.namespace, r.name): r.status for r in world.releases}
+    states = {c.name: found.get((c.namespace or "", c.name), "not installed") for c in wanted}
+    fail_on([f"{name} is {state}" for name, state in states.items() if state != "deployed"], _AGAIN)
+    return ", ".join(states)
+
+
+def workloads_are_available(world: World) -> str:
+    """Look at every Deployment, StatefulSet and DaemonSet."""
+    problems = []
+    for workload in world.workloads:
+        if not workload.is_available:
+            why = _why(world, workload.namespace, workload.name) or workload.problem
+            counted = f"{workload.available} of {workload.wanted} available"
+            problems.append(f"{workload.namespace}/{workload.name}: {counted}{f' ({why})' if why else ''}")
+    fail_on(problems)
+    return f"{len(world.workloads)} workloads"
+
+
+def _why(world: World, namespace: str, name: str) -> str:
+    mine = (p for p in world.pods if p.namespace == namespace and p.name.startswith(f"{name}-"))
+    return next((p.problem for p in mine if p.problem), "")
+
+
+def images_are_the_sites(world: World) -> str:
+    """Compare every image of the planes with the lock; nothing else can come from the site's registry."""
+    pods = [p for p in world.pods if p.namespace.startswith(OWN_NAMESPACES)]
+    if world.lock is None:
+        raise Skipped("the site has no lock yet")
+    known = {a.digest for a in world.lock.artifacts if a.kind in {"image", "model"} and a.digest}
+    loose, foreign = set(), set()
+    for image in {image for pod in pods for image in pod.images}:
+        _, _, digest = image.partition("@")
+        if not digest:
+            loose.add(image)
+        elif digest not in known:
+            foreign.add(image)
+    fail_on(
+        [f"{image} is not named by digest" for image in sorted(loose)]
+        + [f"{image} is not in the site's lock" for image in sorted(foreign)],
+        _AGAIN,
+    )
+    return f"{len({image for pod in pods for image in pod.images})} images"
+
+
+def policies_deny_by_default(world: World) -> str:
+    """Look for a policy that selects every pod and allows nothing, in each namespace of the platform."""
+    if not world.namespaces:
+        raise Failed("there is no namespace of the platform", _AGAIN)
+    closed = {p.namespace for p in world.policies if p.selects_all and p.denies_ingress and p.denies_egress}
+    fail_on([f"{n} has no default-deny policy" for n in world.namespaces if n not in closed], _AGAIN)
+    return ", ".join(world.namespaces)
+
+
+CORE: tuple[Check, ...] = (
+    Check("Every host answers on its SSH port.", "resource", "hosts", hosts_answer),
+    Check("The site registry answers with the site's certificate.", "platform", "registry", registry_answers),
+    Check("The Kubernetes API answers.", "resource", "k3s", api_answers),
+    Check("Every host is a Ready node.", "resource", "k3s", nodes_are_ready),
+    Check("Every release is deployed.", "platform", "helm", releases_are_deployed),
+    Check("Every workload is available.", "resource", "k3s", workloads_are_available),
+    Check("Every image is named by digest and comes from the site registry.", "platform", "registry",
+          images_are_the_sites, every=600),
+    Check("Every plane denies connections that no policy allows.", "platform", "policies",
+          policies_deny_by_default, every=600),
+)  # fmt: skip

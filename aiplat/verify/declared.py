@@ -1,0 +1,122 @@
+"""`checks.yaml` of a component as frozen models; what each kind looks at is in kinds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from aiplat.errors import AiplatError, Finding
+
+
+class Declared(BaseModel):
+    """Base: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class DeploymentAvailable(Declared):
+    """All pods of one workload of the component's namespace serve."""
+
+    name: str
+
+
+class Http(Declared):
+    """The platform's URL answers `path` with `status`; with the site's key or without one."""
+
+    path: str = Field(pattern="^/")
+    status: int = Field(ge=100, le=599)
+    key: bool = True
+    contains: str = ""
+
+
+class ModelCompletes(Declared):
+    """Each model that continues text continues `prompt` with something that contains `contains`."""
+
+    prompt: str
+    contains: str = Field(min_length=1)
+
+
+class Pods(Declared):
+    """Pods of a namespace that a label selector finds."""
+
+    namespace: str
+    selector: str = ""
+
+
+class Target(Declared):
+    """What to connect to: a Service (by namespace and selector), or a port of the first server."""
+
+    namespace: str | None = None
+    selector: str | None = None
+    server_port: int | None = Field(default=None, alias="serverPort", ge=1, le=65535)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.selector is None) == (self.server_port is None):
+            raise ValueError("needs either namespace and selector, or serverPort")
+        return self
+
+
+class Connection(Declared):
+    """A TCP connection, tried from inside a pod, is allowed or refused."""
+
+    source: Pods = Field(alias="from")
+    to: Target
+    expect: Literal["allowed", "refused"]
+
+
+class DeclaredCheck(Declared):
+    """A sentence and exactly one way to find out whether it is true."""
+
+    sentence: Annotated[str, StringConstraints(pattern=r"^[A-Z].*\.$")]
+    every: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[smh]$")] = "60s"
+    deployment_available: DeploymentAvailable | None = Field(default=None, alias="deployment-available")
+    http: Http | None = None
+    model_completes: ModelCompletes | None = Field(default=None, alias="model-completes")
+    connection: Connection | None = None
+
+    @property
+    def ways(self) -> list[Declared]:
+        """What was given of the ways to look."""
+        given = (self.deployment_available, self.http, self.model_completes, self.connection)
+        return [way for way in given if way is not None]
+
+    @property
+    def seconds(self) -> int:
+        """The interval in seconds."""
+        return int(self.every[:-1]) * {"s": 1, "m": 60, "h": 3600}[self.every[-1]]
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if len(self.ways) != 1:
+            raise ValueError("needs exactly one of deployment-available, http, model-completes, connection")
+        return self
+
+
+class ChecksFile(Declared):
+    """A whole checks.yaml."""
+
+    api_version: Literal["aiplat.dev/v1alpha1"] = Field(alias="apiVersion")
+    kind: Literal["Checks"]
+    checks: tuple[DeclaredCheck, ...]
+
+
+def read_checks(path: Path) -> ChecksFile:
+    """Read a checks.yaml.
+
+    Raises:
+        AiplatError: it is not what ChecksFile describes, every reason named.
+    """
+    where = "/".join(path.parts[-3:])
+    try:
+        return ChecksFile.model_validate(YAML(typ="safe", pure=True).load(path))
+    except YAMLError as error:
+        raise AiplatError(Finding(where, f"this is not YAML: {error}")) from error
+    except ValidationError as error:
+        raise AiplatError(
+            Finding(f"{where}: {'.'.join(map(str, d['loc']))}", d["msg"].lower()) for d in error.errors()
+        ) from error

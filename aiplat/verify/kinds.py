@@ -1,0 +1,132 @@
+"""How each kind of declared check looks; which checks there are is said in the components' checks.yaml."""
+
+from __future__ import annotations
+
+import ssl
+from functools import partial
+
+import httpx
+
+from aiplat.catalog.components import CatalogModel, Component
+from aiplat.catalog.resolve import site_models
+from aiplat.cluster.objects import Pod
+from aiplat.verify.check import Check, Failed, Look, Skipped, fail_on
+from aiplat.verify.declared import (
+    Connection,
+    Declared,
+    DeclaredCheck,
+    DeploymentAvailable,
+    Http,
+    ModelCompletes,
+    Pods,
+    Target,
+)
+from aiplat.verify.world import World
+
+_TRY_SECONDS = 3
+_TIMED_OUT = 124
+_WORDS = 12
+
+
+def check_of(component: Component, declared: DeclaredCheck) -> Check:
+    """Return a declared check as one that can be run."""
+    look = _look_of(component, declared.ways[0])
+    return Check(declared.sentence, component.plane, component.name, look, declared.seconds)
+
+
+def _look_of(component: Component, way: Declared) -> Look:
+    match way:
+        case DeploymentAvailable():
+            return partial(_deployment_available, component, way)
+        case Http():
+            return partial(_http, way)
+        case ModelCompletes():
+            return partial(_model_completes, component, way)
+        case Connection():
+            return partial(_connection, way)
+    raise TypeError(f"no way to look at {type(way).__name__}")
+
+
+def _deployment_available(component: Component, wanted: DeploymentAvailable, world: World) -> str:
+    for workload in world.workloads:
+        if (workload.namespace, workload.name) == (component.namespace, wanted.name):
+            if not workload.is_available:
+                raise Failed(
+                    f"{workload.available} of {workload.wanted} available; {workload.problem}".rstrip("; ")
+                )
+            return f"{workload.available} of {workload.wanted} available"
+    raise Failed(f"{component.namespace}/{wanted.name} is not there", "run `aiplat bootstrap`")
+
+
+def _http(wanted: Http, world: World) -> str:
+    if wanted.key and world.key is None:
+        raise Skipped("the site's key is not known here")
+    answer = _ask(world, wanted)
+    if answer.status_code != wanted.status:
+        raise Failed(f"{wanted.path} answered {answer.status_code}, expected {wanted.status}")
+    if wanted.contains not in answer.text:
+        raise Failed(f"{wanted.path} answered without {wanted.contains!r}")
+    return f"{wanted.path} answered {answer.status_code}"
+
+
+def _ask(world: World, wanted: Http) -> httpx.Response:
+    try:
+        with world.platform(with_key=wanted.key) as client:
+            return client.get(wanted.path)
+    except (httpx.HTTPError, ssl.SSLError) as error:
+        raise Failed(f"https://{world.site.endpoint}{wanted.path}: {error}") from error
+    except OSError as error:
+        raise Skipped("the site has no CA yet") from error
+
+
+def _model_completes(component: Component, wanted: ModelCompletes, world: World) -> str:
+    served = (m for engine, m in site_models(world.site) if engine.name == component.name)
+    models = [m for m in served if "completion" in m.features]
+    if not models:
+        raise Skipped("the site serves no model that continues text")
+    if world.key is None:
+        raise Skipped("the site's key is not known here")
+    said = {model.name: _continue(world, model, wanted.prompt) for model in models}
+    fail_on([f"{name} continued with {text!r}" for name, text in said.items() if wanted.contains not in text])
+    return "; ".join(f"{name}: {text.strip()}" for name, text in said.items())
+
+
+def _continue(world: World, model: CatalogModel, prompt: str) -> str:
+    body = {"model": model.name, "prompt": prompt, "max_tokens": _WORDS, "temperature": 0}
+    try:
+        with world.platform(with_key=True) as client:
+            answer = client.post("/v1/completions", json=body, timeout=120)
+            return str(answer.raise_for_status().json()["choices"][0]["text"])
+    except (httpx.HTTPError, OSError, KeyError, IndexError, ValueError) as error:
+        raise Failed(f"{model.name}: {error}") from error
+
+
+def _connection(wanted: Connection, world: World) -> str:
+    pod = _source(world, wanted.source)
+    host, port = _address(world, wanted.to)
+    script = f"timeout {_TRY_SECONDS} bash -c 'exec 3<>/dev/tcp/{host}/{port}'; echo ended:$?"
+    ran = world.cluster.run_in_pod(pod, ["bash", "-c", script])
+    ended = ran.output.rpartition("ended:")[2].strip()
+    if ran.code != 0 or not ended.isdigit():
+        raise Failed(f"no connection could be tried from {pod.name}: {ran.output.strip()[-200:]}")
+    came = "allowed" if ended == "0" else "refused"
+    if came != wanted.expect:
+        raise Failed(f"{pod.namespace}/{pod.name} to {host}:{port} is {came}, expected {wanted.expect}")
+    return f"{pod.name} to {host}:{port} is {came}"
+
+
+def _source(world: World, wanted: Pods) -> Pod:
+    pods = world.cluster.pods(wanted.namespace, wanted.selector)
+    ready = next((p for p in pods if p.ready and p.phase == "Running"), None)
+    if ready is None:
+        raise Skipped(f"no pod of {wanted.namespace} runs to try it from")
+    return ready
+
+
+def _address(world: World, wanted: Target) -> tuple[str, int]:
+    if wanted.server_port is not None:
+        return world.site.servers[0].address, wanted.server_port
+    for service in world.cluster.services(wanted.selector or ""):
+        if service.namespace == wanted.namespace and service.address:
+            return service.address, service.ports[0]
+    raise Skipped(f"{wanted.namespace} has no Service {wanted.selector} to connect to")
