@@ -1,0 +1,56 @@
+"""The repository speaks of the project alone, in files that anyone can read anywhere."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.house.tree import ROOT, files, lines, text, tracked
+
+SELF = "tests/house/test_words.py"
+# Paths of one machine, and words about how the project is made rather than what it is.
+FOREIGN = {
+    "a path of one machine": re.compile(r"(?<![\w.])/(work|home/\w+)/[\w.]|/tmp/(team|bash_jobs)"),
+    "a number of an issue": re.compile(r"\bissues? #?\d+\b", re.IGNORECASE),
+    "a word about the making": re.compile(
+        r"\b(this|next|previous|earlier) session\b|\bsub-?agents?\b|\b(my|the) (brief|prompt) (says|asks)\b",
+        re.IGNORECASE,
+    ),
+    "a file outside the repository": re.compile(r"\.\./shared\b|\b(design|recipes|seed-systems)\.md\b"),
+    "work that is left": re.compile(r"\b(TODO|FIXME|XXX|HACK)\b"),
+}
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_no_file_has_foreign_words(what: str) -> None:
+    """Nothing in a tracked file points at one machine or at the making of the project."""
+    pattern = FOREIGN[what]
+    names = [name for name in tracked() if name not in (SELF, "LICENSE") and not name.endswith("go.sum")]
+    assert [
+        f"{n}:{number}: {line.strip()[:80]}"
+        for n in names
+        for number, line in lines(n)
+        if pattern.search(line)
+    ] == []
+
+
+def test_every_file_is_text() -> None:
+    """Whatever is binary is made by a recipe; only files that test how that is refused are not UTF-8."""
+    binary = [
+        n for n in tracked() if not text(n) and (ROOT / n).stat().st_size and not n.startswith("tests/")
+    ]
+    assert [n for n in binary if not n.endswith((".png", ".svg"))] == []
+
+
+def test_links_in_documents_lead_somewhere() -> None:
+    """A relative link in a document names a file of the repository."""
+    dead = [
+        f"{name}: {link[1]}"
+        for name in files("*.md")
+        for link in LINK.finditer(text(name))
+        if "://" not in link[1] and not link[1].startswith("mailto:")
+        if not (ROOT / name).parent.joinpath(link[1]).exists()
+    ]
+    assert dead == []
