@@ -28,7 +28,7 @@ author: [aiplat]
 EXAMPLES = r"""
 - name: The registry serves the lock's content
   registry_content:
-    content: [{repository: rancher/mirrored-pause, tag: "3.10.2", manifest: "sha256:…"}]
+    content: [{repository: rancher/mirrored-pause, tag: "1.2.3", manifest: "sha256:…"}]
 """
 RETURN = r"""
 added: {description: "Files added to the storage.", type: int, returned: always}

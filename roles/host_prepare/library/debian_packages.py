@@ -27,7 +27,7 @@ author: [aiplat]
 """
 EXAMPLES = r"""
 - name: The packages are installed
-  debian_packages: {site: ward-3, packages: [{name: conntrack, version: "1:1.4.7-1+b2", digest: "sha256:…"}]}
+  debian_packages: {site: ward-3, packages: [{name: conntrack, version: "1:1.2.3-1", digest: "sha256:…"}]}
 """
 RETURN = r"""
 installed: {description: "Packages installed now.", type: list, returned: always}
