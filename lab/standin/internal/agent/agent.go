@@ -1,0 +1,162 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	cri "k8s.io/cri-client/pkg"
+
+	"aiplat.dev/standin/internal/component"
+	"aiplat.dev/standin/internal/config"
+	"aiplat.dev/standin/internal/host"
+	"aiplat.dev/standin/internal/images"
+	"aiplat.dev/standin/internal/netpol"
+	"aiplat.dev/standin/internal/payload"
+	"aiplat.dev/standin/internal/podnet"
+	"aiplat.dev/standin/internal/runtime"
+)
+
+// PasswordFile is where a node keeps the password that proves it is the same node.
+const PasswordFile = "/etc/rancher/node/password"
+
+// node is one node's state while it starts.
+type node struct {
+	config.Node
+	log        *slog.Logger
+	sup        *component.Supervisor
+	server     string
+	ip         netip.Addr
+	resolvConf string
+	env        []string
+	cluster    map[string]string
+	paths      runtime.Paths
+	noProxy    bool
+	noPolicy   bool
+}
+
+// Options say how a node reaches its server and which parts it leaves out.
+type Options struct {
+	Server            string
+	NoProxy, NoPolicy bool
+}
+
+// Node is a node whose containers can already run, before it has joined anything.
+type Node struct{ n *node }
+
+// Prepare checks the host, unpacks the programs, starts containerd and imports images. None of
+// this needs a server, so a server does it while its own API starts.
+func Prepare(ctx context.Context, sup *component.Supervisor, c config.Node, o Options) (*Node, error) {
+	n := &node{Node: c, log: slog.Default(), sup: sup, server: o.Server, ip: c.IP, noProxy: o.NoProxy, noPolicy: o.NoPolicy,
+		paths: runtime.PathsFor(c.DataDir)}
+	address, err := host.DefaultAddress() // asked for also when node-ip is set: without a default route k3s does not start
+	if err != nil {
+		return nil, err
+	}
+	if !n.ip.IsValid() {
+		n.ip = address
+	}
+	if n.resolvConf, err = host.ResolvConf(c.ResolvConf); err != nil {
+		return nil, err
+	}
+	bin, err := payload.Unpack(c.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	n.env = []string{"PATH=" + bin + ":" + os.Getenv("PATH")}
+	os.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	if err := ensurePassword(PasswordFile); err != nil {
+		return nil, err
+	}
+	if err := host.EnableForwarding(); err != nil {
+		return nil, fmt.Errorf("net.ipv4.ip_forward: %w", err)
+	}
+	if err := runtime.WriteConfig(c, n.paths); err != nil {
+		return nil, err
+	}
+	client, err := runtime.Start(ctx, sup, n.paths, bin)
+	if err != nil {
+		return nil, err
+	}
+	return &Node{n}, n.importImages(ctx, client)
+}
+
+func (n *node) importImages(ctx context.Context, client *containerd.Client) error {
+	importer := &images.Importer{Client: client, Dir: n.paths.Images, Snapshotter: n.Snapshotter, Pull: pull}
+	if err := importer.ImportAll(ctx); err != nil {
+		return fmt.Errorf("images in %s: %w", n.paths.Images, err)
+	}
+	go func() {
+		if err := importer.Watch(ctx); err != nil {
+			n.log.Error("watching for new images", "error", err)
+		}
+	}()
+	return nil
+}
+
+// pull asks containerd's CRI for an image, so that registries.yaml applies.
+func pull(ctx context.Context, name string) error {
+	service, err := cri.NewRemoteImageService(ctx, "unix://"+runtime.Socket, 0, nil, true)
+	if err != nil {
+		return err
+	}
+	_, err = service.PullImage(ctx, &runtimeapi.ImageSpec{Image: name}, nil, nil)
+	return err
+}
+
+// Run joins the server and starts the node's parts. It returns when the pod network is set up
+// or, for a server's node, may be left running in the background.
+func (p *Node) Run(ctx context.Context, ready func()) error {
+	n := p.n
+	if err := n.joinUntil(ctx); err != nil {
+		return err
+	}
+	if err := n.startKubelet(); err != nil {
+		return err
+	}
+	if !n.noProxy {
+		if err := n.startProxy(); err != nil {
+			return err
+		}
+	}
+	clientConfig, err := ClientConfig(n.path("k3scontroller.kubeconfig"))
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(clientConfig)
+	if err != nil {
+		return err
+	}
+	clusterCIDR, err := netip.ParsePrefix(n.cluster["clusterCIDR"])
+	if err != nil {
+		return err
+	}
+	factory := informers.NewSharedInformerFactory(client, 0)
+	network := podnet.Network{Name: n.Name, ClusterCIDR: clusterCIDR, ConfDir: n.paths.CNIConf}
+	if !n.noPolicy {
+		if off, _ := strconv.ParseBool(n.cluster["disableNetworkPolicy"]); !off {
+			go n.background("network policies", func() error { return netpol.Run(ctx, factory, n.Name, n.ip) })
+		}
+	}
+	return network.Run(ctx, factory, ready)
+}
+
+func (n *node) background(what string, run func() error) {
+	if err := run(); err != nil {
+		n.log.Error(what+" failed", "error", err)
+	}
+}
+
+// IP is the node's own address.
+func (p *Node) IP() netip.Addr { return p.n.ip }
+
+// BinDir is where the carried programs of a data folder lie.
+func BinDir(dataDir string) string { return filepath.Join(dataDir, "data/current/bin") }

@@ -1,0 +1,86 @@
+package component
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/spf13/cobra"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/rest"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+)
+
+// CAFileVariable names the environment variable with the CA file that /cacerts hands out.
+const CAFileVariable = "STANDIN_CA_FILE"
+
+// newAPIServer is upstream's API server with k3s' two open pages in front: a joining node has
+// to read the CA before it can trust, or authenticate to, anything here.
+func newAPIServer() *cobra.Command {
+	s := options.NewServerRunOptions()
+	ctx := genericapiserver.SetupSignalContext()
+	command := &cobra.Command{
+		Use: "kube-apiserver", SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			rest.SetDefaultWarningHandler(rest.NoWarnings{})
+			return s.GenericServerRunOptions.ComponentGlobalsRegistry.Set()
+		},
+		RunE: func(*cobra.Command, []string) error {
+			if err := logsapi.ValidateAndApply(s.Logs, utilfeature.DefaultFeatureGate); err != nil {
+				return err
+			}
+			completed, err := s.Complete(ctx)
+			if err != nil {
+				return err
+			}
+			if errs := completed.Validate(); len(errs) != 0 {
+				return utilerrors.NewAggregate(errs)
+			}
+			config, err := app.NewConfig(completed)
+			if err != nil {
+				return err
+			}
+			openPages(&config.Aggregator.GenericConfig.Config)
+			chain, err := config.Complete()
+			if err != nil {
+				return err
+			}
+			server, err := app.CreateServerChain(chain)
+			if err != nil {
+				return err
+			}
+			prepared, err := server.PrepareRun()
+			if err != nil {
+				return err
+			}
+			return prepared.Run(ctx)
+		},
+	}
+	command.SetContext(ctx)
+	for _, set := range s.Flags().FlagSets {
+		command.Flags().AddFlagSet(set)
+	}
+	return command
+}
+
+func openPages(config *genericapiserver.Config) {
+	inner := config.BuildHandlerChainFunc
+	config.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
+		chain := inner(handler, c)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/ping":
+				fmt.Fprint(w, "pong")
+			case "/cacerts":
+				w.Header().Set("Content-Type", "text/plain")
+				http.ServeFile(w, r, os.Getenv(CAFileVariable))
+			default:
+				chain.ServeHTTP(w, r)
+			}
+		})
+	}
+}
