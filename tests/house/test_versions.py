@@ -18,6 +18,7 @@ ALLOWED = {
     "tests/*": "made-up worlds and recorded facts have versions of their own",
 }
 PLACEHOLDERS = ("0.0.0", "v1.2.3", "1.2.3")  # what Chart.yaml must have until it is packaged; examples
+FORMAT = "imageLayoutVersion"  # the version of OCI's file format, which is part of that format
 
 
 def test_versions_are_literals_only_where_they_are_owned() -> None:
@@ -29,7 +30,7 @@ def test_versions_are_literals_only_where_they_are_owned() -> None:
         for name in names
         for number, line in lines(name)
         for match in LITERAL.finditer(line)
-        if match[0] not in PLACEHOLDERS
+        if match[0] not in PLACEHOLDERS and FORMAT not in line
     ]
     assert not found, "\n".join(found)
 
