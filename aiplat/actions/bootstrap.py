@@ -12,6 +12,7 @@ from aiplat.actions.make_bundle import complete_bundle
 from aiplat.actions.plan import PlanView, view_of
 from aiplat.actions.summary import Summary
 from aiplat.catalog.catalog import load_catalog
+from aiplat.catalog.lockfile import write_lock
 from aiplat.fleet.kubeconfig import fetch_kubeconfig
 from aiplat.fleet.probe import gather_facts
 from aiplat.lab import LabEvent, lab_up
@@ -87,5 +88,6 @@ def _carry_out(run: Run, site: Site, view: PlanView, secrets: SiteSecrets) -> No
     if not view.plan.nothing_to_do:
         world = World(site, view.lock, load_catalog(), view.facts, secrets, bundle_of(site))
         execute(run, view.plan, world)
+        write_lock(site_dir(site.name) / "lock.yaml", view.lock)
     if not view.plan.nothing_to_do or not (site_dir(site.name) / "kubeconfig").exists():
         fetch_kubeconfig(site)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
 from aiplat.actions.first_words import first_words, platform_url
-from aiplat.actions.summary import CheckLine, PlaneLine, Summary
+from aiplat.actions.summary import CheckLine, PlaneLine, Summary, Words
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.resolve import components_on
 from aiplat.plan.models import Plan
+from aiplat.runs.events import Progress
 from aiplat.runs.run import Run
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 from aiplat.vault.store import read_secrets
+from aiplat.verify.report import Result
+from aiplat.verify.run import run_checks
+
+STEP = "checks"
 
 
 def end_of(run: Run, site: Site, plan: Plan, *, looked: bool, seconds: float) -> Summary:
     """Return the summary of a run; with `looked`, the platform is checked and its model asked first."""
-    secrets = read_secrets(site.name)
+    checks, words = _look(run, site) if looked else ((), None)
     return Summary(
         verb=plan.verb,
         site=site.name,
@@ -28,8 +36,8 @@ def end_of(run: Run, site: Site, plan: Plan, *, looked: bool, seconds: float) ->
         url=platform_url(site),
         key=str(site_dir(site.name) / "vault.yml"),
         planes=_planes(site),
-        checks=_checks(site) if looked else (),
-        words=first_words(site, secrets) if looked and secrets else None,
+        checks=checks,
+        words=words,
     )
 
 
@@ -39,5 +47,20 @@ def _planes(site: Site) -> tuple[PlaneLine, ...]:
     return tuple(PlaneLine(name=p.name, title=p.title, components=tuple(names)) for p, names in rows if names)
 
 
-def _checks(site: Site) -> tuple[CheckLine, ...]:
-    return ()
+def _look(run: Run, site: Site) -> tuple[tuple[CheckLine, ...], Words | None]:
+    """Run all checks, and ask the model meanwhile."""
+    secrets, done = read_secrets(site.name), count(1)
+
+    def report(result: Result, total: int) -> None:
+        run.emit(
+            Progress(step=STEP, host="", done=next(done), total=total, unit="checks", what=result.sentence)
+        )
+
+    with run.step(STEP, "Look at what came of it", ()), ThreadPoolExecutor(max_workers=1) as aside:
+        words = aside.submit(first_words, site, secrets) if secrets else None
+        lines = tuple(_line(result) for result in run_checks(site, report).results)
+        return lines, words.result() if words else None
+
+
+def _line(result: Result) -> CheckLine:
+    return CheckLine(sentence=result.sentence, result=result.result, detail=result.detail, fix=result.fix)

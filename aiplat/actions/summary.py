@@ -29,6 +29,7 @@ class CheckLine(Base):
     sentence: str
     result: str
     detail: str = ""
+    fix: str = ""
 
 
 class Words(Base):

@@ -56,7 +56,9 @@ def run_bootstrap(asked: Asked, options: Options, *, yes: bool) -> None:
         named = asked.site or ""
         save_svg(asked.svg, f"aiplat bootstrap {named}".strip(), summary_panel(summary, named))
     if summary.failed_checks:
-        raise CheckFailed([Finding(c.sentence, c.detail or "is not so") for c in summary.failed_checks])
+        raise CheckFailed(
+            [Finding(c.sentence, c.detail or "is not so", c.fix) for c in summary.failed_checks]
+        )
 
 
 def run_reset(argument: str | None, *, keep_models: bool, yes: bool, as_json: bool) -> None:
