@@ -23,7 +23,7 @@ from aiplat.content import canonical_json, sha256_bytes, sha256_file, write_atom
 from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Site
 from aiplat.state import bundle_dir, private_dir
-from aiplat.supply.contract import Progress, Supplied, Supply
+from aiplat.supply.contract import DONE, Progress, Supplied, Supply
 from aiplat.supply.oci import MANIFEST, REF_NAME, blob_path, link_or_copy, write_layout
 
 # While one builder waits for a registry or links a program, another can compile.
@@ -70,7 +70,7 @@ def _supply_all(lock: Lock, supply: Supply, told: Progress) -> list[Supplied]:
     supplied: list[Supplied] = []
     pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
     try:
-        futures = [pool.submit(supply.supply, artifact, told) for artifact in lock.artifacts]
+        futures = [pool.submit(_supply, artifact, supply, told) for artifact in lock.artifacts]
         for future in futures:
             try:
                 supplied.append(future.result())
@@ -83,6 +83,12 @@ def _supply_all(lock: Lock, supply: Supply, told: Progress) -> list[Supplied]:
     return supplied
 
 
+def _supply(artifact: Artifact, supply: Supply, told: Progress) -> Supplied:
+    supplied = supply.supply(artifact, told)
+    told(supplied.artifact, DONE, supplied.artifact.size, supplied.artifact.size)
+    return supplied
+
+
 def _add(path: Path, supplied: Supplied, supply: Supply, told: Progress) -> None:
     """Put an artifact's blobs into the bundle; content is compared with its digest on the way."""
     done = 0
@@ -92,7 +98,7 @@ def _add(path: Path, supplied: Supplied, supply: Supply, told: Progress) -> None
             source = _whole(supplied, blob.digest, supply, told)
             link_or_copy(source, target)
         done += blob.size
-        told(supplied.artifact, "add to the bundle", done, supplied.artifact.size)
+        told(supplied.artifact, "add bytes to the bundle", done, supplied.artifact.size)
 
 
 def _whole(supplied: Supplied, digest: str, supply: Supply, told: Progress) -> Path:

@@ -13,7 +13,16 @@ from aiplat import API_VERSION
 from aiplat.bundle.document import DOCUMENT, BundleDocument
 from aiplat.catalog.artifacts import Artifact, Digest, Lock
 from aiplat.errors import BadInput, Finding
+from aiplat.site.models import Site
+from aiplat.state import bundle_dir
 from aiplat.supply.oci import blob_path
+
+
+def bundle_path(site: Site) -> Path:
+    """Return the folder of the site's bundle: the one site.yaml names, or the one built for it."""
+    if site.supply.startswith("bundle:"):
+        return Path(site.supply.removeprefix("bundle:"))
+    return bundle_dir(site.name)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,143 @@
-"""The `aiplat bundle` verb."""
+"""The `aiplat bundle` verbs: arguments, progress and tables; making and checking belong in aiplat.bundle."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from aiplat.bundle.build import build_bundle
+from aiplat.bundle.bundle import Bundle, bundle_path
+from aiplat.bundle.check import verify as verify_bundle
+from aiplat.bundle.document import DOCUMENT
+from aiplat.catalog.resolve import resolve
+from aiplat.cli.bundle_progress import bundle_progress
+from aiplat.errors import BadInput, CheckFailed, Finding
+from aiplat.site.find import find_site
+from aiplat.site.load import load_site
+from aiplat.supply.choose import choose_supply
+
+bundle_app = typer.Typer(
+    no_args_is_help=True,
+    help="""Make and check the bundle: the one folder that hosts install from.
+
+It is an OCI image layout with everything the site's lock names: host files, images, charts and models, each
+under the digest of its content. Whatever needs a network happens while it is made; installing needs none.
+""",
+)
+
+_Site = Annotated[
+    str | None,
+    typer.Argument(metavar="[SITE]", help="A site.yaml, or a site that aiplat brings along (default: lab)."),
+]
+_SiteOrPath = Annotated[
+    str | None, typer.Argument(metavar="[SITE]", help="A site.yaml, a built-in site, or a bundle's folder.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb to the command line."""
+    """Add the verbs to the command line."""
+    app.add_typer(bundle_app, name="bundle")
+
+
+@bundle_app.command()
+def build(site: _Site = None, as_json: _Json = False) -> None:
+    """Make the bundle of SITE, and write its lock with every version, digest and size.
+
+    The first time this compiles programs and takes minutes; what is finished is kept, so that an interrupted
+    build goes on where it stopped and nothing is built twice. With --json it prints one event a line, the
+    last one with kind Summary.
+    """
+    wanted = load_site(find_site(site))
+    if wanted.supply.startswith("bundle:"):
+        raise BadInput(
+            Finding("supply", f"{wanted.name} installs from a ready {wanted.supply}", "nothing to build")
+        )
+    lock = resolve(wanted)
+    choice = choose_supply(wanted, lock)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"supply: {choice.why}", markup=False)
+    before = _digest_of_bundle(bundle_path(wanted))
+    with bundle_progress(as_json, len(lock.artifacts)) as told:
+        bundle = build_bundle(wanted, lock, choice.supply, told)
+    changed = before != bundle.document.lock_digest
+    if as_json:
+        _print_json({**bundle.info(), "kind": "Summary", "changed": int(changed)})
+        return
+    said = "is ready" if changed else "was ready already"
+    size = f"{bundle.document.size / 1e6:.0f} MB"
+    console.print(f"bundle of {wanted.name} {said}: {bundle.path} ({size})", markup=False)
+
+
+@bundle_app.command()
+def verify(site: _SiteOrPath = None, as_json: _Json = False) -> None:
+    """Hash the whole bundle and name every file that is missing, was added or was altered, down to one bit.
+
+    Exit code 3 if there is any.
+    """
+    path = _bundle_of(site)
+    with Progress(
+        TextColumn("verify"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=as_json,
+    ) as progress:
+        task = progress.add_task("verify")
+        findings = verify_bundle(path, on_progress=lambda d, n: progress.update(task, completed=d, total=n))
+    if as_json:
+        rows = [{"where": f.where, "problem": f.problem, "fix": f.fix} for f in findings]
+        _print_json({"kind": "BundleCheck", "path": str(path), "whole": not findings, "findings": rows})
+    if findings:
+        raise CheckFailed(findings)
+    if not as_json:
+        opened = Bundle.open(path)
+        count, size = len(opened.document.files), opened.document.size / 1e6
+        Console(highlight=False, soft_wrap=True).print(
+            f"{path}: whole, {count} files, {size:.0f} MB", markup=False
+        )
+
+
+@bundle_app.command()
+def info(site: _SiteOrPath = None, as_json: _Json = False) -> None:
+    """Show what is in the bundle; nothing is hashed."""
+    opened = Bundle.open(_bundle_of(site))
+    if as_json:
+        _print_json(opened.info())
+        return
+    table = Table("kind", "name", "version", "size", "digest", box=None, pad_edge=False)
+    for artifact in opened.lock.artifacts:
+        size = f"{artifact.size / 1e6:.1f} MB"
+        table.add_row(artifact.kind, artifact.name, artifact.version, size, str(artifact.digest)[:19])
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"{opened.path}: {len(opened.document.files)} files, {opened.document.size / 1e6:.0f} MB")
+
+
+def _bundle_of(argument: str | None) -> Path:
+    """Return the bundle that a command line argument means: a bundle's folder, or that of a site."""
+    if argument is not None and (Path(argument) / DOCUMENT).is_file():
+        return Path(argument)
+    path = bundle_path(load_site(find_site(argument)))
+    if not path.is_dir():
+        raise BadInput(Finding(str(path), "there is no bundle", "make one: aiplat bundle build"))
+    return path
+
+
+def _digest_of_bundle(path: Path) -> str | None:
+    try:
+        return Bundle.open(path).document.lock_digest
+    except BadInput:
+        return None
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    typer.echo(json.dumps(document))

@@ -15,6 +15,10 @@ Phase = Callable[[str, int, int], None]
 """Told what is going on (`compile packages`), how much is done and of how much (0: unknown)."""
 
 
+DONE = "done"
+"""The last phase of every artifact, also of one that was made before."""
+
+
 class Progress(Protocol):
     """Told about every artifact: what is going on, how much is done and of how much (0: unknown)."""
 

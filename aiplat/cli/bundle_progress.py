@@ -1,0 +1,128 @@
+"""Shows how a bundle comes about: bars on a terminal, lines in a log, JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from aiplat.catalog.artifacts import Artifact
+from aiplat.supply.contract import DONE
+from aiplat.supply.contract import Progress as OnProgress
+
+_SECONDS_BETWEEN_EVENTS = 1.0
+
+
+@contextmanager
+def bundle_progress(as_json: bool, total: int) -> Iterator[OnProgress]:
+    """Give a listener for the making of `total` artifacts, fitting where the output goes."""
+    console = Console(stderr=True, highlight=False)
+    if as_json:
+        yield _JsonLines()
+    elif console.is_terminal:
+        with _bars(console) as progress:
+            yield _Bars(progress, total)
+    else:
+        yield _Lines(console, total)
+
+
+def _bars(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[far]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=console, transient=True)
+
+
+def _label(artifact: Artifact) -> str:
+    return f"{artifact.kind} {artifact.name.rpartition('/')[2]}"
+
+
+def _far(phase: str, done: int, total: int) -> str:
+    """Say how far a phase is: counts in its own unit, megabytes where it moves bytes."""
+    if not total:
+        return f"{phase} {done}" if done else phase
+    if "bytes" in phase:
+        return f"{phase} {done / 1e6:.0f} of {total / 1e6:.0f} MB"
+    return f"{phase} {done} of {total}"
+
+
+class _Bars:
+    """One bar for the whole and one for each artifact that is being made."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._whole = progress.add_task("bundle", total=total, far=f"0 of {total} artifacts")
+        self._tasks: dict[str, TaskID] = {}
+        self._done: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __call__(self, artifact: Artifact, phase: str, done: int, total: int) -> None:
+        with self._lock:
+            if phase == DONE:
+                self._finish(artifact)
+                return
+            task = self._tasks.get(artifact.inputs)
+            if task is None:
+                task = self._tasks[artifact.inputs] = self._progress.add_task(_label(artifact), far="")
+            self._progress.update(task, completed=done, total=total or None, far=_far(phase, done, total))
+
+    def _finish(self, artifact: Artifact) -> None:
+        task = self._tasks.pop(artifact.inputs, None)
+        if task is not None:
+            self._progress.remove_task(task)
+        self._done.add(artifact.inputs)
+        far = f"{len(self._done)} of {self._total} artifacts"
+        self._progress.update(self._whole, completed=len(self._done), far=far)
+
+
+class _Lines:
+    """One line when an artifact enters a phase and one when it is done."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._phases: dict[str, tuple[str, float]] = {}
+        self._done: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __call__(self, artifact: Artifact, phase: str, done: int, total: int) -> None:
+        with self._lock:
+            before, since = self._phases.get(artifact.inputs, ("", time.monotonic()))
+            self._phases[artifact.inputs] = (phase, since)
+            if phase == DONE and before:
+                self._done.add(artifact.inputs)
+                seconds = time.monotonic() - since
+                self._say(f"{_label(artifact)}: done in {seconds:.0f} s ({artifact.size / 1e6:.1f} MB)")
+            elif phase not in (DONE, before):
+                self._say(f"{_label(artifact)}: {_far(phase, done, total)}")
+
+    def _say(self, sentence: str) -> None:
+        self._console.print(sentence, markup=False, soft_wrap=True)
+
+
+class _JsonLines:
+    """Every change of phase, and at most one event a second and artifact in between."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[str, float]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, artifact: Artifact, phase: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        with self._lock:
+            before, then = self._last.get(artifact.inputs, ("", 0.0))
+            if phase == before and now - then < _SECONDS_BETWEEN_EVENTS:
+                return
+            self._last[artifact.inputs] = (phase, now)
+            event = {"event": "progress", "artifact": artifact.ref, "kind": artifact.kind, "phase": phase}
+            typer.echo(json.dumps({**event, "done": done, "total": total}))
