@@ -47,7 +47,7 @@ class TaskEvent:
     """Something Ansible did: a play or task began, or a task or one item of its loop ended on a host.
 
     `changed` is None where the result is hidden because it may hold secrets; `item` is the item's label,
-    `cause` is filled for kind `failed` alone.
+    `cause` is filled for kind `failed` alone; `notes` are sentences a module has for people.
     """
 
     kind: Kind
@@ -57,6 +57,7 @@ class TaskEvent:
     changed: bool | None = False
     item: str = ""
     cause: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ def to_event(event: dict[str, Any]) -> TaskEvent | None:
         changed=None if "censored" in result else bool(result.get("changed")),
         item=str(result.get("_ansible_item_label", "")) if kind == "item" else "",
         cause=cause_of(result) if kind == "failed" else "",
+        notes=tuple(str(note) for note in result.get("notes", ())),
     )
 
 

@@ -142,6 +142,9 @@ def hold(handle: int, path: Path, document: dict[str, Any], silence: float) -> N
             signal.signal(number, signal.SIG_IGN)
         ended = end_processes(document["run"], GRACE_SECONDS)
         path.unlink(missing_ok=True)
+        # After a reset nothing else of aiplat is left there.
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
         tell({"ended": ended})
 
 

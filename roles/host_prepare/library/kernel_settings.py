@@ -25,7 +25,7 @@ EXAMPLES = r"""
   kernel_settings: {sysctls: {net.ipv4.ip_forward: "1"}}
 """
 RETURN = r"""
-refused: {description: "What the kernel of a lab host refused.", type: list, returned: always}
+notes: {description: "What the kernel of a lab host refused.", type: list, returned: always}
 """
 
 
@@ -75,14 +75,14 @@ def main() -> None:
     )
     modules = [name for name in module.params["modules"] if not is_loaded(name)]
     if module.check_mode:
-        module.exit_json(changed=bool(modules), refused=[])
+        module.exit_json(changed=bool(modules), notes=[])
     refused = [problem for name in modules if (problem := load(name))]
     sysctls = {n: str(v) for n, v in module.params["sysctls"].items() if not is_in_force(n, str(v))}
     refused_settings = [problem for name, value in sysctls.items() if (problem := put(name, value))]
     if (refused or refused_settings) and not module.params["fixed"]:
         module.fail_json(msg="the kernel refuses " + "; ".join(refused + refused_settings))
     done = len(modules) + len(sysctls) - len(refused) - len(refused_settings)
-    module.exit_json(changed=done > 0, refused=refused + refused_settings)
+    module.exit_json(changed=done > 0, notes=[f"the kernel refuses {r}" for r in refused + refused_settings])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ EXAMPLES = r"""
   cluster_objects: {namespaces: [{name: aiplat-model, labels: {aiplat.dev/plane: model}}]}
 """
 RETURN = r"""
-changed_objects: {description: "Kind and name of what was changed.", type: list, returned: always}
+notes: {description: "Kind and name of what was changed.", type: list, returned: always}
 """
 
 KUBECTL = ["/usr/local/bin/k3s", "kubectl", "--kubeconfig=/etc/rancher/k3s/k3s.yaml", "--request-timeout=60s"]
@@ -157,7 +157,7 @@ def main() -> None:
         changed = ensure(module.params, module.check_mode)
     except HostProblem as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=bool(changed), changed_objects=changed)
+    module.exit_json(changed=bool(changed), notes=changed)
 
 
 if __name__ == "__main__":

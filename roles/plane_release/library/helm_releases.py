@@ -33,7 +33,7 @@ EXAMPLES = r"""
   helm_releases: {releases: "{{ plane_release_releases }}"}
 """
 RETURN = r"""
-done: {description: "What was done, one sentence a release.", type: list, returned: always}
+notes: {description: "What was done, one sentence a release.", type: list, returned: always}
 """
 
 HELM = "/usr/local/lib/aiplat/helm"
@@ -191,7 +191,7 @@ def main() -> None:
         done = ensure_all(module.params, module.check_mode)
     except HostProblem as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=bool(done), done=done)
+    module.exit_json(changed=bool(done), notes=done)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,192 @@
+#!/usr/bin/python
+"""Ansible module: takes off a host what aiplat put there, by the ledger and by kind, and looks again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.aiplat_host import STATE, HostProblem, ledger_path, read_ledger
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.host_remains import KERNEL, Kind, attempt, text_of
+
+DOCUMENTATION = r"""
+module: host_reset
+short_description: Takes off a host what aiplat put there and proves it
+description:
+  - Goes by the ledger, and by the well-known places of every role, for a run may have been killed before it
+    wrote the ledger. The ledger goes last, so that a reset that was killed can be run again.
+options:
+  site: {description: "Name of the site the host belongs to.", type: str, required: true}
+  keep_blobs: {description: "Digests of staged blobs that stay.", type: list, elements: str, default: []}
+author: [aiplat]
+"""
+EXAMPLES = r"""
+- name: Nothing of aiplat is left on the host
+  host_reset: {site: ward-3}
+"""
+RETURN = r"""
+notes: {description: "Every kind of thing looked for and what was found.", type: list, returned: always}
+removed: {description: "What was removed, by kind.", type: dict, returned: always}
+"""
+
+UNITS = ("k3s.service", "k3s-agent.service", "aiplat-registry.service")
+FILES = (
+    *(f"/etc/systemd/system/{unit}" for unit in UNITS),
+    *(f"/usr/local/bin/{name}" for name in ("kubectl", "crictl", "ctr", "k3s")),
+    "/etc/modules-load.d/aiplat.conf",
+    "/etc/sysctl.d/90-aiplat.conf",
+    *(
+        f"/etc/aiplat/{name}"
+        for name in ("ca.crt", "registry.yml", "registry.crt", "registry.key", "resolv.conf")
+    ),
+)
+TREES = (
+    "/etc/rancher/k3s",
+    "/etc/rancher/node",
+    "/run/aiplat-ansible",
+    "/run/k3s",
+    "/run/flannel",
+    "/usr/local/lib/aiplat",
+    "/var/lib/aiplat/registry",
+    "/var/lib/cni",
+    "/var/lib/kubelet",
+    "/var/lib/rancher/k3s",
+    "/var/log/containers",
+    "/var/log/pods",
+)
+# Folders that go if nothing else is in them: a lab host's marker is in /etc/aiplat, for example.
+PARENTS = ("/etc/aiplat", "/etc/rancher", "/var/lib/rancher")
+# k3s' own, which a foreign k3s on the host would have too.
+KUBECTL_LINKS = {"/usr/local/bin/kubectl", "/usr/local/bin/crictl", "/usr/local/bin/ctr"}
+
+
+class Remains:
+    """What is on the host's disk, by the ledger as it was when the reset began."""
+
+    def __init__(self, ledger: dict[str, Any], keep: list[str]) -> None:
+        self.steps: list[dict[str, Any]] = list(ledger["steps"].values())
+        self.keep = {digest.removeprefix("sha256:") for digest in keep}
+
+    def recorded(self, part: str) -> set[str]:
+        """Return everything the ledger has under one heading."""
+        return {name for step in self.steps for name in step.get(part, ())}
+
+    def units(self) -> list[str]:
+        """Return our units that systemd knows."""
+        names = sorted({*UNITS, *self.recorded("units")})
+        states = {name: text_of("systemctl", "show", "-P", "LoadState", name).strip() for name in names}
+        active = {name: text_of("systemctl", "show", "-P", "ActiveState", name).strip() for name in names}
+        return [n for n in names if states[n] not in ("", "not-found") or active[n] not in ("", "inactive")]
+
+    def remove_units(self, names: list[str]) -> None:
+        """Stop units, and forget them with their files."""
+        for name in names:
+            attempt("systemctl", "disable", "--now", name)
+            Path("/etc/systemd/system", name).unlink(missing_ok=True)
+            attempt("systemctl", "reset-failed", name)
+        attempt("systemctl", "daemon-reload")
+
+    def packages(self) -> list[str]:
+        """Return the packages that aiplat installed and that are still there."""
+        lines = text_of("dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\\n").splitlines()
+        present = {line.split()[-1] for line in lines if not line.startswith("un")}
+        return sorted(self.recorded("packages") & present)
+
+    def remove_packages(self, names: list[str]) -> None:
+        """Purge packages, all at once, so that their order does not matter."""
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["dpkg", "--purge", *names], env=environment, capture_output=True, check=False)
+
+    def files(self) -> list[str]:
+        """Return our files and links that exist."""
+        names = {*FILES, *self.recorded("files"), *self.recorded("links")}
+        return sorted(name for name in names if os.path.lexists(name) and not self.foreign(name))
+
+    def foreign(self, name: str) -> bool:
+        """Say whether a kubectl, crictl or ctr is not a link to k3s and so not ours."""
+        return name in KUBECTL_LINKS and not Path(name).is_symlink()
+
+    def trees(self) -> list[str]:
+        """Return the folders that go with everything in them, and blobs that are not to be kept."""
+        found = [name for name in TREES if Path(name).exists()]
+        blobs = STATE / "blobs"
+        if not self.keep:
+            return found + ([str(blobs)] if blobs.exists() else [])
+        store = blobs / "sha256"
+        return found + sorted(str(p) for p in store.glob("*") if p.name not in self.keep)
+
+    def parents(self) -> list[str]:
+        """Return the folders that are empty now."""
+        names = {*PARENTS, *self.recorded("dirs")} - {str(STATE)}
+        return sorted(name for name in names if Path(name).is_dir() and not any(Path(name).iterdir()))
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return everything to look for, in the order in which it can be removed."""
+        return (
+            Kind("units " + ", ".join(UNITS), self.units, self.remove_units),
+            *KERNEL,
+            Kind("packages that aiplat installed", self.packages, self.remove_packages),
+            Kind("files and links of the ledger and of every role", self.files, remove_paths),
+            Kind("folders " + ", ".join(TREES) + " and staged blobs", self.trees, remove_paths),
+            Kind("empty folders " + ", ".join(PARENTS), self.parents, remove_paths),
+        )
+
+
+def remove_paths(names: list[str]) -> None:
+    """Remove files, links and folders; what resists is seen by looking again."""
+    for name in names:
+        path = Path(name)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def reset(
+    site: str, keep: list[str], check: bool
+) -> tuple[dict[str, list[str]], dict[str, list[str]], list[str]]:
+    """Remove everything; return what was removed and what is left, by kind, and the kinds looked for."""
+    kinds = Remains(read_ledger("/", site), keep).kinds()
+    removed, left = {}, {}
+    for kind in kinds:
+        found = kind.find()
+        if found:
+            removed[kind.name] = found
+            if not check:
+                kind.remove(found)
+    if not check:
+        left = {kind.name: found for kind in kinds if (found := kind.find())}
+    return removed, left, [kind.name for kind in kinds]
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "site": {"type": "str", "required": True},
+            "keep_blobs": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        removed, left, looked_for = reset(
+            module.params["site"], module.params["keep_blobs"], module.check_mode
+        )
+    except (HostProblem, OSError) as error:
+        module.fail_json(msg=str(error))
+    if left:
+        module.fail_json(msg=f"still on the host: {left}", removed=removed)
+    ledger = ledger_path("/")
+    changed = bool(removed) or ledger.exists()
+    if not module.check_mode:
+        ledger.unlink(missing_ok=True)
+    notes = [f"{name}: {', '.join(removed.get(name, ())) or 'none'}" for name in looked_for]
+    module.exit_json(changed=changed, removed=removed, notes=notes)
+
+
+if __name__ == "__main__":
+    main()
