@@ -16,7 +16,7 @@ from aiplat.site.tokens import secret_form
 _ENDINGS = ("password", "token", "secret", "apikey", "privatekey")
 _REFERENCE = "fromSecret"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_FIX = "store it with `aiplat secret set NAME` and write {fromSecret: NAME}"
+_FIX = "keep it out of the file; {fromSecret: NAME} stands for a secret"
 
 
 def secret_under_key(document: Document, known: Known) -> Iterator[SiteFinding]:
