@@ -17,7 +17,7 @@ def complete_bundle(run: Run, site: Site, lock: Lock) -> Bundle:
 
     def report(artifact: Artifact, phase: str, done: int, total: int) -> None:
         what = f"{artifact.name} {artifact.version}: {phase}"
-        run.emit(Progress(step="bundle", host=OPERATOR, done=done, total=total, unit="", what=what))
+        run.emit(Progress(step="bundle", host=OPERATOR, done=done, total=total, unit="artifact", what=what))
 
     with run.step("bundle", TITLES["bundle"], (OPERATOR,)):
         return build_bundle(site, lock, choose_supply(site, lock).supply, report)

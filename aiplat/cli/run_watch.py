@@ -94,13 +94,12 @@ class LineWatch(Watch):
 
 
 class BarWatch(Watch):
-    """Bars: one for each step, and one for each host while bytes move."""
+    """Bars: one for each step, and one for each host or artifact while it is at work."""
 
     def __init__(self, *, yes: bool, on_lab: OnEvent) -> None:
         super().__init__(yes=yes, on_lab=on_lab)
         self._bars: Progress | None = None
         self._tasks: dict[tuple[str, str], TaskID] = {}
-        self._texts: dict[str, str] = {}
 
     def __enter__(self) -> BarWatch:
         return self
@@ -129,23 +128,37 @@ class BarWatch(Watch):
         return super().agree(view)
 
     def _progress(self, event: ProgressEvent) -> None:
-        if event.unit == "bytes" and event.host:
-            self._add(event.step, event.host, f"  {event.host}")
+        if event.unit == "bytes":
             amount = f"{size(event.done)} of {size(event.total)}"
-            self._update(event.step, event.host, total=event.total, completed=event.done, text=amount)
+            self._piece(event, event.host, amount)
+        elif event.unit == "artifact":
+            name, _, phase = event.what.partition(": ")
+            self._piece(event, name, phase)
+        elif event.total:
+            self._update(event.step, "", total=event.total, completed=event.done, text=event.what)
         else:
             self._update(event.step, "", text=event.what)
+
+    def _piece(self, event: ProgressEvent, name: str, text: str) -> None:
+        """Show a bar of its own for a piece of a step while it is at work."""
+        self._add(event.step, name, f"  {name}")
+        self._update(event.step, name, total=event.total or None, completed=event.done, text=text)
+        if event.total and event.done >= event.total:
+            self._remove(event.step, name)
+
+    def _remove(self, step: str, name: str) -> None:
+        task = self._tasks.pop((step, name), None)
+        if self._bars is not None and task is not None:
+            self._bars.remove_task(task)
 
     def _finish(self, event: StepFinished) -> None:
         changes = f"{event.changed} change{'' if event.changed == 1 else 's'}" if event.changed else ""
         self._update(event.step, "", total=1, completed=1, text=changes)
-        bars = self._bars
-        for key in [key for key in self._tasks if key[0] == event.step]:
-            task = self._tasks.pop(key)
-            if bars and key[1]:
-                bars.remove_task(task)
-            elif bars:
-                bars.stop_task(task)
+        for step, piece in [key for key in self._tasks if key[0] == event.step and key[1]]:
+            self._remove(step, piece)
+        task = self._tasks.pop((event.step, ""), None)
+        if self._bars is not None and task is not None:
+            self._bars.stop_task(task)
 
     def _add(self, step: str, host: str, text: str) -> None:
         if (step, host) in self._tasks:

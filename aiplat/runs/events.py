@@ -54,7 +54,7 @@ class Task(_Event):
 
 
 class Progress(_Event):
-    """How far a long thing is; `unit` is `bytes` or a plural noun. `what` names the piece at work."""
+    """How far a long thing is; `unit` is what `done` and `total` (0: unknown) count. `what` is at work."""
 
     event: Literal["progress"] = "progress"
     step: str
