@@ -119,7 +119,7 @@ def _checks(summary: Summary) -> Text:
         if count:
             text.append(f"{count} {result}  ", style=_RESULT_STYLE[result])
     for check in summary.failed_checks:
-        text.append(f"\n  FAIL {check.sentence}", style="red")
+        text.append(f"\n  FAIL {check.sentence.rstrip('.')}", style="red")
         text.append(f": {check.detail}" if check.detail else "", style="red")
     return text
 
