@@ -1,0 +1,226 @@
+"""`aiplat status`: what is there, plane by plane, and what needs attention; shows and changes nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from aiplat.actions.first_words import platform_url
+from aiplat.catalog.catalog import load_catalog
+from aiplat.catalog.components import Component, Plane
+from aiplat.catalog.resolve import components_on, site_models
+from aiplat.cluster.objects import Workload
+from aiplat.errors import AiplatError, BadInput
+from aiplat.runs.journal import RunRecord, last_run
+from aiplat.site.models import Site
+from aiplat.state import site_dir
+from aiplat.vault.pki import RENEW_BEFORE
+from aiplat.vault.store import read_secrets
+from aiplat.verify.world import World
+
+State = Literal["ok", "attention", "unknown", "empty"]
+
+
+class Base(BaseModel):
+    """Base of the parts of a status."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ComponentState(Base):
+    """One component: how it stands, in one sentence."""
+
+    name: str
+    state: State
+    sentence: str
+
+
+class PlaneState(Base):
+    """A plane with its components; as bad as the worst of them."""
+
+    name: str
+    title: str
+    state: State
+    components: tuple[ComponentState, ...] = ()
+
+
+class HostState(Base):
+    """A host as the cluster sees it."""
+
+    name: str
+    role: str
+    address: str
+    state: State
+    sentence: str
+
+
+class ModelState(Base):
+    """A model of the site."""
+
+    name: str
+    aliases: tuple[str, ...]
+    engine: str
+    state: State
+    sentence: str
+
+
+class Status(Base):
+    """A site at one moment. `attention` is what somebody should do something about, worst first."""
+
+    api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
+    kind: Literal["Status"] = "Status"
+    site: str
+    url: str
+    kubernetes: str
+    attention: tuple[str, ...]
+    planes: tuple[PlaneState, ...]
+    hosts: tuple[HostState, ...]
+    models: tuple[ModelState, ...]
+    vault: str
+    last_run: RunRecord | None = None
+
+
+def status(site: Site) -> Status:
+    """Return how a site stands; what cannot be seen is `unknown`, and why is under attention."""
+    world = World(site)
+    problem = _cluster_problem(world)
+    reached = not problem
+    planes = tuple(_plane(plane, site, world, reached) for plane in load_catalog().planes)
+    hosts = tuple(_host(world, index, reached) for index in range(len(site.hosts)))
+    models = _models(site, world, reached)
+    run = last_run(site.name)
+    attention = [problem] if problem else []
+    attention += [f"{h.name}: {h.sentence}" for h in hosts if h.state == "attention"]
+    attention += [f"{c.name}: {c.sentence}" for p in planes for c in p.components if c.state == "attention"]
+    attention += [*_run_problems(run), *_certificate_problems(site)]
+    return Status(
+        site=site.name,
+        url=platform_url(site),
+        kubernetes=world.version if reached else "",
+        attention=tuple(attention),
+        planes=planes,
+        hosts=hosts,
+        models=models,
+        vault=_vault_sentence(site),
+        last_run=run,
+    )
+
+
+def _cluster_problem(world: World) -> str:
+    try:
+        _ = world.version
+    except AiplatError as error:
+        return str(error.findings[0])
+    return ""
+
+
+def _plane(plane: Plane, site: Site, world: World, reached: bool) -> PlaneState:
+    on = [c for c in components_on(site) if c.plane == plane.name]
+    states = tuple(_component(c, world, reached) for c in on)
+    worst = next((s for s in ("attention", "unknown", "ok") if any(c.state == s for c in states)), "empty")
+    return PlaneState(name=plane.name, title=plane.title, state=worst, components=states)
+
+
+def _component(component: Component, world: World, reached: bool) -> ComponentState:
+    if not reached:
+        return ComponentState(name=component.name, state="unknown", sentence="cannot be seen")
+    problem, sentence = _release(component, world) if component.is_release else _on_hosts(component, world)
+    return ComponentState(
+        name=component.name, state="attention" if problem else "ok", sentence=problem or sentence
+    )
+
+
+def _release(component: Component, world: World) -> tuple[str, str]:
+    """Return what is wrong with a release, or else how it stands."""
+    release = next(
+        (r for r in world.releases if (r.namespace, r.name) == (component.namespace, component.name)), None
+    )
+    if release is None:
+        return "is not installed; run `aiplat bootstrap`", ""
+    if release.status != "deployed":
+        return f"its release is {release.status}; run `aiplat bootstrap`", ""
+    mine = [w for w in world.workloads if w.labels.get("app.kubernetes.io/instance") == component.name]
+    broken = [f"{w.name}: {w.available} of {w.wanted} available" for w in mine if not w.is_available]
+    return "; ".join(broken), f"revision {release.revision}{_serving(mine)}"
+
+
+def _serving(workloads: list[Workload]) -> str:
+    return f", {sum(w.available for w in workloads)} pods serve" if workloads else ""
+
+
+def _on_hosts(component: Component, world: World) -> tuple[str, str]:
+    if component.name != "k3s":
+        return "", "on the hosts; `aiplat plan` compares it, `aiplat verify` asks it"
+    ready = sum(node.ready for node in world.nodes)
+    sentence = f"{ready} of {len(world.site.hosts)} nodes ready"
+    return ("" if ready >= len(world.site.hosts) else sentence), f"{world.version}, {sentence}"
+
+
+def _host(world: World, index: int, reached: bool) -> HostState:
+    host = world.site.hosts[index]
+    state: State = "unknown"
+    sentence = "cannot be seen"
+    if reached:
+        node = next((n for n in world.nodes if n.name == host.name), None)
+        sentence = "is no node of the cluster" if node is None else node.problem or f"ready, {node.version}"
+        state = "ok" if node is not None and node.ready else "attention"
+    return HostState(name=host.name, role=host.role, address=host.address, state=state, sentence=sentence)
+
+
+def _models(site: Site, world: World, reached: bool) -> tuple[ModelState, ...]:
+    states = []
+    for engine, model in site_models(site):
+        state, sentence = _model(world, model.name) if reached else ("unknown", "cannot be seen")
+        states.append(
+            ModelState(
+                name=model.name, aliases=model.aliases, engine=engine.name, state=state, sentence=sentence
+            )
+        )
+    return tuple(states)
+
+
+def _model(world: World, name: str) -> tuple[State, str]:
+    services = [s for s in world.services if s.annotations.get("aiplat.dev/model-name") == name]
+    served = {(s.namespace, s.name) for s in services}
+    workload = next((w for w in world.workloads if (w.namespace, w.name) in served), None)
+    if workload is None:
+        return "attention", "is not deployed; run `aiplat bootstrap`"
+    counted = f"{workload.available} of {workload.wanted} available"
+    return ("ok" if workload.is_available else "attention"), counted
+
+
+def _run_problems(run: RunRecord | None) -> list[str]:
+    if run is None or run.state in {"done", "declined", "running"}:
+        return []
+    again = f"run `aiplat {run.verb}` again, it goes on where it stopped"
+    return [f"the last run ({run.verb}, {run.started}) was {run.state}; {again}"]
+
+
+def _certificate_problems(site: Site) -> list[str]:
+    try:
+        secrets = read_secrets(site.name)
+    except BadInput as error:
+        return [str(error.findings[0])]
+    if secrets is None:
+        return []
+    soon = datetime.now(UTC) + RENEW_BEFORE
+    pairs = {"gateway": secrets.gateway, "registry": secrets.registry}
+    return [
+        f"the {name}'s certificate ends on {pair.expires:%Y-%m-%d}; `aiplat bootstrap` renews it"
+        for name, pair in pairs.items()
+        if pair.expires < soon
+    ]
+
+
+def _vault_sentence(site: Site) -> str:
+    folder = site_dir(site.name)
+    if not (folder / "vault.yml").exists():
+        return "there are no secrets yet"
+    if (folder / "vault-password").exists():
+        return (
+            f"{folder / 'vault.yml'} is encrypted, but its password lies beside it: it protects against "
+            "copying that file alone, not against a reader of this account"
+        )
+    return f"{folder / 'vault.yml'} is encrypted; its password is not in the site's state"

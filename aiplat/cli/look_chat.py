@@ -1,0 +1,93 @@
+"""`aiplat chat` on a terminal, in a pipe and as JSON; talking itself is in aiplat.actions.chat."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import get_args
+
+import typer
+from rich.console import Console
+
+from aiplat.actions.chat import Conversation, Mode, open_conversation
+from aiplat.errors import BadInput, Finding
+from aiplat.site.find import find_site
+from aiplat.site.load import load_site
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked of a conversation; None means: what suits the model."""
+
+    model: str | None
+    mode: str | None
+    temperature: float | None
+    max_tokens: int | None
+
+
+def talk(argument: str | None, wish: Wish, once: str | None, *, as_json: bool) -> None:
+    """Ask once, or again and again until the input ends.
+
+    Raises:
+        BadInput: the options do not fit together.
+    """
+    if as_json and once is None:
+        raise BadInput(Finding("--json", "needs a prompt to answer", "add --once PROMPT"))
+    conversation = _open(argument, wish)
+    if once is None:
+        _talk_on(conversation)
+    elif as_json:
+        _answer_as_json(conversation, once)
+    else:
+        _print_answer(conversation, once)
+
+
+def _open(argument: str | None, wish: Wish) -> Conversation:
+    modes: tuple[Mode, ...] = get_args(Mode)
+    mode = next((m for m in modes if m == wish.mode), None)
+    if wish.mode is not None and mode is None:
+        raise BadInput(Finding("--mode", f"{wish.mode} is no mode", f"one of {', '.join(modes)}"))
+    conversation = open_conversation(load_site(find_site(argument)), wish.model, mode)
+    conversation.temperature, conversation.max_tokens = wish.temperature, wish.max_tokens
+    return conversation
+
+
+def _answer_as_json(conversation: Conversation, prompt: str) -> None:
+    answer = "".join(conversation.ask(prompt))
+    document = {
+        "kind": "Answer",
+        "model": conversation.model,
+        "mode": conversation.mode,
+        "prompt": prompt,
+        "answer": answer,
+        "usage": conversation.usage,
+    }
+    typer.echo(json.dumps(document, ensure_ascii=False))
+
+
+def _print_answer(conversation: Conversation, prompt: str) -> None:
+    for piece in conversation.ask(prompt):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+
+
+def _talk_on(conversation: Conversation) -> None:
+    notes = Console(stderr=True, highlight=False)
+    asking = sys.stdin.isatty()
+    if asking:
+        kind = (
+            "it continues what you write"
+            if conversation.mode == "completion"
+            else "it remembers what was said"
+        )
+        notes.print(f"{conversation.model}: {kind}; end with Ctrl-D", style="dim", markup=False)
+    while True:
+        if asking:
+            notes.print("> ", end="", style="bold cyan")
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if line.strip():
+            _print_answer(conversation, line.rstrip("\n"))

@@ -1,0 +1,106 @@
+"""A status and a report as Rich renderables; they decide nothing."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from aiplat.actions.status import PlaneState, State, Status
+from aiplat.verify.report import Report, Result
+
+_MARK: dict[State, tuple[str, str]] = {
+    "ok": ("ok", "green"),
+    "attention": ("attention", "bold red"),
+    "unknown": ("unknown", "yellow"),
+    "empty": ("empty", "dim"),
+}
+_WORST_FIRST: tuple[State, ...] = ("attention", "unknown", "ok", "empty")
+_RESULT_STYLE = {"OK": "green", "FAIL": "bold red", "SKIP": "yellow"}
+
+
+def status_view(status: Status) -> RenderableType:
+    """Return the whole status: attention, planes, hosts and models, and where things are."""
+    parts: list[RenderableType] = [_headline(status), *_attention(status), _planes(status)]
+    parts += [_hosts(status), _models(status)] if status.models else [_hosts(status)]
+    return Group(*parts, Text(f"secrets: {status.vault}", style="dim"))
+
+
+def _headline(status: Status) -> Text:
+    known = f", Kubernetes {status.kubernetes}" if status.kubernetes else ""
+    return Text(f"site {status.site}  {status.url}{known}", style="bold")
+
+
+def _attention(status: Status) -> list[Text]:
+    if not status.attention:
+        return [Text("nothing needs attention", style="green")]
+    return [Text(f"! {sentence}", style="red") for sentence in status.attention]
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _mark(state: State) -> Text:
+    word, style = _MARK[state]
+    return Text(word, style=style)
+
+
+def _planes(status: Status) -> Table:
+    table = _table("Plane", "State", "Component", "")
+    for plane in sorted(status.planes, key=lambda p: _WORST_FIRST.index(p.state)):
+        for row in _plane_rows(plane):
+            table.add_row(*row)
+    return table
+
+
+def _plane_rows(plane: PlaneState) -> list[tuple[str | Text, ...]]:
+    if not plane.components:
+        return [(Text(plane.title, style="dim"), _mark("empty"), "", "")]
+    ordered = sorted(plane.components, key=lambda c: _WORST_FIRST.index(c.state))
+    return [
+        (plane.title if number == 0 else "", _mark(c.state), c.name, Text(c.sentence))
+        for number, c in enumerate(ordered)
+    ]
+
+
+def _hosts(status: Status) -> Table:
+    table = _table("Host", "State", "Role", "Address", "")
+    for host in sorted(status.hosts, key=lambda h: _WORST_FIRST.index(h.state)):
+        table.add_row(host.name, _mark(host.state), host.role, host.address, Text(host.sentence))
+    return table
+
+
+def _models(status: Status) -> Table:
+    table = _table("Model", "State", "Engine", "")
+    for model in sorted(status.models, key=lambda m: _WORST_FIRST.index(m.state)):
+        also = f" (also {', '.join(model.aliases)})" if model.aliases else ""
+        table.add_row(Text(f"{model.name}{also}"), _mark(model.state), model.engine, Text(model.sentence))
+    return table
+
+
+def report_table(report: Report) -> RenderableType:
+    """Return the report: what is wrong first, then what could not be looked at, then what is well."""
+    table = _table("", "Check", "Seen")
+    ordered = [r for outcome in ("FAIL", "SKIP", "OK") for r in report.results if r.result == outcome]
+    for result in ordered:
+        table.add_row(
+            Text(result.result, style=_RESULT_STYLE[result.result]), Text(result.sentence), _seen(result)
+        )
+    return Group(table, _totals(report))
+
+
+def _seen(result: Result) -> Text:
+    return Text(
+        f"{result.detail}; {result.fix}" if result.fix else result.detail,
+        style="dim" if result.result == "OK" else "",
+    )
+
+
+def _totals(report: Report) -> Text:
+    counted = ", ".join(f"{len(report.of(o))} {o}" for o in ("OK", "FAIL", "SKIP"))
+    return Text(f"site {report.site}: {counted}", style="green" if report.good else "bold red")
