@@ -72,7 +72,7 @@ def running(site: str, verb: str, listener: Listener) -> Iterator[Run]:
         journal = Journal(site, verb)
         began = time.monotonic()
         private = runtime_dir() / f"run-{journal.run_id}"
-        with stoppable() as stop, dies_with_this_process(journal.run_id, private):
+        with stoppable(journal.run_id) as stop, dies_with_this_process(journal.run_id, private):
             run = Run(journal, listener, stop)
             after, after_step = (earlier[0].id, earlier[1]) if earlier else (None, None)
             run.emit(RunStarted(site=site, verb=verb, after=after, after_step=after_step))

@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from aiplat.runs.watchdog import end_processes_of
+
 
 class StopRequest:
     """Whether the user asked to stop. The first signal stops at the next safe point, the second at once.
 
     Between `at_safe_points` the first signal is only noted, for code that polls `requested`; elsewhere it
-    raises KeyboardInterrupt.
+    ends what the run started and raises KeyboardInterrupt.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run_id: str) -> None:
         self.requested = False
+        self._run_id = run_id
         self._deferred = False
 
     def __call__(self) -> bool:
@@ -38,13 +41,15 @@ class StopRequest:
         first, self.requested = not self.requested, True
         if first and self._deferred:
             return
+        # Threads that wait for what they started would hold the main thread until it is done by itself.
+        end_processes_of(self._run_id)
         raise KeyboardInterrupt
 
 
 @contextmanager
-def stoppable() -> Iterator[StopRequest]:
-    """Answer SIGINT and SIGTERM by a StopRequest inside the block (main thread only)."""
-    request = StopRequest()
+def stoppable(run_id: str) -> Iterator[StopRequest]:
+    """Answer SIGINT and SIGTERM by a StopRequest for a run inside the block (main thread only)."""
+    request = StopRequest(run_id)
     before = {number: signal.signal(number, request._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield request

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,25 @@ def test_failure_is_in_the_journal_and_passed_on() -> None:
     ):
         raise RuntimeError("broken")
     assert list(read_events(runs_dir("ward-3") / run.id))[-1].model_dump()["state"] == "failed"
+
+
+def test_stop_does_not_wait_for_a_thread_that_waits_for_a_program() -> None:
+    """A builder in a thread is ended with what it runs, so that Ctrl-C takes seconds and not minutes."""
+    ended: list[int] = []
+
+    def build() -> None:
+        ended.append(subprocess.run(["sleep", "600"], check=False).returncode)
+
+    def step() -> None:
+        with running("ward-3", "bootstrap", lambda _event: None) as run, ThreadPoolExecutor() as pool:
+            pool.submit(build)
+            while not processes_of(run.id):
+                pass
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        step()
+    assert ended == [-signal.SIGTERM]
 
 
 def test_stop_request_waits_for_a_safe_point() -> None:
