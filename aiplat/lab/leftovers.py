@@ -12,7 +12,7 @@ from pathlib import Path
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.lab import cgroups, egress, forwarding, keys, machine_limits, rootfs
 from aiplat.lab.bridge import bridge_links, remove_links
-from aiplat.lab.machine import Machine, all_machines, end_all, running_below
+from aiplat.lab.machine import all_machines, copying_below, end_all, running_below
 from aiplat.lab.names import cgroup_name, table_name
 from aiplat.lab.record import hosts_dir, lab_folder
 from aiplat.lab.tools import attempt
@@ -42,9 +42,10 @@ class Leftovers:
 def look(lab: str) -> Leftovers:
     """Return every trace of the lab: processes, mounts, links, nftables tables, control groups and files."""
     groups = cgroups.lab_groups(cgroups.this_machine(), lab)
-    machines = running_below(hosts_dir(lab))
+    machines = {m.pid for m in running_below(hosts_dir(lab))}
+    copying = set(copying_below(lab_folder(lab)))
     return Leftovers(
-        processes=tuple(sorted(cgroups.processes(groups) | {m.pid for m in machines})),
+        processes=tuple(sorted(cgroups.processes(groups) | machines | copying)),
         mounts=mounts_below(lab_folder(lab), Path("/proc/self/mountinfo").read_text()),
         links=bridge_links(lab),
         tables=_tables(lab),
@@ -62,8 +63,7 @@ def remove(lab: str) -> tuple[str, ...]:
     """
     _refuse_foreign(lab)
     found = look(lab)
-    machines: tuple[Machine, ...] = running_below(hosts_dir(lab))
-    end_all(found.groups, machines)
+    end_all(found.groups, found.processes)
     for mount in reversed(found.mounts):
         attempt(("umount", "--lazy", mount))
     _until(lambda: not remove_links(lab), f"links {', '.join(found.links)} do not go away")

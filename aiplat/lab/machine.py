@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ _INTO_GROUPS = 'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs"; shift; done
 # What a container runtime calls and nspawn would refuse.
 _ALSO_ALLOWED = "@mount @keyring bpf perf_event_open"
 _DIRECTORY = "--directory="
+_FILE_TOOLS = ("setpriv", "cp", "rm")
 _POLL_SECONDS = 0.05
 
 
@@ -101,16 +102,19 @@ def running_below(folder: Path) -> tuple[Machine, ...]:
 def all_machines() -> tuple[Machine, ...]:
     """Return every running (or just starting) host of any lab on this machine."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError, ValueError):
-            argv = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            tree = next((a for a in argv if a.startswith(_DIRECTORY)), "")
-            if tree and "systemd-nspawn" in argv:
-                pid = int(entry.name)
-                found.append(Machine(pid, started_at(pid), Path(tree.removeprefix(_DIRECTORY))))
+    for pid, argv in _command_lines():
+        tree = next((a for a in argv if a.startswith(_DIRECTORY)), "")
+        started = _started_or_none(pid)
+        if tree and "systemd-nspawn" in argv and started is not None:
+            found.append(Machine(pid, started, Path(tree.removeprefix(_DIRECTORY))))
     return tuple(found)
+
+
+def _command_lines() -> Iterator[tuple[int, list[str]]]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                yield int(entry.name), (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
 
 
 def started_at(pid: int) -> int:
@@ -141,24 +145,47 @@ def power_off(machine: Machine, seconds: float) -> None:
             os.close(handle)
 
 
-def end_all(groups: Iterable[Path], machines: Iterable[Machine], seconds: float = 30) -> int:
-    """Kill every process in `groups` and every one of `machines`; return how many there were.
+def end_all(groups: Iterable[Path], others: Iterable[int], seconds: float = 60) -> None:
+    """Kill every process in `groups` and the `others`, and wait until all are gone, reaped too.
 
     Raises:
-        AiplatError: some are still there after `seconds`.
+        AiplatError: some still run after `seconds`.
     """
-    watched, deadline, seen = tuple(groups), time.monotonic() + seconds, set[int]()
-    for machine in machines:
-        _kill(machine.pid)
-        seen.add(machine.pid)
-    while left := processes(watched):
+    watched, deadline = tuple(groups), time.monotonic() + seconds
+    dying = {pid: started for pid in others if (started := _started_or_none(pid)) is not None}
+    while True:
+        dying |= {pid: s for pid in processes(watched) if (s := _started_or_none(pid)) is not None}
+        left = {pid for pid, started in dying.items() if _started_or_none(pid) == started}
+        if not left:
+            return
         if time.monotonic() > deadline:
+            if not any(_runs(pid) for pid in left):
+                return  # dead, and whoever started them does not ask for their status
             raise AiplatError(Finding("lab", f"processes {sorted(left)[:10]} do not end", "run it again"))
         for pid in left:
             _kill(pid)
-        seen |= left
         time.sleep(_POLL_SECONDS)
-    return len(seen)
+
+
+def copying_below(folder: Path) -> tuple[int, ...]:
+    """Return the processes that still copy or remove files below `folder` for a command that was killed."""
+    found = []
+    for pid, argv in _command_lines():
+        if Path(argv[0]).name in _FILE_TOOLS and any(a.startswith(f"{folder}/") for a in argv[1:]):
+            found.append(pid)
+    return tuple(found)
+
+
+def _runs(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def _started_or_none(pid: int) -> int | None:
+    with contextlib.suppress(OSError, IndexError):
+        return started_at(pid)
+    return None
 
 
 def _kill(pid: int) -> None:

@@ -265,4 +265,4 @@ def _stop_all(record: LabRecord) -> bool:
 
 def _end_all(record: LabRecord) -> None:
     groups = cgroups.lab_groups(cgroups.this_machine(), record.name)
-    machine.end_all(groups, machine.running_below(hosts_dir(record.name)))
+    machine.end_all(groups, [m.pid for m in machine.running_below(hosts_dir(record.name))])

@@ -78,6 +78,7 @@ def base_root(suite: str, on_event: OnEvent) -> tuple[Path, bool]:
         remove_unfinished(folder)
         unfinished = folder / f".building-{root.name}"
         _build(suite, unfinished, on_event)
+        run("sync", "--file-system", str(unfinished))
         unfinished.rename(root)
         _remove_old_roots(folder, keep=root)
     return root, True
@@ -115,11 +116,15 @@ def _mmdebstrap_argv(suite: str, target: Path) -> tuple[str, ...]:
     configured = run("apt-config", "dump").splitlines()
     options = [f"--aptopt={line}" for line in configured if line.startswith(_ACQUIRE_OPTIONS)]
     options += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
+    # Written out once, when the root is whole, instead of after every package.
+    options += ["--dpkgopt=force-unsafe-io"]
     return (
         "mmdebstrap",
         "--mode=root",
         "--format=directory",
         "--variant=minbase",
+        # Merged from the start: converting later would bring all of Perl along.
+        "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
         f"--include={','.join(_listed('lab/host/packages.txt'))}",
         *options,
         suite,
