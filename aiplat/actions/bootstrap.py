@@ -11,6 +11,7 @@ from aiplat.actions.ground import bundle_of, is_lab, known_lock
 from aiplat.actions.make_bundle import complete_bundle
 from aiplat.actions.plan import PlanView, view_of
 from aiplat.actions.summary import Summary
+from aiplat.bundle.build import open_ready
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.lockfile import write_lock
 from aiplat.fleet.kubeconfig import fetch_kubeconfig
@@ -21,6 +22,7 @@ from aiplat.runs.execute import execute
 from aiplat.runs.run import Run, running
 from aiplat.runs.world import World
 from aiplat.site.models import Site
+from aiplat.site.rules.files import BUNDLE_PREFIX
 from aiplat.state import site_dir
 from aiplat.vault.store import SiteSecrets, ensure_secrets, read_secrets
 
@@ -74,7 +76,7 @@ def _decide(run: Run, site: Site, *, lab: bool) -> tuple[PlanView, SiteSecrets]:
     view = view_of(site, lock, facts, known)
     view.refuse()
     secrets = ensure_secrets(site, lab=lab)
-    if not lock.complete:
+    if not lock.complete or _lacks_bundle(site, view):
         # Building takes minutes, so the hosts are looked at again.
         lock, facts = complete_bundle(run, site, lock).lock, gather_facts(site)
     if secrets != known or lock is not view.lock:
@@ -82,6 +84,12 @@ def _decide(run: Run, site: Site, *, lab: bool) -> tuple[PlanView, SiteSecrets]:
     run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))
     view.refuse()
     return view, secrets
+
+
+def _lacks_bundle(site: Site, view: PlanView) -> bool:
+    """Whether something is to be moved and the bundle that holds it was removed or is not whole."""
+    moves = any(step.bytes_to_move for step in view.plan.steps)
+    return moves and not site.supply.startswith(BUNDLE_PREFIX) and open_ready(site, view.lock) is None
 
 
 def _carry_out(run: Run, site: Site, view: PlanView, secrets: SiteSecrets) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from aiplat.bundle.bundle import Bundle
+from aiplat.bundle.document import DOCUMENT
 from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.catalog.lockfile import read_lock
 from aiplat.catalog.resolve import resolve
 from aiplat.errors import BadInput, Finding
 from aiplat.fleet.probe import gather_facts
@@ -15,7 +17,7 @@ from aiplat.shipped import shipped
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
 from aiplat.site.rules.files import BUNDLE_PREFIX
-from aiplat.state import bundle_dir, lab_dir
+from aiplat.state import bundle_dir, lab_dir, site_dir
 
 BUILT_IN_LABS = ("lab", "lab-agents")
 
@@ -63,9 +65,10 @@ def bundle_of(site: Site) -> Bundle:
 
 
 def known_lock(site: Site) -> Lock:
-    """Return the site's lock, with the digests of its bundle where nothing an artifact is made of changed.
+    """Return the site's lock, with digests known from before where what an artifact is made of is the same.
 
-    With `supply: bundle:PATH` it is that bundle's lock.
+    They come from the site's bundle, or from its lock.yaml where the bundle was removed. With
+    `supply: bundle:PATH` it is that bundle's lock.
 
     Raises:
         BadInput: the bundle given lacks something that the site needs, or is damaged.
@@ -73,15 +76,23 @@ def known_lock(site: Site) -> Lock:
     lock = resolve(site)
     if site.supply.startswith(BUNDLE_PREFIX):
         return _given_lock(site, lock)
-    if not bundle_dir(site.name).exists():
+    earlier = _earlier_lock(site)
+    if earlier is None:
         return lock
-    earlier = bundle_of(site).lock
     known = {(a.kind, a.name, a.inputs): a for a in earlier.artifacts if a.digest}
 
     def supplied(artifact: Artifact) -> Artifact:
         return known.get((artifact.kind, artifact.name, artifact.inputs), artifact)
 
     return lock.model_copy(update={"artifacts": tuple(supplied(a) for a in lock.artifacts)})
+
+
+def _earlier_lock(site: Site) -> Lock | None:
+    # A bundle whose making was cut off has content, but no document yet.
+    if (bundle_dir(site.name) / DOCUMENT).exists():
+        return bundle_of(site).lock
+    path = site_dir(site.name) / "lock.yaml"
+    return read_lock(path) if path.exists() else None
 
 
 def _given_lock(site: Site, lock: Lock) -> Lock:

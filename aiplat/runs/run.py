@@ -80,7 +80,7 @@ def running(site: str, verb: str, listener: Listener) -> Iterator[Run]:
                 yield run
             except KeyboardInterrupt:
                 run.state = "interrupted"
-                raise StoppedError(_interrupted(run, site, verb)) from None
+                raise StoppedError(_interrupted(run)) from None
             except BaseException as error:
                 run.state = "failed"
                 _note_failure(run, error)
@@ -98,9 +98,9 @@ def _note_failure(run: Run, error: BaseException) -> None:
         )
 
 
-def _interrupted(run: Run, site: str, verb: str) -> Finding:
+def _interrupted(run: Run) -> Finding:
     during = f" during {run.current_step}" if run.current_step else ""
-    what_now = f"`aiplat {verb} {site}` goes on from what the hosts show"
+    what_now = "the same command goes on from what the hosts show"
     return Finding(f"run {run.id}", f"interrupted{during}; {run.changed} changes were made", what_now)
 
 

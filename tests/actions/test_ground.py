@@ -9,13 +9,14 @@ import pytest
 from aiplat.actions.ground import is_lab, known_lock, look_at_hosts
 from aiplat.bundle.document import DOCUMENT, BundleDocument, lock_digest
 from aiplat.catalog.artifacts import Blob, Lock
+from aiplat.catalog.lockfile import write_lock
 from aiplat.catalog.resolve import resolve
 from aiplat.content import canonical_json, sha256_bytes, write_atomic
 from aiplat.errors import BadInput
 from aiplat.shipped import shipped
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
-from aiplat.state import bundle_dir, lab_dir
+from aiplat.state import bundle_dir, lab_dir, site_dir
 
 
 @pytest.fixture
@@ -74,6 +75,19 @@ def test_lock_takes_digests_from_the_bundle_where_inputs_are_equal(site: Site) -
     known = known_lock(site)
     assert known.artifacts[0].digest == sha256_bytes(first.name.encode())
     assert [a.name for a in known.artifacts if a.digest is None] == [second.name]
+
+
+def test_digests_are_known_from_the_lock_where_the_bundle_was_removed(site: Site) -> None:
+    """Removing a bundle to save space makes nothing on the hosts look changed."""
+    made = tuple(supplied for supplied, _ in _supplied(resolve(site), ""))
+    write_lock(site_dir(site.name) / "lock.yaml", resolve(site).model_copy(update={"artifacts": made}))
+    assert known_lock(site).complete
+
+
+def test_bundle_that_was_cut_off_while_it_was_made_is_none(site: Site) -> None:
+    """Content without a document is gone on with, not complained about."""
+    (bundle_dir(site.name) / "blobs").mkdir(parents=True)
+    assert not known_lock(site).complete
 
 
 def test_given_bundle_that_lacks_something_is_refused(site: Site, tmp_path: Path) -> None:
