@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ _KINDS: dict[str, Kind] = {
     "runner_on_failed": "failed",
     "runner_on_unreachable": "failed",
 }
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 _run: Callable[..., Any] = interface.run
 
@@ -175,7 +178,7 @@ def _last_lines(folder: RunFolder) -> str:
     path = folder.path / "artifacts" / folder.run_id / "stdout"
     if not path.exists():
         return ""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = _COLOUR.sub("", path.read_text(encoding="utf-8", errors="replace")).splitlines()
     return "\n".join(lines[-OUTPUT_LINES:])
 
 

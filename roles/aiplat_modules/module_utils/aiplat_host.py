@@ -114,15 +114,23 @@ def write_ledger(root: str, ledger: dict[str, Any]) -> bool:
     return True
 
 
-def run(argv: list[str], stdin: str = "", timeout: float = 300) -> str:
-    """Run a command and return what it prints.
+def run(argv: list[str], stdin: str = "", timeout: float = 300, more: dict[str, str] | None = None) -> str:
+    """Run a command, with `more` added to the environment, and return what it prints.
 
     Raises:
         HostProblem: it failed or did not end in time; with its last words.
     """
+    environment = {**os.environ, **(more or {})}
     try:
         done = subprocess.run(
-            argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False, errors="replace"
+            argv,
+            input=stdin,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise HostProblem(f"`{' '.join(argv[:4])}` did not end within {timeout:.0f} s") from error

@@ -158,8 +158,11 @@ def reset(
             removed[kind.name] = found
             if not check:
                 kind.remove(found)
+        # Looked for at once, while the tools for it are still on the host, and again at the end.
+        if not check and (still := kind.find()):
+            left[kind.name] = still
     if not check:
-        left = {kind.name: found for kind in kinds if (found := kind.find())}
+        left |= {kind.name: found for kind in kinds if (found := kind.find())}
     return removed, left, [kind.name for kind in kinds]
 
 

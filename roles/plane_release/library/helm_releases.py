@@ -65,8 +65,8 @@ def revisions() -> dict[tuple[str, str], list[Revision]]:
 def helm(*arguments: str, stdin: str = "", timeout: float = 300) -> str:
     """Run helm as the cluster's admin with a home of its own, which goes with it."""
     with tempfile.TemporaryDirectory(prefix="helm-") as home:
-        folders = [f"{name}={home}" for name in ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")]
-        return run(["env", *folders, f"KUBECONFIG={KUBECONFIG}", HELM, *arguments], stdin, timeout)
+        folders = dict.fromkeys(("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"), home)
+        return run([HELM, *arguments], stdin, timeout, {**folders, "KUBECONFIG": KUBECONFIG})
 
 
 def is_as_wanted(release: dict[str, Any], history: list[Revision]) -> bool:
@@ -102,35 +102,33 @@ def troubles(namespace: str) -> str:
 
 def upgrade(release: dict[str, Any], history: list[Revision]) -> str:
     """Install or upgrade a release and wait for it; roll a failed upgrade back."""
-    name, namespace, seconds = release["name"], release["namespace"], release["timeout_seconds"]
-    where = ["--namespace", namespace, "--timeout", f"{seconds}s", "--wait"]
-    what = [
-        name,
-        str(chart_of(release)),
-        "--values",
-        "-",
-        "--labels",
-        f"aiplat.dev/inputs={release['inputs']}",
-    ]
+    what = ["upgrade", "--install", "--history-max", "5", release["name"], str(chart_of(release))]
+    label = ["--labels", f"aiplat.dev/inputs={release['inputs']}"]
     try:
-        helm(
-            "upgrade",
-            "--install",
-            *where,
-            *what,
-            "--history-max",
-            "5",
-            stdin=release["values"],
-            timeout=seconds + GRACE_SECONDS,
-        )
+        wait_for(release, [*what, *label, "--values", "-"], release["values"])
     except HostProblem as error:
-        cause = f"release {name}: {error}; {troubles(namespace)}"
-        before = [r for r in history if r.status == "deployed"]
-        if before:
-            helm("rollback", name, str(before[-1].number), *where, timeout=seconds + GRACE_SECONDS)
-            cause += f"; rolled back to revision {before[-1].number}"
-        raise HostProblem(cause) from error
-    return f"{name} {'upgraded' if history else 'installed'}"
+        cause = f"release {release['name']}: {error}; {troubles(release['namespace'])}"
+        raise HostProblem(f"{cause}; {roll_back(release, history)}") from error
+    return f"{release['name']} {'upgraded' if history else 'installed'}"
+
+
+def wait_for(release: dict[str, Any], arguments: list[str], stdin: str = "") -> None:
+    """Run helm on a release and wait until everything in it is ready."""
+    seconds = release["timeout_seconds"]
+    options = ["--namespace", release["namespace"], "--timeout", f"{seconds}s", "--wait"]
+    helm(*arguments, *options, stdin=stdin, timeout=seconds + GRACE_SECONDS)
+
+
+def roll_back(release: dict[str, Any], history: list[Revision]) -> str:
+    """Bring back the revision that was deployed before; return what came of it, for the failure's sentence."""
+    before = [revision.number for revision in history if revision.status == "deployed"]
+    if not before:
+        return "it is left as it is, to look at"
+    try:
+        wait_for(release, ["rollback", release["name"], str(before[-1])])
+    except HostProblem as error:
+        return f"rolling back to revision {before[-1]} failed too: {error}"
+    return f"rolled back to revision {before[-1]}"
 
 
 def ensure(release: dict[str, Any], history: list[Revision], check: bool) -> str:
@@ -139,6 +137,11 @@ def ensure(release: dict[str, Any], history: list[Revision], check: bool) -> str
         return ""
     if check:
         return f"{release['name']} would be deployed"
+    if history and history[-1].status == "uninstalling":
+        helm(
+            "uninstall", release["name"], "--namespace", release["namespace"], "--wait", "--ignore-not-found"
+        )
+        history = []
     return upgrade(release, forget_pending(history))
 
 

@@ -1,0 +1,63 @@
+#!/usr/bin/python
+"""Ansible module: waits until objects exist in the cluster and have a condition; changes nothing."""
+
+from __future__ import annotations
+
+import time
+
+from ansible.module_utils.aiplat_host import HostProblem, run
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: cluster_wait
+short_description: Objects of the cluster have a condition
+description:
+  - Runs on a server.
+options:
+  objects: {description: "Kind/name to condition.", type: dict, required: true}
+  namespace: {description: "Their namespace.", type: str, default: default}
+  timeout: {description: "Seconds in all.", type: int, default: 300}
+author: [aiplat]
+"""
+EXAMPLES = r"""
+- name: The node is Ready
+  cluster_wait: {objects: {node/s1: Ready}}
+"""
+RETURN = r"""#"""
+
+KUBECTL = ["/usr/local/bin/k3s", "kubectl", "--kubeconfig=/etc/rancher/k3s/k3s.yaml"]
+
+
+def wait(namespace: str, name: str, condition: str, deadline: float) -> None:
+    """Wait for one object to exist and to have a condition.
+
+    Raises:
+        HostProblem: it did not come to that in time.
+    """
+    for what in ("create", f"condition={condition}"):
+        left = max(1, int(deadline - time.monotonic()))
+        limit = f"--timeout={left}s"
+        run([*KUBECTL, "--namespace", namespace, "wait", name, f"--for={what}", limit], timeout=left + 30)
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "objects": {"type": "dict", "required": True},
+            "namespace": {"type": "str", "default": "default"},
+            "timeout": {"type": "int", "default": 300},
+        },
+        supports_check_mode=True,
+    )
+    deadline = time.monotonic() + module.params["timeout"]
+    try:
+        for name, condition in module.params["objects"].items():
+            wait(module.params["namespace"], name, condition, deadline)
+    except HostProblem as error:
+        module.fail_json(msg=f"{name} is not {condition}: {error}")
+    module.exit_json(changed=False)
+
+
+if __name__ == "__main__":
+    main()
