@@ -48,7 +48,7 @@ class Host(Strict):
 
     name: Rfc1123Label
     """Name of the host and of its Kubernetes node."""
-    address: str = Field(min_length=1)
+    address: str = Field(json_schema_extra={"minLength": 1})
     """IP address or DNS name under which you and the other hosts reach it."""
     role: Literal["server", "agent"]
     """A server runs Kubernetes' control plane (and workloads); an agent runs workloads only."""

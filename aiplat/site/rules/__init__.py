@@ -47,6 +47,7 @@ _IN_ORDER: tuple[Rule, ...] = (
     quantities.bad_quantity,
     quantities.request_over_limit,
     quantities.bad_port_value,
+    quantities.bad_number,
 )
 
 RULES: dict[str, Rule] = {getattr(rule, "__name__", "").replace("_", "-"): rule for rule in _IN_ORDER}

@@ -14,7 +14,7 @@ from aiplat.site.known import Known
 
 MAX_SERVERS = 7
 # Words with a meaning of their own in an Ansible inventory.
-RESERVED_NAMES = frozenset({"all", "ungrouped", "localhost"})
+RESERVED_NAMES = ("all", "ungrouped", "localhost")
 _USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -50,6 +51,13 @@ def bad_port_value(document: Document, known: Known) -> Iterator[SiteFinding]:
         is_number = isinstance(value, int) and not isinstance(value, bool)
         if is_number and (key == "port" or key.endswith("Port")) and not 1 <= value <= 65535:
             yield document.finding(path, f"{value} is no port", "ports are 1 to 65535")
+
+
+def bad_number(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """A number is one that JSON, which carries values to charts, can express: not infinite, not NaN."""
+    for path, value in _values(document):
+        if isinstance(value, float) and not math.isfinite(value):
+            yield document.finding(path, f"{value} is no number that a chart can get", "write a number")
 
 
 def parse_quantity(value: Any) -> Decimal | None:
