@@ -19,10 +19,11 @@ from aiplat.bundle.document import (
     lock_digest,
 )
 from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.catalog.lockfile import write_lock
 from aiplat.content import canonical_json, sha256_bytes, sha256_file, write_atomic
 from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Site
-from aiplat.state import bundle_dir, private_dir
+from aiplat.state import bundle_dir, private_dir, site_dir
 from aiplat.supply.contract import DONE, Progress, Supplied, Supply
 from aiplat.supply.oci import MANIFEST, REF_NAME, blob_path, link_or_copy, write_layout
 
@@ -44,7 +45,9 @@ def build_bundle(site: Site, lock: Lock, supply: Supply, on_progress: Progress) 
     for one in supplied:
         _add(path, one, supply, on_progress)
     complete = lock.model_copy(update={"artifacts": tuple(one.artifact for one in supplied)})
-    return _finish(path, complete)
+    bundle = _finish(path, complete)
+    write_lock(site_dir(site.name) / "lock.yaml", complete)
+    return bundle
 
 
 def open_ready(site: Site, lock: Lock) -> Bundle | None:

@@ -15,7 +15,7 @@ from aiplat.supply.oci import add_tar_image, write_layout
 from aiplat.supply.process import run
 
 _INDEX_AGE_SECONDS = 6 * 3600
-_BASE_REVISION = 1
+_BASE_REVISION = 2
 
 # A container needs no manuals; Debian's licences stay, as the packages' own terms want.
 _LEFT_OUT = (
@@ -26,6 +26,7 @@ _LEFT_OUT = (
     "path-include=/usr/share/doc/*/copyright",
 )
 # Names of the machine that built it and of its mirror have no place in an image.
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNWANTED = ("etc/hostname", "etc/resolv.conf", "etc/apt/sources.list*", "var/cache/ldconfig", "var/log/*")
 _CLEAN = " ".join(["rm -rf", *(f'"$1"/{path}' for path in _UNWANTED)])
 
@@ -61,7 +62,7 @@ def base_image(job: Job) -> Path:
         with tarfile.open(tar) as root:
             status = root.extractfile("./var/lib/dpkg/status")
             (folder / "status").write_bytes(status.read() if status else b"")
-        write_layout(folder, [add_tar_image(folder, tar, {}, {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]})])
+        write_layout(folder, [add_tar_image(folder, tar, {}, {"Env": [_PATH]})])
 
     return job.part(key, make)
 

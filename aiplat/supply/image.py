@@ -20,8 +20,7 @@ from aiplat.supply.wheels import install_wheels
 def build_image(job: Job) -> Made:
     """Fill the build context, build the Containerfile and leave the image in the job's folder.
 
-    Files in it carry the epoch as their time, and layers are stored as they are: the same inputs give the
-    same digest, and a fast disk beats compressing and unpacking on the way to a host in the next room.
+    Files and the image itself carry the epoch as their time, so that the same inputs give the same digest.
 
     Raises:
         AiplatError: a part of it cannot be had, or the build fails.
@@ -101,7 +100,7 @@ def _buildah(job: Job, context: Path, labels: dict[str, str]) -> Digest:
     buildah = _command(job)
     run([*buildah, "bud", *options, "--file", containerfile, context], what=what)
     digest_file = job.work / "digest"
-    push = ["push", "--quiet", "--disable-compression", "--format", "oci", "--digestfile", digest_file]
+    push = ["push", "--quiet", "--format", "oci", "--digestfile", digest_file]
     run([*buildah, *push, name, f"oci:{job.folder}:{job.artifact.version.replace('+', '_')}"], what=what)
     run([*buildah, "rmi", "--force", name], what=what)
     return digest_file.read_text().strip()
@@ -113,8 +112,10 @@ def _base(job: Job) -> str:
     name = f"localhost/aiplat-base:{folder.name[:32]}"
     known = run([*_command(job), "images", "--quiet", "--filter", f"reference={name}"], what="base image")
     if not known:
-        pulled = run([*_command(job), "pull", "--quiet", f"oci:{folder}"], what="base image")[-1]
-        run([*_command(job), "tag", pulled, name], what="base image")
+        storage = job.cache / "buildah"
+        store = f"containers-storage:[overlay@{storage / 'root'}+{storage / 'run'}]{name}"
+        policy = storage / "policy.json"
+        run(["skopeo", "copy", "--quiet", "--policy", policy, f"oci:{folder}", store], what="base image")
     return name
 
 

@@ -19,6 +19,7 @@ _PACKAGES = {
     "g++": "g++",
     "gcc": "gcc",
     "mmdebstrap": "mmdebstrap",
+    "skopeo": "skopeo",
     "setpriv": "util-linux",
 }
 
@@ -49,7 +50,7 @@ def _tools(recipes: list[Recipe]) -> set[str]:
         if recipe.containerfile:
             needed.add("buildah")
         if recipe.base:
-            needed |= {"mmdebstrap", "apt-get"}
+            needed |= {"mmdebstrap", "apt-get", "skopeo"}
         if recipe.deb or recipe.debian or recipe.debian_install or recipe.headers:
             needed |= {"apt-get", "dpkg-deb"}
         if recipe.cgo or recipe.script:
