@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +24,7 @@ from aiplat.plan.role_variables import RoleVariables
 from aiplat.site.models import Host, Site
 from aiplat.state import private_dir
 
+_PREFIX = "run-"
 # What Jinja would act on; values are data, so Ansible is told not to.
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
@@ -68,13 +71,38 @@ def write_run_folder(
 
     `variables` maps host names to their roles' variables, `secrets` Ansible variables to values.
     """
-    folder = RunFolder(private_dir(runtime_dir() / f"run-{run_id}"), run_id)
+    remove_left_folders()
+    folder = RunFolder(private_dir(runtime_dir() / f"{_PREFIX}{run_id}"), run_id)
+    alive = _locked(folder.path)
     try:
         write_atomic(folder.inventory, to_yaml(inventory_document(site, plan, run_id, variables)), 0o600)
         write_atomic(folder.secrets, to_yaml(dict(secrets)), 0o600)
         yield folder
     finally:
         shutil.rmtree(folder.path, ignore_errors=True)
+        os.close(alive)
+
+
+def remove_left_folders() -> None:
+    """Wipe the run folders whose runs were killed; a running one holds its folder locked."""
+    for path in runtime_dir().glob(f"{_PREFIX}*"):
+        try:
+            handle = _locked(path)
+        except OSError:
+            continue
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(handle)
+
+
+def _locked(folder: Path) -> int:
+    # The kernel lets go of the lock however the process ends.
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
 
 
 def to_yaml(document: Any) -> bytes:

@@ -120,7 +120,7 @@ def wait_for(release: dict[str, Any], arguments: list[str], stdin: str = "") -> 
 
 
 def roll_back(release: dict[str, Any], history: list[Revision]) -> str:
-    """Bring back the revision that was deployed before; return what came of it, for the failure's sentence."""
+    """Bring back the revision that was deployed before; return what came of it."""
     before = [revision.number for revision in history if revision.status == "deployed"]
     if not before:
         return "it is left as it is, to look at"
