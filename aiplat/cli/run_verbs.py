@@ -11,7 +11,6 @@ from rich.console import Console
 
 from aiplat.actions.bootstrap import Options, bootstrap
 from aiplat.actions.plan import PlanView, plan_site
-from aiplat.actions.reset import reset
 from aiplat.actions.summary import Summary
 from aiplat.cli.run_tables import plan_table, save_svg, summary_panel
 from aiplat.cli.run_watch import watching
@@ -63,6 +62,9 @@ def run_bootstrap(asked: Asked, options: Options, *, yes: bool) -> None:
 
 def run_reset(argument: str | None, *, keep_models: bool, yes: bool, as_json: bool) -> None:
     """Take everything off the hosts and end with the summary."""
+    # Loading Ansible's runner takes a third of a second, which the other verbs need not wait.
+    from aiplat.actions.reset import reset  # noqa: PLC0415
+
     _may_ask(yes=yes, as_json=as_json)
     with watching(as_json=as_json, yes=yes) as watch:
         summary = reset(_site(argument, None), watch, keep_models=keep_models)
