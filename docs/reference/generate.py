@@ -1,0 +1,121 @@
+"""Writes the reference pages beside it from the program's own models; run it when those change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aiplat.catalog.catalog import Catalog, load_catalog
+from aiplat.catalog.components import CatalogModel, Component, Plane
+from aiplat.site.rules import RULES
+from aiplat.site.schema import site_schema
+
+HERE = Path(__file__).parent
+_NOTE = "<!-- Written by docs/reference/generate.py; change the models, not this page. -->\n"
+
+
+def pages() -> dict[str, str]:
+    """Return the text of every page by file name."""
+    return {"site.md": _site(site_schema()), "catalog.md": _catalog(load_catalog())}
+
+
+def _site(schema: dict[str, Any]) -> str:
+    keys = "\n".join(f"| `{key[0]}` | {' | '.join(key[1:])} |" for key in _of(schema, schema, ""))
+    rules = "\n".join(f"| `{name}` | {(rule.__doc__ or '').strip()} |" for name, rule in RULES.items())
+    head = (
+        "One `site.yaml` says all that a site is to be. It is YAML 1.2, so `on` and `off` are words. "
+        "`aiplat site check` says everything that is wrong with one; `aiplat site schema` prints the "
+        "JSON Schema for editors."
+    )
+    key_table = f"| key | is | default | meaning |\n|---|---|---|---|\n{keys}"
+    rule_table = f"| rule | what must be so |\n|---|---|\n{rules}"
+    return f"# Site file\n{_NOTE}\n{head}\n\n## Keys\n\n{key_table}\n\n## Rules\n\n{rule_table}\n"
+
+
+def _of(schema: dict[str, Any], node: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield path, type, default and meaning of every key, in the order of the models."""
+    required = node.get("required", ())
+    for name, value in node.get("properties", {}).items():
+        path = f"{prefix}{name}"
+        default = "required" if name in required else _default(value)
+        yield path, _kind(schema, value), default, value.get("description", "")
+        inner, step = _inside(schema, value)
+        if inner:
+            yield from _of(schema, inner, f"{path}{step}.")
+
+
+def _inside(schema: dict[str, Any], value: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """Return the object behind a value, through lists and named entries, and how a path goes there."""
+    step = ""
+    while "$ref" not in value:
+        if "items" in value:
+            value, step = value["items"], step + "[]"
+        elif isinstance(value.get("additionalProperties"), dict):
+            value, step = value["additionalProperties"], step + (".PLANE" if not step else ".COMPONENT")
+        else:
+            return None, ""
+    return schema["$defs"][value["$ref"].rpartition("/")[2]], step
+
+
+def _kind(schema: dict[str, Any], value: dict[str, Any]) -> str:
+    choices = value.get("enum") or ([value["const"]] if "const" in value else [])
+    if choices:
+        return " or ".join(f"`{choice}`" for choice in choices)
+    if "anyOf" in value:
+        return _kind(schema, value["anyOf"][0])
+    words = {"string": "text", "integer": "whole number", "array": "list", "object": "map"}
+    return words.get(value.get("type", "object"), "")
+
+
+def _default(value: dict[str, Any]) -> str:
+    default = value.get("default")
+    return f"`{default}`" if isinstance(default, str | int) else ""
+
+
+def _catalog(catalog: Catalog) -> str:
+    head = (
+        f"# Catalogue\n{_NOTE}\n`on`: every site gets it. `request`: one line in the site file brings it. "
+        "`later`: known, but not in this version.\n"
+    )
+    return head + "".join(_plane(catalog, plane) for plane in catalog.planes) + _models(catalog)
+
+
+def _plane(catalog: Catalog, plane: Plane) -> str:
+    rows: list[tuple[str, ...]]
+    rows = [(c.name, c.default, c.licence.spdx, c.purpose) for c in catalog.components_of(plane.name)]
+    rows += [(p.name, "later", "", p.purpose) for p in catalog.planned(plane.name)]
+    head = f"\n## {plane.title}\n\n`{plane.name}`: {plane.purpose}\n\n"
+    table = "".join(f"| `{row[0]}` | {' | '.join(row[1:])} |\n" for row in rows)
+    return f"{head}| component | state | licence | purpose |\n|---|---|---|---|\n{table}"
+
+
+def _models(catalog: Catalog) -> str:
+    head = (
+        "\n## Models\n\n| model | engine | size | context | features | licence |\n|---|---|---|---|---|---|\n"
+    )
+    rows = "".join(_model(component, model) for component, model in catalog.models)
+    asked = (
+        f"\nWhat the licence of `{model.name}` asks:\n\n"
+        + "".join(f"- {condition}\n" for condition in model.licence.conditions)
+        for _, model in catalog.models
+        if model.licence.conditions
+    )
+    return head + rows + "".join(asked)
+
+
+def _model(component: Component, model: CatalogModel) -> str:
+    cells = (
+        ", ".join(f"`{name}`" for name in (model.name, *model.aliases)),
+        component.name,
+        f"{model.parameters} {model.quantisation}",
+        f"{model.context_length} tokens",
+        ", ".join(model.features),
+        f"[{model.licence.name or model.licence.spdx}]({model.licence.url})",
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+if __name__ == "__main__":
+    for name, page in pages().items():
+        (HERE / name).write_text(page)
