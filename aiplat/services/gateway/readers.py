@@ -1,4 +1,4 @@
-"""Reads usage off an answer while it streams past, holding at most one frame; changes no other byte."""
+"""Reads usage off an answer while it streams past, holding at most one frame, and leaves all else alone."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Reader(Protocol):
 
 
 class SseReader:
-    """Server-sent events of OpenAI's API. Frames pass 1:1; with `strip`, the usage frame is taken out.
+    """Server-sent events of OpenAI's API. Frames pass 1:1; with `strip`, usage is taken out of them.
 
-    Only the frame whose `choices` is empty is taken out: it exists because the gateway asked for it.
+    A frame without `choices` is then left out whole: it exists because the gateway asked for usage.
     """
 
     def __init__(self, strip: bool) -> None:
@@ -68,20 +68,26 @@ class SseReader:
     def _inspect(self, whole: bytes) -> bytes:
         kept, begin = [], 0
         for match in _FRAME_END.finditer(whole):
-            frame = whole[begin : match.end()]
+            kept.append(self._without_usage(whole[begin : match.end()]))
             begin = match.end()
-            if not self._is_usage_frame(frame) or not self._strip:
-                kept.append(frame)
         kept.append(whole[begin:])
         return b"".join(kept)
 
-    def _is_usage_frame(self, frame: bytes) -> bool:
+    def _without_usage(self, frame: bytes) -> bytes:
         document = _payload(frame)
         usage = document.get("usage")
         if not isinstance(usage, dict):
-            return False
-        self._counted = Usage(_number(usage, "prompt_tokens"), _number(usage, "completion_tokens"))
-        return not document.get("choices")
+            return frame
+        seen = Usage(_number(usage, "prompt_tokens"), _number(usage, "completion_tokens"))
+        # Ollama puts a usage of zeros into every frame of a completion before the real one.
+        if seen.prompt or seen.completion:
+            self._counted = seen
+        if not self._strip:
+            return frame
+        if not document.get("choices"):
+            return b""
+        del document["usage"]
+        return b"data: " + json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
 
 
 class TailReader:

@@ -96,11 +96,16 @@ class Engine:
         return await self._stream(request, "text/event-stream", self._frames(body, chat))
 
     async def _frames(self, body: dict[str, Any], chat: bool) -> AsyncIterator[bytes]:
+        counted = body.get("stream_options", {}).get("include_usage")
+        zeros = dict.fromkeys(COUNTS, 0) if counted else None
         for word in WORDS:
             part: dict[str, Any] = {"delta": {"content": word}} if chat else {"text": word}
             kind = "chat.completion.chunk" if chat else "text_completion"
-            yield _sse(_object(body, kind, [{"index": 0, "finish_reason": None, **part}]))
-        if body.get("stream_options", {}).get("include_usage"):
+            # As Ollama does: once asked for usage, each frame of a completion carries one, of zeros.
+            yield _sse(
+                _object(body, kind, [{"index": 0, "finish_reason": None, **part}], None if chat else zeros)
+            )
+        if counted:
             yield _sse(_object(body, "chat.completion.chunk", [], COUNTS))
         yield b"data: [DONE]\n\n"
 
