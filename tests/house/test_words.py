@@ -36,6 +36,22 @@ def test_no_file_has_foreign_words(what: str) -> None:
     ] == []
 
 
+@pytest.mark.parametrize(
+    ("what", "example"),
+    [
+        ("a path of one machine", "cd /work/main"),
+        ("a path of one machine", "see /tmp/team/notes"),
+        ("a number of an issue", "as issue 3 wants"),
+        ("a word about the making", "left for the next session"),
+        ("a file outside the repository", "see design.md"),
+        ("work that is left", "# TODO later"),
+    ],
+)
+def test_foreign_words_are_recognised(what: str, example: str) -> None:
+    """The patterns above find what they are for."""
+    assert FOREIGN[what].search(example)
+
+
 def test_every_file_is_text() -> None:
     """Whatever is binary is made by a recipe; only files that test how that is refused are not UTF-8."""
     binary = [
