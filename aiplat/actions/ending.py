@@ -33,6 +33,7 @@ def end_of(run: Run, site: Site, plan: Plan, *, looked: bool, seconds: float) ->
         seconds=round(seconds, 1),
         restarts=tuple(r for step in plan.steps for r in step.restarts) if looked else (),
         bytes_moved=sum(step.bytes_to_move for step in plan.steps) if looked else 0,
+        notes=tuple(run.notes),
         url=platform_url(site),
         key=str(site_dir(site.name) / "vault.yml"),
         planes=_planes(site),

@@ -53,6 +53,7 @@ def reset(site: Site, watcher: Watcher, *, keep_models: bool) -> Summary:
             run=run.id,
             state=run.state,
             changed=run.changed,
+            notes=tuple(run.notes),
             seconds=round(time.monotonic() - began, 1),
         )
 

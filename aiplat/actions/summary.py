@@ -41,7 +41,10 @@ class Words(Base):
 
 
 class Summary(Base):
-    """The last document of a run; `changed` counts changes on hosts, `url` is the platform's."""
+    """The last document of a run; `changed` counts changes on hosts, `url` is the platform's.
+
+    `notes` is what the modules that did it have to say, `host: sentence`.
+    """
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
     kind: Literal["Summary"] = "Summary"
@@ -53,6 +56,7 @@ class Summary(Base):
     seconds: float
     restarts: tuple[str, ...] = ()
     bytes_moved: int = 0
+    notes: tuple[str, ...] = ()
     url: str = ""
     key: str = ""
     planes: tuple[PlaneLine, ...] = ()

@@ -88,7 +88,10 @@ def summary_panel(summary: Summary, argument: str = "") -> RenderableType:
         parts.append(_checks(summary))
     if summary.words:
         parts.append(_words(summary))
-    parts.append(_reach(summary, f" {argument}" if argument else ""))
+    if summary.verb == "reset":
+        parts.append(_notes(summary))
+    else:
+        parts.append(_reach(summary, f" {argument}" if argument else ""))
     title = f"{summary.verb} {summary.site}: {_state(summary)}"
     style = "red" if summary.failed_checks or summary.state == "failed" else "green"
     return Panel(Group(*parts), title=title, title_align="left", border_style=style, padding=(1, 2))
@@ -132,6 +135,12 @@ def _words(summary: Summary) -> Text:
     text.append(f"  {words.prompt}", style="dim")
     text.append(words.answer.rstrip(), style="bold green")
     return text
+
+
+def _notes(summary: Summary) -> Text:
+    if not summary.notes:
+        return Text("nothing of aiplat's is on the hosts", style="dim")
+    return Text("\n".join(["Looked for, found and removed:", *(f"  {note}" for note in summary.notes)]))
 
 
 def _reach(summary: Summary, argument: str) -> Text:

@@ -44,13 +44,17 @@ class StepStarted(_Event):
 
 
 class Task(_Event):
-    """One thing done on one host; `changed` is None where the result may hold secrets and is hidden."""
+    """One thing done on one host, with what it has to say (`notes`, sentences).
+
+    `changed` is None where the result may hold secrets and is hidden.
+    """
 
     event: Literal["task"] = "task"
     step: str
     host: str
     task: str
     changed: bool | None
+    notes: tuple[str, ...] = ()
 
 
 class Progress(_Event):

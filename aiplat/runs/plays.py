@@ -33,7 +33,16 @@ class Plays:
             self._run.emit(Progress(step=event.play, host="", done=0, total=0, unit="tasks", what=what))
         elif event.kind == "task":
             self._run.changed += bool(event.changed)
-            self._run.emit(Task(step=event.play, host=event.host, task=event.task, changed=event.changed))
+            self._run.notes.extend(f"{event.host}: {note}" for note in event.notes)
+            self._run.emit(
+                Task(
+                    step=event.play,
+                    host=event.host,
+                    task=event.task,
+                    changed=event.changed,
+                    notes=event.notes,
+                )
+            )
 
     def end(self, outcome: Outcome) -> None:
         """Close the last step.

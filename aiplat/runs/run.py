@@ -34,6 +34,7 @@ class Run:
         self.id = journal.run_id
         self.stop = stop
         self.changed = 0
+        self.notes: list[str] = []
         self.current_step = ""
         self.state: State = "done"
         self._journal = journal

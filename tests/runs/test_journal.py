@@ -48,7 +48,7 @@ def test_events_are_json_lines_with_the_agreed_fields() -> None:
     journal = Journal("ward-3", "bootstrap")
     journal.append(Task(step="stage", host="s1", task="x", changed=False))
     (line,) = (journal.folder / "events.jsonl").read_text().splitlines()
-    assert set(json.loads(line)) == {"time", "run", "event", "step", "host", "task", "changed"}
+    assert set(json.loads(line)) == {"time", "run", "event", "step", "host", "task", "changed", "notes"}
 
 
 def test_journal_is_private() -> None:
