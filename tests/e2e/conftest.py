@@ -1,0 +1,39 @@
+"""Lab sites for the journeys: state of their own, removed afterwards whatever happened; caches are shared."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aiplat.lab import lab_down, lab_up
+from aiplat.site.load import load_site
+from tests.e2e.journey import SITES, Journey
+
+
+@pytest.fixture(scope="module")
+def make_journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Journey]]:
+    """Give a function that brings the hosts of `sites/<name>.yaml` up and returns their journey."""
+    state = tmp_path_factory.mktemp("state")
+    labs: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIPLAT_STATE", str(state))
+
+        def make(name: str) -> Journey:
+            site = load_site(SITES / f"{name}.yaml")
+            labs.append(site.name)
+            lab_up(site)
+            return Journey(site.name, SITES / f"{name}.yaml", state)
+
+        yield make
+        for lab in labs:
+            lab_down(lab)
+    shutil.rmtree(state)
+
+
+@pytest.fixture(scope="module")
+def free_of_traces() -> Callable[[Path], list[str]]:
+    """Give a function that lists what is left below a state folder of labs."""
+    return lambda state: [str(path) for path in (state / "aiplat").glob("labs/*")]

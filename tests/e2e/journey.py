@@ -1,0 +1,100 @@
+"""A site on lab hosts as its operator sees it: through the command line, ssh and the platform's URL."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiplat.lab import ssh_argv
+from aiplat.site.load import load_site
+
+AIPLAT = str(Path(sys.executable).with_name("aiplat"))
+SITES = Path(__file__).parent / "sites"
+
+
+@dataclass(frozen=True)
+class Journey:
+    """One lab site with a state folder of its own; `site_file` is what every verb is given."""
+
+    name: str
+    site_file: Path
+    state: Path
+
+    def aiplat(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a verb of the command line and see that it ends with the exit code `expect`."""
+        done = subprocess.run([AIPLAT, *words], capture_output=True, text=True, timeout=1500, check=False)
+        assert done.returncode == expect, (
+            f"{words}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
+        return done
+
+    def bootstrap(self, expect: int = 0) -> dict[str, Any]:
+        """Bootstrap the site and return the Summary, the last JSON line."""
+        return self.lines("bootstrap", str(self.site_file), "--yes", "--json", expect=expect)[-1]
+
+    def lines(self, *words: str, expect: int = 0) -> list[dict[str, Any]]:
+        """Run a verb with `--json` that prints JSON lines and return them."""
+        return [json.loads(line) for line in self.aiplat(*words, expect=expect).stdout.splitlines() if line]
+
+    def document(self, verb: str, *more: str, expect: int = 0) -> dict[str, Any]:
+        """Run a reading verb with `--json` and return its one document."""
+        return dict(json.loads(self.aiplat(verb, *more, str(self.site_file), "--json", expect=expect).stdout))
+
+    def on_host(self, command: str, host: str | None = None, expect: int = 0) -> str:
+        """Run a shell command on a host (default: the first) and return what it printed."""
+        name = host or load_site(self.site_file).hosts[0].name
+        done = subprocess.run(
+            [*ssh_argv(self.name, name), command], capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == expect, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a shell after `eval "$(aiplat env SITE)"`."""
+        script = f'eval "$({AIPLAT} env {self.site_file})" && env -0'
+        done = subprocess.run(
+            ["/bin/sh", "-c", script], capture_output=True, text=True, timeout=60, check=True
+        )
+        return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if "=" in pair)
+
+    def with_clients(self, program: str) -> str:
+        """Run a Python program in that environment and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def bundle(self) -> Path:
+        """Return the folder of the site's bundle."""
+        return self.state / "aiplat" / "bundles" / self.name
+
+    def units(self, host: str | None = None) -> str:
+        """Return main process and restart count of every unit aiplat runs on a host."""
+        return self.on_host(
+            "systemctl show -p Id,MainPID,NRestarts,ActiveState aiplat-registry k3s k3s-agent", host
+        )
+
+
+def processes_with(marker: str) -> list[str]:
+    """Return the command lines of this machine's processes whose environment holds `marker`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes()
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if marker.encode() in environment and int(entry.name) != os.getpid():
+            found.append(command)
+    return found

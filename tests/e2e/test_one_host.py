@@ -1,0 +1,236 @@
+"""One journey through one host, in order: nothing, bootstrapped, used, disturbed, reset, gone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from aiplat.lab import egress_report, lab_down
+from tests.e2e.journey import Journey
+
+pytestmark = pytest.mark.lab
+PROMPT = "1, 2, 3, 4,"
+
+
+@pytest.fixture(scope="module")
+def ward(make_journey: Callable[[str], Journey]) -> Journey:
+    """A host that was booted and holds nothing yet."""
+    return make_journey("one-host")
+
+
+@pytest.fixture(scope="module")
+def first(ward: Journey) -> dict[str, Any]:
+    """The summary of the first bootstrap."""
+    return ward.bootstrap()
+
+
+def test_first_bootstrap_ends_with_the_models_own_words(first: dict[str, Any]) -> None:
+    """From a bare host to an answer that came through the gateway, with every check green."""
+    assert first["kind"] == "Summary"
+    assert first["state"] == "done"
+    assert first["changed"] > 0
+    assert "5, 6, 7" in first["words"]["answer"]
+    assert [c["sentence"] for c in first["checks"] if c["result"] == "FAIL"] == []
+    assert {p["name"] for p in first["planes"]} >= {"resource", "platform", "model", "access"}
+
+
+def test_nothing_left_the_lab(ward: Journey, first: dict[str, Any]) -> None:
+    """The egress counter of the lab's bridge is 0 over the whole bootstrap."""
+    report = egress_report(ward.name)
+    assert report.packets == 0, report.attempts
+
+
+def test_completion_over_plain_https(ward: Journey, first: dict[str, Any]) -> None:
+    """A request with the key is answered; without it 401; an unknown model is a 404 in OpenAI's shape."""
+    env = ward.environment()
+    body = {"model": "gemma3:270m", "prompt": PROMPT, "max_tokens": 12, "temperature": 0}
+    key = {"Authorization": f"Bearer {env['OPENAI_API_KEY']}"}
+    with httpx.Client(
+        base_url=env["OPENAI_BASE_URL"] + "/", verify=env["SSL_CERT_FILE"], timeout=120
+    ) as client:
+        answer = client.post("completions", json=body, headers=key)
+        nobody = client.post("completions", json=body)
+        unknown = client.post("completions", json=body | {"model": "nothing:1b"}, headers=key)
+    assert "5, 6, 7" in answer.json()["choices"][0]["text"]
+    assert nobody.status_code == 401
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from openai import OpenAI\n"
+        "m = [{'role': 'user', 'content': 'Count: 1, 2, 3,'}]\n"
+        "for p in OpenAI().chat.completions.create(model='gemma3:270m', messages=m, stream=True, max_tokens=16):\n"
+        "    print(repr(p.choices[0].delta.content if p.choices else None))\n",
+        "from ollama import Client\n"
+        "m = [{'role': 'user', 'content': 'Count: 1, 2, 3,'}]\n"
+        "for p in Client().chat('gemma3:270m', m, stream=True, options={'num_predict': 16}):\n"
+        "    print(repr(p.message.content))\n",
+    ],
+    ids=["openai", "ollama"],
+)
+def test_python_clients_stream_a_chat(ward: Journey, first: dict[str, Any], program: str) -> None:
+    """The plain `openai` and `ollama` clients work with what `aiplat env` exports, piece by piece."""
+    assert len(ward.with_clients(program).splitlines()) > 3
+
+
+def test_reading_verbs_agree(ward: Journey, first: dict[str, Any]) -> None:
+    """Status, verify and plan find nothing wrong and nothing to do."""
+    assert ward.document("verify")["kind"] == "Report"
+    ward.document("status")
+    plan = ward.document("plan")
+    assert plan.get("steps", plan.get("plan", {}).get("steps")) == []
+
+
+def test_second_bootstrap_changes_nothing(ward: Journey, first: dict[str, Any]) -> None:
+    """Done again, nothing changes and no unit is restarted."""
+    before = ward.units()
+    summary = ward.bootstrap()
+    assert summary["changed"] == 0
+    assert summary["restarts"] == []
+    assert ward.units() == before
+
+
+def test_private_files_are_private(ward: Journey, first: dict[str, Any]) -> None:
+    """What holds a secret on the host is readable by root alone."""
+    files = (
+        "/etc/rancher/k3s/config.yaml /etc/rancher/k3s/k3s.yaml /etc/rancher/k3s/registries.yaml "
+        "/etc/aiplat/registry.key /var/lib/aiplat/ledger.json /var/lib/rancher/k3s/server/token"
+    )
+    modes = ward.on_host(f"stat -c %a:%U {files}")
+    assert set(modes.split()) == {"600:root"}
+
+
+def test_no_secret_is_in_any_journal(ward: Journey, first: dict[str, Any]) -> None:
+    """Neither the key nor the token stands in an event, a plan, a lock or a log of the operator's state."""
+    secrets = [
+        ward.environment()["OPENAI_API_KEY"],
+        ward.on_host("cat /var/lib/rancher/k3s/server/token").strip(),
+    ]
+    folder = ward.state / "aiplat" / "sites" / ward.name
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in {"vault-password"}]
+    assert any(path.name == "events.jsonl" for path in files)
+    held = [
+        str(p)
+        for p in files
+        for secret in secrets
+        if secret.rsplit(":", 1)[-1] in p.read_text(errors="replace")
+    ]
+    assert held == []
+
+
+def test_every_image_comes_by_digest_from_the_site(ward: Journey, first: dict[str, Any]) -> None:
+    """Containers that aiplat released name their image by digest."""
+    pods = json.loads(ward.on_host("k3s kubectl get pods -A -o json"))["items"]
+    images = [
+        container["image"]
+        for pod in pods
+        if pod["metadata"]["namespace"].startswith("aiplat-")
+        for container in pod["spec"]["containers"]
+    ]
+    assert images
+    assert all("@sha256:" in image for image in images), images
+
+
+def test_egress_counter_rises_for_a_host_and_for_a_pod(ward: Journey, first: dict[str, Any]) -> None:
+    """An address or a name outside, tried by a host or from a pod's network, is counted."""
+    seen = egress_report(ward.name).packets
+    ward.on_host("timeout 2 bash -c '</dev/tcp/192.0.2.1/443'", expect=124)
+    by_address = egress_report(ward.name).packets
+    ward.on_host("getent hosts outside.example.org", expect=2)
+    by_name = egress_report(ward.name).packets
+    pod = "ip netns list | awk 'NR==1 {print $1}'"
+    ward.on_host(f"timeout 2 ip netns exec $({pod}) bash -c '</dev/tcp/192.0.2.2/443'", expect=124)
+    by_pod = egress_report(ward.name).packets
+    assert seen < by_address < by_name < by_pod
+
+
+def test_a_changed_file_is_planned_named_and_put_back(ward: Journey, first: dict[str, Any]) -> None:
+    """Drift is a reason of the plan, and bootstrap repairs just that."""
+    ward.on_host("chmod 0644 /etc/rancher/k3s/registries.yaml")
+    assert "/etc/rancher/k3s/registries.yaml" in json.dumps(ward.document("plan"))
+    assert ward.bootstrap()["changed"] > 0
+    assert ward.on_host("stat -c %a /etc/rancher/k3s/registries.yaml").strip() == "600"
+    assert ward.bootstrap()["changed"] == 0
+
+
+@contextmanager
+def _flipped(path: Path) -> Iterator[None]:
+    """Flip one bit in the middle of a file; put the very same bytes back afterwards."""
+    original = path.read_bytes()
+    middle = len(original) // 2
+    altered = original[:middle] + bytes([original[middle] ^ 1]) + original[middle + 1 :]
+    # A bundle shares its files with the cache by hard links: the altered one gets a file of its own.
+    path.unlink()
+    path.write_bytes(altered)
+    try:
+        yield
+    finally:
+        path.unlink()
+        path.write_bytes(original)
+
+
+@pytest.mark.parametrize("kind", ["image", "hostfile", "chart", "model"])
+def test_a_flipped_bit_is_refused_before_any_host_is_touched(
+    ward: Journey, first: dict[str, Any], kind: str
+) -> None:
+    """Content that would be moved and differs by one bit stops the run; the host stays as it was."""
+    lock = json.loads((ward.bundle() / "bundle.json").read_text())["lock"]
+    artifact = next(a for a in lock["artifacts"] if a["kind"] == kind)
+    blob = max(artifact["blobs"], key=lambda b: int(b["size"]))["digest"].removeprefix("sha256:")
+    staged = f"/var/lib/aiplat/blobs/sha256/{blob}"
+    ward.on_host(f"rm {staged}")
+    untouched = ward.on_host(
+        "sha256sum /var/lib/aiplat/ledger.json; ls /var/lib/aiplat/blobs/sha256 | sha256sum"
+    )
+    with _flipped(ward.bundle() / "blobs" / "sha256" / blob):
+        said = ward.aiplat("bootstrap", str(ward.site_file), "--yes", expect=2)
+    assert blob in said.stderr
+    assert (
+        ward.on_host("sha256sum /var/lib/aiplat/ledger.json; ls /var/lib/aiplat/blobs/sha256 | sha256sum")
+        == untouched
+    )
+    ward.bootstrap()
+    assert ward.on_host(f"sha256sum < {staged}").split()[0] == blob
+
+
+def test_reset_leaves_nothing_on_the_host(ward: Journey, first: dict[str, Any]) -> None:
+    """After reset none of the places, units, links, mounts and tables that bootstrap made is there."""
+    ward.aiplat("reset", str(ward.site_file), "--yes", "--json")
+    looked_at = {
+        "files": "ls -d /etc/rancher /var/lib/rancher /var/lib/aiplat /etc/aiplat/ca.crt /etc/aiplat/registry.* "
+        "/usr/local/lib/aiplat /usr/local/bin/k3s /usr/local/bin/kubectl /usr/local/bin/ctr "
+        "/usr/local/bin/crictl "
+        "/var/lib/kubelet /var/lib/cni /etc/cni /run/k3s 2>/dev/null",
+        "units": "ls /etc/systemd/system | grep -E 'k3s|aiplat'",
+        "mounts": "grep -E 'kubelet|k3s|containerd|cni' /proc/self/mounts",
+        "links": "ip -o link | grep -E 'cni0|veth|flannel'",
+        "network namespaces": "ip netns list | grep .",
+        "processes": "ps -eo args | grep -E 'k3s|containerd|ollama|registry|pause' | grep -v grep",
+        "nftables": "command -v nft >/dev/null && nft list tables | grep .",
+    }
+    left = {kind: ward.on_host(f"{{ {command}; }} || true") for kind, command in looked_at.items()}
+    assert {kind: found for kind, found in left.items() if found.strip()} == {}
+
+
+def test_lab_down_leaves_nothing_on_this_machine(ward: Journey, first: dict[str, Any]) -> None:
+    """No process, mount, link, rule, control group or file of the lab stays."""
+    lab_down(ward.name)
+    looked_at = {
+        "mounts": Path("/proc/self/mountinfo").read_text(),
+        "links": subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout,
+        "rules": subprocess.run(
+            ["nft", "list", "ruleset"], capture_output=True, text=True, check=True
+        ).stdout,
+        "control groups": "\n".join(str(p) for p in Path("/sys/fs/cgroup").glob("**/aiplat-lab-*")),
+        "files": "\n".join(str(p) for p in (ward.state / "aiplat").glob("labs/*")),
+    }
+    assert {kind for kind, text in looked_at.items() if ward.name in text} == set()
