@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"k8s.io/client-go/informers"
@@ -39,14 +38,6 @@ type node struct {
 	env        []string
 	cluster    map[string]string
 	paths      runtime.Paths
-	noProxy    bool
-	noPolicy   bool
-}
-
-// Options say how a node reaches its server and which parts it leaves out.
-type Options struct {
-	Server            string
-	NoProxy, NoPolicy bool
 }
 
 // Node is a node whose containers can already run, before it has joined anything.
@@ -54,8 +45,8 @@ type Node struct{ n *node }
 
 // Prepare checks the host, unpacks the programs, starts containerd and imports images. None of
 // this needs a server, so a server does it while its own API starts.
-func Prepare(ctx context.Context, sup *component.Supervisor, c config.Node, o Options) (*Node, error) {
-	n := &node{Node: c, log: slog.Default(), sup: sup, server: o.Server, ip: c.IP, noProxy: o.NoProxy, noPolicy: o.NoPolicy,
+func Prepare(ctx context.Context, sup *component.Supervisor, c config.Node, server string) (*Node, error) {
+	n := &node{Node: c, log: slog.Default(), sup: sup, server: server, ip: c.IP,
 		paths: runtime.PathsFor(c.DataDir)}
 	address, err := host.DefaultAddress() // asked for also when node-ip is set: without a default route k3s does not start
 	if err != nil {
@@ -122,7 +113,7 @@ func (p *Node) Run(ctx context.Context, ready func()) error {
 	if err := n.startKubelet(); err != nil {
 		return err
 	}
-	if !n.noProxy {
+	if n.cluster["disableKubeProxy"] != "true" {
 		if err := n.startProxy(); err != nil {
 			return err
 		}
@@ -141,10 +132,12 @@ func (p *Node) Run(ctx context.Context, ready func()) error {
 	}
 	factory := informers.NewSharedInformerFactory(client, 0)
 	network := podnet.Network{Name: n.Name, ClusterCIDR: clusterCIDR, ConfDir: n.paths.CNIConf}
-	if !n.noPolicy {
-		if off, _ := strconv.ParseBool(n.cluster["disableNetworkPolicy"]); !off {
-			go n.background("network policies", func() error { return netpol.Run(ctx, factory, n.Name, n.ip) })
+	if n.cluster["disableNetworkPolicy"] == "true" {
+		if err := netpol.Remove(ctx); err != nil {
+			return err
 		}
+	} else {
+		go n.background("network policies", func() error { return netpol.Run(ctx, factory, n.Name) })
 	}
 	return network.Run(ctx, factory, ready)
 }

@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -242,4 +241,3 @@ func (a *Applier) remember(ctx context.Context, name string, r record) error {
 	_, err := a.client.CoreV1().ConfigMaps("kube-system").Apply(ctx, object, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 	return err
 }
-

@@ -32,7 +32,7 @@ func pack(target string, files []string) error {
 	}
 	defer os.Remove(out.Name())
 	// One worker: the compressor's output may depend on how many there are.
-	compressor, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1))
+	compressor, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,9 @@ func (s *server) startDatastore(ctx context.Context) error {
 	if err := os.MkdirAll(db, 0o700); err != nil {
 		return err
 	}
-	_, err := endpoint.Listen(ctx, endpoint.Config{
+	// The datastore outlives the stop signal: the API server still writes while it shuts down, and
+	// would hang without it. It ends with this process; SQLite's log makes that safe.
+	_, err := endpoint.Listen(context.WithoutCancel(ctx), endpoint.Config{
 		Listener: s.socket(), Endpoint: "sqlite://" + filepath.Join(db, "state.db") + "?" + sqlite.DefaultParams,
 		NotifyInterval: 5 * time.Second, PollInterval: time.Second, PollBatchSize: 500, EmulatedETCDVersion: etcdVersion,
 		CompactInterval: 5 * time.Minute, CompactTimeout: 5 * time.Second, CompactMinRetain: 1000, CompactBatchSize: 1000,

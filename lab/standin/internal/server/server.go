@@ -117,7 +117,7 @@ func (s *server) startNode(ctx context.Context, sup *component.Supervisor) (<-ch
 	own := s.Node
 	own.Token = s.secret
 	go func() {
-		node, err := agent.Prepare(ctx, sup, own, agent.Options{Server: s.url(), NoProxy: s.DisableProxy, NoPolicy: s.DisablePolicy})
+		node, err := agent.Prepare(ctx, sup, own, s.url())
 		if err != nil {
 			failed <- err
 			return

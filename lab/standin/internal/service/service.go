@@ -49,7 +49,7 @@ func Agent(args []string) error {
 	}
 	logging(c.Debug, c.Verbosity)
 	return live(func(ctx context.Context, sup *component.Supervisor, ready func()) error {
-		node, err := agent.Prepare(ctx, sup, c, agent.Options{Server: c.ServerURL})
+		node, err := agent.Prepare(ctx, sup, c, c.ServerURL)
 		if err != nil {
 			return err
 		}
