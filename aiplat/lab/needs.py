@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from aiplat.lab.tools import attempt
 from aiplat.lab.tree import free_bytes
 from aiplat.state import cache_home, state_home
 
+_MACHINE_ID = re.compile("[0-9a-f]{32}")
 _FREE_BYTES = 3 * 1000**3
 # Tool → the Debian package that has it.
 _TOOLS = {
@@ -47,7 +49,13 @@ def missing(disks: bool = True) -> list[Finding]:
         return [Finding(where, f"runs {platform.system()}, lab hosts need Linux", _ANOTHER_WAY)]
     if os.geteuid() != 0:
         return [Finding(where, "lab hosts need root", f"run it as root (sudo), {_ANOTHER_WAY}")]
-    return [*_missing_tools(where), *_missing_kernel(where), *(_missing_space() if disks else ())]
+    mountinfo = Path("/proc/self/mountinfo").read_text()
+    return [
+        *_missing_tools(where),
+        *_missing_kernel(where),
+        *_missing_identity(where, Path("/etc/machine-id"), mountinfo),
+        *(_missing_space() if disks else ()),
+    ]
 
 
 def _missing_tools(where: str) -> list[Finding]:
@@ -72,6 +80,18 @@ def _missing_kernel(where: str) -> list[Finding]:
             )
     if not Path("/proc/self/ns/net").exists():
         found.append(Finding(where, "the kernel has no network namespaces", _ANOTHER_WAY))
+    return found
+
+
+def _missing_identity(where: str, machine_id: Path, mountinfo: str) -> list[Finding]:
+    """Look for what systemd-nspawn takes for granted and a container or a plain chroot may not have."""
+    found = []
+    if not (machine_id.exists() and _MACHINE_ID.fullmatch(machine_id.read_text().strip())):
+        problem = f"{machine_id} names no machine, lab hosts get their hardware addresses from it"
+        found.append(Finding(where, problem, f"run systemd-machine-id-setup, {_ANOTHER_WAY}"))
+    if not any(line.split()[4] == "/" for line in mountinfo.splitlines()):
+        problem = "its root folder is not a mount point, as in a plain chroot"
+        found.append(Finding(where, problem, "bind-mount the folder onto itself before entering it"))
     return found
 
 

@@ -80,6 +80,7 @@ def base_root(suite: str, on_event: OnEvent) -> tuple[Path, bool]:
         _build(suite, unfinished, on_event)
         run("sync", "--file-system", str(unfinished))
         unfinished.rename(root)
+        os.utime(root)
         _remove_old_roots(folder, keep=root)
     return root, True
 
@@ -162,7 +163,7 @@ def _tell_stage(line: str, on_event: OnEvent) -> None:
 
 def apt_sources(suite: str) -> str:
     """Return apt sources (deb822) for `suite` from the mirrors this machine itself is configured with."""
-    codename = _os_release().get("VERSION_CODENAME", "")
+    codename = debian_codename(platform.freedesktop_os_release())
     listing = run(
         "apt-get", "indextargets", "--no-release-info", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"
     )
@@ -187,8 +188,9 @@ def mirrors_for(suite: str, codename: str, listing: str) -> list[tuple[str, str]
     return list(found)
 
 
-def _os_release() -> dict[str, str]:
-    return platform.freedesktop_os_release()
+def debian_codename(os_release: dict[str, str]) -> str:
+    """Return the suite that a Debian machine runs; empty for other systems, whose mirrors have no Debian."""
+    return os_release.get("VERSION_CODENAME", "") if os_release.get("ID") == "debian" else ""
 
 
 def _strip_identity(root: Path) -> None:
