@@ -46,7 +46,7 @@ def _pod(journey: Journey, name: str, node: str, command: str, namespace: str = 
 
 @pytest.fixture(scope="module")
 def trial(ward: Journey) -> Journey:
-    """A web server on one agent with a Service, clients on the other agent, one of them in another namespace."""
+    """A web server on one agent with a Service, clients on the other agent, one in a namespace of its own."""
     serve = "mkdir /tmp/w && echo hello from the other host > /tmp/w/index.html && httpd -f -p 8080 -h /tmp/w"
     _apply(
         ward,
@@ -113,7 +113,7 @@ def test_a_policy_lets_in_what_it_names_and_nothing_else(trial: Journey) -> None
             },
         },
     )
-    # A policy takes effect shortly after it is accepted: the refusal is waited for, then the permission tried.
+    # A policy takes effect shortly after it is accepted: so the refusal is waited for.
     refused = "k3s kubectl -n stranger exec client -- wget -q -T 2 -O - http://web.trial/"
     trial.on_host(f"timeout 60 sh -c 'while {refused}; do :; done'")
     assert "hello from the other host" in _fetch(trial, "trial", "http://web.trial/")

@@ -47,7 +47,7 @@ def _kill(journey: Journey, moment: Callable[[dict[str, Any]], bool]) -> str:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_in_the_middle_the_next_run_completes(hosts: Journey, step: str) -> None:
-    """Nothing of the killed run lives on here or on the host; bootstrap completes and every check is green."""
+    """Nothing of the killed run lives on here or on the host; bootstrap completes, checks are green."""
     lab_restore(hosts.name, f"before-{step}")
 
     def in_the_middle(event: dict[str, Any]) -> bool:

@@ -68,7 +68,8 @@ def test_completion_over_plain_https(ward: Journey, first: dict[str, Any]) -> No
     [
         "from openai import OpenAI\n"
         "m = [{'role': 'user', 'content': 'Count: 1, 2, 3,'}]\n"
-        "for p in OpenAI().chat.completions.create(model='gemma3:270m', messages=m, stream=True, max_tokens=16):\n"
+        "ask = OpenAI().chat.completions.create\n"
+        "for p in ask(model='gemma3:270m', messages=m, stream=True, max_tokens=16):\n"
         "    print(repr(p.choices[0].delta.content if p.choices else None))\n",
         "from ollama import Client\n"
         "m = [{'role': 'user', 'content': 'Count: 1, 2, 3,'}]\n"
@@ -206,7 +207,8 @@ def test_reset_leaves_nothing_on_the_host(ward: Journey, first: dict[str, Any]) 
     """After reset none of the places, units, links, mounts and tables that bootstrap made is there."""
     ward.aiplat("reset", str(ward.site_file), "--yes", "--json")
     looked_at = {
-        "files": "ls -d /etc/rancher /var/lib/rancher /var/lib/aiplat /etc/aiplat/ca.crt /etc/aiplat/registry.* "
+        "files": "ls -d /etc/rancher /var/lib/rancher /var/lib/aiplat /etc/aiplat/ca.crt "
+        "/etc/aiplat/registry.* "
         "/usr/local/lib/aiplat /usr/local/bin/k3s /usr/local/bin/kubectl /usr/local/bin/ctr "
         "/usr/local/bin/crictl "
         "/var/lib/kubelet /var/lib/cni /etc/cni /run/k3s 2>/dev/null",
