@@ -104,7 +104,7 @@ def _continue(world: World, model: CatalogModel, prompt: str) -> str:
 def _connection(wanted: Connection, world: World) -> str:
     pod = _source(world, wanted.source)
     host, port = _address(world, wanted.to)
-    script = f"timeout {_TRY_SECONDS} bash -c 'exec 3<>/dev/tcp/{host}/{port}'; echo ended:$?"
+    script = f"timeout {_TRY_SECONDS} bash -c 'exec 3<>/dev/tcp/{host}/{port}' 2>/dev/null; echo ended:$?"
     ran = world.cluster.run_in_pod(pod, ["bash", "-c", script])
     ended = ran.output.rpartition("ended:")[2].strip()
     if ran.code != 0 or not ended.isdigit():
