@@ -110,6 +110,7 @@ def to_yaml(document: Any) -> bytes:
     writer = YAML(typ="safe", pure=True)
     writer.Representer = _Representer
     writer.default_flow_style = False
+    writer.width = 1 << 16
     stream = BytesIO()
     writer.dump(document, stream)
     return stream.getvalue()

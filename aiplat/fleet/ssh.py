@@ -138,7 +138,7 @@ def explain(site: Site, host: Host, stderr: str) -> Finding:
             f"compare its fingerprint, then: {keyscan}",
         ),
         "Permission denied": (
-            f"{host.address} lets {user} not in with this key",
+            f"{host.address} does not let {user} in with this key",
             f"set hosts[{host.name}].ssh.user and ssh.key in site.yaml, or load the key into ssh-agent",
         ),
         "sudo:": (

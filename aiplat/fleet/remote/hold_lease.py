@@ -34,7 +34,11 @@ def tell(document: dict[str, Any]) -> None:
 def try_lock(path: Path) -> int | None:
     """Return the open, locked file, or nothing while somebody holds it."""
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            continue  # the last holder removed the folder in between
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -153,7 +157,6 @@ def main() -> None:
     document: dict[str, Any] = json.loads(sys.argv[2])
     dead = sys.argv[3] if len(sys.argv) > 3 else ""
     path = Path(os.environ.get("AIPLAT_LOCK", str(LOCK)))
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = try_lock(path)
     if handle is None and dead:
         handle = evict(path, dead)

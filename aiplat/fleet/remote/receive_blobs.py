@@ -110,7 +110,7 @@ def take(store: Path, wanted: dict[str, int], source: BinaryIO) -> None:
 
 def main() -> None:
     """Serve one request: {"blobs": {name: size}} or {"keep": [name]}."""
-    store = Path(sys.argv[2]) if len(sys.argv) > 2 else STORE
+    store = Path(os.environ.get("AIPLAT_BLOBS", str(STORE)))
     (store / "sha256").mkdir(parents=True, exist_ok=True, mode=0o700)
     request = json.loads(sys.stdin.buffer.readline())
     try:
