@@ -66,7 +66,7 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
             _carry_out(run, site, view, secrets)
         else:
             run.state = "declined"
-        return end_of(run, site, view.plan, looked=agreed, seconds=time.monotonic() - began)
+        return end_of(run, site, view.plan, looked=agreed, began=began)
 
 
 def _decide(run: Run, site: Site, *, lab: bool) -> tuple[PlanView, SiteSecrets]:

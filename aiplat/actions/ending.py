@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
@@ -21,8 +22,11 @@ from aiplat.verify.run import run_checks
 STEP = "checks"
 
 
-def end_of(run: Run, site: Site, plan: Plan, *, looked: bool, seconds: float) -> Summary:
-    """Return the summary of a run; with `looked`, the platform is checked and its model asked first."""
+def end_of(run: Run, site: Site, plan: Plan, *, looked: bool, began: float) -> Summary:
+    """Return the summary of a run; with `looked`, the platform is checked and its model asked first.
+
+    `began` is when the run did, by the monotonic clock.
+    """
     checks, words = _look(run, site) if looked else ((), None)
     return Summary(
         verb=plan.verb,
@@ -30,7 +34,7 @@ def end_of(run: Run, site: Site, plan: Plan, *, looked: bool, seconds: float) ->
         run=run.id,
         state=run.state,
         changed=run.changed,
-        seconds=round(seconds, 1),
+        seconds=round(time.monotonic() - began, 1),
         restarts=tuple(r for step in plan.steps for r in step.restarts) if looked else (),
         bytes_moved=sum(step.bytes_to_move for step in plan.steps) if looked else 0,
         notes=tuple(run.notes),

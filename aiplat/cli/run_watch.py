@@ -198,7 +198,8 @@ def line_of(event: Event) -> str:
         during = f" during {event.after_step}" if event.after_step else ""
         return f"run {event.after} was cut off{during}; going on from what the hosts show"
     if isinstance(event, StepStarted):
-        return f"{event.step}: {event.title} ({', '.join(event.hosts)})"
+        hosts = f" ({', '.join(event.hosts)})" if event.hosts else ""
+        return f"{event.step}: {event.title}{hosts}"
     if isinstance(event, Task) and event.changed:
         return f"{event.step}: {event.host}: changed: {event.task}"
     if isinstance(event, StepFinished):
