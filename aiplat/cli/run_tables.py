@@ -16,6 +16,7 @@ from aiplat.actions.summary import Summary
 from aiplat.plan.models import Plan, Step
 
 _SVG_COLUMNS = 104
+_NOTE_LENGTH = 120
 _RESULT_STYLE = {"OK": "green", "FAIL": "bold red", "SKIP": "yellow"}
 
 
@@ -47,6 +48,8 @@ def _rows(step: Step) -> list[tuple[str, str, str, str]]:
 
 def _footer(view: PlanView) -> Text:
     plan = view.plan
+    if plan.verb == "reset":
+        return Text(f"plan {plan.digest}", style="dim")
     moved = f"{size(_bytes(plan))} to move" if _bytes(plan) else "nothing to move"
     lines = [
         moved if view.lock.complete else "what is to be moved is known when the bundle is made",
@@ -140,7 +143,11 @@ def _words(summary: Summary) -> Text:
 def _notes(summary: Summary) -> Text:
     if not summary.notes:
         return Text("nothing of aiplat's is on the hosts", style="dim")
-    return Text("\n".join(["Looked for, found and removed:", *(f"  {note}" for note in summary.notes)]))
+    lines = [note if len(note) <= _NOTE_LENGTH else f"{note[:_NOTE_LENGTH]}…" for note in summary.notes]
+    journal = Text(f"\nall of it: the journal of run {summary.run}, or --json", style="dim")
+    return Text("\n").join(
+        [Text("What was looked for, and what of it was found and removed:"), *map(Text, lines), journal]
+    )
 
 
 def _reach(summary: Summary, argument: str) -> Text:
