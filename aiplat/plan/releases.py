@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from io import StringIO
 from typing import Any
@@ -20,6 +21,8 @@ from aiplat.errors import AiplatError, Finding
 from aiplat.plan.role_variables import Namespace, ReleaseWanted, inputs_label
 from aiplat.site.models import Site
 
+# What stands for a certificate or a digest while a site has no secrets: planning comes before generating.
+NOT_YET = "not generated yet"
 # From loose to strict: the loosest that a namespace's components need is enforced there.
 _POD_SECURITY = ("privileged", "baseline", "restricted")
 
@@ -120,7 +123,8 @@ def _context(
         "component": component.name,
         "namespace": component.namespace,
         "namespaces": [n.name for n in namespaces_of(site, catalog)],
-        "identities": identities,
+        # Before the first run there are no secrets yet, and a plan is wanted all the same.
+        "identities": identities or defaultdict(lambda: NOT_YET),
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.catalog import Catalog
-from aiplat.plan.releases import namespaces_of, releases_of
+from aiplat.plan.releases import NOT_YET, namespaces_of, releases_of
 from aiplat.plan.role_variables import (
     Content,
     HostPrepare,
@@ -22,8 +22,6 @@ from aiplat.site.models import Host, Site
 
 REGISTRY_PORT = 5443
 PACKAGES_COMPONENT = "host-packages"
-# What stands for a certificate while a site has none: planning comes before generating.
-NOT_YET = "not generated yet"
 
 
 @dataclass(frozen=True)
