@@ -4,6 +4,7 @@
 package component
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -26,6 +27,8 @@ type Process struct {
 	Args []string
 	Env  []string // added to the environment of the parent
 	Log  io.Writer
+	// Grace is how long the child may take to end before it is killed; zero means 8 seconds.
+	Grace time.Duration
 }
 
 // Supervisor starts children and reports the first one that ends on its own.
@@ -38,9 +41,10 @@ type Supervisor struct {
 }
 
 type child struct {
-	name string
-	cmd  *exec.Cmd
-	done chan struct{}
+	name  string
+	grace time.Duration
+	cmd   *exec.Cmd
+	done  chan struct{}
 }
 
 type start struct {
@@ -80,7 +84,7 @@ func (s *Supervisor) Start(p Process) error {
 		return fmt.Errorf("%s does not start: %w", p.Name, err)
 	}
 	slog.Info("Running "+p.Name, "pid", cmd.Process.Pid)
-	c := &child{name: p.Name, cmd: cmd, done: make(chan struct{})}
+	c := &child{name: p.Name, grace: cmp.Or(p.Grace, stopAfter), cmd: cmd, done: make(chan struct{})}
 	s.mu.Lock()
 	s.running = append(s.running, c)
 	s.mu.Unlock()
@@ -122,11 +126,11 @@ func (s *Supervisor) Stop() {
 	for i := len(running) - 1; i >= 0; i-- {
 		c := running[i]
 		_ = c.cmd.Process.Signal(syscall.SIGTERM)
-		ctx, cancel := context.WithTimeout(context.Background(), stopAfter)
+		ctx, cancel := context.WithTimeout(context.Background(), c.grace)
 		select {
 		case <-c.done:
 		case <-ctx.Done():
-			slog.Warn("killing " + c.name + ", it did not end in time")
+			slog.Info("ending " + c.name)
 			_ = c.cmd.Process.Kill()
 			<-c.done
 		}

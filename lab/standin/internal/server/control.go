@@ -68,7 +68,9 @@ func (s *server) startAPI(sup *component.Supervisor, nodeIP string) error {
 		flags["encryption-provider-config"] = s.encryptionFile()
 		flags["encryption-provider-config-automatic-reload"] = "true"
 	}
-	return sup.Start(component.Process{Name: "kube-apiserver", Args: flags.Args(s.APIServerArgs),
+	// Its own clean-up takes a moment; after that it only waits for clients that watch to go away,
+	// which k3s does not do either.
+	return sup.Start(component.Process{Name: "kube-apiserver", Args: flags.Args(s.APIServerArgs), Grace: time.Second,
 		Env: []string{component.CAFileVariable + "=" + s.tls("server-ca.crt")}})
 }
 

@@ -1,0 +1,42 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func serverValues(extra Values) Values {
+	v := Values{"disable": {"traefik", "servicelb", "metrics-server"}, "node-name": {"S1"}}
+	for key, value := range extra {
+		v[key] = value
+	}
+	return v
+}
+
+func TestServerDefaults(t *testing.T) {
+	s, err := ServerFrom(serverValues(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Name != "s1" || s.DataDir != "/var/lib/rancher/k3s" || s.ClusterDNS.String() != "10.43.0.10" || s.ServiceIP().String() != "10.43.0.1" {
+		t.Errorf("defaults: %+v", s)
+	}
+	if s.LocalStoragePath != "/var/lib/rancher/k3s/storage" || s.KubeconfigMode != "0600" || s.PauseImage != "rancher/mirrored-pause:3.10.2" {
+		t.Errorf("defaults: %+v", s)
+	}
+}
+
+func TestServerRefusals(t *testing.T) {
+	cases := map[string]Values{
+		"servicelb":    serverValues(Values{"disable": {"traefik", "metrics-server"}}),
+		"cluster-cidr": serverValues(Values{"cluster-cidr": {"10.42.0.0"}}),
+		"cluster-dns":  serverValues(Values{"cluster-dns": {"dns"}}),
+		"node-ip":      serverValues(Values{"node-ip": {"fd00::1"}}),
+		"service-cidr": serverValues(Values{"service-cidr": {"10.43.0.0/16", "fd00:43::/112"}}),
+	}
+	for name, values := range cases {
+		if _, err := ServerFrom(values); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
