@@ -25,6 +25,8 @@ from aiplat.site.models import Host, Site
 from aiplat.state import private_dir
 
 _PREFIX = "run-"
+# Made and removed on the host by the lease.
+SCRATCH = "/run/aiplat"
 # What Jinja would act on; values are data, so Ansible is told not to.
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
@@ -133,7 +135,7 @@ def inventory_document(
     }
     return {
         "all": {
-            "vars": {"aiplat_run_id": run_id},
+            "vars": {"aiplat_environment": {"AIPLAT_RUN_ID": run_id, "TMPDIR": SCRATCH}},
             "hosts": hosts,
             "children": {name: {"hosts": dict.fromkeys(members)} for name, members in groups.items()},
         }

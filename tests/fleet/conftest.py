@@ -64,4 +64,5 @@ def host_here(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("AIPLAT_BLOBS", str(store / "blobs"))
     monkeypatch.setenv("AIPLAT_LOCK", str(store / "lock"))
+    monkeypatch.setenv("AIPLAT_SCRATCH", str(tmp_path / "scratch"))
     return store

@@ -28,7 +28,12 @@ def keeper(
     document = json.dumps({"run": run, **(holder or this_process())})
     return subprocess.Popen(
         [sys.executable, REMOTE / "hold_lease.py", "hold_lease.py", document, *more],
-        env={**os.environ, "AIPLAT_LOCK": str(lock), "AIPLAT_SILENCE": str(silence)},
+        env={
+            **os.environ,
+            "AIPLAT_LOCK": str(lock),
+            "AIPLAT_SILENCE": str(silence),
+            "AIPLAT_SCRATCH": str(lock) + ".scratch",
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -21,6 +22,8 @@ SILENCE_SECONDS = 30.0
 GRACE_SECONDS = 3.0
 EVICT_SECONDS = 10.0
 LOCK = Path("/var/lib/aiplat/lock")
+# Where what runs on the host keeps its temporary files; gone with the run, also with one that was killed.
+SCRATCH = Path("/run/aiplat")
 
 
 def tell(document: dict[str, Any]) -> None:
@@ -135,7 +138,10 @@ def hold(handle: int, path: Path, document: dict[str, Any], silence: float) -> N
     """Hold the lock; then end what the run left running here and only then give the lock back."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+    scratch = Path(os.environ.get("AIPLAT_SCRATCH", str(SCRATCH)))
     try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(mode=0o700, parents=True)
         write_holder(handle, document)
         tell({"held": True})
         keep(handle, document, silence)
@@ -145,6 +151,7 @@ def hold(handle: int, path: Path, document: dict[str, Any], silence: float) -> N
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
         ended = end_processes(document["run"], GRACE_SECONDS)
+        shutil.rmtree(scratch, ignore_errors=True)
         path.unlink(missing_ok=True)
         # After a reset nothing else of aiplat is left there.
         with contextlib.suppress(OSError):

@@ -165,6 +165,7 @@ def kubectl(*arguments: str) -> str:
         "kubectl",
         "--kubeconfig=/etc/rancher/k3s/k3s.yaml",
         "--request-timeout=5s",
+        "--cache-dir=/run/aiplat/kubectl",
     ]
     return output([*command, *arguments])
 

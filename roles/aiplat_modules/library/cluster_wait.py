@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from ansible.module_utils.aiplat_host import HostProblem, run
+from ansible.module_utils.aiplat_host import HostProblem, kubectl
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -25,8 +25,6 @@ EXAMPLES = r"""
 """
 RETURN = r"""#"""
 
-KUBECTL = ["/usr/local/bin/k3s", "kubectl", "--kubeconfig=/etc/rancher/k3s/k3s.yaml"]
-
 
 def wait(namespace: str, name: str, condition: str, deadline: float) -> None:
     """Wait for one object to exist and to have a condition.
@@ -37,7 +35,7 @@ def wait(namespace: str, name: str, condition: str, deadline: float) -> None:
     for what in ("create", f"condition={condition}"):
         left = max(1, int(deadline - time.monotonic()))
         limit = f"--timeout={left}s"
-        run([*KUBECTL, "--namespace", namespace, "wait", name, f"--for={what}", limit], timeout=left + 30)
+        kubectl("--namespace", namespace, "wait", name, f"--for={what}", limit, timeout=left + 30)
 
 
 def main() -> None:

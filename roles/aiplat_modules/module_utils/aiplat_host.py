@@ -14,6 +14,9 @@ from typing import Any, BinaryIO
 STATE = Path("/var/lib/aiplat")
 CHUNK = 1 << 20
 API_VERSION = "aiplat.dev/v1alpha1"
+KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"
+# What kubectl and helm look up of the API is kept here, and not in root's home.
+KUBE_CACHE = {"KUBECACHEDIR": "/run/aiplat/kubectl"}
 
 
 class HostProblem(Exception):  # noqa: N818 (it is a problem of the host, told to people in these words)
@@ -138,3 +141,13 @@ def run(argv: list[str], stdin: str = "", timeout: float = 300, more: dict[str, 
         words = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
         raise HostProblem(f"`{' '.join(argv[:4])}` failed: {' '.join(words[-5:])}")
     return done.stdout
+
+
+def kubectl(*arguments: str, stdin: str = "", timeout: float = 300) -> str:
+    """Run k3s' kubectl as the cluster's admin and return what it prints.
+
+    Raises:
+        HostProblem: it failed or did not end in time.
+    """
+    program = ["/usr/local/bin/k3s", "kubectl", f"--kubeconfig={KUBECONFIG}"]
+    return run([*program, *arguments], stdin, timeout, KUBE_CACHE)

@@ -47,7 +47,6 @@ FILES = (
 TREES = (
     "/etc/rancher/k3s",
     "/etc/rancher/node",
-    "/run/aiplat-ansible",
     "/run/k3s",
     "/run/flannel",
     "/usr/local/lib/aiplat",
@@ -59,7 +58,9 @@ TREES = (
     "/var/log/pods",
 )
 # Folders that go if nothing else is in them: a lab host's marker is in /etc/aiplat, for example.
-PARENTS = ("/etc/aiplat", "/etc/rancher", "/var/lib/rancher")
+PARENTS = ("/etc/aiplat", "/etc/rancher", "/run/netns", "/var/lib/rancher")
+# Sockets of containerd's shims; a containerd of the host's own would have its here too.
+SHIMS = "/run/containerd"
 # k3s' own, which a foreign k3s on the host would have too.
 KUBECTL_LINKS = {"/usr/local/bin/kubectl", "/usr/local/bin/crictl", "/usr/local/bin/ctr"}
 
@@ -112,7 +113,8 @@ class Remains:
 
     def trees(self) -> list[str]:
         """Return the folders that go with everything in them, and blobs that are not to be kept."""
-        found = [name for name in TREES if Path(name).exists()]
+        trees = TREES if text_of("pidof", "containerd") else (*TREES, SHIMS)
+        found = [name for name in trees if Path(name).exists()]
         blobs = STATE / "blobs"
         if not self.keep:
             return found + ([str(blobs)] if blobs.exists() else [])

@@ -69,7 +69,10 @@ def find_processes() -> list[str]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) in (os.getpid(), os.getppid()):
             continue
-        program = os.path.realpath(entry / "exe")
+        try:
+            program = str((entry / "exe").readlink())
+        except OSError:
+            continue  # it ended meanwhile, or it is the kernel's own
         if program.startswith(PROGRAMS) or any(group in read(entry / "cgroup") for group in GROUPS):
             found.append(entry.name)
     return found

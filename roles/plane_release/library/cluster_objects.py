@@ -7,7 +7,7 @@ import base64
 import json
 from typing import Any
 
-from ansible.module_utils.aiplat_host import HostProblem, run
+from ansible.module_utils.aiplat_host import HostProblem, kubectl
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -29,13 +29,7 @@ RETURN = r"""
 notes: {description: "Kind and name of what was changed.", type: list, returned: always}
 """
 
-KUBECTL = ["/usr/local/bin/k3s", "kubectl", "--kubeconfig=/etc/rancher/k3s/k3s.yaml", "--request-timeout=60s"]
 OWNER = {"app.kubernetes.io/managed-by": "aiplat"}
-
-
-def kubectl(*arguments: str, stdin: str = "") -> str:
-    """Run kubectl as the cluster's admin."""
-    return run([*KUBECTL, *arguments], stdin=stdin)
 
 
 def listed(kind: str, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:

@@ -8,7 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.aiplat_host import HostProblem, blob, run, sha256_of
+from ansible.module_utils.aiplat_host import (
+    KUBE_CACHE,
+    KUBECONFIG,
+    HostProblem,
+    blob,
+    kubectl,
+    run,
+    sha256_of,
+)
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -37,8 +45,6 @@ notes: {description: "What was done, one sentence a release.", type: list, retur
 """
 
 HELM = "/usr/local/lib/aiplat/helm"
-KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"
-KUBECTL = ["/usr/local/bin/k3s", "kubectl", f"--kubeconfig={KUBECONFIG}", "--request-timeout=60s"]
 # Helm's own time limit comes first; this one is for a helm that hangs.
 GRACE_SECONDS = 60
 
@@ -55,7 +61,7 @@ class Revision:
 def revisions() -> dict[tuple[str, str], list[Revision]]:
     """Return all revisions of all releases, oldest first."""
     columns = "-L=name,version,status,aiplat.dev/inputs"
-    table = run([*KUBECTL, "get", "secrets", "-A", "-l", "owner=helm", "--no-headers", columns])
+    table = kubectl("get", "secrets", "-A", "-l", "owner=helm", "--no-headers", columns)
     found: dict[tuple[str, str], list[Revision]] = {}
     for revision in sorted((Revision(line.split()) for line in table.splitlines()), key=lambda r: r.number):
         found.setdefault((revision.namespace, revision.name), []).append(revision)
@@ -66,7 +72,7 @@ def helm(*arguments: str, stdin: str = "", timeout: float = 300) -> str:
     """Run helm as the cluster's admin with a home of its own, which goes with it."""
     with tempfile.TemporaryDirectory(prefix="helm-") as home:
         folders = dict.fromkeys(("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"), home)
-        return run([HELM, *arguments], stdin, timeout, {**folders, "KUBECONFIG": KUBECONFIG})
+        return run([HELM, *arguments], stdin, timeout, {**folders, **KUBE_CACHE, "KUBECONFIG": KUBECONFIG})
 
 
 def is_as_wanted(release: dict[str, Any], history: list[Revision]) -> bool:
@@ -77,7 +83,7 @@ def is_as_wanted(release: dict[str, Any], history: list[Revision]) -> bool:
 def forget_pending(history: list[Revision]) -> list[Revision]:
     """Remove the revisions that a killed run left pending and return the others."""
     for revision in (r for r in history if r.status.startswith("pending")):
-        run([*KUBECTL, "delete", "secret", "--namespace", revision.namespace, revision.secret])
+        kubectl("delete", "secret", "--namespace", revision.namespace, revision.secret)
     return [r for r in history if not r.status.startswith("pending")]
 
 
@@ -94,7 +100,7 @@ def troubles(namespace: str) -> str:
     columns = "custom-columns=A:.involvedObject.name,B:.reason,C:.message"
     options = ["--sort-by=.lastTimestamp", "--no-headers", "-o", columns]
     try:
-        events = run([*KUBECTL, "get", "events", "-n", namespace, "--field-selector=type=Warning", *options])
+        events = kubectl("get", "events", "-n", namespace, "--field-selector=type=Warning", *options)
     except HostProblem:
         return ""
     return "; ".join(" ".join(line.split()) for line in events.splitlines()[-3:])
