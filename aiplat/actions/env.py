@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aiplat.actions.access import access_to
+import os
+
+from aiplat.actions.access import TRUST_VARIABLES, access_to
 from aiplat.site.models import Site
 
 
@@ -13,6 +15,8 @@ def environment(site: Site) -> dict[str, str]:
         BadInput: the site was never bootstrapped from here, or its vault cannot be opened.
     """
     access = access_to(site)
+    # curl and requests ask these first: where one is set, SSL_CERT_FILE alone would change nothing for them.
+    trust = {name: str(access.authorities) for name in TRUST_VARIABLES if name in os.environ}
     return {
         "OPENAI_BASE_URL": f"{access.url}/v1",
         "OPENAI_API_KEY": access.key,
@@ -20,4 +24,4 @@ def environment(site: Site) -> dict[str, str]:
         "OLLAMA_API_KEY": access.key,
         "SSL_CERT_FILE": str(access.authorities),
         "KUBECONFIG": str(access.kubeconfig),
-    }
+    } | trust
