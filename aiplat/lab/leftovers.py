@@ -12,7 +12,7 @@ from pathlib import Path
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.lab import cgroups, egress, forwarding, keys, machine_limits, rootfs
 from aiplat.lab.bridge import bridge_links, remove_links
-from aiplat.lab.machine import all_machines, copying_below, end_all, running_below
+from aiplat.lab.machine import all_machines, end_all, running_below, still_working_on
 from aiplat.lab.names import cgroup_name, table_name
 from aiplat.lab.record import hosts_dir, lab_folder
 from aiplat.lab.tools import attempt
@@ -43,9 +43,9 @@ def look(lab: str) -> Leftovers:
     """Return every trace of the lab: processes, mounts, links, nftables tables, control groups and files."""
     groups = cgroups.lab_groups(cgroups.this_machine(), lab)
     machines = {m.pid for m in running_below(hosts_dir(lab))}
-    copying = set(copying_below(lab_folder(lab)))
+    working = set(still_working_on(lab_folder(lab)))
     return Leftovers(
-        processes=tuple(sorted(cgroups.processes(groups) | machines | copying)),
+        processes=tuple(sorted(cgroups.processes(groups) | machines | working)),
         mounts=mounts_below(lab_folder(lab), Path("/proc/self/mountinfo").read_text()),
         links=bridge_links(lab),
         tables=_tables(lab),

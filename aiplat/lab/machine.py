@@ -22,7 +22,7 @@ _INTO_GROUPS = 'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs"; shift; done
 # What a container runtime calls and nspawn would refuse.
 _ALSO_ALLOWED = "@mount @keyring bpf perf_event_open"
 _DIRECTORY = "--directory="
-_FILE_TOOLS = ("setpriv", "cp", "rm")
+_OWN_TOOLS = ("setpriv", "cp", "rm", "ssh")
 _POLL_SECONDS = 0.05
 
 
@@ -167,11 +167,14 @@ def end_all(groups: Iterable[Path], others: Iterable[int], seconds: float = 60) 
         time.sleep(_POLL_SECONDS)
 
 
-def copying_below(folder: Path) -> tuple[int, ...]:
-    """Return the processes that still copy or remove files below `folder` for a command that was killed."""
+def still_working_on(folder: Path) -> tuple[int, ...]:
+    """Return what copies or removes files of the lab's `folder`, or logs in with its key, at this moment.
+
+    A command that was killed may have left them; a shell somebody has open on a host is one too.
+    """
     found = []
     for pid, argv in _command_lines():
-        if Path(argv[0]).name in _FILE_TOOLS and any(a.startswith(f"{folder}/") for a in argv[1:]):
+        if Path(argv[0]).name in _OWN_TOOLS and any(a.startswith(f"{folder}/") for a in argv[1:]):
             found.append(pid)
     return tuple(found)
 

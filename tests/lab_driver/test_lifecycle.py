@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from aiplat.errors import BadInput
-from aiplat.lab import egress_report, lab_down, lab_restore, lab_snapshot, lab_status, lab_up
+from aiplat.lab import egress_report, ignore_events, lab_down, lab_restore, lab_snapshot, lab_status, lab_up
 from aiplat.lab.names import bridge_name
+from aiplat.lab.rootfs import base_root, lab_suite
 from tests.lab_driver.sites import site
 from tests.lab_driver.traces import traces
 
@@ -172,13 +173,31 @@ def test_a_lab_of_another_state_folder_is_not_touched(
     assert lab_status(name).hosts == before
 
 
-def test_hosts_talk_where_other_rules_drop_what_is_forwarded(tmp_path: Path) -> None:
-    """Beside Docker's FORWARD policy hosts reach each other; down takes its rule back."""
-    environment = {**os.environ, "AIPLAT_STATE": str(tmp_path)}
-    argv = ("unshare", "--net", sys.executable, "-m", "tests.lab_driver.behind_a_drop_policy")
+def _in_namespaces(module: str, state: Path, *namespaces: str) -> dict[str, object]:
+    """Run a module of these tests in namespaces of its own and return the JSON it prints."""
+    base_root(lab_suite(), ignore_events)  # in there is no way to a package mirror
+    environment = {**os.environ, "AIPLAT_STATE": str(state)}
+    argv = ("unshare", *namespaces, sys.executable, "-m", f"tests.lab_driver.{module}")
     done = subprocess.run(argv, capture_output=True, text=True, env=environment, cwd=CHECKOUT, check=False)
     assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
-    assert seen["policy still dropped between hosts"] is False
-    assert seen["rules while up"] == 1
-    assert seen["rules after down"] == 0
+    seen: dict[str, object] = json.loads(done.stdout)
+    return seen
+
+
+def test_hosts_talk_where_other_rules_drop_what_is_forwarded(tmp_path: Path) -> None:
+    """Beside Docker's FORWARD policy hosts reach each other, and down takes its rule back."""
+    assert _in_namespaces("behind_a_drop_policy", tmp_path, "--net") == {
+        "policy still dropped between hosts": False,
+        "rules while up": 1,
+        "rules after down": 0,
+    }
+
+
+def test_hosts_boot_where_control_groups_are_version_2_alone(tmp_path: Path) -> None:
+    """The host has the one tree, may write in it, and it is gone afterwards."""
+    assert _in_namespaces("on_version_2", tmp_path, "--net", "--mount") == {
+        "hierarchies": [2],
+        "host": ["running", "cgroup2fs", "writable"],
+        "groups while up": 1,
+        "groups after down": 0,
+    }
