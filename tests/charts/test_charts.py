@@ -1,0 +1,154 @@
+"""What our charts render: as reviewed, valid for the pinned Kubernetes, and safe by default.
+
+`AIPLAT_GOLDEN=write pytest tests/charts` writes the golden manifests anew; the diff is then reviewed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes_validate.utils import ValidationError, validate
+from ruamel.yaml import YAML
+
+from aiplat.shipped import shipped
+from tests.charts.conftest import NAMES, VALUES, Document, Helm, documents
+
+GOLDEN = Path(__file__).parent / "golden"
+WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
+DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+
+
+def kubernetes_minor() -> str:
+    """Return the Kubernetes version that is pinned, as `1.2`."""
+    pinned = YAML(typ="safe").load(shipped("versions.yaml"))["kubernetes"]["version"]
+    return ".".join(pinned.removeprefix("v").split(".")[:2])
+
+
+def pods(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and pod spec of every workload."""
+    for document in documents(text):
+        if document["kind"] in WORKLOADS:
+            yield document["metadata"]["name"], document["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_manifests_are_as_reviewed(name: str, rendered: dict[str, str]) -> None:
+    """A manifest changes only when somebody has looked at the change."""
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("AIPLAT_GOLDEN") == "write":
+        path.write_text(rendered[name])
+    assert rendered[name] == path.read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_manifests_are_valid_for_the_pinned_kubernetes(name: str, rendered: dict[str, str]) -> None:
+    """Every field exists and has the right type, by the published schema, unknown fields refused."""
+    for document in documents(rendered[name]):
+        validate(document, kubernetes_minor(), strict=True)
+
+
+def test_the_schema_would_notice_a_wrong_field() -> None:
+    """The check above can fail."""
+    wrong: Document = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "x"},
+        "spec": {"ports": [{"prot": 1, "port": 1}]},
+    }
+    with pytest.raises(ValidationError):
+        validate(wrong, kubernetes_minor(), strict=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pods_are_restricted(name: str, rendered: dict[str, str]) -> None:
+    """No root, no capabilities, no writable root, the runtime's seccomp profile, no needless token."""
+    for workload, pod in pods(rendered[name]):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is (workload == "gateway")
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_containers_have_probes_requests_and_limits(name: str, rendered: dict[str, str]) -> None:
+    """What a node must reserve, what a container may take, and when it is alive and ready."""
+    for _, pod in pods(rendered[name]):
+        for container in pod["containers"]:
+            for bound in ("requests", "limits"):
+                assert set(container["resources"][bound]) >= {"cpu", "memory"}
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_are_named_by_digest(name: str, rendered: dict[str, str]) -> None:
+    """Containers and image volumes alike, none of them pulled anew at every start."""
+    for _, pod in pods(rendered[name]):
+        images = [c["image"] for c in pod["containers"]]
+        volumes = [v["image"] for v in pod["volumes"] if "image" in v]
+        assert all(DIGEST.search(i) for i in images + [v["reference"] for v in volumes])
+        assert {v["pullPolicy"] for v in volumes} <= {"IfNotPresent"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_workload_has_a_network_policy(name: str, rendered: dict[str, str]) -> None:
+    """One that selects it and speaks of both directions; default-deny alone would leave it mute."""
+    every = documents(rendered[name])
+    policies = [d["spec"] for d in every if d["kind"] == "NetworkPolicy"]
+    for workload in (d for d in every if d["kind"] in WORKLOADS):
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        wanted = [p for p in policies if p["podSelector"]["matchLabels"].items() <= labels.items()]
+        assert wanted
+        assert all(set(p["policyTypes"]) == {"Ingress", "Egress"} for p in wanted)
+
+
+def test_the_planes_are_closed_before_anything_is_opened(rendered: dict[str, str]) -> None:
+    """One default-deny policy for each namespace that a release goes to."""
+    closed = {
+        d["metadata"]["namespace"]
+        for d in documents(rendered["policies"])
+        if d["kind"] == "NetworkPolicy" and d["spec"]["podSelector"] == {} and "egress" not in d["spec"]
+    }
+    assert closed == {"aiplat-access", "aiplat-data", "aiplat-model", "aiplat-platform"}
+
+
+def test_a_model_is_found_by_label_and_annotation(rendered: dict[str, str]) -> None:
+    """The gateway looks for these, an operator will adopt by them."""
+    service = next(d for d in documents(rendered["ollama"]) if d["kind"] == "Service")
+    labels, notes = service["metadata"]["labels"], service["metadata"]["annotations"]
+    assert service["metadata"]["name"] == f"model-{labels['aiplat.dev/model']}"
+    assert (labels["aiplat.dev/engine"], labels["aiplat.dev/managed-by"]) == ("ollama", "site")
+    assert notes["aiplat.dev/model-name"] == "gemma3:270m-base-q4_k_m"
+    assert notes["aiplat.dev/model-aliases"] == "gemma3:270m"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("gateway", "image=ghcr.io/aiplat/aiplat:TAG", "image"),
+        ("gateway", "replica=2", "replica"),
+        ("gateway", "apiServers=null", "apiServers"),
+        ("ollama", "image=docker.io/ollama/ollama", "image"),
+        ("ollama", "keepAlive=soon", "keepAlive"),
+        ("ollama", "models[0].slug=UPPER", "slug"),
+        ("postgresql", "database=Robert'); DROP", "database"),
+        ("postgresql", "storage.size=lots", "size"),
+        ("policies", "namespaces[0]=kube-system", "namespaces"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(
+    name: str, given: str, said: str, helm: Helm, charts: dict[str, Path]
+) -> None:
+    """The schema of the values names the field; helm never gets to the cluster."""
+    done = helm("template", name, charts[name], "-f", VALUES / f"values-{name}.yaml", "--set", given)
+    assert done.returncode != 0
+    assert said in done.stderr
