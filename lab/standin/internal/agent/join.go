@@ -104,12 +104,34 @@ func (n *node) join(ctx context.Context) error {
 	if err := pki.WriteFile(n.path("client-ca.crt"), []byte(settings.Data["client-ca.crt"]), 0o644); err != nil {
 		return err
 	}
+	if err := n.forgetOtherCluster(); err != nil {
+		return err
+	}
 	for _, c := range nodeClients {
 		if err := n.ensureClient(ctx, client, c.user, c.file); err != nil {
 			return fmt.Errorf("client certificate for %s: %w", c.user, err)
 		}
 	}
 	return nil
+}
+
+// forgetOtherCluster removes the kubelet's certificates when this cluster's CAs did not sign them:
+// a host that joined an earlier cluster would otherwise be turned away for ever.
+func (n *node) forgetOtherCluster() error {
+	client, serving := n.path("pki/kubelet-client-current.pem"), n.path("pki/kubelet-server-current.pem")
+	stale := exists(client) && !pki.SignedBy(client, n.path("client-ca.crt"))
+	if !stale && !(exists(serving) && !pki.SignedBy(serving, n.path("server-ca.crt"))) {
+		return nil
+	}
+	if err := os.RemoveAll(n.path("pki")); err != nil {
+		return err
+	}
+	return os.RemoveAll(n.path("kubelet.kubeconfig"))
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // ensureClient asks the cluster to sign a client certificate, unless a good one is there.

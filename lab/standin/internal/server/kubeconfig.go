@@ -14,9 +14,20 @@ import (
 	"aiplat.dev/standin/internal/pki"
 )
 
-// writeKubeconfig writes the administrator's kubeconfig with everything inside, since it is
-// made to be copied to other machines.
+// writeKubeconfig leaves the administrator's kubeconfig where it is wanted, and a link to it where
+// k3s' users look for it.
 func (s *server) writeKubeconfig() error {
+	if err := s.writeKubeconfigFile(); err != nil || s.Kubeconfig == config.DefaultKubeconfig {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(config.DefaultKubeconfig), 0o755); err != nil {
+		return err
+	}
+	return relink(s.Kubeconfig, config.DefaultKubeconfig)
+}
+
+// writeKubeconfigFile writes everything into the file, since it is made to be copied elsewhere.
+func (s *server) writeKubeconfigFile() error {
 	cert, err := os.ReadFile(s.tls("client-admin.crt"))
 	if err != nil {
 		return err
@@ -41,18 +52,13 @@ func (s *server) writeKubeconfig() error {
 	if err := pki.WriteFile(s.Kubeconfig, raw, os.FileMode(mode)); err != nil {
 		return err
 	}
-	if s.KubeconfigGroup != "" {
-		if err := chgrp(s.Kubeconfig, s.KubeconfigGroup); err != nil {
-			return fmt.Errorf("write-kubeconfig-group: %w", err)
-		}
-	}
-	if s.Kubeconfig == config.DefaultKubeconfig {
+	if s.KubeconfigGroup == "" {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(config.DefaultKubeconfig), 0o755); err != nil {
-		return err
+	if err := chgrp(s.Kubeconfig, s.KubeconfigGroup); err != nil {
+		return fmt.Errorf("write-kubeconfig-group: %w", err)
 	}
-	return relink(s.Kubeconfig, config.DefaultKubeconfig)
+	return nil
 }
 
 func chgrp(path, name string) error {
