@@ -41,22 +41,20 @@ def build_chart(job: Job) -> Made:
 
 
 def _package(job: Job) -> Path:
-    """Run helm on a copy: it writes the chart's dependencies beside its sources."""
+    """Run helm on a copy that has the library chart inside."""
     helm = job.other("hostfile", "helm")
     program = job.work / "helm"
     shutil.copyfile(blob_path(helm.folder, str(helm.artifact.file)), program)
     program.chmod(0o700)
-    relative = job.component.folder.relative_to(source_path("charts"))
-    copy = job.work / "charts" / relative / "chart"
+    copy = job.work / "chart"
     shutil.copytree(job.component.folder / str(job.recipe.chart), copy)
-    shutil.copytree(source_path("charts/_lib"), job.work / "charts" / "_lib")
+    # Where helm would put it; letting helm do so writes the time of day into a Chart.lock.
+    shutil.copytree(source_path("charts/_lib"), copy / "charts" / "lib")
     version = job.artifact.version
-    environment = {
-        name: str(job.work / "helm-home")
-        for name in ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
-    }
+    homes = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
+    environment = {name: str(job.work / "helm-home") for name in homes}
     what = f"chart {job.artifact.name}"
-    arguments = ["package", "--dependency-update", "--version", version, "--app-version", version]
+    arguments = ["package", "--version", version, "--app-version", version]
     run([program, *arguments, "--destination", job.work / "packed", copy], what=what, env=environment)
     return next((job.work / "packed").glob("*.tgz"))
 
