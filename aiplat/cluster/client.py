@@ -10,6 +10,8 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.stream import stream
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from urllib3.exceptions import HTTPError
 
 from aiplat.cluster import parse
@@ -48,8 +50,9 @@ class Cluster:
     def _connection(self) -> client.ApiClient:
         settings = client.Configuration()
         try:
-            config.load_kube_config(config_file=str(self._kubeconfig), client_configuration=settings)
-        except (ConfigException, OSError, ValueError) as error:
+            document = YAML(typ="safe", pure=True).load(self._kubeconfig)
+            config.load_kube_config_from_dict(document, client_configuration=settings)
+        except (ConfigException, YAMLError, OSError, ValueError, TypeError) as error:
             fix = "run `aiplat bootstrap`, which fetches it again"
             raise BadInput(Finding(str(self._kubeconfig), f"is no kubeconfig: {error}", fix)) from error
         # One try, soon over: who looks wants to know now.

@@ -1,0 +1,1 @@
+"""Tests of looking into a cluster, against an API server on loopback."""

@@ -1,0 +1,205 @@
+"""An API server on loopback that lists what it is given and runs commands in pods as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+Document = dict[str, Any]
+LISTS = {
+    "/api/v1/nodes": "nodes",
+    "/api/v1/pods": "pods",
+    "/api/v1/services": "services",
+    "/api/v1/secrets": "secrets",
+    "/api/v1/namespaces": "namespaces",
+    "/apis/apps/v1/deployments": "deployments",
+    "/apis/apps/v1/statefulsets": "statefulsets",
+    "/apis/apps/v1/daemonsets": "daemonsets",
+    "/apis/networking.k8s.io/v1/networkpolicies": "networkpolicies",
+}
+VERSION = {
+    "gitVersion": "v9.9.9",
+    "major": "9",
+    "minor": "9",
+    "gitCommit": "",
+    "gitTreeState": "",
+} | dict.fromkeys(("buildDate", "goVersion", "compiler", "platform"), "")
+
+
+class Kube:
+    """Holds lists of documents by plural name; `executed` answers a command in a pod with output and code."""
+
+    def __init__(self) -> None:
+        self.lists: dict[str, list[Document]] = {name: [] for name in LISTS.values()}
+        self.executed: Callable[[str, list[str]], tuple[str, int]] = lambda _pod, _command: ("", 0)
+        self.asked: list[str] = []
+        self.refuse = 0
+        self.url = ""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._runner: web.AppRunner | None = None
+
+    def start(self) -> None:
+        """Listen on a free port."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+
+    def stop(self) -> None:
+        """Stop listening and end the thread."""
+        assert self._runner is not None
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def write_kubeconfig(self, path: Path) -> None:
+        """Write a kubeconfig that leads here."""
+        named: Document = {"apiVersion": "v1", "kind": "Config", "current-context": "c"}
+        named["clusters"] = [{"name": "c", "cluster": {"server": self.url}}]
+        named["users"] = [{"name": "u", "user": {}}]
+        named["contexts"] = [{"name": "c", "context": {"cluster": "c", "user": "u"}}]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(named))
+
+    async def _listen(self) -> None:
+        app = web.Application()
+        app.router.add_get("/version/", self._version)
+        for path in LISTS:
+            app.router.add_get(path, self._list)
+        app.router.add_get("/api/v1/namespaces/{namespace}/pods", self._list)
+        app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/exec", self._exec)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    def _refusal(self) -> web.Response | None:
+        return web.json_response({"message": "no"}, status=self.refuse) if self.refuse else None
+
+    async def _version(self, _: web.Request) -> web.Response:
+        return self._refusal() or web.json_response(VERSION)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path_qs)
+        namespace = request.match_info.get("namespace")
+        items = self.lists["pods" if namespace else LISTS[request.path]]
+        wanted = _selector(request.query.get("labelSelector", ""))
+        found = [
+            item
+            for item in items
+            if (not namespace or item["metadata"]["namespace"] == namespace)
+            and all(_matches(item, key, value) for key, value in wanted)
+        ]
+        document = {"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": found}
+        return self._refusal() or web.json_response(document)
+
+    async def _exec(self, request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
+        await socket.prepare(request)
+        output, code = self.executed(request.match_info["pod"], request.query.getall("command"))
+        await socket.send_bytes(b"\x01" + output.encode())
+        cause = {"reason": "ExitCode", "message": str(code)}
+        status: Document = {"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": [cause]}}
+        await socket.send_bytes(b"\x03" + json.dumps(status if code else {"status": "Success"}).encode())
+        await socket.close()
+        return socket
+
+
+def _selector(text: str) -> list[tuple[str, str]]:
+    return [tuple(part.partition("=")[::2]) for part in text.split(",") if part]  # type: ignore[misc]
+
+
+def _matches(item: Document, key: str, value: str) -> bool:
+    labels = item["metadata"].get("labels", {})
+    return key in labels and value in {"", labels[key]}
+
+
+def meta(name: str, namespace: str = "", **more: Any) -> Document:
+    """Return the metadata of an object."""
+    return {"name": name, "uid": name} | ({"namespace": namespace} if namespace else {}) | more
+
+
+def node(name: str, ready: str = "True", message: str = "kubelet is posting ready status") -> Document:
+    """Return a node."""
+    conditions = [{"type": "Ready", "status": ready, "message": message}]
+    unknown = "architecture bootID containerRuntimeVersion kernelVersion kubeProxyVersion machineID"
+    names = [*unknown.split(), "operatingSystem", "osImage", "systemUUID"]
+    info = dict.fromkeys(names, "") | {"kubeletVersion": "v9.9.9"}
+    addresses = [{"type": "InternalIP", "address": "10.0.0.1"}]
+    return {
+        "metadata": meta(name),
+        "status": {"conditions": conditions, "nodeInfo": info, "addresses": addresses},
+    }
+
+
+def deployment(
+    name: str, namespace: str, labels: dict[str, str], available: int = 1, wanted: int = 1
+) -> Document:
+    """Return a Deployment whose newest pods are `available` of `wanted`."""
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    conditions = [
+        {"type": "Available", "status": "False", "message": "Deployment does not have minimum availability."}
+    ]
+    return {
+        "metadata": meta(name, namespace, labels=labels, generation=2),
+        "spec": {"replicas": wanted, "selector": {"matchLabels": labels}, "template": template},
+        "status": {
+            "observedGeneration": 2,
+            "updatedReplicas": wanted,
+            "availableReplicas": available,
+            "conditions": conditions if available < wanted else [],
+        },
+    }
+
+
+def pod(
+    name: str, namespace: str, labels: dict[str, str], image: str, waiting: Document | None = None
+) -> Document:
+    """Return a pod that runs, or waits for the reason given."""
+    state: Document = {"waiting": waiting} if waiting else {"running": {}}
+    container = {
+        "name": "c",
+        "image": image,
+        "imageID": "",
+        "ready": not waiting,
+        "restartCount": 0,
+        "state": state,
+    }
+    return {
+        "metadata": meta(name, namespace, labels=labels),
+        "spec": {"nodeName": "s1", "containers": [{"name": "c", "image": image}]},
+        "status": {
+            "phase": "Pending" if waiting else "Running",
+            "conditions": [{"type": "Ready", "status": "False" if waiting else "True"}],
+            "containerStatuses": [container],
+        },
+    }
+
+
+def service(name: str, namespace: str, labels: dict[str, str], port: int, **notes: str) -> Document:
+    """Return a Service with a cluster IP."""
+    annotations = {f"aiplat.dev/{key.replace('_', '-')}": value for key, value in notes.items()}
+    return {
+        "metadata": meta(name, namespace, labels=labels, annotations=annotations),
+        "spec": {"clusterIP": "10.43.0.9", "ports": [{"port": port}]},
+    }
+
+
+def release(name: str, namespace: str, status: str = "deployed", revision: int = 1) -> Document:
+    """Return the Secret in which Helm keeps a revision of a release."""
+    labels = {"owner": "helm", "name": name, "status": status, "version": str(revision)}
+    return {"metadata": meta(f"sh.helm.release.v1.{name}.v{revision}", namespace, labels=labels)}
+
+
+def closed(namespace: str) -> Document:
+    """Return a policy that denies everything in a namespace."""
+    return {
+        "metadata": meta("default-deny", namespace),
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+    }
