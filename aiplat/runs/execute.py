@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.check import verify
-from aiplat.catalog.artifacts import Blob
+from aiplat.catalog.artifacts import Blob, Digest, Lock
 from aiplat.errors import BadInput, Finding
 from aiplat.fleet.ansible import run_playbook
 from aiplat.fleet.inventory import write_run_folder
@@ -40,7 +40,7 @@ def execute(run: Run, plan: Plan, world: World) -> None:
     missing = _missing(world)
     if "bundle" in steps:
         with run.step("bundle", steps["bundle"].title, steps["bundle"].hosts):
-            check_bundle(run, world.bundle, missing)
+            check_bundle(run, world.bundle, involved_blobs(world.lock, missing))
     with hold_lease(world.site, run.id, [host.name for host in world.site.hosts]):
         if "stage" in steps:
             with run.step("stage", steps["stage"].title, steps["stage"].hosts):
@@ -56,13 +56,22 @@ def _missing(world: World) -> dict[str, tuple[Blob, ...]]:
     return {host: blobs for host, blobs in missing.items() if blobs}
 
 
-def check_bundle(run: Run, bundle: Bundle, missing: Mapping[str, Sequence[Blob]]) -> None:
-    """Hash every blob that will be moved, and the bundle's own files.
+def involved_blobs(lock: Lock, missing: Mapping[str, Sequence[Blob]]) -> set[Digest]:
+    """Return the digests of all blobs of every artifact of which something will be moved.
+
+    A host file's manifest stays here, but whoever altered it may have meant the file.
+    """
+    moved = {blob.digest for blobs in missing.values() for blob in blobs}
+    artifacts = (a for a in lock.artifacts if not moved.isdisjoint(b.digest for b in a.blobs))
+    return {blob.digest for artifact in artifacts for blob in artifact.blobs}
+
+
+def check_bundle(run: Run, bundle: Bundle, digests: Collection[Digest]) -> None:
+    """Hash these blobs and the bundle's own files.
 
     Raises:
         BadInput: naming each file that is missing or altered.
     """
-    digests = {blob.digest for blobs in missing.values() for blob in blobs}
     report = throttled(run, "bundle")
     findings = verify(bundle.path, digests, lambda done, total: report(OPERATOR, done, total))
     if findings:
