@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.module_utils.aiplat_host import STATE, HostProblem, ledger_path, read_ledger
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.host_remains import KERNEL, Kind, attempt, text_of
+from ansible.module_utils.host_remains import KERNEL, Kind, attempt, runs, text_of
 
 DOCUMENTATION = r"""
 module: host_reset
@@ -113,7 +113,7 @@ class Remains:
 
     def trees(self) -> list[str]:
         """Return the folders that go with everything in them, and blobs that are not to be kept."""
-        trees = TREES if text_of("pidof", "containerd") else (*TREES, SHIMS)
+        trees = TREES if runs("containerd") else (*TREES, SHIMS)
         found = [name for name in trees if Path(name).exists()]
         blobs = STATE / "blobs"
         if not self.keep:

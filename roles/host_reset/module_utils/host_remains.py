@@ -63,6 +63,12 @@ def read(path: Path) -> str:
         return ""
 
 
+def runs(program: str) -> bool:
+    """Say whether a program of this name runs on the host."""
+    names = (read(entry / "comm").strip() for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return program in names
+
+
 def find_processes() -> list[str]:
     """Return the pids of pods' processes, containerd and its shims, and whatever our units started."""
     found = []
