@@ -175,6 +175,7 @@ def _namespace(name: str, members: list[Component]) -> Namespace:
         "aiplat.dev/plane": members[0].plane,
         "pod-security.kubernetes.io/enforce": min(levels, key=_POD_SECURITY.index),
         "pod-security.kubernetes.io/warn": _POD_SECURITY[-1],
+        "pod-security.kubernetes.io/audit": _POD_SECURITY[-1],
     }
     return Namespace(name=name, labels=labels)
 
