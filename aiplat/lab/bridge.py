@@ -10,48 +10,39 @@ from aiplat.lab.names import Network, bridge_mac, bridge_name
 from aiplat.lab.tools import attempt, run, run_json
 
 
-def make_bridge(lab: str, network: Network) -> bool:
-    """Bring the lab's bridge up with its address; return whether anything had to be done.
+def check_free(lab: str, network: Network) -> None:
+    """Look whether the lab's bridge is there, or can be made; nothing is changed.
 
     Raises:
         BadInput: a link of that name is not this lab's, or the subnet is already used on this machine.
     """
     name = bridge_name(lab)
-    address = f"{network.gateway}/{network.subnet.prefixlen}"
-    before = _link(name)
-    if before is None:
-        _refuse_used_subnet(network, name)
-        run(
-            "ip",
-            "link",
-            "add",
-            "name",
-            name,
-            "address",
-            bridge_mac(lab),
-            "type",
-            "bridge",
-            "forward_delay",
-            "0",
-        )
-    elif before["address"] != bridge_mac(lab):
+    link = _link(name)
+    if link is not None and link["address"] != bridge_mac(lab):
         problem = f"the link {name} exists and is not this lab's"
         raise BadInput(Finding(f"lab {lab}", problem, "rename the site, or remove that link"))
+    for other in run_json("ip", "-json", "-4", "address", "show"):
+        for entry in other["addr_info"]:
+            if other["ifname"] != name and _overlaps(network, entry):
+                where = f"subnet {network.subnet}"
+                problem = f"{other['ifname']} of this machine has {entry['local']}/{entry['prefixlen']}"
+                raise BadInput(Finding(where, problem, "give the site's hosts addresses of another /24"))
+
+
+def make_bridge(lab: str, network: Network) -> bool:
+    """Bring the lab's bridge up with its address; return whether anything had to be done."""
+    name = bridge_name(lab)
+    address = f"{network.gateway}/{network.subnet.prefixlen}"
+    before = _link(name)
     if before is not None and "UP" in before["flags"] and address in _addresses(name):
         return False
+    if before is None:
+        mac = bridge_mac(lab)
+        run("ip", "link", "add", "name", name, "address", mac, "type", "bridge", "forward_delay", "0")
     run("ip", "link", "set", name, "addrgenmode", "none")
     run("ip", "address", "replace", address, "dev", name)
     run("ip", "link", "set", name, "up")
     return True
-
-
-def _refuse_used_subnet(network: Network, own: str) -> None:
-    for link in run_json("ip", "-json", "-4", "address", "show"):
-        for entry in link["addr_info"]:
-            if link["ifname"] != own and _overlaps(network, entry):
-                where = f"subnet {network.subnet}"
-                problem = f"{link['ifname']} of this machine has {entry['local']}/{entry['prefixlen']}"
-                raise BadInput(Finding(where, problem, "give the site's hosts addresses of another /24"))
 
 
 def _overlaps(network: Network, entry: dict[str, Any]) -> bool:

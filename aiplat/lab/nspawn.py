@@ -57,6 +57,7 @@ class NspawnDriver:
         record = record_of(site, self.name, before.suite if before else rootfs.lab_suite())
         needs.check_machine(disks=any(not tree_dir(record.name, host.name).is_dir() for host in record.hosts))
         _refuse_other_lab(record, before)
+        bridge.check_free(record.name, record.network)
         with only_one(record.name):
             steps = Steps(on_event)
             write_record(record)

@@ -10,8 +10,10 @@ import pytest
 
 from aiplat.errors import BadInput
 from aiplat.lab import LabStatus, egress_report, lab_status, lab_up, ssh_argv
+from aiplat.lab.names import bridge_name
 from aiplat.state import site_dir
 from tests.lab_driver.sites import site
+from tests.lab_driver.traces import traces
 
 pytestmark = pytest.mark.lab
 NAME = "t-lab-hosts"
@@ -128,12 +130,14 @@ def test_a_site_with_other_addresses_is_refused(lab: LabStatus) -> None:
         lab_up(site(NAME, "10.92.21.11"))
 
 
-def test_another_labs_subnet_is_refused(lab: LabStatus) -> None:
-    """Two labs cannot share addresses; the link that has them is named."""
+def test_another_labs_subnet_is_refused(lab: LabStatus, lab_state: Path) -> None:
+    """Two labs cannot share addresses; the link that has them is named, and nothing was made."""
     with pytest.raises(
         BadInput, match=r"has 10\.92\.20\.1/24; give the site's hosts addresses of another /24"
     ):
         lab_up(site("t-lab-same", "10.92.20.11"))
+    found = traces("t-lab-same", bridge_name("t-lab-same"), lab_state)
+    assert {kind: what for kind, what in found.items() if what} == {}
 
 
 def test_the_counter_is_zero_until_something_tries_to_leave(lab: LabStatus, on_host: OnHost) -> None:
