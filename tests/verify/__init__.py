@@ -1,0 +1,1 @@
+"""Tests of checks, against a whole site on loopback."""
