@@ -12,7 +12,7 @@ from aiplat.errors import BadInput, Finding
 from aiplat.fleet.ansible import run_playbook
 from aiplat.fleet.inventory import write_run_folder
 from aiplat.fleet.lease import hold_lease
-from aiplat.fleet.transfer import push_blobs
+from aiplat.fleet.transfer import prune_blobs, push_blobs
 from aiplat.plan.make import OPERATOR
 from aiplat.plan.models import Plan, Step
 from aiplat.plan.role_variables import RoleVariables
@@ -45,9 +45,12 @@ def execute(run: Run, plan: Plan, world: World) -> None:
         if "stage" in steps:
             with run.step("stage", steps["stage"].title, steps["stage"].hosts):
                 _stage(run, world, missing)
-        if PYTHON_STEPS.issuperset(steps):
-            return
-        _play(run, plan, world, steps)
+        if not PYTHON_STEPS.issuperset(steps):
+            _play(run, plan, world, steps)
+        if "stage" in steps:
+            # Only now nothing on the hosts is made of what an earlier lock named.
+            wanted = wanted_blobs(world.site, world.lock)
+            prune_blobs(world.site, {h: [b.digest for b in blobs] for h, blobs in wanted.items()}, run.id)
 
 
 def _missing(world: World) -> dict[str, tuple[Blob, ...]]:
