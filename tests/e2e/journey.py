@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -85,16 +84,3 @@ class Journey:
             "systemctl show -p Id,MainPID,NRestarts,ActiveState aiplat-registry k3s k3s-agent", host
         )
 
-
-def processes_with(marker: str) -> list[str]:
-    """Return the command lines of this machine's processes whose environment holds `marker`."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (entry / "environ").read_bytes()
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if marker.encode() in environment and int(entry.name) != os.getpid():
-            found.append(command)
-    return found
