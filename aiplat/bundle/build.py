@@ -29,6 +29,8 @@ from aiplat.supply.oci import MANIFEST, REF_NAME, blob_path, link_or_copy, write
 
 # While one builder waits for a registry or links a program, another can compile.
 _AT_ONCE = 2
+ADD = "add bytes to the bundle"
+"""The phase in which an artifact's content is compared and linked into the bundle."""
 
 
 def build_bundle(site: Site, lock: Lock, supply: Supply, on_progress: Progress) -> Bundle:
@@ -42,11 +44,17 @@ def build_bundle(site: Site, lock: Lock, supply: Supply, on_progress: Progress) 
     supply.check(lock.artifacts)
     path = private_dir(bundle_dir(site.name))
     supplied = _supply_all(lock, supply, on_progress)
-    for one in supplied:
-        _add(path, one, supply, on_progress)
-    complete = lock.model_copy(update={"artifacts": tuple(one.artifact for one in supplied)})
-    bundle = _finish(path, complete)
-    write_lock(site_dir(site.name) / "lock.yaml", complete)
+    try:
+        for one in supplied:
+            _add(path, one, supply, on_progress)
+        complete = lock.model_copy(update={"artifacts": tuple(one.artifact for one in supplied)})
+        bundle = _finish(path, complete)
+        write_lock(site_dir(site.name) / "lock.yaml", complete)
+    except OSError as error:
+        problem = f"cannot be written: {error.strerror or error}"
+        raise AiplatError(
+            Finding(str(path), problem, "make room, then run the same command again")
+        ) from error
     return bundle
 
 
@@ -79,8 +87,13 @@ def _supply_all(lock: Lock, supply: Supply, told: Progress) -> list[Supplied]:
                 supplied.append(future.result())
             except AiplatError as error:
                 findings += [f for f in error.findings if f not in findings]
+    except BaseException:
+        # Whoever interrupted does not want to wait for a compiler.
+        pool.shutdown(wait=False, cancel_futures=True)
+        supply.stop()
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()
     if findings:
         raise AiplatError(findings)
     return supplied
@@ -101,7 +114,7 @@ def _add(path: Path, supplied: Supplied, supply: Supply, told: Progress) -> None
             source = _whole(supplied, blob.digest, supply, told)
             link_or_copy(source, target)
         done += blob.size
-        told(supplied.artifact, "add bytes to the bundle", done, supplied.artifact.size)
+        told(supplied.artifact, ADD, done, supplied.artifact.size)
 
 
 def _whole(supplied: Supplied, digest: str, supply: Supply, told: Progress) -> Path:

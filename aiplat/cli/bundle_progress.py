@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from aiplat.bundle.build import ADD
 from aiplat.catalog.artifacts import Artifact
 from aiplat.supply.contract import DONE
 from aiplat.supply.contract import Progress as OnProgress
@@ -103,7 +104,7 @@ class _Lines:
                 self._done.add(artifact.inputs)
                 seconds = time.monotonic() - since
                 self._say(f"{_label(artifact)}: done in {seconds:.0f} s ({artifact.size / 1e6:.1f} MB)")
-            elif phase not in (DONE, before):
+            elif phase not in (DONE, ADD, before):
                 self._say(f"{_label(artifact)}: {_far(phase, done, total)}")
 
     def _say(self, sentence: str) -> None:

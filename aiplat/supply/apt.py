@@ -109,7 +109,8 @@ def sources(suite: str) -> str:
     Raises:
         AiplatError: this machine's apt knows no Debian mirror.
     """
-    mirrors = _mirrors()
+    text = "\n".join(run(["apt-get", "indextargets", "Created-By: Packages"], what="apt"))
+    mirrors = mirrors_in(text, _os_release().get("VERSION_CODENAME", ""))
     if not mirrors:
         raise AiplatError(
             Finding("apt", "this machine has no Debian mirror configured", "add one to /etc/apt/sources.list")
@@ -125,16 +126,19 @@ def carried_options() -> dict[str, str]:
     return {m[1]: m[2] for m in matches if m and not m[1].endswith("::")}
 
 
-def _mirrors() -> list[tuple[str, str]]:
-    """Return (pocket, URI) for the Debian archives among the machine's sources, each once."""
-    codename = _os_release().get("VERSION_CODENAME", "")
-    text = "\n".join(run(["apt-get", "indextargets", "Created-By: Packages"], what="apt"))
+def mirrors_in(index_targets: str, codename: str) -> list[tuple[str, str]]:
+    """Return (pocket, URI) of Debian's own archives among what `apt-get indextargets` says, each once.
+
+    A pocket is what follows the release's name, such as `-security`.
+    """
     found: dict[tuple[str, str], None] = {}
-    for paragraph in text.split("\n\n"):
+    for paragraph in index_targets.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line)
-        pocket = fields.get("Release", "").removeprefix(codename)
+        release = fields.get("Release", "")
+        pocket = release.removeprefix(codename)
+        # Before the first `apt-get update` apt does not know the origin.
         ours = fields.get("Component") == "main" and fields.get("Origin", "Debian") == "Debian"
-        if ours and codename and pocket in _POCKETS and fields.get("Release", "").startswith(codename):
+        if ours and codename and release.startswith(codename) and pocket in _POCKETS:
             found[(pocket, fields["Repo-URI"])] = None
     return list(found)
 

@@ -85,7 +85,7 @@ class Cache:
         """Remove what was used longest ago until the cache is below `cap` bytes; `keep` are inputs in use."""
         kept = {digest.removeprefix("sha256:") for digest in keep}
         entries = [p for kind in ("artifacts", "parts") for p in self._all(kind) if p.name not in kept]
-        used = folder_size(self.root)
+        used = sum(folder_size(entry) for kind in ("artifacts", "parts") for entry in self._all(kind))
         for entry in sorted(entries, key=lambda p: p.stat().st_mtime):
             if used <= cap:
                 return
@@ -103,7 +103,7 @@ class Cache:
             raise AiplatError(
                 Finding(
                     str(self.root),
-                    f"{free / 1e9:.1f} GB are free, but building needs about {needed / 1e9:.0f} GB",
+                    f"{free / 1e9:.1f} GB are free, but building needs about {needed / 1e9:.1f} GB",
                     "free some space, or point XDG_CACHE_HOME at a larger disk",
                 )
             )

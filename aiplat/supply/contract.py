@@ -90,3 +90,6 @@ class Supply(Protocol):
 
     def discard(self, artifact: Artifact) -> None:
         """Forget what is kept of a damaged artifact, so that the next call makes it again."""
+
+    def stop(self) -> None:
+        """End what is being made just now, because nobody waits for it any more."""

@@ -19,7 +19,7 @@ _CFLAGS = "-O3 -march=x86-64-v3"
 
 
 def go_program() -> Path | None:
-    """Return the pinned Go toolchain: beside this Python, or on PATH; None where there is none."""
+    """Return the Go toolchain: from PyPI beside this Python, or on PATH; None where there is none."""
     beside = Path(sys.executable).parent / "go"
     found = str(beside) if beside.exists() else shutil.which("go")
     return Path(found) if found else None

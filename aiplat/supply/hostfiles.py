@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from aiplat.catalog.inputs import outputs_in, source_path
 from aiplat.supply.apt import Deb
 from aiplat.supply.contract import Job, Made
 from aiplat.supply.debian import apt_for
-from aiplat.supply.go import build_go, go_environment
+from aiplat.supply.go import build_go, go_environment, go_program
 from aiplat.supply.oci import EMPTY, TITLE, VERSION, add_bytes, add_file, add_manifest, write_layout
-from aiplat.supply.process import run
+from aiplat.supply.process import ENDS_WITH_US, run
 
 HOSTFILE = "application/vnd.aiplat.hostfile.v1"
 
@@ -38,11 +39,20 @@ def build_by_script(job: Job) -> Made:
         job.phase("build", lines, 0)
 
     job.phase("build", 0, 0)
-    environment = go_environment()
+    environment = go_environment() | {"GO": str(_mortal(job, str(go_program())))}
     copied = root / str(job.recipe.script)
     program = copied if copied.exists() else script
     run([program, target], what=f"host file {job.artifact.name}", env=environment, on_line=on_line)
     return _artefact(job, target, job.artifact.version)
+
+
+def _mortal(job: Job, program: str) -> Path:
+    """Return a wrapper of a program that ends it with the script that called it."""
+    wrapper = job.work / "wrapper" / Path(program).name
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\nexec {" ".join(ENDS_WITH_US)} {shlex.quote(program)} "$@"\n')
+    wrapper.chmod(0o700)
+    return wrapper
 
 
 def _copy_sources(source: Path, target: Path) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from aiplat.catalog.artifacts import Digest
 from aiplat.catalog.inputs import source_path
-from aiplat.content import canonical_json
 from aiplat.supply.apt import Deb, unpack
 from aiplat.supply.contract import Job, Made
 from aiplat.supply.debian import apt_for, base_image, image_suite
 from aiplat.supply.go import build_go
 from aiplat.supply.oci import VERSION
-from aiplat.supply.process import run
+from aiplat.supply.storage import Storage
 from aiplat.supply.wheels import install_wheels
 
 
@@ -80,57 +79,17 @@ def _true_version(job: Job, debs: list[Deb]) -> str:
 
 def _buildah(job: Job, context: Path, labels: dict[str, str]) -> Digest:
     name = f"localhost/aiplat-build:{job.artifact.inputs.removeprefix('sha256:')[:32]}"
-    options = [
-        "--isolation",
-        "chroot",
-        "--network",
-        "host",
-        "--format",
-        "oci",
-        "--timestamp",
-        "0",
-        "--pull=never",
-    ]
-    options += ["--layers=false", "--identity-label=false", "--tag", name]
+    options = ["--isolation", "chroot", "--network", "host", "--format", "oci", "--timestamp", "0"]
+    options += ["--layers=false", "--identity-label=false", "--pull=never", "--tag", name]
     options += [part for key, value in sorted(labels.items()) for part in ("--label", f"{key}={value}")]
-    if job.recipe.base:
-        options += ["--build-arg", f"BASE={_base(job)}"]
+    storage = Storage(job.cache / "buildah")
     containerfile = job.component.folder / str(job.recipe.containerfile)
-    what = f"image {job.artifact.name}"
-    buildah = _command(job)
-    run([*buildah, "bud", *options, "--file", containerfile, context], what=what)
     digest_file = job.work / "digest"
-    push = ["push", "--quiet", "--format", "oci", "--digestfile", digest_file]
-    run([*buildah, *push, name, f"oci:{job.folder}:{job.artifact.version.replace('+', '_')}"], what=what)
-    run([*buildah, "rmi", "--force", name], what=what)
+    push = ["push", "--quiet", "--format", "oci", "--digestfile", digest_file, name]
+    with storage.used():
+        if job.recipe.base:
+            options += ["--build-arg", f"BASE={storage.load(base_image(job))}"]
+        storage.buildah("bud", *options, "--file", containerfile, context)
+        storage.buildah(*push, f"oci:{job.folder}:{job.artifact.version.replace('+', '_')}")
+        storage.buildah("rmi", "--force", name)
     return digest_file.read_text().strip()
-
-
-def _base(job: Job) -> str:
-    """Return the name under which buildah knows the base image; it is loaded once."""
-    folder = base_image(job)
-    name = f"localhost/aiplat-base:{folder.name[:32]}"
-    known = run([*_command(job), "images", "--quiet", "--filter", f"reference={name}"], what="base image")
-    if not known:
-        storage = job.cache / "buildah"
-        store = f"containers-storage:[overlay@{storage / 'root'}+{storage / 'run'}]{name}"
-        policy = storage / "policy.json"
-        run(["skopeo", "copy", "--quiet", "--policy", policy, f"oci:{folder}", store], what="base image")
-    return name
-
-
-def _command(job: Job) -> list[str]:
-    """Return buildah with its storage in our cache, away from the images of whoever runs it."""
-    storage = job.cache / "buildah"
-    storage.mkdir(exist_ok=True)
-    policy = storage / "policy.json"
-    policy.write_bytes(canonical_json({"default": [{"type": "insecureAcceptAnything"}]}))
-    registries = storage / "registries.conf"
-    registries.touch()
-    return [
-        "buildah",
-        *("--root", str(storage / "root")),
-        *("--runroot", str(storage / "run")),
-        *("--storage-driver", "overlay"),
-        *("--registries-conf", str(registries)),
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from aiplat.supply.hostfiles import build_by_script, build_program, fetch_deb
 from aiplat.supply.image import build_image
 from aiplat.supply.model import build_model
 from aiplat.supply.oci import blobs_of
+from aiplat.supply.process import end_all
 from aiplat.supply.tools import missing_tools
 
 BUILDERS: Mapping[RecipeKind, Builder] = {
@@ -28,8 +30,15 @@ BUILDERS: Mapping[RecipeKind, Builder] = {
     "chart": build_chart,
 }
 
-# Sources, compiler caches and images of a whole site while they are made.
-_NEEDED_BYTES = 8 * 10**9
+# Bytes that sources, compiler caches and intermediate files take while one is made.
+_NEEDED: Mapping[RecipeKind, int] = {
+    "script": 5 * 10**9,
+    "go": 10**9,
+    "image": 10**9,
+    "model": 10**9,
+    "deb": 10**7,
+    "chart": 10**7,
+}
 
 
 class PackagesSupply:
@@ -48,6 +57,7 @@ class PackagesSupply:
         self.cache = cache or Cache()
         self._builders = builders
         self._catalog = catalog
+        self._stopped = threading.Event()
 
     def check(self, artifacts: Iterable[Artifact]) -> None:
         """See that tools and space for whatever is not built yet are there.
@@ -55,13 +65,15 @@ class PackagesSupply:
         Raises:
             AiplatError: naming everything that is missing.
         """
+        artifacts = tuple(artifacts)
+        self.cache.prune({a.inputs for a in artifacts})
         recipes = [self._recipe(a)[1] for a in artifacts if self.cache.find(a.inputs) is None]
         if not recipes:
             return
         findings = missing_tools(recipes)
         if findings:
             raise AiplatError(findings)
-        self.cache.require_space(_NEEDED_BYTES)
+        self.cache.require_space(sum(_NEEDED[recipe.kind] for recipe in recipes))
 
     def supply(self, artifact: Artifact, on_progress: Progress) -> Supplied:
         """Return the artifact, built now if it never was.
@@ -82,8 +94,20 @@ class PackagesSupply:
         """Forget what was built for the artifact, because it is damaged."""
         self.cache.discard(artifact.inputs)
 
+    def stop(self) -> None:
+        """End the tools that are running; what was finished stays."""
+        self._stopped.set()
+        end_all()
+
     def _job(self, artifact: Artifact, folder: Path, work: Path, told: Progress) -> Job:
         component, recipe = self._recipe(artifact)
+
+        def phase(name: str, done: int, total: int) -> None:
+            if self._stopped.is_set():
+                raise AiplatError(
+                    Finding(artifact.ref, "was interrupted", "the same command goes on with it")
+                )
+            told(artifact, name, done, total)
 
         def other(kind: str, name: str) -> Supplied:
             wanted = next(a for a in self.lock.artifacts if (a.kind, a.name) == (kind, name))
@@ -95,7 +119,7 @@ class PackagesSupply:
             recipe=recipe,
             folder=folder,
             work=work,
-            phase=lambda phase, done, total: told(artifact, phase, done, total),
+            phase=phase,
             part=self.cache.part,
             cache=self.cache.root,
             other=other,

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from aiplat.errors import AiplatError, Finding
 
 # A tool must not go on writing into the cache when whoever called it was killed.
-_ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 _LAST_WORDS = 12
+_running: set[subprocess.Popen[str]] = set()
+
+
+def end_all() -> None:
+    """Kill every tool that is running now, with what it started; their callers get a finding."""
+    for process in tuple(_running):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def run(
@@ -31,7 +41,7 @@ def run(
     Raises:
         AiplatError: it ended with another status than 0; the finding has the last lines it said.
     """
-    command = [*_ENDS_WITH_US, *map(str, argv)]
+    command = [*ENDS_WITH_US, *map(str, argv)]
     lines: list[str] = []
     words: list[str] = []
     with subprocess.Popen(
@@ -43,7 +53,9 @@ def run(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        process_group=0,
     ) as process:
+        _running.add(process)
         try:
             for raw in process.stdout or ():
                 line = raw.rstrip("\n")
@@ -51,8 +63,10 @@ def run(
                 if on_line(line) is not True:
                     words.append(line)
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             raise
+        finally:
+            _running.discard(process)
     if process.returncode != 0:
         said = "\n".join(line for line in words[-_LAST_WORDS:] if line.strip())
         raise AiplatError(

@@ -21,13 +21,14 @@ _PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "skopeo": "skopeo",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
 
 
 def missing_tools(recipes: Iterable[Recipe]) -> list[Finding]:
     """Return what this machine lacks to follow these recipes; empty when nothing."""
     recipes = list(recipes)
-    lacking = sorted(_PACKAGES[tool] for tool in _tools(recipes) if shutil.which(tool) is None)
+    lacking = sorted({_PACKAGES[tool] for tool in _tools(recipes) if shutil.which(tool) is None})
     findings = []
     if lacking:
         line = f"apt-get install {' '.join(lacking)}"
@@ -48,7 +49,7 @@ def _tools(recipes: list[Recipe]) -> set[str]:
     needed = {"setpriv"}
     for recipe in recipes:
         if recipe.containerfile:
-            needed.add("buildah")
+            needed |= {"buildah", "unshare"}
         if recipe.base:
             needed |= {"mmdebstrap", "apt-get", "skopeo"}
         if recipe.deb or recipe.debian or recipe.debian_install or recipe.headers:

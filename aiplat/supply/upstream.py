@@ -38,3 +38,6 @@ class UpstreamSupply:
 
     def discard(self, artifact: Artifact) -> None:
         """Do nothing: nothing was ever fetched."""
+
+    def stop(self) -> None:
+        """Do nothing: nothing is ever under way."""
