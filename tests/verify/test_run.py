@@ -168,7 +168,7 @@ def test_a_check_that_breaks_is_a_failure(healthy: Loopback) -> None:
 
 def test_an_unreachable_platform_is_a_failure(healthy: Loopback) -> None:
     """Nobody listens at the endpoint."""
-    cluster = healthy.site.cluster.model_copy(update={"endpoint": "127.94.3.2"})
+    cluster = healthy.site.cluster.model_copy(update={"endpoint": "127.0.0.254"})
     site: Site = healthy.site.model_copy(update={"cluster": cluster})
     found = failed(run_checks(site))
     assert "The gateway refuses who has no key." in found

@@ -1,7 +1,9 @@
-"""A healthy site for each test, made of real servers on a loopback address of its own."""
+"""A healthy site for each test that asks for one, made of real servers on a loopback address of its own."""
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +13,26 @@ from tests.cluster.kube import Kube
 from tests.services.gateway.engine import Engine
 from tests.verify.loopback import Loopback, gateway, registry
 
-# Port 443 of an address that nothing else on a machine uses.
-ADDRESS = "127.94.3.1"
+# From the range for tests between networks (RFC 2544). A site refuses loopback addresses, port 443 must be
+# free, so the tests bring an address of their own: on the loopback device, where nobody else reaches it.
+ADDRESS = "198.18.94.1"
+
+
+@contextlib.contextmanager
+def _own_address() -> Iterator[None]:
+    where = (f"{ADDRESS}/32", "dev", "lo")
+    subprocess.run(["ip", "address", "replace", *where], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "address", "delete", *where], check=True)
 
 
 @pytest.fixture(scope="session")
 def healthy_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
     """The servers, started once: they hold ports."""
     folder = tmp_path_factory.mktemp("site")
-    with pytest.MonkeyPatch.context() as patch:
+    with _own_address(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPLAT_STATE", str(folder / "state"))
         patch.delenv("AIPLAT_VAULT_PASSWORD_FILE", raising=False)
         kube, engine = Kube(), Engine()
