@@ -25,6 +25,8 @@ EXAMPLES = r"""
 """
 RETURN = r"""#"""
 
+RETRY_SECONDS = 1
+
 
 def wait(namespace: str, name: str, condition: str, deadline: float) -> None:
     """Wait for one object to exist and to have a condition.
@@ -33,9 +35,23 @@ def wait(namespace: str, name: str, condition: str, deadline: float) -> None:
         HostProblem: it did not come to that in time.
     """
     for what in ("create", f"condition={condition}"):
-        left = max(1, int(deadline - time.monotonic()))
-        limit = f"--timeout={left}s"
-        kubectl("--namespace", namespace, "wait", name, f"--for={what}", limit, timeout=left + 30)
+        while not _came(namespace, name, what, deadline):
+            # kubectl gives up at once where the API server is not there, as when it restarts.
+            time.sleep(RETRY_SECONDS)
+
+
+def _came(namespace: str, name: str, what: str, deadline: float) -> bool:
+    """Ask once, for as long as there is time; an answer that fails before the deadline is no answer yet."""
+    left = max(1, int(deadline - time.monotonic()))
+    try:
+        kubectl(
+            "--namespace", namespace, "wait", name, f"--for={what}", f"--timeout={left}s", timeout=left + 30
+        )
+    except HostProblem:
+        if time.monotonic() + RETRY_SECONDS >= deadline:
+            raise
+        return False
+    return True
 
 
 def main() -> None:
