@@ -9,10 +9,10 @@ from pathlib import Path
 
 from aiplat.content import write_atomic
 from aiplat.errors import BadInput, Finding
+from aiplat.site.addresses import in_url
 from aiplat.site.models import Site
 from aiplat.state import site_dir, state_home
 from aiplat.vault.store import read_secrets
-from aiplat.verify.world import in_url
 
 # What programs read before, or instead of, the system's authorities; the later ones win where they are set.
 TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")

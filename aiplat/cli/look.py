@@ -1,4 +1,4 @@
-"""The verbs that only look: status, verify, chat, env; how they show it is in look_verbs and look_chat."""
+"""The verbs that only look: status, verify, chat, env; how they show it is in look_*."""
 
 from __future__ import annotations
 
@@ -79,6 +79,6 @@ def env(site: SiteArgument = None, as_json: JsonOption = False) -> None:
     Use it as `eval "$(aiplat env)"`. The lines hold the API key: take care where you show them.
     SSL_CERT_FILE names a file with the system's authorities and the site's own.
     """
-    from aiplat.cli.look_verbs import show_environment  # noqa: PLC0415
+    from aiplat.cli.look_env import show_environment  # noqa: PLC0415
 
     show_environment(site, as_json=as_json)

@@ -1,10 +1,7 @@
-"""What status, verify and env print; what is true is found out by aiplat.actions."""
+"""What status and verify print; what is true is found out by aiplat.actions."""
 
 from __future__ import annotations
 
-import json
-import shlex
-import sys
 import threading
 from collections.abc import Callable
 
@@ -12,7 +9,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from aiplat.actions.env import environment
 from aiplat.actions.status import status
 from aiplat.actions.verify import verify
 from aiplat.cli.look_tables import report_table, status_view
@@ -56,16 +52,3 @@ def _with_progress(run: Callable[[OnResult], Report]) -> Report:
                 progress.update(task, advance=1, total=total)
 
         return run(seen)
-
-
-def show_environment(argument: str | None, *, as_json: bool) -> None:
-    """Print the exports, and warn where they are shown rather than taken."""
-    variables = environment(load_site(find_site(argument)))
-    if sys.stdout.isatty():
-        warning = 'these lines hold the API key; to use them: eval "$(aiplat env)"'
-        Console(stderr=True, highlight=False).print(warning, style="yellow")
-    if as_json:
-        typer.echo(json.dumps(variables))
-        return
-    for name, value in variables.items():
-        typer.echo(f"export {name}={shlex.quote(value)}")

@@ -42,3 +42,8 @@ def canonical(address: str) -> str:
     """Return an address in the one form under which equal addresses are equal text."""
     ip = as_ip(address)
     return str(ip) if ip else address.removesuffix(".").casefold()
+
+
+def in_url(address: str) -> str:
+    """Return a host as URLs want it: IPv6 addresses in brackets."""
+    return f"[{address}]" if ":" in address else address

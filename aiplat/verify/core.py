@@ -8,9 +8,10 @@ import ssl
 import httpx
 
 from aiplat.catalog.resolve import components_on
+from aiplat.site.addresses import in_url
 from aiplat.site.models import Host
 from aiplat.verify.check import Check, Failed, Skipped, fail_on
-from aiplat.verify.world import OWN_NAMESPACES, World, in_url
+from aiplat.verify.world import OWN_NAMESPACES, World
 
 REGISTRY_PORT = 5443
 _SSH_PORT = 22

@@ -14,6 +14,7 @@ from aiplat.catalog.lockfile import read_lock
 from aiplat.cluster.client import Cluster
 from aiplat.cluster.objects import HelmRelease, NetworkPolicy, Node, Pod, Service, Workload
 from aiplat.errors import AiplatError, BadInput
+from aiplat.site.addresses import in_url
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 from aiplat.vault.store import read_secrets
@@ -142,8 +143,3 @@ def _answer_or_error(ask: Callable[[], Answer]) -> Answer | AiplatError:
         return ask()
     except AiplatError as error:
         return error
-
-
-def in_url(address: str) -> str:
-    """Return a host as URLs want it: IPv6 addresses in brackets."""
-    return f"[{address}]" if ":" in address else address

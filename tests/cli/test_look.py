@@ -7,11 +7,16 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
+from aiplat.cli import look
+from aiplat.errors import AiplatError
 from aiplat.vault.store import ensure_secrets
 from tests.cluster import kube as given
 from tests.verify.loopback import Loopback
@@ -28,11 +33,26 @@ def site_file(healthy: Loopback, tmp_path: Path) -> Path:
     return path
 
 
-def aiplat(*arguments: str | Path, words: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the command."""
-    return subprocess.run(
-        [*AIPLAT, *map(str, arguments)], capture_output=True, text=True, input=words, check=False, timeout=120
-    )
+@dataclass(frozen=True)
+class Done:
+    """How a verb ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def aiplat(*arguments: str | Path, words: str = "") -> Done:
+    """Run a verb in this process, which spares each test the seconds that libraries take to load."""
+    app = typer.Typer()
+    look.register(app)
+    result = CliRunner().invoke(app, [str(a) for a in arguments], input=words)
+    error = result.exception
+    if isinstance(error, AiplatError):
+        said = "\n".join(str(finding) for finding in error.findings)
+        return Done(error.exit_code, result.stdout, result.stderr + said)
+    assert error is None or isinstance(error, SystemExit)
+    return Done(result.exit_code, result.stdout, result.stderr)
 
 
 def test_status_prints_tables_or_one_document(site_file: Path) -> None:
@@ -152,6 +172,15 @@ def test_env_is_silent_in_a_pipe_and_warns_on_a_terminal(site_file: Path) -> Non
     os.close(theirs)
     os.close(ours)
     assert "these lines hold the API key" in done.stderr
+
+
+def test_the_command_itself_ends_with_the_right_code(site_file: Path, healthy: Loopback) -> None:
+    """As a process: the exit code that scripts see, and nothing but the document on standard output."""
+    healthy.kube.lists["nodes"] = []
+    command = [*AIPLAT, "verify", str(site_file), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert json.loads(done.stdout)["kind"] == "Report"
 
 
 def test_env_prints_a_document_on_request(site_file: Path, healthy: Loopback) -> None:

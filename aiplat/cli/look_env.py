@@ -1,0 +1,27 @@
+"""What `aiplat env` prints; which variables there are is decided in aiplat.actions.env."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+
+import typer
+from rich.console import Console
+
+from aiplat.actions.env import environment
+from aiplat.site.find import find_site
+from aiplat.site.load import load_site
+
+
+def show_environment(argument: str | None, *, as_json: bool) -> None:
+    """Print the exports, and warn where they are shown rather than taken."""
+    variables = environment(load_site(find_site(argument)))
+    if sys.stdout.isatty():
+        warning = 'these lines hold the API key; to use them: eval "$(aiplat env)"'
+        Console(stderr=True, highlight=False).print(warning, style="yellow")
+    if as_json:
+        typer.echo(json.dumps(variables))
+        return
+    for name, value in variables.items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
