@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"aiplat.dev/standin/internal/component"
 	"aiplat.dev/standin/internal/service"
@@ -26,6 +27,9 @@ usage:
 
 Options are k3s' own keys, as --KEY VALUE or in /etc/rancher/k3s/config.yaml.
 `
+
+// notHere are commands of k3s that are left out.
+var notHere = []string{"check-config", "token", "etcd-snapshot", "secrets-encrypt", "certificate", "completion"}
 
 func main() {
 	name, args := filepath.Base(os.Args[0]), os.Args[1:]
@@ -65,6 +69,9 @@ func run(args []string) error {
 			return errors.New("internal: which component?")
 		}
 		return component.Run(rest[0], rest[1:])
+	}
+	if slices.Contains(notHere, command) {
+		return fmt.Errorf("k3s has the command %q, the stand-in does not implement it", command)
 	}
 	return fmt.Errorf("no command %q; see k3s --help", command)
 }

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path/filepath"
+	"os/exec"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"k8s.io/client-go/informers"
@@ -57,6 +57,9 @@ func Prepare(ctx context.Context, sup *component.Supervisor, c config.Node, serv
 	}
 	if n.resolvConf, err = host.ResolvConf(c.ResolvConf); err != nil {
 		return nil, err
+	}
+	if _, err := exec.LookPath("nft"); err != nil {
+		return nil, fmt.Errorf("the program nft is missing, which Services and network policies need; install the package nftables")
 	}
 	bin, err := payload.Unpack(c.DataDir)
 	if err != nil {
@@ -126,30 +129,27 @@ func (p *Node) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	clusterCIDR, err := netip.ParsePrefix(n.cluster["clusterCIDR"])
-	if err != nil {
+	network := podnet.Network{Name: n.Name, ConfDir: n.paths.CNIConf}
+	if network.ClusterCIDR, err = netip.ParsePrefix(n.cluster["clusterCIDR"]); err != nil {
+		return err
+	}
+	if network.ServiceCIDR, err = netip.ParsePrefix(n.cluster["serviceCIDR"]); err != nil {
 		return err
 	}
 	factory := informers.NewSharedInformerFactory(client, 0)
-	network := podnet.Network{Name: n.Name, ClusterCIDR: clusterCIDR, ConfDir: n.paths.CNIConf}
 	if n.cluster["disableNetworkPolicy"] == "true" {
 		if err := netpol.Remove(ctx); err != nil {
 			return err
 		}
 	} else {
-		go n.background("network policies", func() error { return netpol.Run(ctx, factory, n.Name) })
+		go func() {
+			if err := netpol.Run(ctx, factory, n.Name); err != nil {
+				n.sup.Fail(fmt.Errorf("network policies: %w", err))
+			}
+		}()
 	}
 	return network.Run(ctx, factory, ready)
 }
 
-func (n *node) background(what string, run func() error) {
-	if err := run(); err != nil {
-		n.log.Error(what+" failed", "error", err)
-	}
-}
-
 // IP is the node's own address.
 func (p *Node) IP() netip.Addr { return p.n.ip }
-
-// BinDir is where the carried programs of a data folder lie.
-func BinDir(dataDir string) string { return filepath.Join(dataDir, "data/current/bin") }

@@ -31,6 +31,9 @@ import (
 // ClusterConfig names the ConfigMap in kube-system by which a server tells nodes what they need.
 const ClusterConfig = "standin-cluster"
 
+// tokenPatience is how long a server may turn a token away before the node gives up.
+const tokenPatience = time.Minute
+
 // Certificates that every node asks for beside its kubelet's: user name and kubeconfig file.
 var nodeClients = []struct{ user, file string }{
 	{"system:kube-proxy", "kubeproxy"},
@@ -94,10 +97,7 @@ func (n *node) join(ctx context.Context) error {
 		return err
 	}
 	settings, err := client.CoreV1().ConfigMaps("kube-system").Get(ctx, ClusterConfig, metav1.GetOptions{})
-	switch {
-	case apierrors.IsUnauthorized(err):
-		return &Refused{fmt.Errorf("the server refuses this token: %w", err)}
-	case err != nil:
+	if err != nil {
 		return err
 	}
 	n.cluster = settings.Data
@@ -177,10 +177,19 @@ func (n *node) ensureClient(ctx context.Context, client kubernetes.Interface, us
 // joinUntil tries to join until it works: servers may start after their agents.
 func (n *node) joinUntil(ctx context.Context) error {
 	var last error
+	var unknown time.Time
 	err := wait.PollUntilContextCancel(ctx, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		err := n.join(ctx)
 		if refused, ok := err.(*Refused); ok {
 			return false, refused
+		}
+		// A server that starts does not know its tokens yet; only a lasting refusal is one.
+		if !apierrors.IsUnauthorized(err) {
+			unknown = time.Time{}
+		} else if unknown.IsZero() {
+			unknown = time.Now()
+		} else if time.Since(unknown) > tokenPatience {
+			return false, &Refused{fmt.Errorf("the server refuses this token: %w", err)}
 		}
 		if err != nil && (last == nil || err.Error() != last.Error()) {
 			n.log.Warn("waiting for the server", "server", n.server, "reason", err)

@@ -14,6 +14,7 @@ import (
 type Network struct {
 	Name        string // this node
 	ClusterCIDR netip.Prefix
+	ServiceCIDR netip.Prefix
 	ConfDir     string // where containerd reads CNI configuration
 }
 

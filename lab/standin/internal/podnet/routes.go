@@ -15,20 +15,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/knftables"
 )
 
 // routeProtocol marks our routes in the kernel's table, so that only those are ever removed.
 const routeProtocol = 0x6b
 
-// Table is the nftables table that masquerades what leaves the pod network.
-const Table = "standin-masquerade"
+// lastResort is the metric of the route that ends packets to pods that are nowhere.
+const lastResort = 4096
 
 // Run keeps this node's CNI configuration and routes as the cluster's Node objects want them.
 // ready is called once this node's pods can have a network.
 func (n Network) Run(ctx context.Context, factory informers.SharedInformerFactory, ready func()) error {
-	if err := n.masquerade(ctx); err != nil {
+	if err := n.fence(ctx); err != nil {
 		return err
+	}
+	if err := n.dropStrays(); err != nil {
+		return fmt.Errorf("route for pods that are nowhere: %w", err)
 	}
 	nodes := factory.Core().V1().Nodes()
 	changed := make(chan struct{}, 1)
@@ -117,6 +119,9 @@ func (n Network) syncRoutes(nodes map[string]*corev1.Node) error {
 	}
 	var errs []error
 	for _, route := range present {
+		if route.Type == unix.RTN_UNREACHABLE {
+			continue
+		}
 		prefix := prefixOf(route.Dst)
 		if gateway, ok := wanted[prefix]; ok && route.Gw.Equal(net.IP(gateway.AsSlice())) {
 			delete(wanted, prefix)
@@ -149,19 +154,11 @@ func prefixOf(network *net.IPNet) netip.Prefix {
 	return netip.PrefixFrom(ip, bits)
 }
 
-// masquerade hides pods behind the node's address when they talk to anything but pods.
-func (n Network) masquerade(ctx context.Context) error {
-	nft, err := knftables.New(knftables.IPv4Family, Table)
-	if err != nil {
-		return fmt.Errorf("nftables: %w", err)
-	}
-	tx := nft.NewTransaction()
-	tx.Add(&knftables.Table{})
-	tx.Delete(&knftables.Table{})
-	tx.Add(&knftables.Table{Comment: knftables.PtrTo("pods to the outside")})
-	tx.Add(&knftables.Chain{Name: "postrouting", Type: knftables.PtrTo(knftables.NATType),
-		Hook: knftables.PtrTo(knftables.PostroutingHook), Priority: knftables.PtrTo(knftables.SNATPriority)})
-	tx.Add(&knftables.Rule{Chain: "postrouting", Rule: knftables.Concat(
-		"ip saddr", n.ClusterCIDR, "ip daddr !=", n.ClusterCIDR, "ip daddr != 224.0.0.0/4", "masquerade")})
-	return nft.Run(ctx, tx)
+// dropStrays ends packets to pods that do not exist, such as a last probe of a deleted one. They
+// would otherwise leave by the default route, since each pod has a route of its own here.
+func (n Network) dropStrays() error {
+	return netlink.RouteReplace(&netlink.Route{
+		Dst:  &net.IPNet{IP: n.ClusterCIDR.Addr().AsSlice(), Mask: net.CIDRMask(n.ClusterCIDR.Bits(), 32)},
+		Type: unix.RTN_UNREACHABLE, Protocol: routeProtocol, Priority: lastResort,
+	})
 }

@@ -18,6 +18,9 @@ import (
 // joiners is the group that a bootstrap token puts its bearer in.
 const joiners = "system:bootstrappers:k3s"
 
+// tokenLabel marks the bootstrap tokens that follow from the configuration.
+const tokenLabel = "standin.aiplat.dev/join-token"
+
 var applying = metav1.ApplyOptions{FieldManager: "k3s", Force: true}
 
 // grant gives a role to users or groups.
@@ -72,6 +75,26 @@ func (s *server) prepareJoining(ctx context.Context, client kubernetes.Interface
 			return err
 		}
 	}
+	return s.removeOldTokens(ctx, client)
+}
+
+// removeOldTokens ends tokens of an earlier configuration, such as a changed agent-token.
+func (s *server) removeOldTokens(ctx context.Context, client kubernetes.Interface) error {
+	secrets := client.CoreV1().Secrets("kube-system")
+	list, err := secrets.List(ctx, metav1.ListOptions{LabelSelector: tokenLabel})
+	if err != nil {
+		return err
+	}
+	own, _ := token.Bootstrap(s.secret)
+	agents, _ := token.Bootstrap(s.agentSecret)
+	for _, secret := range list.Items {
+		if secret.Name == "bootstrap-token-"+own || (s.agentSecret != "" && secret.Name == "bootstrap-token-"+agents) {
+			continue
+		}
+		if err := secrets.Delete(ctx, secret.Name, metav1.DeleteOptions{}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -92,7 +115,7 @@ func applyToken(ctx context.Context, client kubernetes.Interface, secret string)
 		return nil
 	}
 	id, key := token.Bootstrap(secret)
-	object := applycorev1.Secret("bootstrap-token-"+id, "kube-system").WithType(corev1.SecretTypeBootstrapToken).
+	object := applycorev1.Secret("bootstrap-token-"+id, "kube-system").WithType(corev1.SecretTypeBootstrapToken).WithLabels(map[string]string{tokenLabel: "true"}).
 		WithStringData(map[string]string{
 			"token-id": id, "token-secret": key, "usage-bootstrap-authentication": "true", "usage-bootstrap-signing": "false",
 			"auth-extra-groups": joiners, "description": "nodes that join with the cluster's token",
