@@ -13,7 +13,7 @@ from aiplat.fleet.inventory import RunFolder
 
 PLAY = """
 - name: step
-  hosts: all
+  hosts: s1
   connection: local
   gather_facts: false
   tasks:
@@ -29,6 +29,23 @@ FAILS = (
 )
 
 
+# A play whose only host goes away, and a later play on another host.
+GONE = """
+- name: first
+  hosts: s1
+  gather_facts: false
+  any_errors_fatal: true
+  max_fail_percentage: 0
+  vars: {ansible_ssh_args: "-o ProxyCommand=false"}
+  tasks: [{name: Reach it, ansible.builtin.raw: "true"}]
+- name: second
+  hosts: a1
+  connection: local
+  gather_facts: false
+  tasks: [{name: This must not run, ansible.builtin.command: "true"}]
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """Return a run folder for this machine and a shipped root with the playbooks `good` and `bad`."""
@@ -36,11 +53,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     (root / "playbooks").mkdir(parents=True)
     (root / "playbooks/good.yml").write_text(PLAY)
     (root / "playbooks/bad.yml").write_text(FAILS)
+    (root / "playbooks/gone.yml").write_text(GONE)
     (root / "ansible.cfg").write_text("[defaults]\ninterpreter_python = /usr/bin/python3\n")
     monkeypatch.setattr(subject, "shipped_root", lambda: root)
     folder = RunFolder(tmp_path / "run", "run-1")
     folder.path.mkdir()
-    folder.inventory.write_text("all: {hosts: {s1: }}")
+    folder.inventory.write_text(
+        "all: {hosts: {s1: {ansible_host: 192.0.2.11}}, children: {agent: {hosts: {a1: }}}}"
+    )
     folder.secrets.write_text("top: s3cret")
     return folder
 
@@ -75,6 +95,14 @@ def test_no_secret_is_in_what_the_runner_writes(folder: RunFolder) -> None:
     files = [path for path in folder.path.rglob("*") if path.is_file() and path != folder.secrets]
     assert files
     assert [path for path in files if b"s3cret" in path.read_bytes()] == []
+
+
+def test_a_host_that_goes_away_ends_the_run(folder: RunFolder) -> None:
+    """With the settings of our plays, nothing is done on other hosts in later plays."""
+    events: list[TaskEvent] = []
+    outcome = run_playbook("gone", folder, events.append)
+    assert [(f.host, f.play) for f in outcome.failures] == [("s1", "first")]
+    assert "This must not run" not in [event.task for event in events]
 
 
 def test_a_run_that_is_cancelled_ends(folder: RunFolder) -> None:
