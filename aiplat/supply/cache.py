@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aiplat.catalog.artifacts import Artifact, Digest
+from pydantic import BaseModel
+
+from aiplat.catalog.artifacts import Artifact, Blob, Digest
 from aiplat.errors import AiplatError, Finding
 from aiplat.state import cache_home, private_dir
 from aiplat.supply.contract import Supplied
@@ -20,38 +22,51 @@ CAP_BYTES = 15 * 10**9
 _RECORD = "artifact.json"
 
 
+class Record(BaseModel):
+    """What only an artifact's content can tell; kept beside it."""
+
+    version: str
+    digest: Digest
+    file: Digest | None = None
+    blobs: tuple[Blob, ...]
+
+    def complete(self, artifact: Artifact) -> Artifact:
+        """Return the artifact of a lock with what is recorded here."""
+        return artifact.model_copy(update=dict(self))
+
+
 class Cache:
     """Folders by key: `artifacts/` are OCI layouts, `parts/` what several of them share."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = private_dir(root or cache_home())
 
-    def find(self, inputs: Digest) -> Supplied | None:
-        """Return the finished artifact of these inputs, or None; one that lost a blob counts as not there."""
-        folder = self._entry("artifacts", inputs)
+    def find(self, artifact: Artifact) -> Supplied | None:
+        """Return the artifact if it was finished before, or None; one that lost a blob is not there."""
+        folder = self._entry("artifacts", artifact.inputs)
         try:
-            artifact = Artifact.model_validate_json((folder / _RECORD).read_bytes())
-            whole = all(blob_path(folder, b.digest).stat().st_size == b.size for b in artifact.blobs)
+            record = Record.model_validate_json((folder / _RECORD).read_bytes())
+            whole = all(blob_path(folder, b.digest).stat().st_size == b.size for b in record.blobs)
         except (OSError, ValueError):
             return None
         if not whole:
             return None
         os.utime(folder)
-        return Supplied(artifact, folder)
+        return Supplied(record.complete(artifact), folder)
 
-    def artifact(self, inputs: Digest, make: Callable[[Path], Artifact]) -> Supplied:
-        """Return the artifact of these inputs; `make` is called only if no finished one is there.
+    def artifact(self, artifact: Artifact, make: Callable[[Path], Record]) -> Supplied:
+        """Return the artifact complete; `make` is called only if none of its inputs was finished before.
 
         Two callers with the same inputs, in this process or another, wait for each other.
         """
-        with self._held(inputs):
-            found = self.find(inputs)
+        with self._held(artifact.inputs):
+            found = self.find(artifact)
             if found:
                 return found
-            with self._new("artifacts", inputs) as folder:
-                artifact = make(folder)
-                (folder / _RECORD).write_text(artifact.model_dump_json(indent=1))
-            return Supplied(artifact, self._entry("artifacts", inputs))
+            with self._new("artifacts", artifact.inputs) as folder:
+                record = make(folder)
+                (folder / _RECORD).write_text(record.model_dump_json(indent=1))
+            return Supplied(record.complete(artifact), self._entry("artifacts", artifact.inputs))
 
     def part(self, key: Digest, make: Callable[[Path], None]) -> Path:
         """Return the shared folder of `key`; `make` fills it if it is not there."""

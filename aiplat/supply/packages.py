@@ -11,7 +11,7 @@ from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import Component
 from aiplat.catalog.recipes import Recipe, RecipeKind
 from aiplat.errors import AiplatError, Finding
-from aiplat.supply.cache import Cache
+from aiplat.supply.cache import Cache, Record
 from aiplat.supply.chart import build_chart
 from aiplat.supply.contract import Builder, Job, Made, Progress, Supplied
 from aiplat.supply.hostfiles import build_by_script, build_program, fetch_deb
@@ -67,7 +67,7 @@ class PackagesSupply:
         """
         artifacts = tuple(artifacts)
         self.cache.prune({a.inputs for a in artifacts})
-        recipes = [self._recipe(a)[1] for a in artifacts if self.cache.find(a.inputs) is None]
+        recipes = [self._recipe(a)[1] for a in artifacts if self.cache.find(a) is None]
         if not recipes:
             return
         findings = missing_tools(recipes)
@@ -82,13 +82,13 @@ class PackagesSupply:
             AiplatError: the build failed; what is already built stays.
         """
 
-        def make(folder: Path) -> Artifact:
+        def make(folder: Path) -> Record:
             with self.cache.work() as work:
                 job = self._job(artifact, folder, work, on_progress)
                 made = self._builders[job.recipe.kind](job)
-            return completed(artifact, made, folder)
+            return recorded(artifact, made, folder)
 
-        return self.cache.artifact(artifact.inputs, make)
+        return self.cache.artifact(artifact, make)
 
     def discard(self, artifact: Artifact) -> None:
         """Forget what was built for the artifact, because it is damaged."""
@@ -136,13 +136,11 @@ class PackagesSupply:
         return component, described.packages
 
 
-def completed(artifact: Artifact, made: Made, folder: Path) -> Artifact:
-    """Return the artifact with what only its content can tell."""
-    return artifact.model_copy(
-        update={
-            "version": made.version or artifact.version,
-            "digest": made.manifest,
-            "file": made.file,
-            "blobs": blobs_of(folder, made.manifest),
-        }
+def recorded(artifact: Artifact, made: Made, folder: Path) -> Record:
+    """Return what the cache keeps of an artifact that was just made."""
+    return Record(
+        version=made.version or artifact.version,
+        digest=made.manifest,
+        file=made.file,
+        blobs=blobs_of(folder, made.manifest),
     )

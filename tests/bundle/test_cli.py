@@ -1,0 +1,103 @@
+"""`aiplat bundle` as a person and as a program meet it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aiplat.bundle.bundle import Bundle
+from aiplat.cli import bundle as verbs
+from aiplat.cli.main import main
+from aiplat.supply.choose import Choice
+from tests.supply.worlds import Workshop, lock, supply
+
+Aiplat = Callable[..., tuple[int, str, str]]
+
+SITE = """\
+apiVersion: aiplat.dev/v1alpha1
+kind: Site
+name: ward
+hosts: [{name: s1, address: 10.0.0.11, role: server}]
+"""
+
+
+@pytest.fixture
+def aiplat(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, workshop: Workshop
+) -> Aiplat:
+    """Run `aiplat bundle …` beside a site.yaml; return exit code, standard output and standard error."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "site.yaml").write_text(SITE)
+    made = supply(tmp_path / "cache", workshop)
+    monkeypatch.setattr(verbs, "resolve", lambda _: lock())
+    monkeypatch.setattr(verbs, "choose_supply", lambda *_: Choice(made, "packages, because a test says so"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["aiplat", "bundle", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+def test_building_says_what_happens_and_where_it_is(aiplat: Aiplat) -> None:
+    """Which supply and why, each artifact, and the folder; standard output stays empty."""
+    code, out, err = aiplat("build")
+    assert (code, out) == (0, "")
+    assert "supply: packages, because a test says so" in err
+    assert "hostfile tool: done" in err
+    assert "bundle of ward is ready: " in err
+    assert "bundle of ward was ready already" in aiplat("build")[2]
+
+
+def test_building_for_programs_ends_with_a_summary(aiplat: Aiplat) -> None:
+    """JSON lines on standard output; the second time nothing has changed."""
+    lines = [json.loads(line) for line in aiplat("build", "--json")[1].splitlines()]
+    assert {line["artifact"].partition(":")[0] for line in lines[:-1]} >= {"tool", "docker.io/example/server"}
+    assert (lines[-1]["kind"], lines[-1]["changed"]) == ("Summary", 1)
+    assert json.loads(aiplat("build", "--json")[1].splitlines()[-1])["changed"] == 0
+
+
+def test_a_whole_bundle_is_said_to_be_whole(aiplat: Aiplat) -> None:
+    """Also for a bundle named by its folder."""
+    aiplat("build")
+    assert "whole, " in aiplat("verify")[1]
+    path = json.loads(aiplat("info", "--json")[1])["path"]
+    code, out, _ = aiplat("verify", path, "--json")
+    assert (code, json.loads(out)["whole"]) == (0, True)
+
+
+def test_a_flipped_bit_exits_with_3_and_names_the_file(aiplat: Aiplat, bundle: Bundle) -> None:
+    """For people on standard error, for programs in the document."""
+    victim = bundle.blob_path(str(bundle.lock.of("model")[0].digest))
+    content = bytearray(victim.read_bytes())
+    content[0] ^= 1
+    victim.write_bytes(content)
+    name = str(victim.relative_to(bundle.path))
+    code, out, err = aiplat("verify")
+    assert (code, out) == (3, "")
+    assert f"{name}: was altered: its content has another sha256; make the bundle again" in err
+    code, out, _ = aiplat("verify", "--json")
+    assert (code, [f["where"] for f in json.loads(out)["findings"]]) == (3, [name])
+
+
+def test_info_lists_every_artifact(aiplat: Aiplat, bundle: Bundle) -> None:
+    """The table and the document agree."""
+    document = json.loads(aiplat("info", "--json")[1])
+    assert [a["name"] for a in document["artifacts"]] == [a.name for a in bundle.lock.artifacts]
+    table = aiplat("info")[1]
+    assert all(kind in table for kind in ("hostfile", "image", "chart", "model"))
+
+
+def test_without_a_bundle_the_next_command_is_named(aiplat: Aiplat) -> None:
+    """Exit code 2, and what makes one."""
+    code, _, err = aiplat("info")
+    assert code == 2
+    assert "there is no bundle; make one: aiplat bundle build" in err
