@@ -70,6 +70,12 @@ def bridge_links(lab: str) -> tuple[str, ...]:
     return (*(p["ifname"] for p in ports if p), name)
 
 
+def unplug_hosts(lab: str) -> None:
+    """Remove the links of hosts that have ended: left alone they go late and hold up the next boot."""
+    for name in bridge_links(lab)[:-1]:
+        attempt(("ip", "link", "delete", name))
+
+
 def remove_links(lab: str) -> tuple[str, ...]:
     """Remove the lab's bridge and what is plugged into it; return the names of what was there."""
     names = bridge_links(lab)

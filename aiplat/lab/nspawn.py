@@ -134,6 +134,7 @@ class NspawnDriver:
             raise BadInput(Finding(f"snapshot {label}", f"is not in lab {name}", f"there are: {known}"))
         with only_one(name):
             _end_all(record)
+            bridge.unplug_hosts(name)
             for host in record.hosts:
                 tree.replace_tree(source / host.name, tree_dir(name, host.name))
             _boot_all(record, Steps(ignore_events))
