@@ -65,6 +65,7 @@ func (n *node) kubeletConfig() kubeletv1beta1.KubeletConfiguration {
 		SerializeImagePulls:      &no,
 		EvictionHard:             map[string]string{"imagefs.available": "5%", "nodefs.available": "5%"},
 		EvictionMinimumReclaim:   map[string]string{"imagefs.available": "10%", "nodefs.available": "10%"},
+		VolumePluginDir:          n.path("libexec/volume-plugins"), // upstream's default lies in /usr
 		ContainerRuntimeEndpoint: "unix://" + runtime.Socket,
 		ProtectKernelDefaults:    n.ProtectKernel,
 	}
