@@ -14,6 +14,7 @@ import pytest
 
 from aiplat.lab import egress_report, lab_down
 from tests.e2e.journey import Journey
+from tests.e2e.planes import Planes
 
 pytestmark = pytest.mark.lab
 PROMPT = "1, 2, 3, 4,"
@@ -139,6 +140,65 @@ def test_every_image_comes_by_digest_from_the_site(ward: Journey, first: dict[st
     ]
     assert images
     assert all("@sha256:" in image for image in images), images
+
+
+@pytest.fixture
+def planes(ward: Journey, first: dict[str, Any]) -> Planes:
+    """The planes from the inside."""
+    return Planes(Path(ward.environment()["KUBECONFIG"]))
+
+
+def test_the_plane_with_the_open_door_takes_no_dangerous_pod(planes: Planes) -> None:
+    """The gateway's own pod may hold port 443; with one thing worse, the same pod is refused."""
+    worse: dict[str, Callable[[dict[str, Any]], object]] = {
+        "host ports": lambda p: p["containers"][0]["ports"][0].update(hostPort=80),
+        "other than root": lambda p: p["securityContext"].update(runAsUser=0),
+        "folders of its host": lambda p: p["volumes"].append({"name": "h", "hostPath": {"path": "/"}}),
+        "namespaces of its host": lambda p: p.update(hostPID=True),
+        "gain privileges": lambda p: p["containers"][0]["securityContext"]["capabilities"].update(
+            add=["NET_ADMIN"]
+        ),
+    }
+    spec = planes.pod_spec("aiplat-access", "app.kubernetes.io/name=gateway")
+    assert planes.refusal("aiplat-access", spec, lambda _: None) == ""
+    for said, change in worse.items():
+        assert said in planes.refusal("aiplat-access", spec, change)
+
+
+def test_postgresql_takes_connections_from_its_client_planes_only(planes: Planes) -> None:
+    """Both pods are let out by their own plane: what differs is whether PostgreSQL lets them in."""
+    like = planes.pod_spec("aiplat-data", "app.kubernetes.io/name=postgresql")
+    database = next(s for s in planes.cluster.services() if s.name == "postgresql")
+    with planes.client_pod("aiplat-access", like) as friend:
+        assert planes.connects(friend, database.address, 5432)
+    with planes.client_pod("aiplat-model", like) as stranger:
+        assert not planes.connects(stranger, database.address, 5432)
+
+
+def test_engines_take_connections_from_the_gateway_only(planes: Planes) -> None:
+    """Another pod of the gateway's own plane is refused, though it is let out."""
+    like = planes.pod_spec("aiplat-data", "app.kubernetes.io/name=postgresql")
+    engine = planes.cluster.services("aiplat.dev/model")[0]
+    gateway = planes.cluster.pods("aiplat-access", "app.kubernetes.io/name=gateway")[0]
+    assert planes.connects(gateway, engine.address, engine.ports[0])
+    with planes.client_pod("aiplat-access", like) as neighbour:
+        assert not planes.connects(neighbour, engine.address, engine.ports[0])
+
+
+def test_postgresql_keeps_vectors_through_a_kill(planes: Planes) -> None:
+    """What was written is there after its pod was taken away without warning."""
+
+    def sql(statement: str) -> str:
+        pod = planes.cluster.pods("aiplat-data", "app.kubernetes.io/name=postgresql")[0]
+        ask = f'/usr/lib/postgresql/*/bin/psql -h /tmp -U postgres aiplat -Atc "{statement}"'
+        ran = planes.cluster.run_in_pod(pod, ["sh", "-c", ask])
+        assert ran.code == 0, ran.output
+        return ran.output.strip()
+
+    sql("CREATE TABLE kept (v vector(3)); INSERT INTO kept VALUES ('[1,2,3]'), ('[9,9,9]')")
+    planes.kill("aiplat-data", "postgresql-0")
+    assert sql("SELECT v FROM kept ORDER BY v <-> '[1,1,1]' LIMIT 1") == "[1,2,3]"
+    sql("DROP TABLE kept")
 
 
 def test_egress_counter_rises_for_a_host_and_for_a_pod(ward: Journey, first: dict[str, Any]) -> None:
