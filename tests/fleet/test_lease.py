@@ -182,3 +182,16 @@ def test_only_processes_of_this_machine_are_called_dead() -> None:
     assert is_dead(DEAD)
     assert not is_dead({**DEAD, "machine": "another"})
     assert not is_dead(this_process())
+
+
+def test_what_a_run_left_in_its_temporary_folder_goes_with_it(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
+    """A task that was killed cannot clean up after itself; the lease does."""
+    holder = keeper(tmp_path / "lock", "run-1")
+    started.append(holder)
+    heard(holder)
+    scratch = Path(f"{tmp_path / 'lock'}.scratch")
+    (scratch / "left").write_text("x")
+    holder.communicate(timeout=LIMIT)
+    assert not scratch.exists()

@@ -1,0 +1,186 @@
+"""The modules of plane_release: what is touched, what is taken over, what goes, and what a failure says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.roles.conftest import load_module
+
+INPUTS = "a" * 63
+ROW = "{ns} sh.helm.release.v1.{name}.v{number} helm.sh/release.v1 1 5m {name} {number} {status} {inputs}"
+
+
+def row(name: str, number: int, status: str, inputs: str = INPUTS) -> str:
+    """Return a line of the table in which releases are listed."""
+    return ROW.format(ns="aiplat-model", name=name, number=number, status=status, inputs=inputs)
+
+
+class Cluster:
+    """Stands for helm and kubectl: answers the listing, remembers every other call, fails where told."""
+
+    def __init__(self, module: ModuleType, rows: list[str]) -> None:
+        self.module, self.rows = module, rows
+        self.calls: list[str] = []
+        self.fails: dict[str, str] = {}
+
+    def kubectl(self, *arguments: str, **_more: Any) -> str:
+        """Answer as kubectl."""
+        if arguments[:2] == ("get", "secrets"):
+            return "\n".join(self.rows)
+        if arguments[:2] == ("get", "events"):
+            return "ollama-1   Failed   cannot pull\n"
+        self.calls.append(" ".join(arguments))
+        return ""
+
+    def helm(self, *arguments: str, **_more: Any) -> str:
+        """Answer as helm."""
+        self.calls.append(f"helm {' '.join(arguments)}")
+        if arguments[0] in self.fails:
+            raise self.module.HostProblem(self.fails[arguments[0]])
+        return ""
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> Path:
+    """Return a staged chart."""
+    path = tmp_path / "chart"
+    path.write_bytes(b"chart")
+    return path
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, chart: Path) -> Callable[..., Cluster]:
+    """Return a function that makes a cluster with some revisions."""
+    module = load_module("plane_release/library/helm_releases.py")
+
+    def make(*rows: str) -> Cluster:
+        made = Cluster(module, list(rows))
+        monkeypatch.setattr(module, "kubectl", made.kubectl)
+        monkeypatch.setattr(module, "helm", made.helm)
+        monkeypatch.setattr(module, "blob", lambda _root, _digest: chart)
+        return made
+
+    return make
+
+
+def release(name: str = "ollama", inputs: str = INPUTS) -> dict[str, Any]:
+    """Return a wanted release."""
+    digest = f"sha256:{hashlib.sha256(b'chart').hexdigest()}"
+    base = {"name": name, "namespace": "aiplat-model", "chart": digest, "chart_ref": f"{name}:1"}
+    return {**base, "values": "{}", "inputs": inputs, "timeout_seconds": 5}
+
+
+def ensure(cluster: Cluster, *releases: dict[str, Any], others: bool = False) -> list[str]:
+    """Bring the cluster to the wanted releases."""
+    parameters = {"releases": list(releases), "uninstall_others": others}
+    done: list[str] = cluster.module.ensure_all(parameters, False)
+    return done
+
+
+def test_an_unchanged_release_is_not_touched(cluster: Callable[..., Cluster]) -> None:
+    """The newest revision is deployed and made of the same: helm is not even started."""
+    seen = cluster(row("ollama", 1, "superseded", "b" * 63), row("ollama", 10, "deployed"))
+    assert ensure(seen, release()) == []
+    assert seen.calls == []
+
+
+@pytest.mark.parametrize(("status", "inputs"), [("deployed", "b" * 63), ("failed", INPUTS)])
+def test_a_changed_or_failed_release_is_upgraded(
+    cluster: Callable[..., Cluster], status: str, inputs: str
+) -> None:
+    """Other inputs or another status than deployed is a reason."""
+    seen = cluster(row("ollama", 1, status, inputs))
+    assert ensure(seen, release()) == ["ollama upgraded"]
+    assert f"--labels aiplat.dev/inputs={INPUTS}" in seen.calls[0]
+
+
+def test_a_revision_left_pending_is_forgotten_first(cluster: Callable[..., Cluster]) -> None:
+    """A killed run does not block the next, and what was deployed before stays known."""
+    seen = cluster(row("ollama", 1, "deployed"), row("ollama", 2, "pending-upgrade"))
+    assert ensure(seen, release()) == ["ollama upgraded"]
+    assert seen.calls[0] == "delete secret --namespace aiplat-model sh.helm.release.v1.ollama.v2"
+    assert seen.calls[1].startswith("helm upgrade --install")
+
+
+def test_a_failed_upgrade_is_rolled_back_and_told(cluster: Callable[..., Cluster]) -> None:
+    """The cause holds helm's words, the cluster's warning and what came of it."""
+    seen = cluster(row("ollama", 3, "deployed", "b" * 63))
+    seen.fails["upgrade"] = "deadline exceeded"
+    with pytest.raises(seen.module.HostProblem) as failure:
+        ensure(seen, release())
+    for part in ("release ollama", "deadline exceeded", "cannot pull", "rolled back to revision 3"):
+        assert part in str(failure.value)
+    assert seen.calls[-1].startswith("helm rollback ollama 3")
+
+
+def test_a_rollback_that_fails_too_is_told(cluster: Callable[..., Cluster]) -> None:
+    """Neither failure hides the other."""
+    seen = cluster(row("ollama", 3, "deployed", "b" * 63))
+    seen.fails |= {"upgrade": "first", "rollback": "second"}
+    with pytest.raises(seen.module.HostProblem, match=r"first.*failed too: second"):
+        ensure(seen, release())
+
+
+def test_a_failed_first_install_is_left_to_look_at(cluster: Callable[..., Cluster]) -> None:
+    """There is nothing to go back to."""
+    seen = cluster()
+    seen.fails["upgrade"] = "deadline exceeded"
+    with pytest.raises(seen.module.HostProblem, match="it is left as it is"):
+        ensure(seen, release())
+
+
+def test_one_failure_does_not_hide_another(cluster: Callable[..., Cluster]) -> None:
+    """Releases of one order run side by side, and all that fail are named."""
+    seen = cluster()
+    seen.fails["upgrade"] = "x"
+    with pytest.raises(seen.module.HostProblem, match=r"release (a|b).*release (a|b)"):
+        ensure(seen, release("a"), release("b"))
+
+
+def test_a_damaged_chart_is_never_installed(cluster: Callable[..., Cluster], chart: Path) -> None:
+    """The digest is checked when the chart is used."""
+    seen = cluster()
+    chart.write_bytes(b"chart\x00")
+    with pytest.raises(seen.module.HostProblem, match="the staged chart ollama:1 is damaged"):
+        ensure(seen, release())
+    assert seen.calls == []
+
+
+def test_only_our_own_releases_are_uninstalled(cluster: Callable[..., Cluster]) -> None:
+    """A release without our label is somebody else's."""
+    seen = cluster(row("ollama", 1, "deployed"), row("old", 1, "deployed"), row("theirs", 1, "deployed", ""))
+    assert ensure(seen, release(), others=True) == ["old uninstalled"]
+    assert seen.calls == ["helm uninstall old --namespace aiplat-model --wait --ignore-not-found"]
+
+
+def test_secrets_are_compared_by_what_they_hold() -> None:
+    """Labels that others added do not count; data, type and our labels do."""
+    module = load_module("plane_release/library/cluster_objects.py")
+    entry = {"name": "s", "namespace": "n", "type": "Opaque", "labels": {"a": "b"}, "string_data": {"k": "v"}}
+    wanted = module.secret(entry)
+    seen = {
+        **wanted,
+        "metadata": {**wanted["metadata"], "labels": {**wanted["metadata"]["labels"], "x": "y"}},
+    }
+    assert not module.differs(wanted, seen)
+    assert module.differs(wanted, None)
+    assert module.differs(wanted, {**seen, "data": {"k": "b3RoZXI="}})
+    assert module.differs(wanted, {**seen, "type": "kubernetes.io/tls"})
+
+
+def test_secrets_of_ours_that_are_not_wanted_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that aiplat did not make stay."""
+    module = load_module("plane_release/library/cluster_objects.py")
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(module, "kubectl", lambda *arguments, **_more: calls.append(arguments))
+    ours = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "aiplat"}}}
+    theirs: dict[str, Any] = {"metadata": {"labels": None}}
+    gone = module.remove_others([], {("n", "old"): ours, ("n", "theirs"): theirs}, False)
+    assert gone == ["Secret n/old removed"]
+    assert [call[-2] for call in calls] == ["old"]

@@ -1,0 +1,74 @@
+"""When a unit is restarted, and what counts as a remain of Kubernetes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.roles.conftest import load_module
+
+ACTIVE = {"ActiveState": "active", "UnitFileState": "enabled", "MainPID": "1"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "running", "action"),
+    [
+        (ACTIVE, "new", "nothing"),
+        (ACTIVE, "old", "restarted"),
+        (ACTIVE, "", "restarted"),
+        ({**ACTIVE, "UnitFileState": "disabled"}, "new", "enabled"),
+        ({**ACTIVE, "ActiveState": "failed"}, "new", "started"),
+    ],
+)
+def test_a_unit_is_restarted_for_other_content_alone(
+    monkeypatch: pytest.MonkeyPatch, seen: dict[str, str], running: str, action: str
+) -> None:
+    """What the running process was started with decides, not what a task happened to change."""
+    module = load_module("aiplat_modules/library/systemd_unit.py")
+    monkeypatch.setattr(module, "running_content", lambda _pid: running)
+    assert module.action_needed(seen, "new") == action
+
+
+def test_the_content_of_a_process_is_read_from_its_environment() -> None:
+    """It is what the unit file said when the process was started."""
+    module = load_module("aiplat_modules/library/systemd_unit.py")
+    program = [sys.executable, "-c", "print('ready', flush=True); input()"]
+    environment = {**os.environ, "AIPLAT_CONTENT": "c0ffee"}
+    process = subprocess.Popen(program, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    try:
+        assert module.running_content(str(process.pid)) == "c0ffee"
+    finally:
+        process.communicate(b"\n")
+    assert module.running_content(str(process.pid)) == ""
+
+
+def test_only_tables_and_rules_of_kubernetes_are_remains() -> None:
+    """A host's own firewall is not touched by a reset."""
+    load_module("host_reset/library/host_reset.py")
+    remains = sys.modules["ansible.module_utils.host_remains"]
+    ours = ("kube-proxy", "standin-masquerade", "cni_hostport", "flannel-ipv4", "KUBE-SERVICES")
+    assert all(remains.TABLES.match(name) for name in ours)
+    assert not any(remains.TABLES.match(name) for name in ("filter", "firewalld", "nat", "docker-bridges"))
+    assert remains.CHAINS.search("-A KUBE-SERVICES -j KUBE-MARK-MASQ")
+    assert not remains.CHAINS.search("-A INPUT -p tcp --dport 22 -j ACCEPT")
+
+
+def test_a_reset_knows_every_file_that_a_role_writes() -> None:
+    """A run killed before it wrote the ledger leaves nothing that a reset does not look for."""
+    module = load_module("host_reset/library/host_reset.py")
+    roles = Path(module.__file__).parents[2]
+    written = set()
+    for tasks in roles.glob("*/tasks/main.yml"):
+        for line in tasks.read_text().splitlines():
+            if "path: /" in line:
+                written.add(line.partition("path: ")[2].split(",")[0].rstrip("} "))
+    known = {*module.FILES, *module.PARENTS, *module.TREES, "/var/lib/aiplat"}
+    inside = tuple(f"{tree}/" for tree in module.TREES)
+    assert len(written) > 10
+    assert sorted(path for path in written if path not in known and not path.startswith(inside)) == []
