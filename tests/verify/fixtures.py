@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,8 @@ from tests.services.gateway.engine import Engine
 from tests.verify.loopback import Loopback, gateway, registry
 
 # From the range for tests between networks (RFC 2544). A site refuses loopback addresses, port 443 must be
-# free, so the tests bring an address of their own: on the loopback device, where nobody else reaches it.
-ADDRESS = "198.18.94.1"
+# free, so each run of tests brings an address of its own: on the loopback device, where nobody else reaches it.
+ADDRESS = f"198.18.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
 
 
 @contextlib.contextmanager
