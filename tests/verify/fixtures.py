@@ -15,7 +15,7 @@ from tests.services.gateway.engine import Engine
 from tests.verify.loopback import Loopback, gateway, registry
 
 # From the range for tests between networks (RFC 2544). A site refuses loopback addresses, port 443 must be
-# free, so each run of tests brings an address of its own: on the loopback device, where nobody else reaches it.
+# free, so each run of tests brings an address of its own, on the loopback device: nobody else reaches it.
 ADDRESS = f"198.18.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
 
 
