@@ -39,5 +39,7 @@ def main() -> None:
             errors.print(str(finding), style="red", markup=False)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        errors.print("interrupted: nothing more was done; run the same command again to go on", style="yellow")
+        errors.print(
+            "interrupted: nothing more was done; run the same command again to go on", style="yellow"
+        )
         sys.exit(EXIT_INTERRUPTED)
