@@ -31,7 +31,7 @@ lint: setup ## Formatting, types, imports, roles, Go
 	@.venv/bin/ruff check -q .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
-	@.venv/bin/ansible-lint --offline -q -p roles playbooks
+	@PATH="$$PWD/.venv/bin:$$PATH" ansible-lint --offline -q --profile production roles playbooks
 
 unit: setup ## Only the tests that take seconds
 	@$(PY) -m pytest -q -m "not lab"

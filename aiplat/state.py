@@ -1,4 +1,4 @@
-"""Where aiplat keeps state and caches on the operator's machine; what is in the files belongs to their rooms."""
+"""Where state and caches are on the operator's machine; what is in the files belongs to their rooms."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-
+"""The command line: arguments, progress and tables; work is done in aiplat.actions."""

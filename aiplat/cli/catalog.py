@@ -1,4 +1,4 @@
-"""The `aiplat catalog` verb: tables of planes, components, models; their meaning belongs in aiplat.catalog."""
+"""The `aiplat catalog` verb: tables of planes, components, models; what they mean is aiplat.catalog's."""
 
 from __future__ import annotations
 

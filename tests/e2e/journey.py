@@ -83,4 +83,3 @@ class Journey:
         return self.on_host(
             "systemctl show -p Id,MainPID,NRestarts,ActiveState aiplat-registry k3s k3s-agent", host
         )
-

@@ -24,7 +24,7 @@ NOT_OURS = ("input should", "value error", "should have", "none required")
 
 @pytest.mark.parametrize("path", RICH, ids=lambda p: p.stem)
 def test_the_check_survives_anything(path: Path) -> None:
-    """Every value of sites with many keys is replaced by every odd one; all complaints are sentences of ours."""
+    """Every value of sites with many keys is replaced by every odd one; complaints are sentences of ours."""
     good = read_document(path)
     for at in [p for p, _ in good.walk() if p]:
         for odd in ODD:
