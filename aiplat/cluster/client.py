@@ -22,7 +22,7 @@ from aiplat.state import site_dir
 _SECONDS = (5, 20)
 
 
-class ClusterUnreachable(AiplatError):  # noqa: N818 - a state of the world
+class ClusterUnreachable(AiplatError):
     """The Kubernetes API does not answer, or not to us."""
 
 

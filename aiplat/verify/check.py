@@ -10,7 +10,7 @@ from aiplat.verify.world import World
 Look = Callable[[World], str]
 
 
-class Failed(Exception):  # noqa: N818 - a finding, not a fault
+class Failed(Exception):
     """What the check looked at is not as the sentence says; `fix` says what to do, where that is known."""
 
     def __init__(self, detail: str, fix: str = "") -> None:
@@ -18,7 +18,7 @@ class Failed(Exception):  # noqa: N818 - a finding, not a fault
         self.fix = fix
 
 
-class Skipped(Exception):  # noqa: N818 - a result
+class Skipped(Exception):
     """There is nothing to look at, or no way to; the message says why."""
 
 

@@ -31,7 +31,7 @@ _LINE_LIMIT = 1 << 20
 log = logging.getLogger("aiplat.gateway")
 
 
-class MustListAgain(Exception):  # noqa: N818 - the watch's ordinary way to say that it is too old
+class MustListAgain(Exception):
     """The API server no longer knows the version the watch began at."""
 
 

@@ -125,5 +125,5 @@ class Exchange:
         await self.write(body, last=True)
 
 
-class ClientLeft(Exception):  # noqa: N818 - not an error: there is nobody left to tell
+class ClientLeft(Exception):
     """The client closed its connection before the answer was complete."""

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+class Refusal(Exception):
     """A request that gets an error as its answer.
 
     `kind` and `code` are OpenAI's `type` and `code`; `param` names the offending field.

@@ -19,7 +19,7 @@ KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"
 KUBE_CACHE = {"KUBECACHEDIR": "/run/aiplat/kubectl"}
 
 
-class HostProblem(Exception):  # noqa: N818 (it is a problem of the host, told to people in these words)
+class HostProblem(Exception):
     """Something on the host is not as it must be; the message is a sentence for people."""
 
 
