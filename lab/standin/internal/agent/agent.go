@@ -150,6 +150,3 @@ func (p *Node) Run(ctx context.Context, ready func()) error {
 	}
 	return network.Run(ctx, factory, ready)
 }
-
-// IP is the node's own address.
-func (p *Node) IP() netip.Addr { return p.n.ip }

@@ -178,7 +178,7 @@ func nth(ip netip.Addr, n int) netip.Addr {
 // ServiceIP is the address of the API inside the cluster: the first of the service network.
 func (s Server) ServiceIP() netip.Addr { return nth(s.ServiceCIDR.Addr(), 1) }
 
-// Load reads and checks the configuration of a server.
+// LoadServer reads and checks the configuration of a server.
 func LoadServer(args []string) (Server, error) {
 	values, err := Load(keys.Server, args, os.Getenv)
 	if err != nil {
