@@ -121,6 +121,9 @@ func (s *server) startControllers(sup *component.Supervisor) error {
 		"cluster-signing-kubelet-serving-key-file":        s.tls("server-ca.key"),
 		"cluster-signing-legacy-unknown-cert-file":        s.tls("server-ca.crt"),
 		"cluster-signing-legacy-unknown-key-file":         s.tls("server-ca.key"),
+		// Each controller fetches a token of its own at the start; at upstream's default rate that alone
+		// takes five seconds, for which the first node would wait.
+		"kube-api-qps": "100", "kube-api-burst": "200",
 		"v": s.Verbosity,
 	}
 	if err := sup.Start(component.Process{Name: "kube-controller-manager", Args: flags.Args(s.ControllerArgs)}); err != nil || s.DisableScheduler {
