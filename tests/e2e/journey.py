@@ -78,6 +78,13 @@ class Journey:
         """Return the folder of the site's bundle."""
         return self.state / "aiplat" / "bundles" / self.name
 
+    def image(self, name: str) -> str:
+        """Return the reference by digest of an image of the bundle, by the last part of its name."""
+        lock = json.loads((self.bundle() / "bundle.json").read_text())["lock"]
+        images = (a for a in lock["artifacts"] if a["kind"] == "image" and a["name"].endswith(f"/{name}"))
+        found = next(images)
+        return f"{found['name']}:{found['version']}@{found['digest']}"
+
     def units(self, host: str | None = None) -> str:
         """Return main process and restart count of every unit aiplat runs on a host."""
         return self.on_host(

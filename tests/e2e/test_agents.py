@@ -21,20 +21,13 @@ def ward(make_journey: Callable[[str], Journey]) -> Journey:
     return journey
 
 
-def _image(journey: Journey, name: str) -> str:
-    """Return a reference by digest of an image of the bundle."""
-    lock = json.loads((journey.bundle() / "bundle.json").read_text())["lock"]
-    found = next(a for a in lock["artifacts"] if a["kind"] == "image" and a["name"].endswith(name))
-    return f"{found['name']}:{found['version']}@{found['digest']}"
-
-
 def _apply(journey: Journey, *documents: dict[str, Any]) -> None:
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)})
     journey.on_host(f"k3s kubectl apply -f - <<'END'\n{text}\nEND")
 
 
 def _pod(journey: Journey, name: str, node: str, command: str, namespace: str = "trial") -> dict[str, Any]:
-    container: dict[str, Any] = {"name": "main", "image": _image(journey, "busybox")}
+    container: dict[str, Any] = {"name": "main", "image": journey.image("mirrored-library-busybox")}
     container["command"] = ["sh", "-c", command]
     return {
         "apiVersion": "v1",
