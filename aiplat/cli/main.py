@@ -18,19 +18,38 @@ app = typer.Typer(
     help="Turn bare hosts into a local-first AI platform, and look at what is there.",
 )
 
-# A verb module is loaded here and nowhere else; each offers `register(app)`.
-_VERBS = ("site", "catalog", "bundle", "lab", "plan", "bootstrap", "look", "reset")
+# Verb → module that offers `register(app)`; modules are loaded here and nowhere else.
+_VERBS = {
+    "site": "site",
+    "catalog": "catalog",
+    "bundle": "bundle",
+    "lab": "lab",
+    "plan": "plan",
+    "bootstrap": "bootstrap",
+    "status": "look",
+    "verify": "look",
+    "chat": "look",
+    "env": "look",
+    "reset": "reset",
+}
 
 
-def _load_verbs() -> None:
-    for name in _VERBS:
-        module = importlib.import_module(f"aiplat.cli.{name}")
-        module.register(app)
+@app.callback()
+def _aiplat() -> None:
+    # With a callback Typer keeps a verb's name also where only one verb was loaded.
+    pass
+
+
+def _load_verbs(asked: str) -> None:
+    # Loading all takes a second of processor time, so a known verb is loaded alone.
+    names = [_VERBS[asked]] if asked in _VERBS else dict.fromkeys(_VERBS.values())
+    for name in names:
+        importlib.import_module(f"aiplat.cli.{name}").register(app)
 
 
 def main() -> None:
     """Run the command line; findings go to stderr, one a line, and decide the exit code."""
-    _load_verbs()
+    _load_verbs(sys.argv[1] if len(sys.argv) > 1 else "")
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         app()
