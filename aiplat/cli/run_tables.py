@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 from rich import box
@@ -154,11 +155,16 @@ def _reach(summary: Summary, argument: str) -> Text:
     text = Text("\nPlatform  ", style="bold")
     text.append(f"{summary.url}\n", style="underline")
     text.append("Key       ")
-    text.append(f"in {summary.key}; ", style="dim")
+    text.append(f"in {_short(summary.key)}; ", style="dim")
     text.append(f'eval "$(aiplat env{argument})"', style="cyan")
     text.append(" sets it for any client\n", style="dim")
     text.append(f"Next      aiplat status{argument}   aiplat chat{argument}", style="dim")
     return text
+
+
+def _short(path: str) -> str:
+    home = f"{Path.home()}/"
+    return f"~/{path.removeprefix(home)}" if path.startswith(home) else path
 
 
 def save_svg(path: Path, title: str, *parts: RenderableType) -> None:
@@ -168,4 +174,6 @@ def save_svg(path: Path, title: str, *parts: RenderableType) -> None:
     )
     for part in parts:
         console.print(part)
-    path.write_text(console.export_svg(title=title), encoding="utf-8")
+    # Rich names a font on a public server; a picture of ours asks nobody for anything.
+    picture = re.sub(r"@font-face\s*\{.*?\}\s*", "", console.export_svg(title=title), flags=re.DOTALL)
+    path.write_text(picture, encoding="utf-8")
