@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import testinfra
+from testinfra.host import Host
+
 from aiplat.lab import ssh_argv
 from aiplat.site.load import load_site
 
@@ -84,6 +87,17 @@ class Journey:
         images = (a for a in lock["artifacts"] if a["kind"] == "image" and a["name"].endswith(f"/{name}"))
         found = next(images)
         return f"{found['name']}:{found['version']}@{found['digest']}"
+
+    def testinfra(self, name: str | None = None) -> Host:
+        """Return a host (default: the first) for testinfra to look at, over ssh."""
+        site = load_site(self.site_file)
+        host = next(h for h in site.hosts if name in {None, h.name})
+        folder = self.state / "aiplat" / "sites" / self.name
+        return testinfra.get_host(
+            f"ssh://root@{host.address}",
+            ssh_identity_file=str(folder / "ssh_key"),
+            ssh_extra_args=f"-o UserKnownHostsFile={folder / 'known_hosts'} -o StrictHostKeyChecking=yes",
+        )
 
     def units(self, host: str | None = None) -> str:
         """Return main process and restart count of every unit aiplat runs on a host."""
