@@ -40,7 +40,7 @@ def _aiplat() -> None:
     pass
 
 
-def _load_verbs(asked: str) -> None:
+def _load_verbs(asked: str = "") -> None:
     # Loading all takes a second of processor time, so a known verb is loaded alone.
     names = [_VERBS[asked]] if asked in _VERBS else dict.fromkeys(_VERBS.values())
     for name in names:
@@ -49,7 +49,7 @@ def _load_verbs(asked: str) -> None:
 
 def main() -> None:
     """Run the command line; findings go to stderr, one a line, and decide the exit code."""
-    _load_verbs(sys.argv[1] if len(sys.argv) > 1 else "")
+    _load_verbs(*sys.argv[1:2])
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         app()
