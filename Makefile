@@ -1,9 +1,11 @@
 # The front door. `make help` lists what there is.
 SHELL := /bin/sh
 PY := .venv/bin/python
+GO := $(CURDIR)/.venv/bin/go
+GO_ENV := CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
 .DEFAULT_GOAL := help
 
-.PHONY: help setup bootstrap test lint unit lab-test test-cold lock clean
+.PHONY: help setup bootstrap test lint standin-test unit lab-test test-cold lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,15 +25,20 @@ bootstrap: setup ## From nothing to a served model on the built-in lab site
 	@.venv/bin/aiplat bootstrap --yes
 
 test: setup ## What CI runs: lint, unit tests, lab journeys
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory lint standin-test
 	@$(PY) -m pytest -q
 
-lint: setup ## Formatting, types, imports, roles, Go
+lint: setup ## Formatting, types, imports, roles
 	@.venv/bin/ruff format --check -q .
 	@.venv/bin/ruff check -q .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@PATH="$$PWD/.venv/bin:$$PATH" ansible-lint --offline -q --profile production roles playbooks
+
+# The flags of lab/standin/build, so that what one compiles serves the other.
+standin-test: setup ## Vet and test the stand-in
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l lab/standin/main.go lab/standin/internal) && test -z "$$unformatted" || { echo "not formatted: $$unformatted" >&2; exit 1; }
+	@cd lab/standin && $(GO_ENV) $(GO) vet ./... && $(GO_ENV) $(GO) test -short ./...
 
 unit: setup ## Only the tests that take seconds
 	@$(PY) -m pytest -q -m "not lab"
