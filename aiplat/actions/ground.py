@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from aiplat.bundle.bundle import Bundle
+from aiplat.bundle.bundle import Bundle, bundle_path
 from aiplat.bundle.document import DOCUMENT
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.lockfile import read_lock
@@ -61,7 +59,7 @@ def bundle_of(site: Site) -> Bundle:
     Raises:
         AiplatError: there is none, or it is not a bundle.
     """
-    return Bundle.open(_bundle_path(site))
+    return Bundle.open(bundle_path(site))
 
 
 def known_lock(site: Site) -> Lock:
@@ -110,9 +108,3 @@ def _given_lock(site: Site, lock: Lock) -> Lock:
     if findings:
         raise BadInput(findings)
     return given.model_copy(update={"site": site.name})
-
-
-def _bundle_path(site: Site) -> Path:
-    if site.supply.startswith(BUNDLE_PREFIX):
-        return Path(site.supply.removeprefix(BUNDLE_PREFIX))
-    return bundle_dir(site.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -31,9 +30,3 @@ def make_journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         for lab in labs:
             lab_down(lab)
     shutil.rmtree(state)
-
-
-@pytest.fixture(scope="module")
-def free_of_traces() -> Callable[[Path], list[str]]:
-    """Give a function that lists what is left below a state folder of labs."""
-    return lambda state: [str(path) for path in (state / "aiplat").glob("labs/*")]
