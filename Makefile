@@ -52,8 +52,8 @@ test-cold: setup ## The same on fresh Debian 12 and 13 roots with empty caches
 
 lock: setup ## Resolve the Python locks anew from pyproject.toml
 	@.venv/bin/uv pip compile pyproject.toml -q --all-extras --universal --python-version 3.11 --generate-hashes --no-header -o locks/requirements.txt
-	@$(PY) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['gateway'], sep='\n')" \
-		| .venv/bin/uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c locks/requirements.txt -o locks/gateway.txt
+	@$(PY) -c "import tomllib; e = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*(r for r in e['services'] + e['gateway'] if not r.startswith('aiplat[')), sep='\n')" \
+		| .venv/bin/uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c locks/requirements.txt -o locks/services.txt
 
 clean: ## Remove the environment and what tools left in the checkout
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .ansible dist
