@@ -16,7 +16,7 @@ def complete_bundle(run: Run, site: Site, lock: Lock) -> Bundle:
     """Make every artifact of the lock that is not made yet and return the bundle, whose lock is complete."""
 
     def report(artifact: Artifact, phase: str, done: int, total: int) -> None:
-        what = f"{artifact.name} {artifact.version}: {phase}"
+        what = f"{artifact.label}: {phase}"
         run.emit(Progress(step="bundle", host=OPERATOR, done=done, total=total, unit="artifact", what=what))
 
     with run.step("bundle", TITLES["bundle"], (OPERATOR,)):

@@ -46,6 +46,11 @@ class Artifact(Frozen):
     blobs: tuple[Blob, ...] = ()
 
     @property
+    def label(self) -> str:
+        """`kind name`: what people see of it; the same before and after its exact version is known."""
+        return f"{self.kind} {self.name}"
+
+    @property
     def ref(self) -> str:
         """`name:version`, with `@digest` where the digest is known."""
         tail = f"@{self.digest}" if self.digest else ""

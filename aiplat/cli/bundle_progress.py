@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -30,7 +30,8 @@ def bundle_progress(as_json: bool, total: int) -> Iterator[OnProgress]:
         with _bars(console) as progress:
             yield _Bars(progress, total)
     else:
-        yield _Lines(console, total)
+        lines = ArtifactLines(lambda line: console.print(line, markup=False, soft_wrap=True))
+        yield lambda artifact, phase, done, of: lines.tell(artifact.label, phase, done, of)
 
 
 def _bars(console: Console) -> Progress:
@@ -43,8 +44,10 @@ def _bars(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True)
 
 
-def _label(artifact: Artifact) -> str:
-    return f"{artifact.kind} {artifact.name.rpartition('/')[2]}"
+def short(label: str) -> str:
+    """Return an artifact's label without the registry and folders of its name, for narrow columns."""
+    kind, space, name = label.partition(" ")
+    return kind + space + name.rpartition("/")[2]
 
 
 def _far(phase: str, done: int, total: int) -> str:
@@ -74,7 +77,7 @@ class _Bars:
                 return
             task = self._tasks.get(artifact.inputs)
             if task is None:
-                task = self._tasks[artifact.inputs] = self._progress.add_task(_label(artifact), far="")
+                task = self._tasks[artifact.inputs] = self._progress.add_task(short(artifact.label), far="")
             self._progress.update(task, completed=done, total=total or None, far=_far(phase, done, total))
 
     def _finish(self, artifact: Artifact) -> None:
@@ -86,29 +89,32 @@ class _Bars:
         self._progress.update(self._whole, completed=len(self._done), far=far)
 
 
-class _Lines:
-    """One line when an artifact enters a phase and one when it is done."""
+class ArtifactLines:
+    """One line when an artifact enters a phase and one, with its seconds, when it is done.
 
-    def __init__(self, console: Console, total: int) -> None:
-        self._console = console
-        self._total = total
-        self._phases: dict[str, tuple[str, float]] = {}
-        self._done: set[str] = set()
+    What was made before is silent. A phase is said once, also where phases come again.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said: dict[str, set[str]] = {}
+        self._began: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, artifact: Artifact, phase: str, done: int, total: int) -> None:
+    def tell(self, label: str, phase: str, done: int, total: int) -> None:
+        """Take note of an artifact's phase; may be called from more than one thread."""
         with self._lock:
-            before, since = self._phases.get(artifact.inputs, ("", time.monotonic()))
-            self._phases[artifact.inputs] = (phase, since)
-            if phase == DONE and before:
-                self._done.add(artifact.inputs)
-                seconds = time.monotonic() - since
-                self._say(f"{_label(artifact)}: done in {seconds:.0f} s ({artifact.size / 1e6:.1f} MB)")
-            elif phase not in (DONE, ADD, before):
-                self._say(f"{_label(artifact)}: {_far(phase, done, total)}")
+            if phase == DONE:
+                self._finish(label, done)
+            elif phase != ADD and phase not in self._said.setdefault(label, set()):
+                self._said[label].add(phase)
+                self._began.setdefault(label, time.monotonic())
+                self._say(f"{label}: {_far(phase, done, total)}")
 
-    def _say(self, sentence: str) -> None:
-        self._console.print(sentence, markup=False, soft_wrap=True)
+    def _finish(self, label: str, size: int) -> None:
+        began = self._began.pop(label, None)
+        if began is not None:
+            self._say(f"{label}: done in {time.monotonic() - began:.0f} s ({size / 1e6:.1f} MB)")
 
 
 class _JsonLines:

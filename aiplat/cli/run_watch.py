@@ -22,6 +22,7 @@ from rich.prompt import Confirm
 
 from aiplat.actions.plan import PlanView
 from aiplat.cli import lab_progress
+from aiplat.cli.bundle_progress import ArtifactLines, short
 from aiplat.cli.run_tables import plan_table, size
 from aiplat.errors import BadInput, Finding
 from aiplat.lab import LabEvent, OnEvent
@@ -87,10 +88,20 @@ class JsonWatch(Watch):
 class LineWatch(Watch):
     """A line when something begins, ends or fails, for logs."""
 
+    def __init__(self, *, yes: bool, on_lab: OnEvent) -> None:
+        super().__init__(yes=yes, on_lab=on_lab)
+        self._artifacts = ArtifactLines(self._say)
+
     def on_event(self, event: Event) -> None:
         """Print a line if the event is worth one."""
-        if line := line_of(event):
-            self.console.print(line, markup=False, soft_wrap=True)
+        if isinstance(event, ProgressEvent) and event.unit == "artifact":
+            label, _, phase = event.what.partition(": ")
+            self._artifacts.tell(label, phase, event.done, event.total)
+        elif line := line_of(event):
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, soft_wrap=True)
 
 
 class BarWatch(Watch):
@@ -132,8 +143,8 @@ class BarWatch(Watch):
             amount = f"{size(event.done)} of {size(event.total)}"
             self._piece(event, event.host, amount)
         elif event.unit == "artifact":
-            name, _, phase = event.what.partition(": ")
-            self._piece(event, name, phase)
+            label, _, phase = event.what.partition(": ")
+            self._piece(event, label, phase)
         elif event.total:
             self._update(event.step, "", total=event.total, completed=event.done, text=event.what)
         else:
@@ -141,7 +152,7 @@ class BarWatch(Watch):
 
     def _piece(self, event: ProgressEvent, name: str, text: str) -> None:
         """Show a bar of its own for a piece of a step while it is at work."""
-        self._add(event.step, name, f"  {name}")
+        self._add(event.step, name, f"  {short(name)}")
         self._update(event.step, name, total=event.total or None, completed=event.done, text=text)
         if event.total and event.done >= event.total:
             self._remove(event.step, name)

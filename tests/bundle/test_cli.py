@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from aiplat.actions import make_bundle
 from aiplat.bundle.bundle import Bundle
 from aiplat.cli import bundle as verbs
 from aiplat.cli.main import main
+from aiplat.cli.run_watch import LineWatch
+from aiplat.lab.driver import ignore_events
+from aiplat.runs.journal import Journal
+from aiplat.runs.run import Run
+from aiplat.runs.stop import StopRequest
 from aiplat.supply.choose import Choice
-from tests.supply.worlds import Workshop, lock, supply
+from tests.supply.worlds import Workshop, lock, site, supply
 
 Aiplat = Callable[..., tuple[int, str, str]]
 
@@ -63,6 +69,23 @@ def test_building_for_programs_ends_with_a_summary(aiplat: Aiplat) -> None:
     assert {line["artifact"].partition(":")[0] for line in lines[:-1]} >= {"tool", "docker.io/example/server"}
     assert (lines[-1]["kind"], lines[-1]["changed"]) == ("Summary", 1)
     assert json.loads(aiplat("build", "--json")[1].splitlines()[-1])["changed"] == 0
+
+
+def test_bootstrap_says_of_a_bundle_in_a_log_what_bundle_build_says(
+    aiplat: Aiplat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same lines for every artifact that is made, on standard error and without carriage returns."""
+    made = supply(tmp_path / "second cache", Workshop())
+    monkeypatch.setattr(make_bundle, "choose_supply", lambda *_: Choice(made, "a test says so"))
+    watch = LineWatch(yes=True, on_lab=ignore_events)
+    run = Run(Journal("ward", "bootstrap"), watch.on_event, StopRequest("r"))
+    make_bundle.complete_bundle(run, site(), lock())
+    out, err = capsys.readouterr()
+    ours = [line for line in err.splitlines() if not line.startswith("bundle: ")]
+    theirs = aiplat("build")[2].splitlines()[1:-1]
+    assert sorted(ours) == sorted(theirs)
+    assert len(ours) == 2 * len(lock().artifacts)
+    assert (out, "\r" in err) == ("", False)
 
 
 def test_a_whole_bundle_is_said_to_be_whole(aiplat: Aiplat) -> None:

@@ -27,8 +27,15 @@ from aiplat.runs.events import (
 EVENTS: tuple[Event, ...] = (
     RunStarted(site="ward-3", verb="bootstrap", after="20260101T000000Z-abc", after_step="k3s_server"),
     StepStarted(step="bundle", title="Make and check the bundle", hosts=("operator",)),
-    Progress(
-        step="bundle", host="operator", done=3, total=10, unit="artifact", what="helm: compile packages"
+    *(
+        Progress(step="bundle", host="operator", done=done, total=total, unit="artifact", what=what)
+        for what, done, total in (
+            ("hostfile helm: compile packages", 0, 10),
+            ("hostfile helm: compile packages", 3, 10),
+            ("image docker.io/library/made-before: done", 5_000_000, 5_000_000),
+            ("hostfile helm: done", 2_000_000, 2_000_000),
+            ("hostfile helm: add bytes to the bundle", 2_000_000, 2_000_000),
+        )
     ),
     StepFinished(step="bundle", seconds=2.0),
     StepStarted(step="stage", title="Bring what is missing to the hosts", hosts=("s1",)),
@@ -72,9 +79,12 @@ def shown(watch: Watch, *, terminal: bool) -> str:
 def test_log_has_a_line_for_what_matters() -> None:
     """Begin, change, end and failure are lines; what did not change is not."""
     text = shown(LineWatch(yes=True, on_lab=ignore_events), terminal=False)
+    assert "\r" not in text
     assert text.splitlines() == [
         "run 20260101T000000Z-abc was cut off during k3s_server; going on from what the hosts show",
         "bundle: Make and check the bundle (operator)",
+        "hostfile helm: compile packages 0 of 10",
+        "hostfile helm: done in 0 s (2.0 MB)",
         "bundle: done in 2.0 s, 0 changed",
         "stage: Bring what is missing to the hosts (s1)",
         "stage: done in 1.0 s, 1 changed",
