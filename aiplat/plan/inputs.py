@@ -13,6 +13,12 @@ from aiplat.shipped import shipped
 
 # Variables that the artifacts' own inputs already stand for.
 _BY_ARTIFACT = {"binary", "helm", "packages", "content", "releases"}
+START = "start"
+"""The input that stands for all others a role's unit is started with: another value is a restart."""
+
+_UNIT_ROLES = ("site_registry", "k3s_server", "k3s_agent")
+# What a role's files that are written on the host are made of, besides variables.
+_TEXTS = ("templates", "vars", "defaults")
 _ARTIFACTS = {
     "host_prepare": (),
     "site_registry": ("registry",),
@@ -32,7 +38,8 @@ def step_inputs(variables: RoleVariables, lock: Lock, identities: Mapping[str, s
     """Return the inputs of one role on one host.
 
     Names: `role` (its files), `variable:<name>`, `artifact:<name>` (value `version@digest`),
-    `chart:<release>`, `values:<release>`, `secret:<name>` (digest of what others may see of it).
+    `chart:<release>`, `values:<release>`, `secret:<name>` (digest of what others may see of it), and `start`
+    of a role with a unit.
     """
     role = variables.role
     plain = variables.model_dump(mode="json", exclude=_BY_ARTIFACT)
@@ -44,7 +51,14 @@ def step_inputs(variables: RoleVariables, lock: Lock, identities: Mapping[str, s
         for release in variables.releases:
             inputs[f"chart:{release.name}"] = f"{release.chart_ref.rpartition(':')[2]}@{release.chart}"
             inputs[f"values:{release.name}"] = digest_of(release.values)
+    if role in _UNIT_ROLES:
+        inputs[START] = digest_of([texts_digest(role), {n: v for n, v in inputs.items() if _starts(role, n)}])
     return dict(sorted(inputs.items()))
+
+
+def _starts(role: str, name: str) -> bool:
+    """Whether a role's unit is started with an input: not with the tasks, nor with what is only served."""
+    return name != "role" and (not name.startswith("artifact:") or name.partition(":")[2] in _ARTIFACTS[role])
 
 
 def identity(artifact: Artifact) -> str:
@@ -57,6 +71,13 @@ def role_digest(role: str) -> str:
     """Return the digest of a role's files and of the modules all roles share."""
     shared = shipped("roles") / "aiplat_modules"
     return digest_of([digest_tree(shipped(f"roles/{role}")), digest_tree(shared)])
+
+
+@cache
+def texts_digest(role: str) -> str:
+    """Return the digest of what a role's templates and variables say; its tasks are not in it."""
+    folders = (shipped(f"roles/{role}") / name for name in _TEXTS)
+    return digest_of([digest_tree(folder) for folder in folders if folder.is_dir()])
 
 
 def _artifacts_of(variables: RoleVariables, lock: Lock) -> list[Artifact]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from aiplat.catalog.artifacts import Blob, Lock
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.content import digest_of
-from aiplat.plan.inputs import step_inputs
-from aiplat.plan.models import Facts, HostFacts, Plan, Step
+from aiplat.plan.inputs import START, step_inputs
+from aiplat.plan.models import Facts, HostFacts, LedgerStep, Plan, Running, Step
 from aiplat.plan.reasons import reason_for
 from aiplat.plan.role_variables import RoleVariables
 from aiplat.plan.staging import missing_blobs, wanted_artifacts, wanted_blobs
@@ -130,21 +130,27 @@ def _role_steps(needs: Sequence[_Need], facts: Facts) -> list[Step]:
 
 
 def _restart(need: _Need, host: HostFacts) -> str:
-    """Return the unit that the step may restart on the host, as `unit on host`, or nothing."""
+    """Return the unit that the step restarts on the host, as `unit on host`, or nothing.
+
+    The module systemd_unit decides by the same rule: an active unit is restarted if it was started with
+    other inputs, or with files of other content, than it is to run with.
+    """
     unit = _UNITS.get(need.role)
     if unit is None or host.units.get(unit, {}).get("ActiveState") != "active":
         return ""
     recorded = host.ledger.steps.get(need.role) if host.ledger else None
-    before = recorded.inputs if recorded else {}
-    changed = {n for n in {*before, *need.inputs} if before.get(n) != need.inputs.get(n)}
-    return f"{unit} on {need.host}" if not changed or changed - _served(need) else ""
+    as_wanted = _as_wanted(host.running.get(unit, Running()), need.inputs[START], recorded)
+    return "" if as_wanted else f"{unit} on {need.host}"
 
 
-def _served(need: _Need) -> set[str]:
-    """Return the inputs that the registry only serves: it does not restart for new content."""
-    if need.role != "site_registry":
-        return set()
-    return {name for name in need.inputs if name.startswith("artifact:") and name != "artifact:registry"}
+def _as_wanted(running: Running, start: str, recorded: LedgerStep | None) -> bool:
+    """Whether a process was started with the inputs and file contents that it is to run with."""
+    if running.content != start or not running.files:
+        return False
+    if recorded is None or recorded.inputs.get(START) != start:
+        return True  # a run was cut off after the restart, before it could write the ledger
+    known = {name: file.sha256 for name, file in recorded.files.items()}
+    return all(known.get(name, digest) == digest for name, digest in running.files.items())
 
 
 def _steady(facts: Facts) -> list[dict[str, object]]:

@@ -52,6 +52,13 @@ class Release(Frozen):
     inputs: str = ""
 
 
+class Running(Frozen):
+    """What a process was started with: `content` is the input `start`, `files` their sha256 or `none`."""
+
+    content: str = ""
+    files: dict[str, str] = Field(default_factory=dict)
+
+
 class HostFacts(Frozen):
     """What one probe call saw on a host. Sizes in MiB."""
 
@@ -73,6 +80,7 @@ class HostFacts(Frozen):
     drift: tuple[str, ...] = ()
     blobs: tuple[str, ...] = ()
     units: dict[str, dict[str, str]] = Field(default_factory=dict)
+    running: dict[str, Running] = Field(default_factory=dict)
     nodes_ready: tuple[str, ...] = ()
     releases: tuple[Release, ...] = ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aiplat.plan.inputs import START
 from aiplat.plan.models import HostFacts, LedgerStep
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables
 
@@ -32,7 +33,7 @@ def changed_inputs(recorded: LedgerStep, wanted: Mapping[str, str]) -> list[str]
     return [
         _phrase(name, recorded.inputs.get(name), wanted.get(name))
         for name in names
-        if recorded.inputs.get(name) != wanted.get(name)
+        if name != START and recorded.inputs.get(name) != wanted.get(name)
     ]
 
 

@@ -124,6 +124,28 @@ def test_every_kind_of_drift_is_a_sentence(root: Path) -> None:
     ]
 
 
+def test_what_a_unit_was_started_with_is_seen(root: Path) -> None:
+    """Its content from its environment, its files from what it wrote; another file than ours is drift."""
+    unit = {
+        "k3s.service": {"ActiveState": "active", "MainPID": "7"},
+        "gone.service": {"ActiveState": "failed"},
+    }
+    (root / "proc/7").mkdir(parents=True)
+    (root / "proc/7/environ").write_text("A=b\0AIPLAT_CONTENT=sha256:c0ffee\0")
+    (root / "run/k3s.service").mkdir(parents=True)
+    (root / "run/k3s.service/started").write_text("aa  /etc/one\nnone  /etc/two\n")
+    running = probe_host.running_of(root, unit)
+    files = {"/etc/one": "aa", "/etc/two": "none"}
+    assert running == {"k3s.service": {"content": "sha256:c0ffee", "files": files}}
+    recorded = {
+        "units": ["k3s.service"],
+        "files": {"/etc/one": {"sha256": "aa"}, "/etc/two": {"sha256": "bb"}, "/etc/three": {"sha256": "cc"}},
+    }
+    assert list(probe_host.started_drift("k3s_server", recorded, running)) == [
+        "k3s_server: k3s.service was started with another /etc/two"
+    ]
+
+
 def test_only_whole_blobs_count_as_staged(root: Path) -> None:
     """A blob cut short after it arrived, a part and a stranger's file are not staged."""
     store = root / "var/lib/aiplat/blobs/sha256"

@@ -26,9 +26,9 @@ def test_plan_is_as_the_case_says(path: Path, monkeypatch: pytest.MonkeyPatch) -
         site_of({**case.get("site", {}), **before.get("site", {})}),
         lock_of(before.get("lock", case.get("lock"))),
     )
-    _roles_are(monkeypatch, before.get("roles", {}))
+    _roles_are(monkeypatch, before.get("roles", {}), before.get("texts", {}))
     facts = facts_of(site, dict.fromkeys(case.get("installed", ()), earlier), case.get("facts", {}))
-    _roles_are(monkeypatch, {})
+    _roles_are(monkeypatch, {}, {})
 
     plan = make_plan(site, lock, facts, PUBLIC, small_catalog())
 
@@ -38,14 +38,29 @@ def test_plan_is_as_the_case_says(path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [str(finding) for finding in refusals(site, lock, facts)] == case.get("refused", [])
 
 
+def test_a_run_cut_off_after_a_restart_does_not_restart_again() -> None:
+    """What the process was started with counts, not the ledger, which the run could not write any more."""
+    site, lock = site_of(), lock_of({"versions": {"k3s": "v1.36.4+k3s1"}})
+    before = facts_of(site, {"s1": (site, lock_of())}, {})
+    again = make_plan(site, lock, before, PUBLIC, small_catalog())
+    started = {step.id: step.inputs["s1"]["start"] for step in again.steps if step.restarts}
+    assert list(started) == ["k3s_server"]
+    running = {"k3s.service": {"content": started["k3s_server"], "files": {"/program": "newer"}}}
+    after = facts_of(site, {"s1": (site, lock_of())}, {"s1": {"running": running}})
+    plan = make_plan(site, lock, after, PUBLIC, small_catalog())
+    assert [step.id for step in plan.steps] == [step.id for step in again.steps]
+    assert [r for step in plan.steps for r in step.restarts] == []
+
+
 def test_every_case_says_what_it_shows() -> None:
     """A case without a sentence teaches nobody."""
     assert len(CASES) >= 15
     assert all(YAML(typ="safe").load(path)["behaviour"].endswith(".") for path in CASES)
 
 
-def _roles_are(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> None:
-    """Cases say in words how roles differ; their files are not what is tested here."""
+def _roles_are(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str], texts: dict[str, str]) -> None:
+    """Cases say in words how roles and their texts differ; their files are not what is tested here."""
+    monkeypatch.setattr("aiplat.plan.inputs.texts_digest", lambda role: texts.get(role, "now"))
     monkeypatch.setattr("aiplat.plan.inputs.role_digest", lambda role: versions.get(role, "now"))
 
 

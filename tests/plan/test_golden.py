@@ -73,7 +73,8 @@ def test_values_are_as_reviewed(name: str) -> None:
 
 def test_inventory_is_as_reviewed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What Ansible is given for a server and an agent, without the releases' values."""
-    monkeypatch.setattr("aiplat.plan.inputs.role_digest", lambda _role: "now")
+    for digest in ("role_digest", "texts_digest"):
+        monkeypatch.setattr(f"aiplat.plan.inputs.{digest}", lambda _role: "now")
     monkeypatch.setattr(
         "aiplat.fleet.inventory._reach", lambda _site, host, _run: {"ansible_host": host.address}
     )

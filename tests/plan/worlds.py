@@ -12,8 +12,8 @@ from typing import Any
 from aiplat.catalog.artifacts import Artifact, Blob, Lock
 from aiplat.catalog.catalog import Catalog, read_catalog
 from aiplat.content import sha256_bytes
-from aiplat.plan.inputs import step_inputs
-from aiplat.plan.models import Facts, HostFacts, Ledger, LedgerStep
+from aiplat.plan.inputs import START, step_inputs
+from aiplat.plan.models import Facts, HostFacts, Ledger, LedgerStep, ManagedFile
 from aiplat.plan.releases import merged
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables
 from aiplat.plan.staging import wanted_blobs
@@ -57,6 +57,9 @@ UNITS = {
     "k3s_server": "k3s.service",
     "k3s_agent": "k3s-agent.service",
 }
+
+# What the units of these worlds read when they start.
+STARTED_WITH = ("/program", "/configuration")
 
 
 def small_catalog() -> Catalog:
@@ -132,11 +135,18 @@ def _host_facts(site: Site, name: str, earlier: tuple[Site, Lock] | None, over: 
 
 def _installed(name: str, site: Site, lock: Lock) -> dict[str, Any]:
     roles = role_variables(site, lock, small_catalog(), PUBLIC)[name]
-    steps = {r.role: LedgerStep(inputs=step_inputs(r, lock, PUBLIC.identities)) for r in roles}
+    files = {path: ManagedFile(sha256="as-written", mode="0600") for path in STARTED_WITH}
+    steps = {r.role: LedgerStep(inputs=step_inputs(r, lock, PUBLIC.identities), files=files) for r in roles}
     running = {
         unit: {"ActiveState": "active", "MainPID": "1"} for role, unit in UNITS.items() if role in steps
     }
+    started = {
+        UNITS[role]: {"content": step.inputs[START], "files": dict.fromkeys(STARTED_WITH, "as-written")}
+        for role, step in steps.items()
+        if role in UNITS
+    }
     return {
+        "running": started,
         "ledger": Ledger(site=site.name, steps=steps).model_dump(mode="json", by_alias=True),
         "blobs": [b.digest for b in wanted_blobs(site, lock)[name]],
         "units": running,

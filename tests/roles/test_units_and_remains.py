@@ -3,34 +3,76 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from jinja2 import Template
 
+from aiplat.shipped import shipped
 from tests.roles.conftest import load_module
 
 ACTIVE = {"ActiveState": "active", "UnitFileState": "enabled", "MainPID": "1"}
 
 
 @pytest.mark.parametrize(
-    ("seen", "running", "action"),
+    ("seen", "running", "others", "action"),
     [
-        (ACTIVE, "new", "nothing"),
-        (ACTIVE, "old", "restarted"),
-        (ACTIVE, "", "restarted"),
-        ({**ACTIVE, "UnitFileState": "disabled"}, "new", "enabled"),
-        ({**ACTIVE, "ActiveState": "failed"}, "new", "started"),
+        (ACTIVE, "new", False, "nothing"),
+        (ACTIVE, "old", False, "restarted"),
+        (ACTIVE, "", False, "restarted"),
+        (ACTIVE, "new", True, "restarted"),
+        ({**ACTIVE, "UnitFileState": "disabled"}, "new", False, "enabled"),
+        ({**ACTIVE, "ActiveState": "failed"}, "new", False, "started"),
+        ({**ACTIVE, "ActiveState": "inactive"}, "new", True, "started"),
     ],
 )
 def test_a_unit_is_restarted_for_other_content_alone(
-    monkeypatch: pytest.MonkeyPatch, seen: dict[str, str], running: str, action: str
+    monkeypatch: pytest.MonkeyPatch, seen: dict[str, str], running: str, others: bool, action: str
 ) -> None:
     """What the running process was started with decides, not what a task happened to change."""
     module = load_module("aiplat_modules/library/systemd_unit.py")
     monkeypatch.setattr(module, "running_content", lambda _pid: running)
-    assert module.action_needed(seen, "new") == action
+    assert module.action_needed(seen, "new", others) == action
+
+
+def start(role: str, record: Path, files: list[str]) -> None:
+    """Do what the role's unit does to say with which files it is started, into `record`."""
+    names = {f"{role}_start_files": files, f"{role}_inputs": {}, f"{role}_site": "ward"}
+    template = next(shipped(f"roles/{role}/templates").glob("*.service.j2"))
+    text = Template(template.read_text()).render(names)
+    line = next(line for line in text.splitlines() if "sha256sum" in line)
+    command = line.partition("=-")[2].replace("$$", "$").replace("/run/%n/started", str(record))
+    argv = shlex.split(command)
+    subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("role", ["k3s_server", "k3s_agent", "site_registry"])
+def test_a_unit_says_itself_with_which_files_it_was_started(tmp_path: Path, role: str) -> None:
+    """Another content since then is seen, also of a file that was missing; another mode is none."""
+    module = load_module("aiplat_modules/library/systemd_unit.py")
+    record, one, other = tmp_path / "started", tmp_path / "one", tmp_path / "other"
+    one.write_text("1")
+    files = [str(one), str(other)]
+    start(role, record, files)
+    other.write_text("2")
+    assert module.started_with_others(record, files)
+    start(role, record, files)
+    one.chmod(0o600)
+    assert not module.started_with_others(record, files)
+    one.write_text("changed by hand")
+    start(role, record, files)
+    one.write_text("1")
+    assert module.started_with_others(record, files)
+
+
+def test_a_unit_that_does_not_say_its_files_was_started_with_others(tmp_path: Path) -> None:
+    """As one that an older aiplat started."""
+    module = load_module("aiplat_modules/library/systemd_unit.py")
+    (tmp_path / "one").write_text("1")
+    assert module.started_with_others(tmp_path / "no record", [str(tmp_path / "one")])
 
 
 def test_the_content_of_a_process_is_read_from_its_environment() -> None:

@@ -115,6 +115,27 @@ def path_drift(root: Path, step: str, recorded: dict[str, Any]) -> Iterator[str]
             yield f"{step}: {name} does not point to {target}"
 
 
+def running_of(root: Path, units: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
+    """Return with which content and files active units' processes were started, as they say themselves."""
+    found = {}
+    for name, unit in units.items():
+        if unit.get("ActiveState") == "active":
+            environment = read(root / "proc" / unit.get("MainPID", "0") / "environ").split("\0")
+            contents = [e.partition("=")[2] for e in environment if e.startswith("AIPLAT_CONTENT=")]
+            lines = (line.partition("  ") for line in read(root / "run" / name / "started").splitlines())
+            files = {path: digest for digest, _, path in lines}
+            found[name] = {"content": "".join(contents[:1]), "files": files}
+    return found
+
+
+def started_drift(step: str, recorded: dict[str, Any], running: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield the files that a step's units were started with and that are not those it wrote."""
+    for unit in recorded.get("units", ()):
+        for path, digest in running.get(unit, {}).get("files", {}).items():
+            if digest != recorded.get("files", {}).get(path, {}).get("sha256", digest):
+                yield f"{step}: {unit} was started with another {path}"
+
+
 def system_drift(
     step: str, recorded: dict[str, Any], units: dict[str, dict[str, str]], packages: set[str]
 ) -> Iterator[str]:
@@ -227,15 +248,18 @@ def facts(root: Path) -> dict[str, Any]:
         releases = pool.submit(helm_releases) if on_server else None
         units, packages = pool.submit(units_of, names), pool.submit(installed_packages)
         changed = pool.map(lambda step: list(path_drift(root, step[0], step[1])), steps.items())
+        running = running_of(root, units.result())
         drift = [line for lines in changed for line in lines]
         for name, step in steps.items():
             drift += system_drift(name, step, units.result(), packages.result())
+            drift += started_drift(name, step, running)
         return {
             **machine(root),
             "ledger": ledger,
             "drift": drift,
             "blobs": staged_blobs(root / "var/lib/aiplat/blobs"),
             "units": units.result(),
+            "running": running,
             "nodes_ready": nodes.result() if nodes else [],
             "releases": releases.result() if releases else [],
         }

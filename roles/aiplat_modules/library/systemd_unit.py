@@ -4,26 +4,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from ansible.module_utils.aiplat_host import HostProblem, run
+from ansible.module_utils.aiplat_host import HostProblem, run, sha256_of
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: systemd_unit
 short_description: A unit is enabled and runs with the content it shall run with
 description:
-  - The unit file sets C(AIPLAT_CONTENT) to a digest of everything that needs a restart. What the running
-    process was started with is read from its environment, so a run that was killed between writing and
-    restarting is made good by the next, and nothing is restarted twice.
+  - It is restarted if what it runs with is not what it shall run with, and at no other time. The unit file
+    sets C(AIPLAT_CONTENT), and the unit writes C(/run/<unit>/started), the digests of its files, whenever it
+    starts. So a run that was killed between writing and restarting is made good by the next, as is a file
+    that somebody changed before they restarted the unit; nothing is restarted twice, nor for a file's mode.
 options:
   name: {description: "The unit.", type: str, required: true}
   content: {description: "The value of AIPLAT_CONTENT it must run with.", type: str, required: true}
+  files: {description: "The files that it reads when it starts.", type: list, elements: str, default: []}
   timeout: {description: "Seconds the unit may take to say that it is ready.", type: int, default: 300}
 author: [aiplat]
 """
 EXAMPLES = r"""
 - name: The registry runs
-  systemd_unit: {name: aiplat-registry.service, content: "{{ digest }}"}
+  systemd_unit: {name: aiplat-registry.service, content: "{{ digest }}", files: [/etc/aiplat/registry.yml]}
 """
 RETURN = r"""
 action: {description: "What was done: nothing, enabled, started or restarted.", type: str, returned: always}
@@ -47,11 +50,21 @@ def running_content(pid: str) -> str:
     return next(found, b"=").partition(b"=")[2].decode()
 
 
-def action_needed(seen: dict[str, str], content: str) -> str:
-    """Return what has to be done to the unit."""
+def started_with_others(record: Path, files: list[str]) -> bool:
+    """Say whether a unit was started with other files than are there now, or does not say with which."""
+    try:
+        lines = record.read_text().splitlines()
+    except OSError:
+        lines = []
+    started = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+    return any(started.get(path) != sha256_of(Path(path)) for path in files)
+
+
+def action_needed(seen: dict[str, str], content: str, others: bool) -> str:
+    """Return what has to be done to the unit; `others`: it was started with other files."""
     if seen["ActiveState"] != "active":
         return "started"
-    if running_content(seen["MainPID"]) != content:
+    if others or running_content(seen["MainPID"]) != content:
         return "restarted"
     return "nothing" if seen["UnitFileState"] == "enabled" else "enabled"
 
@@ -64,12 +77,14 @@ def last_words(unit: str) -> str:
         return ""
 
 
-def ensure(unit: str, content: str, timeout: int, check: bool) -> str:
+def ensure(wanted: dict[str, Any], check: bool) -> str:
     """Bring the unit to where it shall be and return what was done."""
+    unit = wanted["name"]
     # A unit file that systemd has not seen yet may hide behind an older one.
     if properties(unit).get("NeedDaemonReload") == "yes" and not check:
         run(["systemctl", "daemon-reload"])
-    action = action_needed(properties(unit), content)
+    others = started_with_others(Path(f"/run/{unit}/started"), wanted["files"])
+    action = action_needed(properties(unit), wanted["content"], others)
     if check or action == "nothing":
         return action
     run(["systemctl", "--quiet", "enable", unit])
@@ -77,7 +92,7 @@ def ensure(unit: str, content: str, timeout: int, check: bool) -> str:
         return action
     run(["systemctl", "reset-failed", unit])
     try:
-        run(["systemctl", "restart", unit], timeout=timeout)
+        run(["systemctl", "restart", unit], timeout=wanted["timeout"])
     except HostProblem as error:
         raise HostProblem(f"{unit} does not start: {error}; it said last:\n{last_words(unit)}") from error
     return action
@@ -89,14 +104,14 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "content": {"type": "str", "required": True},
+            "files": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 300},
         },
         supports_check_mode=True,
     )
-    wanted = module.params
     try:
-        action = ensure(wanted["name"], wanted["content"], wanted["timeout"], module.check_mode)
-    except HostProblem as error:
+        action = ensure(module.params, module.check_mode)
+    except (HostProblem, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=action != "nothing", action=action)
 
