@@ -49,15 +49,19 @@ def _load_verbs(asked: str = "") -> None:
 
 def main() -> None:
     """Run the command line; findings go to stderr, one a line, and decide the exit code."""
-    _load_verbs(*sys.argv[1:2])
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        app()
+        _load_verbs(*sys.argv[1:2])
+        app(prog_name="aiplat")
     except AiplatError as error:
         for finding in error.findings:
             errors.print(str(finding), style="red", markup=False)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        # Typer answers a KeyboardInterrupt first: it silently becomes the exit code.
+        interrupted = isinstance(ended, KeyboardInterrupt) or ended.code == EXIT_INTERRUPTED
+        if not interrupted:
+            raise
         errors.print(
             "interrupted: nothing more was done; run the same command again to go on", style="yellow"
         )

@@ -1,0 +1,144 @@
+"""How every verb ends, whatever it meets: exit code, and what is said on standard error."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+
+from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
+from aiplat.runs.run import StoppedError
+
+SENTENCE = "interrupted: nothing more was done; run the same command again to go on"
+SITE = """\
+apiVersion: aiplat.dev/v1alpha1
+kind: Site
+name: ward
+hosts: [{name: s1, address: 10.0.0.11, role: server}]
+"""
+# A command line of one verb, `wait`, that says `ready` and then waits for its standard input.
+WAITING = """
+import sys, types
+import aiplat.cli.main as m
+def wait():
+    print("ready", flush=True)
+    sys.stdin.read()
+def register(app):
+    {in_register}
+    app.command(name="wait")(wait)
+m._VERBS["wait"] = "waiting"
+sys.modules["aiplat.cli.waiting"] = types.SimpleNamespace(register=register)
+sys.argv = ["aiplat", "wait"]
+m.main()
+"""
+
+Ended = tuple[int, str, str]
+
+
+@pytest.fixture
+def aiplat(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Ended]:
+    """Run the command line in this process; return exit code, standard output and standard error."""
+    monkeypatch.setenv("AIPLAT_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.yaml").write_text(SITE)
+    (tmp_path / "bad.yaml").write_text(SITE.replace("server", "agent"))
+    # Each call begins with a command line that knows no verb yet, as a process does.
+    module = importlib.import_module("aiplat.cli.main")
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(
+            module, "app", typer.Typer(name="aiplat", no_args_is_help=True, add_completion=False)
+        )
+        module.app.callback()(module._aiplat)
+        monkeypatch.setattr(sys, "argv", ["aiplat", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "where", "says"),
+    [
+        ("--help", 0, "out", "bootstrap"),
+        ("bootstrap --help", 0, "out", "130 interrupted"),
+        ("bundle build --help", 0, "out", "Usage: aiplat bundle build"),
+        ("", 2, "out", "Usage: aiplat"),
+        ("bootstrapp", 2, "err", "Did you mean 'bootstrap'?"),
+        ("plan --nonsense", 2, "err", "No such option: --nonsense"),
+        ("plan one two", 2, "err", "unexpected extra argument"),
+        ("bundle nonsense", 2, "err", "No such command 'nonsense'"),
+        ("site schema", 0, "out", "apiVersion"),
+        ("site check good.yaml", 0, "out", ""),
+        ("site check bad.yaml", 2, "err", "server"),
+        ("site check gone.yaml", 2, "err", "there is no such site file"),
+        ("bundle info good.yaml", 2, "err", "there is no bundle"),
+        ("bootstrap good.yaml --json", 2, "err", "add --yes"),
+        ("catalog --json", 0, "out", "components"),
+    ],
+)
+def test_a_command_line_ends_as_the_table_says(
+    aiplat: Callable[..., Ended], arguments: str, code: int, where: str, says: str
+) -> None:
+    """0 where it was done, 2 where what was given cannot be worked with, and the words where they belong."""
+    ended, out, err = aiplat(*arguments.split())
+    assert (ended, says in {"out": out, "err": err}[where]) == (code, True), out + err
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "says"),
+    [
+        (None, 0, ""),
+        (AiplatError(Finding("s1", "broke", "mend it")), 1, "s1: broke; mend it\n"),
+        (AiplatError([Finding("s1", "broke"), Finding("s2", "too")]), 1, "s1: broke\ns2: too\n"),
+        (BadInput(Finding("name", "is wrong")), 2, "name: is wrong\n"),
+        (CheckFailed(Finding("the API", "does not answer")), 3, "the API: does not answer\n"),
+        (typer.Exit(3), 3, ""),
+        (StoppedError(Finding("run r", "interrupted")), 130, "run r: interrupted\n"),
+        (KeyboardInterrupt(), 130, f"{SENTENCE}\n"),
+    ],
+)
+def test_what_a_verb_raises_decides_how_it_ends(
+    aiplat: Callable[..., Ended],
+    monkeypatch: pytest.MonkeyPatch,
+    raised: BaseException | None,
+    code: int,
+    says: str,
+) -> None:
+    """Findings one a line on standard error, nothing on standard output; an interruption has its sentence."""
+
+    def verb() -> None:
+        if raised:
+            raise raised
+
+    module = SimpleNamespace(register=lambda app: app.command(name="raising")(verb))
+    monkeypatch.setitem(sys.modules, "aiplat.cli.raising", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(importlib.import_module("aiplat.cli.main")._VERBS, "raising", "raising")
+    assert aiplat("raising") == (code, "", says)
+
+
+@pytest.mark.parametrize("in_register", ["pass", "wait()"])
+def test_control_c_ends_with_130_and_a_sentence(in_register: str) -> None:
+    """While a verb is at work, and also while it is still being loaded."""
+    program = [sys.executable, "-c", WAITING.format(in_register=in_register)]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(program, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, f"{SENTENCE}\n")
