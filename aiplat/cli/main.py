@@ -10,14 +10,6 @@ from rich.console import Console
 
 from aiplat.errors import EXIT_INTERRUPTED, AiplatError
 
-app = typer.Typer(
-    name="aiplat",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Turn bare hosts into a local-first AI platform, and look at what is there.",
-)
-
 # Verb → module that offers `register(app)`; modules are loaded here and nowhere else.
 _VERBS = {
     "site": "site",
@@ -34,25 +26,29 @@ _VERBS = {
 }
 
 
-@app.callback()
-def _aiplat() -> None:
+def command_line(asked: str = "") -> typer.Typer:
+    """Return the command line with the verb asked for, or with every verb where that is none of them."""
+    app = typer.Typer(
+        name="aiplat",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Turn bare hosts into a local-first AI platform, and look at what is there.",
+    )
     # With a callback Typer keeps a verb's name also where only one verb was loaded.
-    pass
-
-
-def _load_verbs(asked: str = "") -> None:
+    app.callback()(lambda: None)
     # Loading all takes a second of processor time, so a known verb is loaded alone.
     names = [_VERBS[asked]] if asked in _VERBS else dict.fromkeys(_VERBS.values())
     for name in names:
         importlib.import_module(f"aiplat.cli.{name}").register(app)
+    return app
 
 
 def main() -> None:
     """Run the command line; findings go to stderr, one a line, and decide the exit code."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        _load_verbs(*sys.argv[1:2])
-        app(prog_name="aiplat")
+        command_line(*sys.argv[1:2])(prog_name="aiplat")
     except AiplatError as error:
         for finding in error.findings:
             errors.print(str(finding), style="red", markup=False)

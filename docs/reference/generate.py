@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import CatalogModel, Component, Plane
+from aiplat.cli.main import command_line
 from aiplat.site.rules import RULES
 from aiplat.site.schema import site_schema
 
@@ -17,7 +20,11 @@ _NOTE = "<!-- Written by docs/reference/generate.py; change the models, not this
 
 def pages() -> dict[str, str]:
     """Return the text of every page by file name."""
-    return {"site.md": _site(site_schema()), "catalog.md": _catalog(load_catalog())}
+    return {
+        "site.md": _site(site_schema()),
+        "catalog.md": _catalog(load_catalog()),
+        "cli.md": _command_line(typer.main.get_command(command_line())),
+    }
 
 
 def _site(schema: dict[str, Any]) -> str:
@@ -114,6 +121,45 @@ def _model(component: Component, model: CatalogModel) -> str:
         f"[{model.licence.name or model.licence.spdx}]({model.licence.url})",
     )
     return f"| {' | '.join(cells)} |\n"
+
+
+def _command_line(whole: Any) -> str:
+    context = typer.Context(whole, info_name="aiplat")
+    verbs = list(_verbs(whole, context, "aiplat"))
+    head = (
+        f"# Command line\n{_NOTE}\nWhat each verb says of itself with `--help`. Without SITE a verb means "
+        "./site.yaml, or the built-in lab where there is none.\n\n| command | does |\n|---|---|\n"
+    )
+    rows = (f"| [`{name}`](#{name.replace(' ', '-')}) | {_first(verb)} |\n" for name, verb in verbs)
+    return head + "".join(rows) + "".join(_verb(context, name, verb) for name, verb in verbs)
+
+
+def _verbs(group: Any, context: typer.Context, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield every command's whole name and the command, groups before what is in them."""
+    for name in group.list_commands(context):
+        verb, whole = group.get_command(context, name), f"{prefix} {name}"
+        yield whole, verb
+        if hasattr(verb, "list_commands"):
+            yield from _verbs(verb, context, whole)
+
+
+def _verb(context: typer.Context, name: str, verb: Any) -> str:
+    parts = (verb.help or "").rstrip().split("\n\n")
+    # An indented paragraph is an example, which Markdown wants to be indented further.
+    paragraphs = "\n\n".join(f"  {part}" if part.startswith("  ") else part for part in parts)
+    records = [param.get_help_record(context) for param in verb.get_params(context)]
+    rows = "".join(
+        f"| `{what}` | {meaning.replace('|', chr(92) + '|')} |\n"
+        for what, meaning in filter(None, records)
+        if what != "--help"
+    )
+    table = f"\n| argument or option | meaning |\n|---|---|\n{rows}" if rows else ""
+    return f"\n## {name}\n\n{paragraphs}\n{table}"
+
+
+def _first(verb: Any) -> str:
+    """Return the first paragraph of a command's help: what it does, in one sentence."""
+    return " ".join((verb.help or "").split("\n\n")[0].split())
 
 
 if __name__ == "__main__":

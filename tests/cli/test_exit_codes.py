@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import signal
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from types import SimpleNamespace
 import pytest
 import typer
 
+from aiplat.cli import main as module
+from aiplat.cli.main import main
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
 from aiplat.runs.run import StoppedError
 
@@ -53,17 +54,11 @@ def aiplat(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "good.yaml").write_text(SITE)
     (tmp_path / "bad.yaml").write_text(SITE.replace("server", "agent"))
-    # Each call begins with a command line that knows no verb yet, as a process does.
-    module = importlib.import_module("aiplat.cli.main")
 
     def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(
-            module, "app", typer.Typer(name="aiplat", no_args_is_help=True, add_completion=False)
-        )
-        module.app.callback()(module._aiplat)
         monkeypatch.setattr(sys, "argv", ["aiplat", *arguments])
         with pytest.raises(SystemExit) as ended:
-            module.main()
+            main()
         said = capsys.readouterr()
         return int(ended.value.code or 0), said.out, said.err
 
@@ -125,9 +120,9 @@ def test_what_a_verb_raises_decides_how_it_ends(
         if raised:
             raise raised
 
-    module = SimpleNamespace(register=lambda app: app.command(name="raising")(verb))
-    monkeypatch.setitem(sys.modules, "aiplat.cli.raising", module)  # type: ignore[arg-type]
-    monkeypatch.setitem(importlib.import_module("aiplat.cli.main")._VERBS, "raising", "raising")
+    raising = SimpleNamespace(register=lambda app: app.command(name="raising")(verb))
+    monkeypatch.setitem(sys.modules, "aiplat.cli.raising", raising)  # type: ignore[arg-type]
+    monkeypatch.setitem(module._VERBS, "raising", "raising")
     assert aiplat("raising") == (code, "", says)
 
 

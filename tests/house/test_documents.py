@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from aiplat.cli import main as command_line
+from aiplat.cli.main import command_line
 from aiplat.site.load import load_site
 from tests.house.tree import files, lines, text
 
@@ -35,8 +35,7 @@ def test_the_readme_has_a_site() -> None:
 
 def test_every_command_that_is_named_exists() -> None:
     """No document, help text or message names a command that this version does not have."""
-    command_line._load_verbs()
-    root = typer.main.get_command(command_line.app)
+    root = typer.main.get_command(command_line())
     verbs = {name: set(getattr(verb, "commands", {})) for name, verb in getattr(root, "commands", {}).items()}
     unknown = [
         f"{name}:{number}: aiplat {verb} {part or ''}"
