@@ -81,14 +81,14 @@ class GatewayApp:
             raise RuntimeError(f"the gateway answers HTTP only, not {scope['type']}")
         exchange = Exchange(scope, receive, send)
         route = find_route(exchange.path)
-        self._metrics.in_flight.inc()
         outcome: Outcome = "failed"
         try:
             outcome = await self._answer(exchange, route)
         finally:
             self._backends.budget.give_back(exchange.held)
-            self._metrics.in_flight.dec()
-            self._metrics.put(self._record(exchange, route, outcome))
+            record = self._record(exchange, route, outcome)
+            self._metrics.put(record)
+            self._backends.gate.settle(exchange, record)
 
     async def _answer(self, exchange: Exchange, route: Route | None) -> Outcome:
         try:

@@ -1,44 +1,40 @@
-"""Keeps the model table in step with the Services labelled aiplat.dev/model; asks Kubernetes nothing else."""
+"""Keeps the model table in step with the Services labelled aiplat.dev/model and their EndpointSlices."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
-import random
-import ssl
-from collections.abc import AsyncIterator
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import aiohttp
+from aiplat.services.gateway.models import HOLD_SECONDS, Model, ModelTable
+from aiplat.services.gateway.watch import ACCOUNT, Watch, api_server
 
-from aiplat.services.gateway.models import Model, ModelTable
+__all__ = ["ServiceWatch", "api_server", "endpoints_of", "model_of"]
 
 LABEL_MODEL = "aiplat.dev/model"
 LABEL_ENGINE = "aiplat.dev/engine"
+LABEL_SERVICE = "kubernetes.io/service-name"
 NOTE_NAME = "aiplat.dev/model-name"
 NOTE_ALIASES = "aiplat.dev/model-aliases"
 NOTE_SERVED_AS = "aiplat.dev/served-as"
-
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_WATCH_SECONDS = 300
-_LONGEST_PAUSE = 10.0
-_LINE_LIMIT = 1 << 20
+NOTE_FEATURES = "aiplat.dev/features"
+NOTE_FALLBACKS = "aiplat.dev/fallbacks"
+NOTE_HOLD = "aiplat.dev/hold-seconds"
 
 log = logging.getLogger("aiplat.gateway")
 
 
-class MustListAgain(Exception):
-    """The API server no longer knows the version the watch began at."""
-
-
-def model_of(service: dict[str, Any]) -> Model | None:
+def model_of(service: dict[str, Any], endpoints: tuple[str, ...] | None = None) -> Model | None:
     """Return the model a labelled Service stands for, or None when it lacks a port or an address.
 
-    The cluster IP is used rather than the name: the data path then needs no DNS.
+    `endpoints` are the URLs of its ready pods; while they are not known the Service itself is asked,
+    by its cluster IP rather than its name: the data path then needs no DNS.
+
+    Raises:
+        ValueError: a label or an annotation has a value that cannot be used.
     """
     meta, spec = service["metadata"], service["spec"]
     labels, notes = meta.get("labels", {}), meta.get("annotations", {})
@@ -46,131 +42,75 @@ def model_of(service: dict[str, Any]) -> Model | None:
     if not ports or not address:
         return None
     host = f"{meta['name']}.{meta['namespace']}.svc" if address == "None" else address
-    if ":" in host:
-        host = f"[{host}]"
+    own = (f"http://{_in_url(host)}:{ports[0]['port']}",)
     created = datetime.fromisoformat(meta.get("creationTimestamp", "1970-01-01T00:00:00+00:00"))
     return Model(
         name=notes.get(NOTE_NAME) or labels[LABEL_MODEL],
-        url=f"http://{host}:{ports[0]['port']}",
+        urls=own if endpoints is None else endpoints,
         engine=labels.get(LABEL_ENGINE, "ollama"),
-        aliases=tuple(a for a in notes.get(NOTE_ALIASES, "").split(",") if a),
+        aliases=_listed(notes, NOTE_ALIASES),
         served_as=notes.get(NOTE_SERVED_AS, ""),
+        features=_listed(notes, NOTE_FEATURES),
+        fallbacks=_listed(notes, NOTE_FALLBACKS),
+        hold_seconds=float(notes.get(NOTE_HOLD) or HOLD_SECONDS),
         created=int(created.timestamp()),
     )
 
 
-class ServiceWatch:
-    """Lists, then watches, and begins again when either ends; the table keeps its content meanwhile."""
+def _listed(notes: dict[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in notes.get(name, "").split(",") if part.strip())
 
-    def __init__(self, table: ModelTable, namespace: str, api: str, account: Path = _ACCOUNT) -> None:
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def endpoints_of(slices: Iterable[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return for each Service that has slices the URLs of its ready endpoints, sorted."""
+    found: dict[str, set[str]] = {}
+    for piece in slices:
+        urls = found.setdefault(piece["metadata"]["labels"][LABEL_SERVICE], set())
+        ports = piece.get("ports") or []
+        for endpoint in (piece.get("endpoints") or []) if ports else []:
+            # Absent means unknown, which the API says to take as ready.
+            if endpoint.get("conditions", {}).get("ready") is not False:
+                urls.update(f"http://{_in_url(a)}:{ports[0]['port']}" for a in endpoint["addresses"])
+    return {service: tuple(sorted(urls)) for service, urls in found.items()}
+
+
+class ServiceWatch:
+    """Watches Services and EndpointSlices of one namespace and writes what they mean into a table."""
+
+    def __init__(self, table: ModelTable, namespace: str, api: str, account: Path = ACCOUNT) -> None:
         self._table = table
-        self._url = f"{api}/api/v1/namespaces/{namespace}/services"
-        self._account = account
-        self._seen: dict[str, Model] = {}
+        slices = f"{api}/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+        services = f"{api}/api/v1/namespaces/{namespace}/services"
+        self._services = Watch(services, LABEL_MODEL, self._publish, account)
+        self._slices = Watch(slices, LABEL_SERVICE, self._publish, account)
+        self._published: dict[str, Model] = {}
 
     async def run(self) -> None:
-        """Work until cancelled; every failure is logged once and followed by a growing pause."""
-        pause = 0.0
-        async with aiohttp.ClientSession(connector=self._connector()) as session:
-            while True:
-                try:
-                    version = await self._list(session)
-                    pause = 0.0
-                    while True:
-                        version = await self._watch(session, version)
-                except MustListAgain:
-                    continue
-                except (aiohttp.ClientError, OSError, ValueError, KeyError) as error:
-                    pause = min(_LONGEST_PAUSE, 2 * pause + 0.5)
-                    log.warning("models cannot be listed: %s: %s", type(error).__name__, error)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, no secret
-
-    def _connector(self) -> aiohttp.TCPConnector:
-        authority = self._account / "ca.crt"
-        if not authority.exists():
-            return aiohttp.TCPConnector()
-        return aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=str(authority)))
-
-    def _headers(self) -> dict[str, str]:
-        # Read every time: the kubelet replaces the token before it expires.
-        token = self._account / "token"
-        return {"Authorization": f"Bearer {token.read_text().strip()}"} if token.exists() else {}
-
-    async def _list(self, session: aiohttp.ClientSession) -> str:
-        query = {"labelSelector": LABEL_MODEL}
-        timeout = aiohttp.ClientTimeout(total=30)
-        async with session.get(self._url, params=query, headers=self._headers(), timeout=timeout) as answer:
-            answer.raise_for_status()
-            document = await answer.json()
-        self._seen = {}
-        for service in document["items"]:
-            self._keep(service)
-        self._publish()
-        return str(document["metadata"]["resourceVersion"])
-
-    async def _watch(self, session: aiohttp.ClientSession, version: str) -> str:
-        query = {
-            "labelSelector": LABEL_MODEL,
-            "watch": "1",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": str(_WATCH_SECONDS),
-        }
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_WATCH_SECONDS + 30)
-        async with session.get(self._url, params=query, headers=self._headers(), timeout=timeout) as answer:
-            if answer.status == 410:
-                raise MustListAgain
-            answer.raise_for_status()
-            async for event in _events(answer):
-                version = self._apply(event)
-        return version
-
-    def _apply(self, event: dict[str, Any]) -> str:
-        kind, thing = event["type"], event["object"]
-        if kind == "ERROR":
-            raise MustListAgain
-        if kind in {"ADDED", "MODIFIED"}:
-            self._keep(thing)
-            self._publish()
-        elif kind == "DELETED":
-            self._seen.pop(thing["metadata"]["uid"], None)
-            self._publish()
-        return str(thing["metadata"]["resourceVersion"])
-
-    def _keep(self, service: dict[str, Any]) -> None:
-        uid = service["metadata"]["uid"]
-        try:
-            model = model_of(service)
-        except ValueError as error:
-            log.warning("Service %s is not a usable model: %s", service["metadata"]["name"], error)
-            model = None
-        self._seen.pop(uid, None)
-        if model is not None:
-            self._seen[uid] = model
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._services.run())
+            both.create_task(self._slices.run())
 
     def _publish(self) -> None:
-        self._table.replace(self._seen.values())
-        log.info("models: %s", ", ".join(self._table.names()) or "none")
+        if not self._services.listed:
+            return
+        endpoints = endpoints_of(self._slices.objects.values()) if self._slices.listed else None
+        models = {uid: m for uid, s in self._services.objects.items() if (m := _read(s, endpoints))}
+        # Slices of other Services change as well; pods come and go by the dozen while a node restarts.
+        if models != self._published or not self._table.ready:
+            self._published = models
+            self._table.replace(models.values())
+            log.info("models: %s", ", ".join(self._table.names()) or "none")
 
 
-async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
-    rest = b""
-    async for piece in answer.content.iter_any():
-        *lines, rest = (rest + piece).split(b"\n")
-        if len(rest) > _LINE_LIMIT:
-            raise ValueError("a watch event is larger than 1 MiB")
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
-
-
-def api_server() -> str:
-    """Return the API server's URL as Kubernetes tells every pod.
-
-    Raises:
-        ValueError: this process does not run in a pod.
-    """
-    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-    if not host:
-        raise ValueError("not in a Kubernetes pod (KUBERNETES_SERVICE_HOST is not set); use --static FILE")
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+def _read(service: dict[str, Any], endpoints: dict[str, tuple[str, ...]] | None) -> Model | None:
+    name = service["metadata"]["name"]
+    try:
+        return model_of(service, None if endpoints is None else endpoints.get(name, ()))
+    except ValueError as error:
+        log.warning("Service %s is not a usable model: %s", name, error)
+        return None

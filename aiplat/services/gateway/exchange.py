@@ -30,6 +30,8 @@ class BodyBudget:
         self.each = each
         self.together = together
         self.held = 0
+        # What the gate keeps of the request between admitting and settling it.
+        self.account: object | None = None
 
     def take(self, size: int, held_by_request: int) -> None:
         """Count `size` more bytes for a request that already holds some.
@@ -49,7 +51,10 @@ class BodyBudget:
 
 
 class Exchange:
-    """A request being answered; knows what was sent so far."""
+    """A request being answered; knows what was sent so far.
+
+    `asked_model` is the model that was asked for, `model` the one that answers; a fallback may have.
+    """
 
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
@@ -64,6 +69,7 @@ class Exchange:
         self.usage = Usage()
         self.key: Key | None = None
         self.model = ""
+        self.asked_model = ""
         self.held = 0
         self.id = self._request_id()
 
@@ -105,9 +111,11 @@ class Exchange:
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def start(self, status: int, headers: Iterable[Header]) -> None:
-        """Send the status line and headers, the request's id among them."""
+        """Send the status line and headers, the request's id and a fallback's name among them."""
         self.status = status
         sent = [*headers, (b"x-request-id", self.id)]
+        if self.model != self.asked_model:
+            sent.append((b"x-aiplat-model", self.model.encode()))
         await self._send({"type": "http.response.start", "status": status, "headers": sent})
 
     async def write(self, piece: bytes, last: bool = False) -> None:

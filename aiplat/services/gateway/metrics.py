@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import generate_latest
+import time
+from collections.abc import Iterator
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from aiplat.services.gateway.replicas import Pools
 from aiplat.services.gateway.usage import Record
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -41,13 +47,30 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.in_flight = Gauge("aiplat_gateway_in_flight", "Requests being answered", registry=self.registry)
         self.models = Gauge("aiplat_gateway_models", "Models that can be asked", registry=self.registry)
-        self.retries = Counter(
+        self._retries = Counter(
             "aiplat_gateway_retries",
             "Upstream requests tried again before the first byte",
             registry=self.registry,
         )
+        self._fallbacks = Counter(
+            "aiplat_gateway_fallbacks",
+            "Requests that another model answered than the one that was asked",
+            ["model", "answered_by"],
+            registry=self.registry,
+        )
+
+    def show_pools(self, pools: Pools) -> None:
+        """Have load and replicas of every model among the samples; an autoscaler reads these."""
+        self.registry.register(_PoolSamples(pools))
+
+    def retried(self) -> None:
+        """Count a retry."""
+        self._retries.inc()
+
+    def fallbacks(self, asked: str, answered: str) -> None:
+        """Count a fallback."""
+        self._fallbacks.labels(asked, answered).inc()
 
     def put(self, record: Record) -> None:
         """Add one request."""
@@ -63,3 +86,30 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _PoolSamples(Collector):
+    """Read off the pools when somebody asks: requests themselves pay nothing for it."""
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield four gauges with a sample for every model of the table, zeros included."""
+        in_flight = _gauge("in_flight", "Requests that an upstream is answering", "model")
+        waiting = _gauge("waiting", "Requests held because the model has no ready replica", "model")
+        asked = _gauge("asked_timestamp_seconds", "When the model was asked last; 0 for never", "model")
+        replicas = _gauge("replicas", "Replicas by whether they are used or set aside", "model", "state")
+        now = time.monotonic()
+        for pool in self._pools:
+            name, aside = pool.model.name, sum(r.aside_until > now for r in pool.replicas)
+            in_flight.add_metric([name], pool.in_flight)
+            waiting.add_metric([name], pool.waiting)
+            asked.add_metric([name], pool.asked_at)
+            replicas.add_metric([name, "used"], len(pool.replicas) - aside)
+            replicas.add_metric([name, "aside"], aside)
+        yield from (in_flight, waiting, asked, replicas)
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"aiplat_gateway_{name}", text, labels=labels)

@@ -1,61 +1,104 @@
-"""The models the gateway can reach and how a name finds one; where the list comes from is in discovery."""
+"""The models that can be asked and how a name finds one; where they come from is in discovery and routes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# What a client waits for a model that has no replica; a large engine takes a minute and more to start.
+HOLD_SECONDS = 60.0
 
 
 class Model(BaseModel):
     """A served model.
 
-    `name` is what clients see; `aliases` find it too. `served_as` is its name in the engine, `created`
-    seconds since 1970.
+    `name` is what clients see; `aliases` find it too. `url` is its only replica, `urls` are several;
+    neither means that none is ready at the moment. `served_as` is its name in the engine, `created`
+    seconds since 1970. `provider` names who serves it instead of an engine of the site; `fallbacks`
+    are models that are asked in this order when it fails before its first byte. A request that finds
+    no replica waits `hold_seconds`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
-    url: str = Field(pattern=r"^https?://")
+    url: str = Field(default="", pattern=r"^(https?://.+)?$")
+    urls: tuple[str, ...] = ()
     engine: Literal["ollama", "vllm"] = "ollama"
     aliases: tuple[str, ...] = ()
     served_as: str = ""
     created: int = 0
+    features: tuple[str, ...] = ()
+    provider: str = ""
+    fallbacks: tuple[str, ...] = ()
+    hold_seconds: float = Field(default=HOLD_SECONDS, ge=0, le=3600)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.url and self.urls:
+            raise ValueError(f"model {self.name}: give `url` or `urls`, not both")
+        if self.provider and (self.url or self.urls):
+            raise ValueError(f"model {self.name}: a provider's model has no `url`; the provider has")
+        if wrong := [url for url in self.urls if not url.startswith(("http://", "https://"))]:
+            raise ValueError(
+                f"model {self.name}: {wrong[0]!r} is no URL; it must begin with http:// or https://"
+            )
+        return self
 
     @property
     def engine_name(self) -> str:
         """What to call the model when speaking to its engine."""
         return self.served_as or self.name
 
-
-class StaticModels(BaseModel):
-    """The file of `--static`: models listed by hand."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    models: tuple[Model, ...]
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The URLs of its replicas."""
+        return self.urls or ((self.url,) if self.url else ())
 
 
 class ModelTable:
-    """Models by every name they answer to; replaced whole, so that a reader never sees half a change."""
+    """Models by every name they answer to; replaced whole, so that a reader never sees half a change.
+
+    Two sources feed it: what is discovered (`replace`) and what a file names (`add_routed`).
+    `fallbacks` are those of models that name none themselves.
+    """
 
     def __init__(self, models: Iterable[Model] = ()) -> None:
         self.ready = False
+        self.fallbacks: dict[str, tuple[str, ...]] = {}
+        self._found: tuple[Model, ...] = ()
+        self._routed: tuple[Model, ...] = ()
         self._models: tuple[Model, ...] = ()
         self._by_name: dict[str, Model] = {}
+        self._followers: list[Callable[[tuple[Model, ...]], None]] = []
         self.replace(models, ready=False)
 
+    def follow(self, told: Callable[[tuple[Model, ...]], None]) -> None:
+        """Have `told` called with all models, now and after each change."""
+        self._followers.append(told)
+        told(self._models)
+
     def replace(self, models: Iterable[Model], ready: bool = True) -> None:
-        """Take `models` as the new content; a name proper wins over another model's alias."""
-        ordered = tuple(sorted(models, key=lambda m: m.name))
-        by_name = {alias: model for model in reversed(ordered) for alias in model.aliases}
-        by_name.update({model.name: model for model in ordered})
-        self._models, self._by_name = ordered, by_name
+        """Take `models` as those discovered; a name proper wins over another model's alias."""
+        self._found = tuple(models)
         self.ready = self.ready or ready
+        self._publish()
+
+    def add_routed(self, models: Iterable[Model]) -> None:
+        """Take `models` as those that a file names; a discovered one of the same name wins."""
+        self._routed = tuple(models)
+        self._publish()
+
+    def _publish(self) -> None:
+        by_proper_name = {m.name: m for m in (*self._routed, *self._found)}
+        ordered = tuple(sorted(by_proper_name.values(), key=lambda m: m.name))
+        by_name = {alias: model for model in reversed(ordered) for alias in model.aliases}
+        by_name.update(by_proper_name)
+        self._models, self._by_name = ordered, by_name
+        for told in self._followers:
+            told(ordered)
 
     def find(self, name: str) -> Model | None:
         """Return the model of that name or alias; like Ollama, a name without a tag means `:latest`."""
@@ -68,13 +111,3 @@ class ModelTable:
     def names(self) -> list[str]:
         """Return the models' names, without aliases."""
         return [m.name for m in self._models]
-
-
-def read_static(path: Path) -> tuple[Model, ...]:
-    """Read the models of a JSON file.
-
-    Raises:
-        ValueError: the file is not what StaticModels describes.
-        OSError: it cannot be read.
-    """
-    return StaticModels.model_validate(json.loads(path.read_text())).models

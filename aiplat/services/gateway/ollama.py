@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from aiplat.services.gateway import refusals
+from aiplat.services.gateway.attempts import Want
 from aiplat.services.gateway.calls import Asked, Backends, call, read_asked
 from aiplat.services.gateway.exchange import Exchange
 from aiplat.services.gateway.models import Model
@@ -30,15 +31,19 @@ async def use(exchange: Exchange, backends: Backends) -> None:
     `keep_alive` is dropped: with it one client could unload the model that others use.
     """
     asked = await _asked_of_ollama(exchange, backends)
-    body = asked.changed({"model": asked.model.engine_name}, dropped=("keep_alive", "name"))
-    await call(exchange, backends, asked, body, TailReader())
+
+    def body(model: Model) -> bytes:
+        return asked.changed({"model": model.engine_name}, dropped=("keep_alive", "name"))
+
+    await call(exchange, backends, asked, Want(exchange.path, body, asked.document), TailReader())
 
 
 async def _asked_of_ollama(exchange: Exchange, backends: Backends) -> Asked:
     asked = await read_asked(exchange, backends)
-    if asked.model.engine != "ollama":
+    served_by = asked.model.provider or asked.model.engine
+    if served_by != "ollama":
         raise refusals.bad_request(
-            f"the model '{asked.model.name}' is served by {asked.model.engine}; ask it under /v1",
+            f"the model '{asked.model.name}' is served by {served_by}; ask it under /v1",
             param="model",
         )
     return asked
@@ -75,7 +80,7 @@ async def version(exchange: Exchange, backends: Backends) -> None:
 
 
 def _served_by_ollama(backends: Backends) -> list[Model]:
-    return [m for m in backends.table.all() if m.engine == "ollama"]
+    return [m for m in backends.table.all() if m.engine == "ollama" and not m.provider]
 
 
 async def _gather(backends: Backends, path: str, fill: bool) -> list[dict[str, Any]]:
@@ -96,8 +101,11 @@ def _entry_of(model: Model, listed: Iterable[Any]) -> dict[str, Any] | None:
 
 
 async def _look(backends: Backends, model: Model, path: str) -> dict[str, Any]:
+    pool = backends.pools.of(model)
+    if not pool.replicas:
+        return {}
     try:
-        async with backends.upstreams.session.get(model.url + path, timeout=_LOOK) as answer:
+        async with backends.upstreams.session.get(pool.choose().at(path), timeout=_LOOK) as answer:
             document = await answer.json() if answer.status == 200 else {}
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return {}

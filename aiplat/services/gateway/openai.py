@@ -6,10 +6,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from aiplat.services.gateway import refusals
-from aiplat.services.gateway.calls import Backends, call, read_asked
+from aiplat.services.gateway.attempts import Want
+from aiplat.services.gateway.calls import Asked, Backends, call, read_asked
 from aiplat.services.gateway.exchange import Exchange
 from aiplat.services.gateway.models import Model
-from aiplat.services.gateway.readers import SseReader, TailReader
+from aiplat.services.gateway.readers import Reader, SseReader, TailReader
 
 
 def _entry(model: Model) -> dict[str, Any]:
@@ -43,21 +44,27 @@ async def generate(exchange: Exchange, backends: Backends) -> None:
     The usage frame of a stream is always asked for, and kept from clients that did not ask.
     """
     asked = await read_asked(exchange, backends)
-    changes: dict[str, Any] = {"model": asked.model.engine_name}
     if not asked.streams:
-        body = asked.changed(changes)
-        await call(exchange, backends, asked, body, TailReader())
+        await _pass(exchange, backends, asked, {}, TailReader())
         return
     options = asked.document.get("stream_options") or {}
     if not isinstance(options, dict):
         raise refusals.bad_request("stream_options must be an object", param="stream_options")
     wanted = options.get("include_usage") is True
-    body = asked.changed({**changes, "stream_options": {**options, "include_usage": True}})
-    await call(exchange, backends, asked, body, SseReader(strip=not wanted))
+    changes = {"stream_options": {**options, "include_usage": True}}
+    await _pass(exchange, backends, asked, changes, SseReader(strip=not wanted))
 
 
 async def embed(exchange: Exchange, backends: Backends) -> None:
     """POST /v1/embeddings."""
     asked = await read_asked(exchange, backends)
-    body = asked.changed({"model": asked.model.engine_name})
-    await call(exchange, backends, asked, body, TailReader())
+    await _pass(exchange, backends, asked, {}, TailReader())
+
+
+async def _pass(
+    exchange: Exchange, backends: Backends, asked: Asked, changes: dict[str, Any], reader: Reader
+) -> None:
+    def body(model: Model) -> bytes:
+        return asked.changed({**changes, "model": model.engine_name})
+
+    await call(exchange, backends, asked, Want(exchange.path, body, asked.document), reader)

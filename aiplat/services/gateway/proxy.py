@@ -1,38 +1,36 @@
-"""Sends a request to a model's engine and its answer back, piece by piece; it does not choose what to ask."""
+"""Sends a request to one upstream and its answer back, piece by piece; whom to ask is for attempts."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 
 import aiohttp
+from yarl import URL
 
 from aiplat.services.gateway import refusals
+from aiplat.services.gateway.egress import Egress, GuardedResolver
 from aiplat.services.gateway.exchange import ClientLeft, Exchange, Header
-from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.readers import Reader
 
 # A model that is being loaded or a long prompt may take minutes before the first byte.
 _SILENCE_SECONDS = 900
-_PAUSES = (0.0, 0.05, 0.25, 1.0)
-_NOT_ASKED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-_TRY_AGAIN = (*_NOT_ASKED, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
-
-log = logging.getLogger("aiplat.gateway")
 
 
 class Upstreams:
-    """Connections to engines; opened with `async with`, one for the life of the process."""
+    """Connections to engines and providers; opened with `async with`, one for the life of the process."""
 
-    def __init__(self, on_retry: Callable[[], None] = lambda: None) -> None:
-        self._on_retry = on_retry
+    def __init__(self, egress: Egress | None = None) -> None:
+        self.egress = egress or Egress()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Upstreams:
+        connector = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=15, resolver=GuardedResolver(self.egress), ttl_dns_cache=10
+        )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
+            connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_SILENCE_SECONDS),
             # Bytes pass as they are: nothing may be unpacked, remembered or followed on the way.
             auto_decompress=False,
@@ -52,44 +50,25 @@ class Upstreams:
             raise RuntimeError("Upstreams is used outside of `async with`")
         return self._session
 
-    async def ask(self, model: Model, path: str, body: bytes, request_id: bytes) -> aiohttp.ClientResponse:
-        """Post `body` and return the answer once its headers are here.
-
-        Tried again only while no byte of an answer has come: nothing is then lost or done twice.
+    async def post(self, url: URL, body: bytes, headers: dict[str, str]) -> aiohttp.ClientResponse:
+        """Post `body` once and return the answer when its headers are here.
 
         Raises:
-            Refusal: 503 when the engine accepts no connection, 502 when it broke off.
+            aiohttp.ClientError, TimeoutError: nobody answered.
         """
-        last: Exception | None = None
-        for number, pause in enumerate(_PAUSES):
-            if number:
-                self._on_retry()
-                await asyncio.sleep(pause)
-            try:
-                return await self._post(model, path, body, request_id)
-            except _TRY_AGAIN as error:
-                last = error
-            except (aiohttp.ClientError, TimeoutError) as error:
-                last = error
-                break
-        log.warning("model %s: %s: %s", model.name, type(last).__name__, last)
-        raise refusals.not_ready(model.name) if isinstance(last, _NOT_ASKED) else refusals.broken(model.name)
-
-    async def _post(self, model: Model, path: str, body: bytes, request_id: bytes) -> aiohttp.ClientResponse:
-        headers = {"content-type": "application/json", "x-request-id": request_id.decode()}
-        return await self.session.post(model.url + path, data=body, headers=headers, allow_redirects=False)
+        return await self.session.post(url, data=body, headers=headers, allow_redirects=False)
 
 
 async def relay(exchange: Exchange, upstream: aiohttp.ClientResponse, reader: Reader) -> None:
-    """Stream an engine's answer to the client as it comes.
+    """Stream an upstream's answer to the client as it comes.
 
     Raises:
-        aiohttp.ClientError: the engine broke off in the middle; the client has then been told as far as
+        aiohttp.ClientError: the upstream broke off in the middle; the client has then been told as far as
             its format allows.
     """
     content_type = upstream.headers.get("content-type", "application/json")
     async with upstream:
-        await exchange.start(upstream.status, _headers(upstream, content_type))
+        await exchange.start(upstream.status, _headers(upstream, content_type, reader.rewrites))
         try:
             async for piece in upstream.content.iter_any():
                 if out := reader.feed(piece):
@@ -100,12 +79,12 @@ async def relay(exchange: Exchange, upstream: aiohttp.ClientResponse, reader: Re
         await exchange.write(reader.finish(), last=True)
 
 
-def _headers(upstream: aiohttp.ClientResponse, content_type: str) -> list[Header]:
+def _headers(upstream: aiohttp.ClientResponse, content_type: str, rewritten: bool) -> list[Header]:
     headers = [(b"content-type", content_type.encode())]
     if content_type.startswith("text/event-stream"):
         # Proxies in front must pass frames on at once.
         headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-    elif length := upstream.headers.get("content-length"):
+    elif not rewritten and (length := upstream.headers.get("content-length")):
         headers.append((b"content-length", length.encode()))
     if retry_after := upstream.headers.get("retry-after"):
         headers.append((b"retry-after", retry_after.encode()))

@@ -18,7 +18,14 @@ _COMPLETION = re.compile(rb'"(?:completion_tokens|eval_count)"\s*:\s*(\d+)')
 
 
 class Reader(Protocol):
-    """Sees every piece of an answer and says what goes on to the client."""
+    """Sees every piece of an answer and says what goes on to the client.
+
+    `rewrites` says that the length of what goes on differs from what came.
+    """
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether the answer is changed on its way."""
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece as it came; return what to send now (may be empty)."""
@@ -35,6 +42,8 @@ class SseReader:
 
     A frame without `choices` is then left out whole: it exists because the gateway asked for usage.
     """
+
+    rewrites = False
 
     def __init__(self, strip: bool) -> None:
         self._strip = strip
@@ -92,6 +101,8 @@ class SseReader:
 
 class TailReader:
     """Whole JSON documents and Ollama's JSON lines: their counts come last, so only the tail is kept."""
+
+    rewrites = False
 
     def __init__(self) -> None:
         self._tail = b""

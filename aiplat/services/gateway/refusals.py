@@ -124,3 +124,35 @@ def busy() -> Refusal:
         code="overloaded",
         retry_after=1,
     )
+
+
+def too_many_wait(model: str) -> Refusal:
+    """The model has no replica, and as many requests as may wait for one already do."""
+    return Refusal(
+        503,
+        f"the model '{model}' is starting and too many requests wait for it already; try again shortly",
+        kind="server_error",
+        code="queue_full",
+        retry_after=5,
+    )
+
+
+def may_not_leave(model: str) -> Refusal:
+    """The model is served outside of the site, and the site forbids that data leaves it."""
+    return Refusal(
+        403,
+        f"the model '{model}' is served outside of this site, and this site forbids that data leaves it",
+        kind="permission_error",
+        code="egress_forbidden",
+        param="model",
+    )
+
+
+def provider_refused(model: str) -> Refusal:
+    """The provider did not take the gateway's own key; its words may quote it, so they are not passed."""
+    return Refusal(
+        502,
+        f"the provider of the model '{model}' refused the gateway's key; its administrator must replace it",
+        kind="server_error",
+        code="provider_refused",
+    )

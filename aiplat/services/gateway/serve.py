@@ -15,12 +15,15 @@ from aiplat.services.gateway.app import GatewayApp
 from aiplat.services.gateway.auth import FileKeyStore
 from aiplat.services.gateway.calls import Backends
 from aiplat.services.gateway.discovery import ServiceWatch, api_server
+from aiplat.services.gateway.egress import Egress
 from aiplat.services.gateway.exchange import BodyBudget
 from aiplat.services.gateway.health import health_port
 from aiplat.services.gateway.metrics import Metrics
-from aiplat.services.gateway.models import ModelTable, read_static
+from aiplat.services.gateway.models import ModelTable
 from aiplat.services.gateway.proxy import Upstreams
 from aiplat.services.gateway.reload import reload_on_change
+from aiplat.services.gateway.replicas import Pools
+from aiplat.services.gateway.routes import RouteFile
 from aiplat.services.gateway.settings import Settings
 
 log = logging.getLogger("aiplat.gateway")
@@ -76,13 +79,16 @@ def _server(app: GatewayApp, settings: Settings) -> _Server:
 
 
 def _watchers(
-    settings: Settings, table: ModelTable, keys: FileKeyStore, server: uvicorn.Server
+    settings: Settings, backends: Backends, keys: FileKeyStore, server: uvicorn.Server
 ) -> list[Coroutine[None, None, None]]:
+    table = backends.table
     work = [reload_on_change((settings.keys,), keys.reload)]
+    if (routes := settings.static or settings.routes) is not None:
+        file = RouteFile(routes, table, backends.upstreams.egress)
+        file.load()
+        work.append(reload_on_change((routes,), file.load))
     if settings.static is not None:
-        static = settings.static
-        table.replace(read_static(static))
-        work.append(reload_on_change((static,), lambda: table.replace(read_static(static))))
+        table.replace((), ready=True)
     if settings.namespace is not None:
         work.append(ServiceWatch(table, settings.namespace, api_server()).run())
     context, cert, key = server.config.ssl, settings.tls_cert, settings.tls_key
@@ -116,12 +122,15 @@ async def run(settings: Settings) -> None:
     Raises:
         OSError, ValueError: keys, models or certificate cannot be read.
     """
-    keys, table, metrics = FileKeyStore(settings.keys), ModelTable(), Metrics()
+    keys, table, metrics, pools = FileKeyStore(settings.keys), ModelTable(), Metrics(), Pools()
+    table.follow(pools.update)
+    metrics.show_pools(pools)
     async with contextlib.AsyncExitStack() as stack:
-        upstreams = await stack.enter_async_context(Upstreams(on_retry=metrics.retries.inc))
+        upstreams = await stack.enter_async_context(Upstreams(Egress()))
         budget = BodyBudget(settings.max_body_mib << 20, settings.max_bodies_mib << 20)
-        server = _server(GatewayApp(keys, Backends(table, upstreams, budget), metrics), settings)
-        for work in _watchers(settings, table, keys, server):
+        backends = Backends(table, upstreams, budget, metrics, pools)
+        server = _server(GatewayApp(keys, backends, metrics), settings)
+        for work in _watchers(settings, backends, keys, server):
             await stack.enter_async_context(_background(work, server))
         health = health_port(settings.host, settings.health_port, table, metrics)
         port = await stack.enter_async_context(health)

@@ -14,6 +14,7 @@ class Settings:
     keys: Path
     static: Path | None = None
     namespace: str | None = None
+    routes: Path | None = None
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside itself
     port: int = 8443
     health_port: int = 9090
@@ -32,7 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     models = parser.add_mutually_exclusive_group(required=True)
     models.add_argument("--namespace", help="find models by the label aiplat.dev/model on Services in here")
     models.add_argument(
-        "--static", type=Path, metavar="FILE", help='JSON: {"models": [{"name", "url", "engine"}]}'
+        "--static", type=Path, metavar="FILE", help="JSON: models, providers, fallbacks, egress"
+    )
+    parser.add_argument(
+        "--routes", type=Path, metavar="FILE", help="JSON as of --static: what --namespace does not find"
     )
     parser.add_argument("--keys", type=Path, required=True, metavar="FOLDER", help="one file per key")
     parser.add_argument("--host", default=Settings.host, help="address to listen on (%(default)s)")

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from aiplat.services.gateway.discovery import ServiceWatch, model_of
+from aiplat.services.gateway.discovery import ServiceWatch, endpoints_of, model_of
 from aiplat.services.gateway.models import ModelTable
 
 
@@ -31,11 +31,28 @@ def service(name: str, **annotations: str) -> dict[str, Any]:
     }
 
 
+def slice_of(name: str, *addresses: str, ready: bool | None = True) -> dict[str, Any]:
+    """Return an EndpointSlice as Kubernetes makes it for a Service."""
+    conditions = {} if ready is None else {"ready": ready}
+    return {
+        "metadata": {
+            "name": f"model-{name}-x",
+            "uid": f"slice-{name}",
+            "resourceVersion": "6",
+            "labels": {"kubernetes.io/service-name": f"model-{name}"},
+        },
+        "ports": [{"name": "http", "port": 11434}],
+        "endpoints": [{"addresses": [address], "conditions": conditions} for address in addresses],
+    }
+
+
 class ApiServer:
-    """Lists `services` and plays `events`; each watch ends when its events are sent, unless it holds."""
+    """Lists `services` and `slices` and plays events of both; a watch lasts until it is sent None."""
 
     def __init__(self) -> None:
         self.services: list[dict[str, Any]] = []
+        self.slices: list[dict[str, Any]] | None = []
+        self.slice_events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self.events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self.lists = 0
         self.refuse = 0
@@ -50,9 +67,22 @@ class ApiServer:
         if "watch" not in request.query:
             self.lists += 1
             return web.json_response({"metadata": {"resourceVersion": "7"}, "items": self.services})
+        return await self._play(request, self.events)
+
+    async def answer_slices(self, request: web.Request) -> web.StreamResponse:
+        """The same for EndpointSlices, which an older role may not list."""
+        if self.slices is None:
+            return web.json_response({"message": "forbidden"}, status=403)
+        if "watch" in request.query:
+            return await self._play(request, self.slice_events)
+        return web.json_response({"metadata": {"resourceVersion": "7"}, "items": self.slices})
+
+    async def _play(
+        self, request: web.Request, events: asyncio.Queue[dict[str, Any] | None]
+    ) -> web.StreamResponse:
         stream = web.StreamResponse()
         await stream.prepare(request)
-        while (event := await self.events.get()) is not None:
+        while (event := await events.get()) is not None:
             await stream.write(json.dumps(event).encode() + b"\n")
         return stream
 
@@ -62,6 +92,8 @@ async def watched(server: ApiServer) -> AsyncIterator[ModelTable]:
     """Run a watch against the server and yield its table."""
     app = web.Application()
     app.router.add_get("/api/v1/namespaces/aiplat-model/services", server.answer)
+    slices = "/apis/discovery.k8s.io/v1/namespaces/aiplat-model/endpointslices"
+    app.router.add_get(slices, server.answer_slices)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -97,7 +129,8 @@ def test_a_service_is_a_model_under_its_true_name() -> None:
     """Labels cannot hold a colon; the annotation has the name, the address is the cluster IP."""
     model = model_of(service("g", model_name="gemma3:270m", model_aliases="a,b"))
     assert model is not None
-    assert (model.name, model.aliases, model.url) == ("gemma3:270m", ("a", "b"), "http://10.43.0.9:11434")
+    assert (model.name, model.aliases) == ("gemma3:270m", ("a", "b"))
+    assert model.replicas == ("http://10.43.0.9:11434",)
     assert model.created == 1767225600
 
 
@@ -114,7 +147,7 @@ def test_a_headless_service_is_asked_by_name() -> None:
     headless["spec"]["clusterIP"] = "None"
     model = model_of(headless)
     assert model is not None
-    assert model.url == "http://model-g.aiplat-model.svc:11434"
+    assert model.replicas == ("http://model-g.aiplat-model.svc:11434",)
 
 
 def test_the_table_follows_what_is_added_changed_and_deleted() -> None:
@@ -196,5 +229,65 @@ def test_an_unusable_service_hides_no_other() -> None:
         server.services = [strange, service("good")]
         async with watched(server) as table:
             await until(lambda: table.names() == ["good"])
+
+    run(body)
+
+
+def test_annotations_say_how_a_model_is_asked() -> None:
+    """Fallbacks, features and how long a request is held are the Service's to say."""
+    notes = {"fallbacks": "b, c", "features": "chat,embedding", "hold_seconds": "7.5"}
+    model = model_of(service("g", **notes))
+    assert model is not None
+    assert (model.fallbacks, model.features, model.hold_seconds) == (("b", "c"), ("chat", "embedding"), 7.5)
+
+
+def test_ready_endpoints_are_the_replicas() -> None:
+    """Of all slices of a Service; one that is not ready is none, unknown counts as ready."""
+    slices = [slice_of("a", "10.42.0.2", "10.42.0.1"), slice_of("a", "fd00::1", ready=None)]
+    slices.append(slice_of("b", "10.42.0.9", ready=False))
+    assert endpoints_of(slices) == {
+        "model-a": ("http://10.42.0.1:11434", "http://10.42.0.2:11434", "http://[fd00::1]:11434"),
+        "model-b": (),
+    }
+
+
+def test_a_slice_without_ports_or_endpoints_has_no_replicas() -> None:
+    """Kubernetes writes null for both while a Service selects nothing."""
+    empty = slice_of("a") | {"endpoints": None, "ports": None}
+    assert endpoints_of([empty]) == {"model-a": ()}
+
+
+def test_replicas_follow_the_endpoint_slices() -> None:
+    """From none to two and back to none; the model stays in the table throughout."""
+
+    async def body() -> None:
+        server = ApiServer()
+        server.services, server.slices = [service("one")], [slice_of("one")]
+        async with watched(server) as table:
+
+            def replicas() -> tuple[str, ...]:
+                model = table.find("one")
+                return model.replicas if model else ("not there",)
+
+            await until(lambda: replicas() == ())
+            for addresses in (("10.42.0.1", "10.42.0.2"), ()):
+                server.slice_events.put_nowait({"type": "MODIFIED", "object": slice_of("one", *addresses)})
+                expected = tuple(f"http://{a}:11434" for a in addresses)
+                await until(lambda expected=expected: replicas() == expected)
+
+    run(body)
+
+
+def test_without_the_right_to_see_slices_the_service_is_asked() -> None:
+    """A cluster whose role is older still serves; Kubernetes then chooses the pod."""
+
+    async def body() -> None:
+        server = ApiServer()
+        server.services, server.slices = [service("one")], None
+        async with watched(server) as table:
+            await until(lambda: table.names() == ["one"])
+            model = table.find("one")
+            assert model is not None
+            assert model.replicas == ("http://10.43.0.9:11434",)
 
     run(body)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.services.gateway.conftest import MODEL, RunningGateway
+from tests.services.gateway.conftest import MODEL, MODELS, RunningGateway
 from tests.services.gateway.engine import Engine
 
 
@@ -85,6 +85,7 @@ def test_an_engine_that_always_drops_is_502(http: httpx.Client, engine: Engine) 
 
 
 def test_nothing_stays_in_flight(http: httpx.Client, gateway: RunningGateway) -> None:
-    """Whatever happened, the gauge of requests under way goes back to zero."""
-    http.get("/v1/models")
-    assert eventually(lambda: gateway.metric("aiplat_gateway_in_flight") == 0)
+    """Whatever happened, the gauge of requests under way goes back to zero for every model."""
+    for name in MODELS:
+        sample = f'aiplat_gateway_in_flight{{model="{name}"}}'
+        assert eventually(lambda sample=sample: gateway.metric(sample) == 0)
