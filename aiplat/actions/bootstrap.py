@@ -9,14 +9,14 @@ from typing import Protocol
 from aiplat.actions.ending import end_of
 from aiplat.actions.ground import bundle_of, is_lab, known_lock
 from aiplat.actions.make_bundle import complete_bundle
-from aiplat.actions.plan import PlanView, view_of
+from aiplat.actions.plan import PlanView, plan_site, view_of
 from aiplat.actions.summary import Summary
 from aiplat.bundle.build import open_ready
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.lockfile import write_lock
 from aiplat.fleet.kubeconfig import fetch_kubeconfig
 from aiplat.fleet.probe import gather_facts
-from aiplat.lab import LabEvent, lab_up
+from aiplat.lab import LabEvent, lab_status, lab_up
 from aiplat.runs.events import Event, PlanMade
 from aiplat.runs.run import Run, running
 from aiplat.runs.world import World
@@ -42,9 +42,15 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """`lab`: make the hosts on this machine although the site is no built-in lab."""
+    """`lab`: make the hosts on this machine although the site is no built-in lab.
+
+    `plan` is the digest of the plan that was agreed to: any other is refused. `run_id` is for who must know
+    the run's id before it begins.
+    """
 
     lab: bool = False
+    plan: str | None = None
+    run_id: str | None = None
 
 
 def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
@@ -52,15 +58,21 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
 
     Raises:
         PlanRefusedError: something forbids it; nothing was changed.
+        PlanMovedError: there is another plan now than the one agreed to; nothing was changed.
         StepError, StoppedError, AiplatError: see aiplat.runs; the next call goes on from what the hosts show.
     """
     lab = options.lab or is_lab(site)
+    agreed_plan = options.plan
+    if agreed_plan and lab and lab_status(site.name).state == "absent":
+        # That plan was made for hosts that are not there yet, and holds until they are.
+        plan_site(site).is_still(agreed_plan)
+        agreed_plan = None
     if lab:
         # Before the run begins, so that the hosts are not among what ends with it.
         lab_up(site, watcher.on_lab)
     began = time.monotonic()
-    with running(site.name, "bootstrap", watcher.on_event) as run:
-        view, secrets = _decide(run, site, lab=lab)
+    with running(site.name, "bootstrap", watcher.on_event, options.run_id) as run:
+        view, secrets = _decide(run, site, agreed_plan, lab=lab)
         agreed = view.plan.nothing_to_do or watcher.agree(view)
         if agreed:
             _carry_out(run, site, view, secrets)
@@ -69,10 +81,12 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
         return end_of(run, site, view.plan, looked=agreed, began=began)
 
 
-def _decide(run: Run, site: Site, *, lab: bool) -> tuple[PlanView, SiteSecrets]:
+def _decide(run: Run, site: Site, agreed_plan: str | None, *, lab: bool) -> tuple[PlanView, SiteSecrets]:
     """Make what is missing on this side (secrets, bundle) and return the plan for the hosts as they are."""
     known, lock, facts = read_secrets(site.name), known_lock(site), gather_facts(site)
     view = view_of(site, lock, facts, known)
+    if agreed_plan:
+        view.is_still(agreed_plan)
     view.refuse()
     secrets = ensure_secrets(site, lab=lab)
     if not lock.complete or _lacks_bundle(site, view):

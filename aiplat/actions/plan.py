@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from aiplat.actions.ground import known_lock, look_at_hosts
 from aiplat.catalog.artifacts import Lock
-from aiplat.errors import EXIT_BAD_INPUT, EXIT_FAILED, AiplatError, Finding
+from aiplat.errors import EXIT_BAD_INPUT, EXIT_FAILED, AiplatError, BadInput, Finding
 from aiplat.plan.make import make_plan
 from aiplat.plan.models import Facts, Plan
 from aiplat.plan.refusals import refusals
@@ -19,6 +20,16 @@ class PlanRefusedError(AiplatError):
     """A plan may not be carried out; nothing was changed."""
 
 
+class PlanMovedError(BadInput):
+    """Site, lock or hosts are no longer what the plan was made from; `digest` is that of the plan now."""
+
+    def __init__(self, site: str, agreed: str, digest: str) -> None:
+        self.digest = digest
+        problem = f"the plan agreed to was {agreed}, but there is another one now: {digest}"
+        fix = "look at it with `aiplat plan`, then agree to that one"
+        super().__init__(Finding(f"site {site}", problem, fix))
+
+
 @dataclass(frozen=True)
 class PlanView:
     """A plan with what it was made from; `assumed` says that the lab's hosts are not up yet."""
@@ -28,6 +39,21 @@ class PlanView:
     facts: Facts
     findings: tuple[Finding, ...]
     assumed: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return the plan for programs: its steps, its digest, and what forbids carrying it out."""
+        refused = [{"where": f.where, "problem": f.problem, "fix": f.fix} for f in self.findings]
+        plan = self.plan.model_dump(mode="json", by_alias=True)
+        return plan | {"digest": self.plan.digest, "assumed": self.assumed, "refusals": refused}
+
+    def is_still(self, agreed: str) -> None:
+        """Stop unless this is the plan with the digest that was agreed to.
+
+        Raises:
+            PlanMovedError: it is another one.
+        """
+        if self.plan.digest != agreed:
+            raise PlanMovedError(self.plan.site, agreed, self.plan.digest)
 
     def refuse(self) -> None:
         """Stop if anything forbids the plan.

@@ -30,6 +30,11 @@ def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter an option
         str | None, typer.Option(help="auto, packages, upstream or bundle:PATH instead of the site's own.")
     ] = None,
     lab: Annotated[bool, typer.Option("--lab", help="Make the site's hosts on this machine.")] = False,
+    plan: Annotated[
+        str | None,
+        typer.Option(metavar="DIGEST", help="Carry out this plan without asking, and refuse any other."),
+    ] = None,
+    run_id: Annotated[str | None, typer.Option(hidden=True, help="The run's id.")] = None,
     svg: Annotated[
         Path | None, typer.Option(hidden=True, help="Write the plan and summary as a picture.")
     ] = None,
@@ -46,4 +51,6 @@ def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter an option
     from aiplat.actions.bootstrap import Options  # noqa: PLC0415
     from aiplat.cli.run_verbs import Asked, run_bootstrap  # noqa: PLC0415
 
-    run_bootstrap(Asked(site, supply, as_json, svg), Options(lab=lab), yes=yes)
+    # Who names a plan has agreed to it.
+    agreed = yes or plan is not None
+    run_bootstrap(Asked(site, supply, as_json, svg), Options(lab, plan, run_id), yes=agreed)

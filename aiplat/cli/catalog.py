@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aiplat.actions.catalog import catalog_document, model_catalog
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import CatalogModel, Component, Plane
 from aiplat.catalog.inputs import source_digest
@@ -38,8 +38,8 @@ def catalog(context: typer.Context, as_json: _Json = False) -> None:
         return
     known = load_catalog()
     if as_json:
-        planes = [_plane_json(known, plane) for plane in known.planes]
-        typer.echo(json.dumps({"kind": "Catalog", "planes": planes}, ensure_ascii=False))
+        # What is to come has a name and a purpose only.
+        typer.echo(catalog_document(known).model_dump_json(exclude_none=True))
         return
     console = Console(highlight=False)
     for plane in known.planes:
@@ -53,8 +53,7 @@ def models(as_json: _Json = False) -> None:
     """Show the models that a site can serve, with their real conditions of use."""
     known = load_catalog()
     if as_json:
-        found = [_model_json(component, model) for component, model in known.models]
-        typer.echo(json.dumps({"kind": "ModelCatalog", "models": found}, ensure_ascii=False))
+        typer.echo(model_catalog(known).model_dump_json())
         return
     console = Console(highlight=False, soft_wrap=True)
     for component, model in known.models:
@@ -73,28 +72,6 @@ def _table(known: Catalog, plane: Plane) -> Table:
     for p in known.planned(plane.name):
         table.add_row(p.name, "later", "", "", escape(p.purpose), style="dim")
     return table
-
-
-def _plane_json(known: Catalog, plane: Plane) -> dict[str, Any]:
-    there = [
-        {
-            "name": c.name,
-            "state": c.default,
-            "purpose": c.purpose,
-            "licence": c.licence.model_dump(mode="json"),
-            "supplies": list(c.supplies),
-            "requires": list(c.requires.components),
-        }
-        for c in known.components_of(plane.name)
-    ]
-    later = [{"name": p.name, "state": "later", "purpose": p.purpose} for p in known.planned(plane.name)]
-    parts = {"name": plane.name, "title": plane.title, "order": plane.order, "purpose": plane.purpose}
-    return {**parts, "components": there + later}
-
-
-def _model_json(component: Component, model: CatalogModel) -> dict[str, Any]:
-    document = model.model_dump(mode="json", exclude={"artifact"})
-    return {**document, "engine": component.name, "source": source_digest(model.artifact)}
 
 
 def _print_model(console: Console, component: Component, model: CatalogModel) -> None:

@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 
 from aiplat.actions.bootstrap import Options, bootstrap
-from aiplat.actions.plan import PlanView, plan_site
+from aiplat.actions.plan import plan_site
 from aiplat.actions.summary import Summary
 from aiplat.cli.run_tables import plan_table, save_svg, summary_panel
 from aiplat.cli.run_watch import watching
 from aiplat.errors import BadInput, CheckFailed, Finding
+from aiplat.runs.look import RUN_ID
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
@@ -36,7 +37,7 @@ def run_plan(asked: Asked) -> None:
     """Show the plan, then raise what forbids it."""
     view = plan_site(_site(asked.site, asked.supply))
     if asked.as_json:
-        typer.echo(json.dumps(_document(view), ensure_ascii=False))
+        typer.echo(json.dumps(view.document(), ensure_ascii=False))
     else:
         Console(highlight=False).print(plan_table(view))
     if asked.svg:
@@ -47,6 +48,8 @@ def run_plan(asked: Asked) -> None:
 def run_bootstrap(asked: Asked, options: Options, *, yes: bool) -> None:
     """Carry out what is to be done and end with the summary; a failed check is exit code 3."""
     _may_ask(yes=yes, as_json=asked.as_json)
+    if options.run_id is not None and not RUN_ID.fullmatch(options.run_id):
+        raise BadInput(Finding("--run-id", "is no id of a run", "leave it out, and one is made"))
     site = _site(asked.site, asked.supply)
     with watching(as_json=asked.as_json, yes=yes) as watch:
         summary = bootstrap(site, options, watch)
@@ -85,12 +88,6 @@ def _site(argument: str | None, supply: str | None) -> Site:
 def _may_ask(*, yes: bool, as_json: bool) -> None:
     if as_json and not yes:
         raise BadInput(Finding("--json", "a program cannot be asked whether to go on", "add --yes"))
-
-
-def _document(view: PlanView) -> dict[str, object]:
-    findings = [{"where": f.where, "problem": f.problem, "fix": f.fix} for f in view.findings]
-    plan = view.plan.model_dump(mode="json", by_alias=True)
-    return plan | {"digest": view.plan.digest, "assumed": view.assumed, "refusals": findings}
 
 
 def _finish(summary: Summary, argument: str | None, *, as_json: bool) -> None:

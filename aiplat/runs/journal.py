@@ -111,7 +111,7 @@ def read_events(folder: Path) -> Iterator[Event]:
 def last_run(site: str) -> RunRecord | None:
     """Return the newest run of a site, or None."""
     for folder in sorted(runs_dir(site).iterdir(), reverse=True):
-        record = _read_record(folder)
+        record = read_record(folder)
         if record:
             return record
     return None
@@ -150,7 +150,8 @@ def _held_by(site: str) -> Finding:
     return Finding(f"site {site}", f"{who} is at work on this machine", "wait until it ends, or end it")
 
 
-def _read_record(folder: Path) -> RunRecord | None:
+def read_record(folder: Path) -> RunRecord | None:
+    """Return the run whose folder this is, or None where no whole record lies in it."""
     try:
         return RunRecord.model_validate(json.loads((folder / "run.json").read_bytes()))
     except (OSError, ValueError):

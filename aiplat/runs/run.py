@@ -57,10 +57,11 @@ class Run:
 
 
 @contextmanager
-def running(site: str, verb: str, listener: Listener) -> Iterator[Run]:
+def running(site: str, verb: str, listener: Listener, run_id: str | None = None) -> Iterator[Run]:
     """Hold the site's run lock on this machine, keep a journal and end whole whatever happens.
 
-    What an earlier run that was cut off left alive is ended first.
+    What an earlier run that was cut off left alive is ended first. `run_id` is for who must know the id
+    before the run begins; otherwise a new one is made.
 
     Raises:
         StoppedError: a signal asked to stop.
@@ -70,7 +71,7 @@ def running(site: str, verb: str, listener: Listener) -> Iterator[Run]:
         earlier = cut_off_run(site)
         if earlier:
             end_processes_of(earlier[0].id)
-        journal = Journal(site, verb)
+        journal = Journal(site, verb, run_id)
         began = time.monotonic()
         private = runtime_dir() / f"run-{journal.run_id}"
         with stoppable(journal.run_id) as stop, dies_with_this_process(journal.run_id, private):

@@ -86,6 +86,27 @@ def test_bootstrap_of_an_unreachable_host_makes_no_secrets(tmp_path: Path, own_s
     assert json.loads(record.read_text())["state"] == "failed"
 
 
+def test_bootstrap_of_another_plan_than_the_one_agreed_to_is_refused(tmp_path: Path, own_site: Path) -> None:
+    """Whoever names a plan gets that one or none, and learns which one there is now."""
+    now = json.loads(aiplat(tmp_path, "plan", str(own_site), "--json").stdout)["digest"]
+    moved = aiplat(tmp_path, "bootstrap", str(own_site), "--json", "--plan", f"sha256:{'0' * 64}")
+    assert moved.returncode == 2
+    assert f"there is another one now: {now}" in moved.stderr
+    same = aiplat(tmp_path, "bootstrap", str(own_site), "--json", "--plan", now)
+    assert same.returncode == 1
+    assert same.stderr.startswith("s1: "), "the plan is the one agreed to, but a host cannot be reached"
+
+
+def test_a_run_gets_the_id_it_is_given(tmp_path: Path, own_site: Path) -> None:
+    """Who starts a run for others can say its name before it begins; a path is no id."""
+    run = "20260102T030405Z-0a1b2c"
+    aiplat(tmp_path, "bootstrap", str(own_site), "--yes", "--run-id", run)
+    assert [p.parent.name for p in (tmp_path / "state").rglob("run.json")] == [run]
+    refused = aiplat(tmp_path, "bootstrap", str(own_site), "--yes", "--run-id", "../x")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("--run-id: ")
+
+
 def test_json_without_yes_is_bad_input(tmp_path: Path) -> None:
     """A program cannot be asked."""
     done = aiplat(tmp_path, "bootstrap", "lab", "--json")
