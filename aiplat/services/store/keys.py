@@ -1,0 +1,236 @@
+"""Keys: issued, rotated, revoked, changed, found; a secret is returned once and only its hash is kept."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Row, and_, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aiplat.errors import Finding
+from aiplat.services.store.changes import changed
+from aiplat.services.store.database import Database
+from aiplat.services.store.faults import AlreadyThere, bad, not_there
+from aiplat.services.store.limits import limit_findings, printable, refuse, slug_findings
+from aiplat.services.store.secret import hash_key, new_secret
+from aiplat.services.store.tables import keys, teams
+
+Role = Literal["admin", "operator", "member"]
+OnOutage = Literal["serve", "refuse"]
+ROLES = ("admin", "operator", "member")
+ON_OUTAGE = ("serve", "refuse")
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """What a key may do. `models` empty means all its team may use; a name may end in `*`.
+
+    `on_outage` says what the gateway does while the database cannot be asked. Rates are per gateway process.
+    """
+
+    name: str
+    team: str = ""
+    role: Role = "member"
+    models: tuple[str, ...] = ()
+    on_outage: OnOutage = "serve"
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRecord(NewKey):
+    """A key that is there; its id may be shown to anyone."""
+
+    id: str
+    created_at: datetime
+    created_by: str
+    revoked_at: datetime | None = None
+    rotated_at: datetime | None = None
+
+    def active(self, now: datetime) -> bool:
+        """Whether the key is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True)
+class IssuedKey:
+    """A key together with its secret, which is known here for the last time."""
+
+    record: KeyRecord
+    secret: str = field(repr=False)
+
+
+_CHANGEABLE = frozenset(f.name for f in fields(NewKey))
+_RECORD = tuple(f.name for f in fields(KeyRecord))
+
+
+def _findings(key: NewKey) -> Iterator[Finding]:
+    if not printable(key.name, 100):
+        yield Finding("name", "must be 1 to 100 printable characters")
+    if key.team:
+        yield from slug_findings("team", key.team)
+    for where, value, known in (("role", key.role, ROLES), ("on_outage", key.on_outage, ON_OUTAGE)):
+        if value not in known:
+            yield Finding(where, f'"{value}" is not known', f"use {', '.join(known)}")
+    if key.expires_at is not None and key.expires_at.tzinfo is None:
+        yield Finding("expires_at", "has no zone", "write it with Z or an offset")
+    yield from limit_findings(asdict(key))
+
+
+def key_of(row: Row[Any]) -> KeyRecord:
+    """Return the key that a row of the table holds."""
+    values = {name: row._mapping[name] for name in _RECORD}
+    return KeyRecord(**{**values, "models": tuple(values["models"]), "team": values["team"] or ""})
+
+
+def _told(key: NewKey) -> dict[str, Any]:
+    told = {name: getattr(key, name) for name in sorted(_CHANGEABLE)}
+    return {**told, "expires_at": key.expires_at.isoformat() if key.expires_at else None}
+
+
+async def _insert(database: Database, key: NewKey, named: str, hashed: str, actor: str) -> KeyRecord:
+    refuse(_findings(key))
+    values = {name: getattr(key, name) for name in _CHANGEABLE} | {"models": list(key.models)}
+    values |= {"id": named, "created_at": datetime.now(UTC), "created_by": actor}
+    async with database.begin(writes=True) as connection:
+        await _known_team(connection, key.team)
+        await connection.execute(insert(keys).values({**values, "team": key.team or None, "hash": hashed}))
+        await changed(connection, actor, "key.created", named, _told(key))
+    return KeyRecord(**{**values, "models": key.models})
+
+
+async def _known_team(connection: AsyncConnection, name: str) -> None:
+    found = await connection.execute(select(teams.c.name).where(teams.c.name == name))
+    if name and found.one_or_none() is None:
+        raise bad("team", f'"{name}" is not there', "make the team first")
+
+
+async def create_key(database: Database, key: NewKey, actor: str) -> IssuedKey:
+    """Make a key; the secret in the answer is shown once and kept nowhere.
+
+    Raises:
+        BadInput: a value cannot be worked with, or the team is not there.
+    """
+    secret = new_secret()
+    record = await _insert(database, key, f"key-{secrets.token_hex(6)}", hash_key(secret), actor)
+    return IssuedKey(record, secret)
+
+
+async def adopt_key(database: Database, named: str, hashed: str, key: NewKey, actor: str) -> KeyRecord:
+    """Make a key whose secret was made elsewhere; where the id is taken, its key stays as it is.
+
+    Raises:
+        BadInput: a value cannot be worked with.
+        AlreadyThere: another key has this secret.
+    """
+    refuse(slug_findings("id", named))
+    try:
+        return await _insert(database, key, named, hashed, actor)
+    except IntegrityError:
+        async with database.begin() as connection:
+            row = (await connection.execute(select(keys).where(keys.c.id == named))).one_or_none()
+        if row is None:
+            raise AlreadyThere(Finding(f"key {named}", "its secret is another key's")) from None
+        return key_of(row)
+
+
+async def get_key(database: Database, named: str) -> KeyRecord:
+    """Return a key by its id, revoked ones too.
+
+    Raises:
+        NotThere: no key has this id.
+    """
+    async with database.begin() as connection:
+        return await _key(connection, named)
+
+
+async def _key(connection: AsyncConnection, named: str) -> KeyRecord:
+    row = (await connection.execute(select(keys).where(keys.c.id == named).with_for_update())).one_or_none()
+    if row is None:
+        raise not_there("key", named)
+    return key_of(row)
+
+
+async def list_keys(database: Database, team: str | None = None, *, revoked: bool = False) -> list[KeyRecord]:
+    """Return keys, oldest first: all or one team's, with the revoked ones where asked for."""
+    query = select(keys).order_by(keys.c.created_at, keys.c.id)
+    query = query if team is None else query.where(keys.c.team == (team or None))
+    query = query if revoked else query.where(keys.c.revoked_at.is_(None))
+    async with database.begin() as connection:
+        return [key_of(row) for row in await connection.execute(query)]
+
+
+async def find_key(database: Database, secret: str) -> KeyRecord | None:
+    """Return the active key that `secret` is the secret of, or None."""
+    hashed, now = hash_key(secret), datetime.now(UTC)
+    rotated = and_(keys.c.old_hash == hashed, keys.c.old_until > now)
+    query = select(keys).where(or_(keys.c.hash == hashed, rotated))
+    async with database.begin() as connection:
+        row = (await connection.execute(query)).one_or_none()
+    record = key_of(row) if row is not None else None
+    return record if record is not None and record.active(now) else None
+
+
+async def rotate_key(
+    database: Database, named: str, actor: str, grace: timedelta = timedelta(0)
+) -> IssuedKey:
+    """Give a key a new secret; the old one is refused at once, or after `grace`.
+
+    Raises:
+        NotThere: no key has this id.
+        BadInput: the key is revoked.
+    """
+    secret, now = new_secret(), datetime.now(UTC)
+    async with database.begin(writes=True) as connection:
+        record = await _key(connection, named)
+        if record.revoked_at is not None:
+            raise bad(f"key {named}", "is revoked", "make a new key")
+        values: dict[str, Any] = {"hash": hash_key(secret), "rotated_at": now}
+        values |= {"old_hash": keys.c.hash if grace else None, "old_until": now + grace if grace else None}
+        await connection.execute(update(keys).where(keys.c.id == named).values(values))
+        await changed(connection, actor, "key.rotated", named, {"grace_seconds": grace.total_seconds()})
+    return IssuedKey(replace(record, rotated_at=now), secret)
+
+
+async def revoke_key(database: Database, named: str, actor: str) -> KeyRecord:
+    """Refuse a key for good; revoking it again changes nothing.
+
+    Raises:
+        NotThere: no key has this id.
+    """
+    async with database.begin(writes=True) as connection:
+        record = await _key(connection, named)
+        if record.revoked_at is not None:
+            return record
+        now = datetime.now(UTC)
+        await connection.execute(update(keys).where(keys.c.id == named).values(revoked_at=now))
+        await changed(connection, actor, "key.revoked", named, {})
+    return replace(record, revoked_at=now)
+
+
+async def change_key(database: Database, named: str, actor: str, **changes: Any) -> KeyRecord:
+    """Change what a key may do: any field of NewKey.
+
+    Raises:
+        NotThere: no key has this id.
+        BadInput: a value cannot be worked with, or may not be changed.
+    """
+    refuse(Finding(name, "cannot be changed") for name in sorted(changes.keys() - _CHANGEABLE))
+    if "models" in changes:
+        changes["models"] = tuple(changes["models"])
+    async with database.begin(writes=True) as connection:
+        record = replace(await _key(connection, named), **changes)
+        refuse(_findings(record))
+        await _known_team(connection, record.team)
+        if changes:
+            values = {**changes, "models": list(record.models), "team": record.team or None}
+            await connection.execute(update(keys).where(keys.c.id == named).values(values))
+            told = _told(record)
+            await changed(connection, actor, "key.changed", named, {name: told[name] for name in changes})
+    return record
