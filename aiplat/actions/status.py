@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from aiplat.actions.first_words import platform_url
 from aiplat.catalog.catalog import load_catalog
@@ -13,6 +13,7 @@ from aiplat.catalog.components import Component, Plane
 from aiplat.catalog.resolve import components_on, site_models
 from aiplat.cluster.objects import Workload
 from aiplat.errors import AiplatError, BadInput
+from aiplat.frozen import Frozen
 from aiplat.runs.journal import RunRecord, last_run
 from aiplat.site.models import Site
 from aiplat.state import site_dir
@@ -23,13 +24,7 @@ from aiplat.verify.world import World
 State = Literal["ok", "attention", "unknown", "empty"]
 
 
-class Base(BaseModel):
-    """Base of the parts of a status."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class ComponentState(Base):
+class ComponentState(Frozen):
     """One component: how it stands, in one sentence."""
 
     name: str
@@ -37,7 +32,7 @@ class ComponentState(Base):
     sentence: str
 
 
-class PlaneState(Base):
+class PlaneState(Frozen):
     """A plane with its components; as bad as the worst of them."""
 
     name: str
@@ -46,7 +41,7 @@ class PlaneState(Base):
     components: tuple[ComponentState, ...] = ()
 
 
-class HostState(Base):
+class HostState(Frozen):
     """A host as the cluster sees it."""
 
     name: str
@@ -56,7 +51,7 @@ class HostState(Base):
     sentence: str
 
 
-class ModelState(Base):
+class ModelState(Frozen):
     """A model of the site."""
 
     name: str
@@ -66,7 +61,7 @@ class ModelState(Base):
     sentence: str
 
 
-class Status(Base):
+class Status(Frozen):
     """A site at one moment. `attention` is what somebody should do something about, worst first."""
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from aiplat.frozen import Frozen
 from aiplat.runs.events import State
 
 
-class Base(BaseModel):
-    """Base of the parts of a summary."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class PlaneLine(Base):
+class PlaneLine(Frozen):
     """A plane and what is in it."""
 
     name: str
@@ -23,7 +18,7 @@ class PlaneLine(Base):
     components: tuple[str, ...]
 
 
-class CheckLine(Base):
+class CheckLine(Frozen):
     """A check as a sentence and what it saw: OK, FAIL or SKIP."""
 
     sentence: str
@@ -32,7 +27,7 @@ class CheckLine(Base):
     fix: str = ""
 
 
-class Words(Base):
+class Words(Frozen):
     """What the model said, through the gateway, to a prompt."""
 
     model: str
@@ -40,7 +35,7 @@ class Words(Base):
     answer: str
 
 
-class Summary(Base):
+class Summary(Frozen):
     """The last document of a run; `changed` counts changes on hosts, `url` is the platform's.
 
     `notes` is what the modules that did it have to say, `host: sentence`.

@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from aiplat.catalog.artifacts import Digest, Frozen, Lock
+from aiplat.catalog.artifacts import Digest, Lock
 from aiplat.content import digest_of
+from aiplat.frozen import Frozen
 
 DOCUMENT = "bundle.json"
 CHECKSUM = "bundle.json.sha256"

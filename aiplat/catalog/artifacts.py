@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from aiplat.frozen import Frozen
 
 ArtifactKind = Literal["image", "hostfile", "chart", "model"]
 Digest = str  # `sha256:<64 hex>`
-
-
-class Frozen(BaseModel):
-    """Base of documents that outlive a run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Blob(Frozen):

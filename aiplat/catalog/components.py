@@ -9,24 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from aiplat.catalog.artifacts import ArtifactKind
 from aiplat.catalog.recipes import Recipe
+from aiplat.frozen import Frozen
 
 ApiVersion = Literal["aiplat.dev/v1alpha1"]
 
 
-class Described(BaseModel):
-    """Base of what authors of components write: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class FromVersions(Described):
+class FromVersions(Frozen):
     """A version that versions.yaml owns; `key` is the dotted path to it."""
 
     source: Literal["versions.yaml"] = Field(alias="from")
     key: str
 
 
-class FromGoMod(Described):
+class FromGoMod(Frozen):
     """A version that the go.mod of the recipe's `go` folder owns; its leading `v` goes unless `keep_v`."""
 
     source: Literal["go.mod"] = Field(alias="from")
@@ -34,20 +29,20 @@ class FromGoMod(Described):
     keep_v: bool = False
 
 
-class FromLocks(Described):
+class FromLocks(Frozen):
     """A version that the Python lock (locks/*.txt) owns."""
 
     source: Literal["locks"] = Field(alias="from")
     package: str
 
 
-class FromProject(Described):
+class FromProject(Frozen):
     """aiplat's own version: for what is made of aiplat's own sources."""
 
     source: Literal["project"] = Field(alias="from")
 
 
-class FromModel(Described):
+class FromModel(Frozen):
     """The tag in the model's catalogue name."""
 
     source: Literal["model"] = Field(alias="from")
@@ -65,7 +60,7 @@ class UpstreamRecipe(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
-class ArtifactRecipe(Described):
+class ArtifactRecipe(Frozen):
     """One artifact of a component and how each supply gets it; `hosts` are those that install or run it."""
 
     kind: ArtifactKind
@@ -76,7 +71,7 @@ class ArtifactRecipe(Described):
     upstream: UpstreamRecipe | None = None
 
 
-class Licence(Described):
+class Licence(Frozen):
     """The licence as an SPDX expression, and what a licence gate must know beyond it."""
 
     spdx: str
@@ -85,14 +80,14 @@ class Licence(Described):
     conditions: tuple[str, ...] = ()
 
 
-class Requires(Described):
+class Requires(Frozen):
     """What must be there for a component to work."""
 
     components: tuple[str, ...] = ()
     hardware: tuple[str, ...] = ()
 
 
-class CatalogModel(Described):
+class CatalogModel(Frozen):
     """A model that a site can serve; `aliases` are other names for the very same weights."""
 
     name: str
@@ -112,7 +107,7 @@ class CatalogModel(Described):
         return self.name.partition(":")[2]
 
 
-class Component(Described):
+class Component(Frozen):
     """One thing a plane can have. `namespace` and `chart` are set when it is a Helm release.
 
     `folder` is where component.yaml was found; it is not written in the file.
@@ -146,14 +141,14 @@ class Component(Described):
         return tuple(s for s in both if all(getattr(a, s) is not None for a in self.artifacts))
 
 
-class Planned(Described):
+class Planned(Frozen):
     """A component of the plane that this version cannot deliver yet."""
 
     name: str
     purpose: str
 
 
-class Plane(Described):
+class Plane(Frozen):
     """One of the platform's planes, in the order of the whole picture."""
 
     api_version: ApiVersion = Field(alias="apiVersion")

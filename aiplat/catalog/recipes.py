@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from aiplat.catalog.artifacts import Frozen
+from aiplat.frozen import Frozen
 
 RecipeKind = Literal["script", "go", "deb", "image", "model", "chart"]
 

@@ -13,8 +13,10 @@ from rich.table import Table
 
 from aiplat import lab
 from aiplat.cli.lab_progress import progress
-from aiplat.cli.lab_target import lab_name, lab_site
+from aiplat.cli.lab_target import lab_name
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
+from aiplat.site.find import find_site
+from aiplat.site.load import load_site
 
 lab_app = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +45,7 @@ def up(site: _SiteOrName = "lab", as_json: _Json = False) -> None:
     Needs Linux and root, about 3 GB of disk and, the first time, a Debian mirror. Killed half-way, it goes on
     when run again. With --json it prints one event a line, the last one with kind Summary.
     """
-    wanted = lab_site(site)
+    wanted = load_site(find_site(site))
     with progress(as_json) as on_event:
         status = lab.lab_up(wanted, on_event)
     if as_json:

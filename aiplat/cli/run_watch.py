@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -37,7 +38,7 @@ from aiplat.runs.events import (
 from aiplat.runs.events import Progress as ProgressEvent
 
 
-class Watch:
+class Watch(ABC):
     """Watches a run for somebody: how it looks is the subclasses' matter."""
 
     def __init__(self, *, yes: bool, on_lab: OnEvent) -> None:
@@ -46,9 +47,9 @@ class Watch:
         self._yes = yes
         self._on_lab = on_lab
 
+    @abstractmethod
     def on_event(self, event: Event) -> None:
         """See an event of the run."""
-        raise NotImplementedError
 
     def on_lab(self, event: LabEvent) -> None:
         """See an event of making the lab."""

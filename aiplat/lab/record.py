@@ -11,10 +11,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.frozen import Frozen
 from aiplat.lab.names import Network, lab_network
 from aiplat.site.models import Site
 from aiplat.state import lab_dir, private_dir
@@ -22,19 +23,17 @@ from aiplat.state import lab_dir, private_dir
 _API_VERSION = "aiplat.dev/v1alpha1"
 
 
-class RecordedHost(BaseModel):
+class RecordedHost(Frozen):
     """One host as the site named it when the lab came up."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     address: str
     role: str
 
 
-class LabRecord(BaseModel):
+class LabRecord(Frozen):
     """The lab as it was asked for; written before anything else is made."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
     kind: Literal["Lab"] = "Lab"
     name: str

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from aiplat.content import digest_of
-
-
-class Frozen(BaseModel):
-    """Base of the documents of this room."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+from aiplat.frozen import Frozen
 
 
 class ManagedFile(Frozen):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from aiplat.plan.models import Frozen
+from aiplat.frozen import Frozen
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 InputsLabel = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{63}$")]

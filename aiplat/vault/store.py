@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from ansible.parsing.vault import AnsibleVaultError, VaultLib, VaultSecret
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from aiplat.content import sha256_bytes, write_atomic
 from aiplat.errors import BadInput, Finding
+from aiplat.frozen import Frozen
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 from aiplat.vault.password import PASSWORD_FILE, vault_password
@@ -21,10 +22,8 @@ from aiplat.vault.pki import KeyPair, issue, make_ca, still_good
 _VERSION = "aiplat.dev/v1alpha1"
 
 
-class SiteSecrets(BaseModel):
+class SiteSecrets(Frozen):
     """Everything generated for a site that others must not see; `repr` shows none of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
     kind: Literal["Vault"] = "Vault"

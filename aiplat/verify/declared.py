@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from aiplat.errors import AiplatError, Finding
+from aiplat.frozen import Frozen
 
 
-class Declared(BaseModel):
-    """Base: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+class Declared(Frozen):
+    """Base of what stands in a checks.yaml."""
 
 
 class DeploymentAvailable(Declared):

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from aiplat.frozen import Frozen
 
 Outcome = Literal["OK", "FAIL", "SKIP"]
 
 
-class Base(BaseModel):
-    """Base of the parts of a report."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Result(Base):
+class Result(Frozen):
     """What one check saw. `seconds` is how long it looked, `every` how often it is worth looking (seconds).
 
     `detail` is what was seen, or why it was skipped; `fix` what to do about a FAIL, where that is known.
@@ -31,7 +27,7 @@ class Result(Base):
     every: int = 60
 
 
-class Report(Base):
+class Report(Frozen):
     """All results, in the order of the checks; `checked_at` is UTC."""
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
