@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import aiohttp
 
-from aiplat.services.gateway import ollama, openai, refusals
+from aiplat.services.gateway import ollama, openai, refusals, responses
 from aiplat.services.gateway.auth import KeyStore, bearer
 from aiplat.services.gateway.calls import Backends
 from aiplat.services.gateway.exchange import ClientLeft, Exchange, Receive, Send
@@ -39,6 +39,7 @@ _ROUTES: dict[str, Route] = {
     "/v1/models": Route("/v1/models", _GET, openai.list_models),
     "/v1/chat/completions": Route("/v1/chat/completions", ("POST",), openai.generate),
     "/v1/completions": Route("/v1/completions", ("POST",), openai.generate),
+    "/v1/responses": Route("/v1/responses", ("POST",), responses.respond),
     "/v1/embeddings": Route("/v1/embeddings", ("POST",), openai.embed),
     "/api/chat": Route("/api/chat", ("POST",), ollama.use),
     "/api/generate": Route("/api/generate", ("POST",), ollama.use),
@@ -114,6 +115,8 @@ class GatewayApp:
         exchange.key = self._keys.find(secret) if secret else None
         if exchange.key is None:
             raise refusals.no_key()
+        if exchange.key.expired(time.time()):
+            raise refusals.expired_key()
 
     async def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
         ollama_client = exchange.path.startswith("/api/")

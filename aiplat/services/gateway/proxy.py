@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine
 
 import aiohttp
@@ -12,10 +11,15 @@ from yarl import URL
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.egress import Egress, GuardedResolver
 from aiplat.services.gateway.exchange import ClientLeft, Exchange, Header
-from aiplat.services.gateway.readers import Reader
+from aiplat.services.gateway.readers import Reader, TailReader
 
 # A model that is being loaded or a long prompt may take minutes before the first byte.
 _SILENCE_SECONDS = 900
+# The upstream is gone, or what it wrote is not what its API says and cannot be turned into another's.
+_CANNOT_GO_ON = (
+    *(aiohttp.ClientError, TimeoutError),
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError),
+)
 
 
 class Upstreams:
@@ -67,15 +71,20 @@ async def relay(exchange: Exchange, upstream: aiohttp.ClientResponse, reader: Re
             its format allows.
     """
     content_type = upstream.headers.get("content-type", "application/json")
+    if upstream.status >= 400:
+        # What an engine refuses passes as it is.
+        reader = TailReader()
     async with upstream:
         await exchange.start(upstream.status, _headers(upstream, content_type, reader.rewrites))
         try:
             async for piece in upstream.content.iter_any():
                 if out := reader.feed(piece):
                     await exchange.write(out)
-        except (aiohttp.ClientError, TimeoutError):
-            await _tell_broken(exchange, content_type)
-            raise
+        except _CANNOT_GO_ON as error:
+            # A half JSON document cannot be mended: the connection is cut, which every client notices.
+            if content_type.startswith(("text/event-stream", "application/x-ndjson")):
+                await exchange.write(reader.broken(refusals.broken(exchange.model)), last=True)
+            raise aiohttp.ClientPayloadError(f"{type(error).__name__}: {error}") from error
         await exchange.write(reader.finish(), last=True)
 
 
@@ -89,16 +98,6 @@ def _headers(upstream: aiohttp.ClientResponse, content_type: str, rewritten: boo
     if retry_after := upstream.headers.get("retry-after"):
         headers.append((b"retry-after", retry_after.encode()))
     return headers
-
-
-async def _tell_broken(exchange: Exchange, content_type: str) -> None:
-    # A half JSON document cannot be mended: the connection is cut, which every client notices.
-    refusal = refusals.broken(exchange.model)
-    if content_type.startswith("text/event-stream"):
-        document = json.dumps(refusals.openai_shape(refusal))
-        await exchange.write(f"data: {document}\n\n".encode(), last=True)
-    elif content_type.startswith("application/x-ndjson"):
-        await exchange.write(json.dumps(refusals.ollama_shape(refusal)).encode() + b"\n", last=True)
 
 
 async def while_connected(exchange: Exchange, work: Coroutine[None, None, None]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Protocol
 
+from aiplat.services.gateway.refusals import Refusal, ollama_shape, openai_shape
 from aiplat.services.gateway.usage import Usage
 
 _TAIL = 64 << 10
@@ -32,6 +34,9 @@ class Reader(Protocol):
 
     def finish(self) -> bytes:
         """Return what is still held when the answer has ended."""
+
+    def broken(self, refusal: Refusal) -> bytes:
+        """Return what tells a client whose stream has begun that the rest will not come."""
 
     def usage(self) -> Usage:
         """Return what was read so far; estimated when the engine's own count was not seen."""
@@ -70,6 +75,10 @@ class SseReader:
         rest, self._rest = self._rest, b""
         return rest
 
+    def broken(self, refusal: Refusal) -> bytes:
+        """Return a frame with the error, which OpenAI's clients raise."""
+        return f"data: {json.dumps(openai_shape(refusal))}\n\n".encode()
+
     def usage(self) -> Usage:
         """Return the engine's count, or the number of frames as an estimate."""
         return self._counted or Usage(completion=self._frames, estimated=True)
@@ -87,10 +96,8 @@ class SseReader:
         usage = document.get("usage")
         if not isinstance(usage, dict):
             return frame
-        seen = Usage(_number(usage, "prompt_tokens"), _number(usage, "completion_tokens"))
         # Ollama puts a usage of zeros into every frame of a completion before the real one.
-        if seen.prompt or seen.completion:
-            self._counted = seen
+        self._counted = usage_of(usage) or self._counted
         if not self._strip:
             return frame
         if not document.get("choices"):
@@ -118,6 +125,10 @@ class TailReader:
         """Nothing is ever held back."""
         return b""
 
+    def broken(self, refusal: Refusal) -> bytes:
+        """Return a line with the error, which Ollama's clients raise."""
+        return json.dumps(ollama_shape(refusal)).encode() + b"\n"
+
     def usage(self) -> Usage:
         """Return the last counts in the tail, or the number of lines as an estimate."""
         prompt, completion = _PROMPT.findall(self._tail), _COMPLETION.findall(self._tail)
@@ -135,6 +146,35 @@ def _payload(frame: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _number(usage: dict[str, Any], name: str) -> int:
+def number_of(usage: dict[str, Any], name: str) -> int:
+    """Return a count of a usage document, 0 where it is missing."""
     value = usage.get(name)
     return value if isinstance(value, int) else 0
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """Return what a usage document of OpenAI's API counts; None where it counts nothing."""
+    if not isinstance(usage, dict):
+        return None
+    seen = Usage(number_of(usage, "prompt_tokens"), number_of(usage, "completion_tokens"))
+    return seen if seen.prompt or seen.completion else None
+
+
+class FrameSplitter:
+    """Cuts an event stream into the JSON documents of its frames, however the network cut it."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def documents(self, piece: bytes) -> Iterator[dict[str, Any]]:
+        """Yield the documents of the frames that `piece` completes; other frames are passed over.
+
+        Raises:
+            ValueError: a frame is larger than 4 MiB.
+        """
+        *frames, self._rest = _FRAME_END.split(self._rest + piece)
+        if len(self._rest) > _LONGEST_FRAME:
+            raise ValueError("a frame of the answer is larger than 4 MiB")
+        for frame in frames:
+            if document := _payload(frame):
+                yield document

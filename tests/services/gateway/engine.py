@@ -88,7 +88,7 @@ class Engine:
             )
         if not body.get("stream"):
             text = "".join(WORDS)
-            choice = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+            choice = {"message": _message(body)} if chat else {"text": text}
             kind = "chat.completion" if chat else "text_completion"
             return web.json_response(
                 _object(body, kind, [{"index": 0, "finish_reason": "stop", **choice}], COUNTS)
@@ -98,8 +98,7 @@ class Engine:
     async def _frames(self, body: dict[str, Any], chat: bool) -> AsyncIterator[bytes]:
         counted = body.get("stream_options", {}).get("include_usage")
         zeros = dict.fromkeys(COUNTS, 0) if counted else None
-        for word in WORDS:
-            part: dict[str, Any] = {"delta": {"content": word}} if chat else {"text": word}
+        for part in _deltas(body) if chat else [{"text": word} for word in WORDS]:
             kind = "chat.completion.chunk" if chat else "text_completion"
             # As Ollama does: once asked for usage, each frame of a completion carries one, of zeros.
             yield _sse(
@@ -179,6 +178,39 @@ def _object(
         "choices": choices,
     }
     return document | ({"usage": usage} if usage else {})
+
+
+CALL = {"name": "weather", "arguments": '{"city": "Bonn"}'}
+JSON_TEXT = '{"n": 5}'
+
+
+def _message(body: dict[str, Any]) -> dict[str, Any]:
+    if body.get("tools"):
+        call = {"id": "call_1", "type": "function", "function": CALL}
+        return {"role": "assistant", "content": "", "tool_calls": [call]}
+    thoughts = {"reasoning": "Hm."} if body.get("reasoning_effort") else {}
+    text = JSON_TEXT if body.get("response_format") else "".join(WORDS)
+    return {"role": "assistant", "content": text, **thoughts}
+
+
+def _deltas(body: dict[str, Any]) -> list[dict[str, Any]]:
+    # Tool calls as vLLM streams them: name first, arguments in pieces; two calls, told apart by index.
+    if body.get("tools"):
+        calls: list[dict[str, Any]] = []
+        for index in (0, 1):
+            first = {
+                "index": index,
+                "id": f"call_{index}",
+                "type": "function",
+                "function": {"name": "weather"},
+            }
+            calls.append(first)
+            for piece in ('{"city": ', '"Bonn"}'):
+                calls.append({"index": index, "function": {"arguments": piece}})
+        return [{"delta": {"tool_calls": [call]}} for call in calls]
+    thoughts = [{"delta": {"reasoning": "Hm."}}] if body.get("reasoning_effort") else []
+    words = (JSON_TEXT[:4], JSON_TEXT[4:]) if body.get("response_format") else WORDS
+    return thoughts + [{"delta": {"content": word}} for word in words]
 
 
 def _line(body: dict[str, Any], text: str, path: str, *, done: bool) -> dict[str, Any]:

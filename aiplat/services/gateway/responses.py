@@ -1,0 +1,205 @@
+"""POST /v1/responses: what of the Responses API needs no memory, asked of engines as a chat completion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from aiplat.services.gateway import refusals
+from aiplat.services.gateway.attempts import Want
+from aiplat.services.gateway.calls import Asked, Backends, call, read_asked
+from aiplat.services.gateway.exchange import Exchange
+from aiplat.services.gateway.models import Model
+from aiplat.services.gateway.responses_answer import ResponseDocument, ResponseEvents
+
+_CHAT = "/v1/chat/completions"
+# Fields that mean the same under another name, or the same name.
+_PASSED = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "user": "user",
+    "parallel_tool_calls": "parallel_tool_calls",
+}
+_ECHOED = {"metadata", "max_tool_calls", "service_tier", "safety_identifier", "prompt_cache_key"}
+_READ = {
+    *("model", "input", "instructions", "stream", "stream_options", "tools", "tool_choice", "text"),
+    *("reasoning", "max_output_tokens", "include", "store", "truncation", "background", "top_logprobs"),
+}
+# What would need answers to be kept, or work done here that no engine does. The value is the one allowed.
+_NOT_OFFERED: dict[str, tuple[Any, str]] = {
+    "previous_response_id": (None, "answers are not kept here; send the earlier turns in `input`"),
+    "conversation": (None, "conversations are not kept here; send the earlier turns in `input`"),
+    "prompt": (None, "prompt templates are not kept here; send `instructions` and `input`"),
+    "background": (False, "answers are not kept here, so none can be fetched later; leave it out"),
+    "store": (False, "answers are not kept here; leave it out or send false"),
+    "truncation": ("disabled", "input is never cut; shorten it, or leave this out"),
+    "top_logprobs": (0, "probabilities of tokens are offered by /v1/chat/completions alone"),
+}
+_INCLUDED = ("reasoning.encrypted_content",)
+_TYPES: dict[str, type] = {"include": list, "tools": list, "text": dict, "reasoning": dict, "metadata": dict}
+
+
+async def respond(exchange: Exchange, backends: Backends) -> None:
+    """POST /v1/responses, whole or streamed."""
+    asked = await read_asked(exchange, backends)
+    _refuse_what_is_not_offered(asked.document)
+    chat = chat_of(asked.document)
+
+    def body(model: Model) -> bytes:
+        return json.dumps(_for_model(chat, asked, model), ensure_ascii=False).encode()
+
+    reader = ResponseEvents(asked.document) if asked.streams else ResponseDocument(asked.document)
+    await call(exchange, backends, asked, Want(_CHAT, body, chat), reader)
+
+
+def _for_model(chat: dict[str, Any], asked: Asked, model: Model) -> dict[str, Any]:
+    document = {**chat, "model": model.engine_name}
+    if (most := asked.document.get("max_output_tokens")) is not None:
+        document["max_completion_tokens" if model.provider else "max_tokens"] = most
+    if asked.streams:
+        document |= {"stream": True, "stream_options": {"include_usage": True}}
+    return document
+
+
+def _refuse_what_is_not_offered(document: dict[str, Any]) -> None:
+    for name, kind in _TYPES.items():
+        if not isinstance(document.get(name, kind()), (kind, type(None))):
+            raise refusals.bad_request(
+                f"'{name}' must be {'a list' if kind is list else 'an object'}", param=name
+            )
+    for name, (allowed, why) in _NOT_OFFERED.items():
+        if document.get(name) not in (None, allowed):
+            raise _unsupported(name, why)
+    for name in document.get("include") or ():
+        if name not in _INCLUDED:
+            raise _unsupported("include", f"{name!r} is not offered here")
+    unknown = document.keys() - _PASSED.keys() - _ECHOED - _READ - _NOT_OFFERED.keys()
+    for name in sorted(unknown):
+        raise refusals.Refusal(400, f"Unknown parameter: '{name}'.", code="unknown_parameter", param=name)
+
+
+def _unsupported(param: str, why: str) -> refusals.Refusal:
+    return refusals.Refusal(
+        400, f"'{param}' is not supported: {why}", code="unsupported_parameter", param=param
+    )
+
+
+def chat_of(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the chat completion that asks the same as a request of the Responses API, without its model.
+
+    Raises:
+        Refusal: 400 for input, tools or formats that a chat completion cannot express.
+    """
+    chat: dict[str, Any] = {"messages": _messages(document)}
+    chat |= {to: v for name, to in _PASSED.items() if (v := document.get(name)) is not None}
+    if tools := document.get("tools"):
+        chat["tools"] = [_tool(tool, at) for at, tool in enumerate(tools)]
+    if (choice := document.get("tool_choice")) is not None:
+        chat["tool_choice"] = _tool_choice(choice)
+    if (effort := (document.get("reasoning") or {}).get("effort")) is not None:
+        chat["reasoning_effort"] = effort
+    text = document.get("text") or {}
+    if (form := text.get("format")) is not None and (made := _response_format(form)) is not None:
+        chat["response_format"] = made
+    if (verbosity := text.get("verbosity")) is not None:
+        chat["verbosity"] = verbosity
+    return chat
+
+
+def _tool(tool: Any, at: int) -> dict[str, Any]:
+    if not isinstance(tool, dict) or tool.get("type") != "function":
+        kind = tool.get("type") if isinstance(tool, dict) else tool
+        raise _unsupported(f"tools[{at}]", f"only tools of type 'function' are offered, not {kind!r}")
+    function = {
+        k: tool[k] for k in ("name", "description", "parameters", "strict") if tool.get(k) is not None
+    }
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: Any) -> Any:
+    if isinstance(choice, str) and choice in {"auto", "none", "required"}:
+        return choice
+    if isinstance(choice, dict) and choice.get("type") == "function":
+        return {"type": "function", "function": {"name": choice.get("name")}}
+    raise _unsupported("tool_choice", "it is auto, none, required, or a function by its name")
+
+
+def _response_format(form: Any) -> dict[str, Any] | None:
+    kind = form.get("type") if isinstance(form, dict) else form
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return {"type": kind}
+    if kind == "json_schema":
+        return {"type": kind, "json_schema": {k: v for k, v in form.items() if k != "type"}}
+    raise _unsupported("text.format", f"{kind!r} is none of text, json_object, json_schema")
+
+
+def _messages(document: dict[str, Any]) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    if instructions := document.get("instructions"):
+        messages.append({"role": "system", "content": instructions})
+    given = document.get("input")
+    if isinstance(given, str):
+        return [*messages, {"role": "user", "content": given}]
+    if not isinstance(given, list):
+        raise refusals.bad_request("you must provide input: a text, or a list of items", param="input")
+    for at, item in enumerate(given):
+        _add_item(messages, item, f"input[{at}]")
+    return messages
+
+
+def _add_item(messages: list[dict[str, Any]], item: Any, where: str) -> None:
+    if not isinstance(item, dict):
+        raise refusals.bad_request(f"{where} must be an object", param=where)
+    kind = item.get("type", "message")
+    if kind == "message":
+        role = item.get("role")
+        if role not in ("user", "assistant", "system", "developer"):
+            raise refusals.bad_request(f"{where} has no role that is known: {role!r}", param=where)
+        known = "system" if role == "developer" else role
+        messages.append({"role": known, "content": _content(item.get("content"), where)})
+    elif kind == "function_call":
+        _add_call(messages, item)
+    elif kind == "function_call_output":
+        content = _content(item.get("output"), where)
+        messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
+    elif kind != "reasoning":
+        # Thoughts are the engine's own and are made anew; anything else would be lost silently.
+        raise _unsupported(where, f"items of type {kind!r} are not offered")
+
+
+def _add_call(messages: list[dict[str, Any]], item: dict[str, Any]) -> None:
+    function = {"name": item.get("name"), "arguments": item.get("arguments", "")}
+    made = {"id": item.get("call_id"), "type": "function", "function": function}
+    if messages and messages[-1]["role"] == "assistant":
+        messages[-1].setdefault("tool_calls", []).append(made)
+    else:
+        messages.append({"role": "assistant", "content": None, "tool_calls": [made]})
+
+
+def _content(content: Any, where: str) -> str | list[dict[str, Any]]:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise refusals.bad_request(f"{where} has no content", param=where)
+    parts = list(_parts(content, where))
+    # Not every chat template takes a list where a text would do.
+    if all(part["type"] == "text" for part in parts):
+        return "".join(part["text"] for part in parts)
+    return parts
+
+
+def _parts(content: list[Any], where: str) -> Iterator[dict[str, Any]]:
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in {"input_text", "output_text", "text"}:
+            yield {"type": "text", "text": str(part.get("text", ""))}
+        elif kind == "refusal":
+            yield {"type": "text", "text": str(part.get("refusal", ""))}
+        elif kind == "input_image" and part.get("image_url"):
+            image = {"url": part["image_url"], "detail": part.get("detail") or "auto"}
+            yield {"type": "image_url", "image_url": image}
+        else:
+            raise _unsupported(where, f"content of type {kind!r} is not offered")

@@ -1,0 +1,142 @@
+"""What a response of the Responses API looks like; turning answers into it is for responses_answer."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from aiplat.services.gateway.readers import number_of
+
+Document = dict[str, Any]
+
+_CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_ECHOED: Document = {
+    "instructions": None,
+    "max_output_tokens": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "service_tier": "default",
+    "temperature": None,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_p": None,
+    "user": None,
+}
+
+
+class Shell:
+    """The response around its output: the same from its first event to its last."""
+
+    def __init__(self, request: Document) -> None:
+        self._id = new_id("resp")
+        self._created = int(time.time())
+        self._request = request
+        self.model = ""
+        self.usage: Document | None = None
+
+    def document(self, status: str, output: list[Document], **more: Any) -> Document:
+        """Return the response as it stands; fields of the request are said again, as OpenAI does."""
+        echoed = {k: default if (v := self._request.get(k)) is None else v for k, default in _ECHOED.items()}
+        return {
+            "id": self._id,
+            "object": "response",
+            "created_at": self._created,
+            "status": status,
+            "background": False,
+            "error": None,
+            "incomplete_details": None,
+            "model": self.model or self._request["model"],
+            "output": output,
+            "previous_response_id": None,
+            "reasoning": {"effort": None, "summary": None, **(self._request.get("reasoning") or {})},
+            "store": False,
+            "truncation": "disabled",
+            "usage": _usage(self.usage),
+            **echoed,
+            **more,
+        }
+
+    def ended(self, finish: str | None, output: list[Document]) -> Document:
+        """Return the response at its end; one that was cut says why."""
+        reason = _CUT.get(finish or "")
+        if reason is None:
+            return self.document("completed", output)
+        return self.document("incomplete", output, incomplete_details={"reason": reason})
+
+
+def _usage(usage: Document | None) -> Document | None:
+    if not usage:
+        return None
+    prompt, completion = number_of(usage, "prompt_tokens"), number_of(usage, "completion_tokens")
+    cached = number_of(usage.get("prompt_tokens_details") or {}, "cached_tokens")
+    thought = number_of(usage.get("completion_tokens_details") or {}, "reasoning_tokens")
+    return {
+        "input_tokens": prompt,
+        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
+        "output_tokens": completion,
+        "output_tokens_details": {"reasoning_tokens": thought},
+        "total_tokens": prompt + completion,
+    }
+
+
+def new_id(kind: str) -> str:
+    """Return an id such as `msg_…`."""
+    return f"{kind}_{uuid.uuid4().hex}"
+
+
+# Kind: type of the item, prefix of its id, type of its part, which is also the name of its events.
+_KINDS = {
+    "message": ("message", "msg", "output_text"),
+    "refusal": ("message", "msg", "refusal"),
+    "reasoning": ("reasoning", "rs", "reasoning_text"),
+}
+
+
+class Text:
+    """A message, a refusal or a thought, while it is written and when it is done."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._item, prefix, self.part_type = _KINDS[kind]
+        self.id = new_id(prefix)
+        self.pieces: list[str] = []
+
+    @property
+    def field(self) -> str:
+        """The field of the part that holds the text."""
+        return "refusal" if self.kind == "refusal" else "text"
+
+    def part(self) -> Document:
+        """Return the content as far as it is written."""
+        more: Document = {"annotations": [], "logprobs": []} if self.kind == "message" else {}
+        return {"type": self.part_type, self.field: "".join(self.pieces), **more}
+
+    def item(self, done: bool) -> Document:
+        """Return the item, empty until it is done."""
+        about: Document = {"summary": []} if self._item == "reasoning" else {"role": "assistant"}
+        content = [self.part()] if done else []
+        return {"id": self.id, "type": self._item, "status": _status(done), **about, "content": content}
+
+
+class Call:
+    """A function call, while its arguments are written and when it is done."""
+
+    def __init__(self, made: Document) -> None:
+        function = made.get("function") or {}
+        self.id = new_id("fc")
+        self.index = made.get("index")
+        self.name = function.get("name") or ""
+        self.pieces: list[str] = []
+        self._call_id = made.get("id") or new_id("call")
+
+    def item(self, done: bool) -> Document:
+        """Return the item, without arguments until it is done."""
+        arguments = "".join(self.pieces) if done else ""
+        about = {"call_id": self._call_id, "name": self.name, "arguments": arguments}
+        return {"id": self.id, "type": "function_call", "status": _status(done), **about}
+
+
+def _status(done: bool) -> str:
+    return "completed" if done else "in_progress"
