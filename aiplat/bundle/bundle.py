@@ -78,7 +78,7 @@ class Bundle:
 
 
 def _row(artifact: Artifact) -> dict[str, Any]:
-    names = ("kind", "name", "version", "component", "platform", "digest", "size")
+    names = ("kind", "name", "version", "component", "platform", "digest", "size", "taken")
     return {name: getattr(artifact, name) for name in names}
 
 

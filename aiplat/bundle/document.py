@@ -40,7 +40,12 @@ class BundleDocument(Frozen):
 
 def lock_digest(lock: Lock) -> Digest:
     """Return the identity of a lock: the digest of all it says."""
-    return digest_of(lock.model_dump(mode="json", by_alias=True))
+    document = lock.model_dump(mode="json", by_alias=True)
+    for artifact in document["artifacts"]:
+        # Bundles from before it was noted what is taken keep their digests.
+        if artifact["taken"] is None:
+            del artifact["taken"]
+    return digest_of(document)
 
 
 def checksum_line(document: Digest) -> bytes:

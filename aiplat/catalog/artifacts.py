@@ -26,7 +26,8 @@ class Artifact(Frozen):
     name (`k3s`). `inputs` is the digest of everything it is made of and the key of the build cache.
     `hosts` says which hosts install or run it; one that is `lab_only` never goes to any other host.
     `digest` (of its OCI manifest) and `blobs` (manifest, config and layers) are empty until it was
-    supplied once. For a host file the layer is the file itself and `file` its digest.
+    supplied once. For a host file the layer is the file itself and `file` its digest. `taken` is which
+    Debian packages are in it, `release/name` → version; None where there are none, or nothing noted them.
     """
 
     kind: ArtifactKind
@@ -39,6 +40,7 @@ class Artifact(Frozen):
     inputs: Digest
     digest: Digest | None = None
     file: Digest | None = None
+    taken: dict[str, str] | None = None
     blobs: tuple[Blob, ...] = ()
 
     @property

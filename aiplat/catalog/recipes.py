@@ -74,6 +74,11 @@ class Recipe(Frozen):
         }
         return next(kind for kind, value in named.items() if value)
 
+    @property
+    def takes_debian(self) -> bool:
+        """Whether Debian packages are in what it makes: they have newer versions now and then."""
+        return bool(self.deb or self.debian or self.debian_install or self.base)
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         ways = [self.script, self.containerfile or self.go, self.deb, self.gguf, self.chart]

@@ -15,12 +15,14 @@ from aiplat.bundle.build import build_bundle
 from aiplat.bundle.bundle import Bundle, bundle_path
 from aiplat.bundle.check import verify as verify_bundle
 from aiplat.bundle.document import DOCUMENT
+from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.resolve import resolve
 from aiplat.cli.bundle_progress import bundle_progress
 from aiplat.errors import BadInput, CheckFailed, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
 from aiplat.supply.choose import choose_supply
+from aiplat.supply.contract import Supply
 
 bundle_app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +40,9 @@ _Site = Annotated[
 _SiteOrPath = Annotated[
     str | None, typer.Argument(metavar="[SITE]", help="A site.yaml, a built-in site, or a bundle's folder.")
 ]
+_Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Take Debian packages that have newer versions now.")
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
@@ -47,12 +52,14 @@ def register(app: typer.Typer) -> None:
 
 
 @bundle_app.command()
-def build(site: _Site = None, as_json: _Json = False) -> None:
+def build(site: _Site = None, refresh: _Refresh = False, as_json: _Json = False) -> None:
     """Make the bundle of SITE, and write its lock with every version, digest and size.
 
     The first time this compiles programs and takes minutes; what is finished is kept, so that an interrupted
-    build goes on where it stopped and nothing is built twice. With --json it prints one event a line, the
-    last one with kind Summary.
+    build goes on where it stopped and nothing is built twice. So Debian packages stay at the versions they
+    had when they were fetched; the lock says which. With --refresh those that have newer versions by now are
+    fetched, and what they are in is made anew. With --json it prints one event a line, the last one with
+    kind Summary.
     """
     wanted = load_site(find_site(site))
     if wanted.supply.startswith("bundle:"):
@@ -63,6 +70,8 @@ def build(site: _Site = None, as_json: _Json = False) -> None:
     choice = choose_supply(wanted, lock)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"supply: {choice.why}", markup=False)
+    if refresh:
+        _refresh(choice.supply, lock, console, as_json=as_json)
     before = _digest_of_bundle(bundle_path(wanted))
     with bundle_progress(as_json, len(lock.artifacts)) as told:
         bundle = build_bundle(wanted, lock, choice.supply, told)
@@ -73,6 +82,18 @@ def build(site: _Site = None, as_json: _Json = False) -> None:
     said = "is ready" if changed else "was ready already"
     size = f"{bundle.document.size / 1e6:.0f} MB"
     console.print(f"bundle of {wanted.name} {said}: {bundle.path} ({size})", markup=False)
+
+
+def _refresh(supply: Supply, lock: Lock, console: Console, *, as_json: bool) -> None:
+    with console.status("looking for newer Debian packages"):
+        aged = supply.refresh(lock.artifacts)
+    for one in aged:
+        if as_json:
+            _print_json({"event": "aged", "artifact": one.artifact.ref, "packages": one.packages})
+        else:
+            console.print(str(one), markup=False)
+    if not aged and not as_json:
+        console.print("Debian has no newer packages than those that are kept")
 
 
 @bundle_app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +82,21 @@ class Apt:
             "apt-cache", "show", "--no-all-versions", package, what=f"Debian {self.suite}: {package}"
         )
         return next(line.removeprefix("Version: ") for line in lines if line.startswith("Version: "))
+
+    def newest(self, packages: Collection[str]) -> dict[str, str]:
+        """Return the version of each package that a download would bring; what is not there is left out.
+
+        Raises:
+            AiplatError: apt does not answer.
+        """
+        what = f"Debian {self.suite}: newest versions"
+        found, name = {}, ""
+        for line in self._apt("apt-cache", "policy", *packages, what=what) if packages else ():
+            if not line.startswith(" "):
+                name = line.removesuffix(":")
+            elif line.startswith("  Candidate: ") and not line.endswith("(none)"):
+                found[name] = line.removeprefix("  Candidate: ")
+        return found
 
     def _apt(self, tool: str, *arguments: str, what: str, cwd: Path | None = None) -> list[str]:
         return run([tool, *self._options(), *arguments], what=what, cwd=cwd, env={"LC_ALL": "C"})

@@ -28,6 +28,7 @@ class Record(BaseModel):
     version: str
     digest: Digest
     file: Digest | None = None
+    taken: dict[str, str] | None = None
     blobs: tuple[Blob, ...]
 
     def complete(self, artifact: Artifact) -> Artifact:
@@ -80,9 +81,14 @@ class Cache:
             return folder
 
     def discard(self, inputs: Digest) -> None:
-        """Forget an artifact whose content turned out damaged, so that it is made again."""
+        """Forget an artifact whose content is damaged or has aged, so that it is made again."""
         with self._held(inputs):
             shutil.rmtree(self._entry("artifacts", inputs), ignore_errors=True)
+
+    def discard_part(self, key: Digest) -> None:
+        """Forget what several artifacts share, so that it is made again."""
+        with self._held(key):
+            shutil.rmtree(self._entry("parts", key), ignore_errors=True)
 
     @contextmanager
     def work(self) -> Iterator[Path]:

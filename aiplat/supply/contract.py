@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +35,22 @@ class Supplied:
 
 
 @dataclass(frozen=True)
+class Aged:
+    """An artifact with Debian packages that have newer versions: name → version it has, version there is.
+
+    No packages: it does not say what it was made of.
+    """
+
+    artifact: Artifact
+    packages: Mapping[str, tuple[str, str]]
+
+    def __str__(self) -> str:
+        """Render as a line for people."""
+        newer = ", ".join(f"{name} {old} → {new}" for name, (old, new) in sorted(self.packages.items()))
+        return f"{self.artifact.label}: {newer or 'does not say which Debian packages it has'}"
+
+
+@dataclass(frozen=True)
 class Made:
     """What a builder made in the layout folder it was given.
 
@@ -52,7 +68,8 @@ class Job:
     """Everything a builder may use to make one artifact in `folder`, an empty OCI layout.
 
     `part` returns a folder that several artifacts share, made once by the given function; `other`
-    returns an artifact that this one is made with; `work` is a folder that goes away afterwards.
+    returns an artifact that this one is made with; `work` is a folder that goes away afterwards. `taken`
+    is where it notes Debian packages that it puts in, `release/name` → version.
     """
 
     artifact: Artifact
@@ -64,6 +81,7 @@ class Job:
     part: Callable[[str, Callable[[Path], None]], Path]
     cache: Path
     other: Callable[[str, str], Supplied]
+    taken: dict[str, str] = field(default_factory=dict)
 
 
 Builder = Callable[[Job], Made]
@@ -90,6 +108,14 @@ class Supply(Protocol):
 
     def discard(self, artifact: Artifact) -> None:
         """Forget what is kept of a damaged artifact, so that the next call makes it again."""
+
+    def refresh(self, artifacts: Iterable[Artifact]) -> list[Aged]:
+        """Forget what has Debian packages with newer versions, so that it is made again; return it.
+
+        Raises:
+            AiplatError: Debian's index cannot be had.
+        """
+        ...
 
     def stop(self) -> None:
         """End what is being made just now, because nobody waits for it any more."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import tarfile
 import time
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+from aiplat.catalog.artifacts import Digest
 from aiplat.catalog.versions import from_versions_yaml
 from aiplat.content import digest_of
-from aiplat.supply.apt import Apt, carried_options
+from aiplat.supply.apt import Apt, Deb, carried_options
 from aiplat.supply.contract import Job
 from aiplat.supply.oci import add_tar_image, write_layout
 from aiplat.supply.process import run
@@ -38,22 +40,56 @@ def image_suite() -> str:
 
 def apt_for(job: Job, suite: str) -> Apt:
     """Return a release's packages, with an index not older than a few hours."""
-    apt = Apt(suite, job.cache / "apt" / suite)
+    return _apt(job.cache, suite, _INDEX_AGE_SECONDS, lambda: job.phase("fetch package index", 0, 0))
+
+
+def newest(cache: Path, suite: str, packages: Collection[str]) -> dict[str, str]:
+    """Return the version of each package that a release has now.
+
+    Raises:
+        AiplatError: its index cannot be had.
+    """
+    return _apt(cache, suite, 0, lambda: None).newest(packages)
+
+
+def _apt(cache: Path, suite: str, age: float, on_update: Callable[[], None]) -> Apt:
+    """Return a release's packages, with an index not older than `age` seconds."""
+    apt = Apt(suite, cache / "apt" / suite)
     fresh = apt.folder / "fresh"
     with (apt.folder / "held").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        if not fresh.exists() or time.time() - fresh.stat().st_mtime > _INDEX_AGE_SECONDS:
-            job.phase("fetch package index", 0, 0)
+        if not fresh.exists() or time.time() - fresh.stat().st_mtime > age:
+            on_update()
             apt.update()
             fresh.touch()
     return apt
 
 
-def base_image(job: Job) -> Path:
-    """Return the folder of the image below all others: an OCI layout, and dpkg's list of what is in it."""
-    key = digest_of(
+def fetch(job: Job, suite: str, packages: Iterable[str], into: Path) -> list[Deb]:
+    """Fetch packages of a release without what they depend on, and note that they were taken."""
+    return _noted(job, suite, apt_for(job, suite).download(packages, into))
+
+
+def fetch_onto_base(job: Job, packages: Iterable[str], into: Path) -> list[Deb]:
+    """Fetch packages with what they need beyond the base image, and note that they were taken."""
+    suite, status = image_suite(), base_image(job) / "status"
+    return _noted(job, suite, apt_for(job, suite).download_with_dependencies(packages, into, status))
+
+
+def _noted(job: Job, suite: str, debs: list[Deb]) -> list[Deb]:
+    job.taken.update({f"{suite}/{deb.name}": deb.version for deb in debs})
+    return debs
+
+
+def base_key() -> Digest:
+    """Return under which key the cache has the base image."""
+    return digest_of(
         {"base": image_suite(), "revision": _BASE_REVISION, "left out": _LEFT_OUT, "clean": _CLEAN}
     )
+
+
+def base_image(job: Job) -> Path:
+    """Return the folder of the image below all others: an OCI layout, and dpkg's list of what is in it."""
 
     def make(folder: Path) -> None:
         job.phase("make the base image", 0, 0)
@@ -64,7 +100,18 @@ def base_image(job: Job) -> Path:
             (folder / "status").write_bytes(status.read() if status else b"")
         write_layout(folder, [add_tar_image(folder, tar, {}, {"Env": [_PATH]})])
 
-    return job.part(key, make)
+    folder = job.part(base_key(), make)
+    job.taken.update(_listed(folder / "status"))
+    return folder
+
+
+def _listed(status: Path) -> dict[str, str]:
+    """Return what dpkg's list says is installed, as it is noted for an artifact."""
+    paragraphs = (
+        dict(line.split(": ", 1) for line in text.splitlines() if ": " in line and line[0] != " ")
+        for text in status.read_text().split("\n\n")
+    )
+    return {f"{image_suite()}/{p['Package']}": p["Version"] for p in paragraphs if "Version" in p}
 
 
 def _mmdebstrap(apt: Apt, target: Path) -> None:

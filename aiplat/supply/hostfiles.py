@@ -9,7 +9,7 @@ from pathlib import Path
 from aiplat.catalog.inputs import outputs_in, source_path
 from aiplat.supply.apt import Deb
 from aiplat.supply.contract import Job, Made
-from aiplat.supply.debian import apt_for
+from aiplat.supply.debian import fetch
 from aiplat.supply.go import build_go, go_environment, go_program
 from aiplat.supply.oci import EMPTY, TITLE, VERSION, add_bytes, add_file, add_manifest, write_layout
 from aiplat.supply.process import ENDS_WITH_US, run
@@ -68,7 +68,7 @@ def _copy_sources(source: Path, target: Path) -> None:
 def fetch_deb(job: Job) -> Made:
     """Fetch a Debian package of the suite that stands for its version until its own is known."""
     suite = job.artifact.version
-    deb = apt_for(job, suite).download([str(job.recipe.deb)], job.work / "deb")[0]
+    deb = fetch(job, suite, [str(job.recipe.deb)], job.work / "deb")[0]
     return _artefact(job, _plainly_named(deb), deb.version)
 
 

@@ -9,7 +9,7 @@ from aiplat.catalog.artifacts import Digest
 from aiplat.catalog.inputs import source_path
 from aiplat.supply.apt import Deb, unpack
 from aiplat.supply.contract import Job, Made
-from aiplat.supply.debian import apt_for, base_image, image_suite
+from aiplat.supply.debian import base_image, fetch, fetch_onto_base, image_suite
 from aiplat.supply.go import build_go
 from aiplat.supply.oci import VERSION
 from aiplat.supply.storage import Storage
@@ -44,13 +44,11 @@ def _fill(job: Job, context: Path) -> list[Deb]:
         (context / "go").mkdir()
         build_go(job, context / "go" / Path(str(recipe.package)).name)
     if recipe.debian:
-        debs += apt_for(job, image_suite()).download(recipe.debian, job.work / "debian")
+        debs += fetch(job, image_suite(), recipe.debian, job.work / "debian")
         unpack(debs, context / "debian")
     if recipe.debian_install:
         job.phase("fetch Debian packages", 0, 0)
-        status = base_image(job) / "status"
-        apt = apt_for(job, image_suite())
-        debs += apt.download_with_dependencies(recipe.debian_install, context / "packages", status)
+        debs += fetch_onto_base(job, recipe.debian_install, context / "packages")
     if recipe.requirements:
         job.phase("fetch Python wheels", 0, 0)
         install_wheels(recipe.requirements, str(recipe.python), context / "site-packages")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from aiplat.catalog.artifacts import Artifact, Lock
@@ -13,12 +13,14 @@ from aiplat.catalog.recipes import Recipe, RecipeKind
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.cache import Cache, Record
 from aiplat.supply.chart import build_chart
-from aiplat.supply.contract import Builder, Job, Made, Progress, Supplied
+from aiplat.supply.contract import Aged, Builder, Job, Made, Progress, Supplied
+from aiplat.supply.debian import base_key, newest
 from aiplat.supply.hostfiles import build_by_script, build_program, fetch_deb
 from aiplat.supply.image import build_image
 from aiplat.supply.model import build_model
 from aiplat.supply.oci import blobs_of
 from aiplat.supply.process import end_all
+from aiplat.supply.refresh import aged
 from aiplat.supply.tools import missing_tools
 
 BUILDERS: Mapping[RecipeKind, Builder] = {
@@ -86,13 +88,31 @@ class PackagesSupply:
             with self.cache.work() as work:
                 job = self._job(artifact, folder, work, on_progress)
                 made = self._builders[job.recipe.kind](job)
-            return recorded(artifact, made, folder)
+            return recorded(artifact, made, folder, job.taken)
 
         return self.cache.artifact(artifact, make)
 
     def discard(self, artifact: Artifact) -> None:
         """Forget what was built for the artifact, because it is damaged."""
         self.cache.discard(artifact.inputs)
+
+    def refresh(self, artifacts: Iterable[Artifact]) -> list[Aged]:
+        """Forget those with Debian packages that have newer versions by now, and return them.
+
+        Raises:
+            AiplatError: Debian's index cannot be had; nothing was forgotten.
+        """
+        kept = [found.artifact for a in artifacts if (found := self.cache.find(a))]
+        silent = [a for a in kept if a.taken is None and self._recipe(a)[1].takes_debian]
+        old = [*aged(kept, self._newest), *(Aged(artifact, {}) for artifact in silent)]
+        if any(self._recipe(one.artifact)[1].base for one in old):
+            self.cache.discard_part(base_key())
+        for one in old:
+            self.cache.discard(one.artifact.inputs)
+        return old
+
+    def _newest(self, suite: str, packages: Collection[str]) -> Mapping[str, str]:
+        return newest(self.cache.root, suite, packages)
 
     def stop(self) -> None:
         """End the tools that are running; what was finished stays."""
@@ -136,11 +156,12 @@ class PackagesSupply:
         return component, described.packages
 
 
-def recorded(artifact: Artifact, made: Made, folder: Path) -> Record:
+def recorded(artifact: Artifact, made: Made, folder: Path, taken: dict[str, str]) -> Record:
     """Return what the cache keeps of an artifact that was just made."""
     return Record(
         version=made.version or artifact.version,
         digest=made.manifest,
         file=made.file,
+        taken=dict(sorted(taken.items())) or None,
         blobs=blobs_of(folder, made.manifest),
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aiplat.content import canonical_json
+from aiplat.content import canonical_json, sha256_file
 from aiplat.supply.process import run
 
 # What buildah mounts is gone with it, however it ends.
@@ -52,7 +52,8 @@ class Storage:
 
     def load(self, layout: Path) -> str:
         """Return the name of the image in an OCI layout, loaded if it was not."""
-        name = f"localhost/aiplat-base:{layout.name[:32]}"
+        # Named by what is in it: the same folder holds another image once that was made anew.
+        name = f"localhost/aiplat-base:{sha256_file(layout / 'index.json').removeprefix('sha256:')[:32]}"
         if not self.buildah("images", "--quiet", "--filter", f"reference={name}"):
             store = f"[overlay@{self.folder / 'root'}+{self.folder / 'run'}]"
             copy = [

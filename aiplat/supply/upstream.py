@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from aiplat.catalog.artifacts import Artifact
 from aiplat.errors import BadInput, Finding
-from aiplat.supply.contract import Progress, Supplied
+from aiplat.supply.contract import Aged, Progress, Supplied
 
 _NOT_YET = Finding(
     "supply",
@@ -38,6 +38,10 @@ class UpstreamSupply:
 
     def discard(self, artifact: Artifact) -> None:
         """Do nothing: nothing was ever fetched."""
+
+    def refresh(self, artifacts: Iterable[Artifact]) -> list[Aged]:  # noqa: ARG002 - the Protocol's
+        """Do nothing: nothing was ever fetched."""
+        return []
 
     def stop(self) -> None:
         """Do nothing: nothing is ever under way."""

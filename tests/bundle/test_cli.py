@@ -18,6 +18,7 @@ from aiplat.lab.driver import ignore_events
 from aiplat.runs.journal import Journal
 from aiplat.runs.run import Run
 from aiplat.runs.stop import StopRequest
+from aiplat.supply import packages
 from aiplat.supply.choose import Choice
 from tests.supply.worlds import Workshop, lock, site, supply
 
@@ -69,6 +70,26 @@ def test_building_for_programs_ends_with_a_summary(aiplat: Aiplat) -> None:
     assert {line["artifact"].partition(":")[0] for line in lines[:-1]} >= {"tool", "docker.io/example/server"}
     assert (lines[-1]["kind"], lines[-1]["changed"]) == ("Summary", 1)
     assert json.loads(aiplat("build", "--json")[1].splitlines()[-1])["changed"] == 0
+
+
+def test_refreshing_says_what_is_newer_and_takes_it(
+    aiplat: Aiplat, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --refresh what was fetched stays; with it the bundle's lock has the newer package."""
+    versions = {"libc6": "2.36"}
+    monkeypatch.setattr(packages, "newest", lambda _cache, _suite, _names: versions)
+    server = "docker.io/example/server"
+    workshop.debian = {server: {"bookworm/libc6": "2.36"}}
+    aiplat("build")
+    versions["libc6"] = workshop.debian[server]["bookworm/libc6"] = "2.37"
+    assert "bundle of ward was ready already" in aiplat("build")[2]
+    lines = aiplat("build", "--refresh")[2].splitlines()
+    assert f"image {server}: libc6 2.36 → 2.37" in lines
+    assert lines[-1].startswith("bundle of ward is ready: ")
+    assert "Debian has no newer packages than those that are kept" in aiplat("build", "--refresh")[2]
+    versions["libc6"] = "2.38"
+    event = json.loads(aiplat("build", "--refresh", "--json")[1].splitlines()[0])
+    assert (event["event"], event["packages"]) == ("aged", {"libc6": ["2.37", "2.38"]})
 
 
 def test_bootstrap_says_of_a_bundle_in_a_log_what_bundle_build_says(

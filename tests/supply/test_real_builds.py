@@ -62,6 +62,16 @@ def test_a_package_has_its_own_version_once_it_was_fetched(tmp_path: Path, wante
     assert (nftables.version, supplied.version[0].isdigit()) == (from_versions_yaml("debian.lab_suite"), True)
 
 
+def test_a_package_that_was_just_fetched_is_the_newest(tmp_path: Path, wanted: Lock) -> None:
+    """Apt says of the version that a download brought that it is what a download would bring."""
+    made = PackagesSupply(wanted, Cache(tmp_path))
+    nftables = made.supply(wanted.artifact("hostfile", "nftables"), silent).artifact
+    suite = from_versions_yaml("debian.lab_suite")
+    assert nftables.taken == {f"{suite}/nftables": nftables.version}
+    assert made.refresh(wanted.artifacts) == []
+    assert made.cache.find(nftables)
+
+
 def test_a_lab_host_lacks_exactly_the_host_packages(tmp_path: Path, wanted: Lock) -> None:
     """All that nftables and conntrack need beyond a lab host is in the bundle, and no more."""
     apt = Apt(from_versions_yaml("debian.lab_suite"), tmp_path / "apt")

@@ -29,7 +29,7 @@ from aiplat.supply.packages import PackagesSupply
 
 RECIPES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("hostfile", "tool", {"go": "build", "package": "example.org/tool"}),
-    ("image", "docker.io/example/server", {"containerfile": "Containerfile"}),
+    ("image", "docker.io/example/server", {"containerfile": "Containerfile", "base": "debian"}),
     ("chart", "ghcr.io/example/charts/server", {"chart": "chart"}),
     (
         "model",
@@ -81,11 +81,16 @@ def site() -> Site:
 
 
 class Workshop:
-    """Builders of small content that note each call; `before` is called at the start of each."""
+    """Builders of small content that note each call; `before` is called at the start of each.
+
+    `debian` are the Debian packages that an artifact takes, by its name: `release/name` → version. They are
+    in its content.
+    """
 
     def __init__(self, before: Callable[[Job], None] = lambda _: None) -> None:
         self.calls: Counter[str] = Counter()
         self.before = before
+        self.debian: dict[str, dict[str, str]] = {}
 
     @property
     def builders(self) -> Mapping[RecipeKind, Builder]:
@@ -96,6 +101,7 @@ class Workshop:
         self.calls[job.artifact.name] += 1
         job.phase("make", 0, 0)
         self.before(job)
+        job.taken.update(self.debian.get(job.artifact.name, {}))
 
     def _file(self, job: Job) -> Made:
         self._start(job)
@@ -108,7 +114,7 @@ class Workshop:
 
     def _image(self, job: Job) -> Made:
         self._start(job)
-        return self._tar(job, {"usr/bin/server": b"#!/bin/true\n" * 500})
+        return self._tar(job, {"usr/bin/server": b"#!/bin/true\n" * 500 + repr(job.taken).encode()})
 
     def _model(self, job: Job) -> Made:
         self._start(job)
