@@ -23,6 +23,7 @@ _VERBS = {
     "chat": "look",
     "env": "look",
     "reset": "reset",
+    "doctor": "doctor",
 }
 
 

@@ -11,6 +11,7 @@ import typer
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import CatalogModel, Component, Plane
 from aiplat.cli.main import command_line
+from aiplat.gpu.rules.order import RULES as GPU_RULES
 from aiplat.site.rules import RULES
 from aiplat.site.schema import site_schema
 
@@ -23,6 +24,7 @@ def pages() -> dict[str, str]:
     return {
         "site.md": _site(site_schema()),
         "catalog.md": _catalog(load_catalog()),
+        "gpu-verdicts.md": _gpu_verdicts(),
         "cli.md": _command_line(typer.main.get_command(command_line())),
     }
 
@@ -160,6 +162,19 @@ def _verb(context: typer.Context, name: str, verb: Any) -> str:
 def _first(verb: Any) -> str:
     """Return the first paragraph of a command's help: what it does, in one sentence."""
     return " ".join((verb.help or "").split("\n\n")[0].split())
+
+
+def _gpu_verdicts() -> str:
+    head = (
+        "What `aiplat doctor gpu` can say of a host. The order is that of root causes: of two that are seen, "
+        "the earlier is the verdict, and the others are told with it. `healthy` needs positive proof (the "
+        "driver lists its cards, the card is bound to it, …) and no word of trouble; where the facts do "
+        "not suffice, the verdict is `unknown` and names the commands to run next."
+    )
+    rules = {rule.verdict: rule for rule in GPU_RULES}
+    rows = "".join(f"| `{name}` | {rule.cause}. | {rule.fix} |\n" for name, rule in rules.items())
+    measured = (HERE / "gpu-verdicts-measured.md").read_text()
+    return f"# GPU verdicts\n{_NOTE}\n{head}\n\n| verdict | cause | fix |\n|---|---|---|\n{rows}\n{measured}"
 
 
 if __name__ == "__main__":

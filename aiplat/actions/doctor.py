@@ -1,0 +1,46 @@
+"""`aiplat doctor gpu`: what is wrong with the GPUs of a site's hosts; looks and judges, changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aiplat.fleet.gpus import GpuFacts, gather_gpu_facts
+from aiplat.gpu.judge import UNKNOWN, Judgement, judge
+from aiplat.site.models import Site
+
+NO_GPU = "no-gpu"
+
+
+@dataclass(frozen=True)
+class HostVerdict:
+    """One host and the judgement on its GPUs."""
+
+    host: str
+    judgement: Judgement
+
+    @property
+    def good(self) -> bool:
+        """Whether the host is well, or has no GPU that could be ill."""
+        return self.judgement.is_healthy or self.judgement.verdict == NO_GPU
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as part of a JSON document."""
+        return {"host": self.host, **self.judgement.as_json()}
+
+
+def judge_site(site: Site) -> tuple[HostVerdict, ...]:
+    """Look at every host of a site and judge it."""
+    return tuple(HostVerdict(seen.host, _judge(seen)) for seen in gather_gpu_facts(site))
+
+
+def _judge(seen: GpuFacts) -> Judgement:
+    if seen.problem:
+        return Judgement(
+            UNKNOWN, f"The host could not be looked at: {seen.problem}.", "Make it reachable first."
+        )
+    if not seen.has_gpu:
+        return Judgement(
+            NO_GPU, "The host has no NVIDIA GPU on its bus.", "None needed: models run on its CPU."
+        )
+    return judge(seen.facts)

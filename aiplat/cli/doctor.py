@@ -1,0 +1,68 @@
+"""The `aiplat doctor` verbs: what is wrong and what to do; the judging is in aiplat.gpu."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
+
+doctor_app = typer.Typer(
+    no_args_is_help=True,
+    help="Find out what is wrong with a host, and what to do about it. Nothing is changed.",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.add_typer(doctor_app, name="doctor")
+
+
+@doctor_app.callback()
+def _doctor() -> None:
+    # With a callback Typer keeps `gpu` a verb of its own while it is the only one.
+    pass
+
+
+@doctor_app.command()
+def gpu(
+    site: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SITE]",
+            help="A site.yaml, its folder, or a built-in site. Default: ./site.yaml, else lab.",
+        ),
+    ] = None,
+    facts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judge recorded facts instead of a site's hosts.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Judge the NVIDIA GPUs of a site's hosts, from the bus to Kubernetes: the root cause first.
+
+    Each host gets one verdict with its cause and its fix; what else was seen is told after it. Only commands
+    that read are run. `healthy` needs positive proof; where what was seen does not suffice, the verdict is
+    `unknown` and says what to look at next. All verdicts stand in docs/reference/gpu-verdicts.md.
+
+    FILE is YAML or JSON with a map `facts` of commands to what they printed, for example:
+
+      facts: {"nvidia-smi": "Failed to initialize NVML: Driver/library version mismatch"}
+
+    Exit codes: 0 every host is well or has no GPU, 2 the file cannot be read, 3 a host is ill or unknown.
+    """
+    # What reaches hosts takes a second to load: recorded facts need none of it.
+    from aiplat.cli.doctor_verbs import show_facts, show_site  # noqa: PLC0415
+
+    if facts and site:
+        raise BadInput(Finding("aiplat doctor gpu", "takes a site or --facts, not both", "leave one out"))
+    good = show_facts(facts, as_json=as_json) if facts else show_site(site, as_json=as_json)
+    if not good:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(document, ensure_ascii=False))

@@ -1,0 +1,76 @@
+"""What `aiplat doctor` prints: tables for people, JSON for programs; it decides nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from aiplat.cli.doctor import print_json
+from aiplat.gpu.facts import read_facts
+from aiplat.gpu.judge import UNKNOWN, Judgement, judge
+
+
+def show_facts(path: Path, *, as_json: bool) -> bool:
+    """Judge a file of recorded facts, print the judgement, and return whether the host is well."""
+    judgement = judge(read_facts(path))
+    if as_json:
+        print_json(judgement.as_json())
+    else:
+        Console(highlight=False).print(judgement_view(judgement))
+    return judgement.is_healthy
+
+
+def show_site(argument: str | None, *, as_json: bool) -> bool:
+    """Judge a site's hosts, print one row each, and return whether all are well."""
+    from aiplat.actions.doctor import judge_site  # noqa: PLC0415 - reaching hosts takes a second to load
+    from aiplat.site.find import find_site  # noqa: PLC0415
+    from aiplat.site.load import load_site  # noqa: PLC0415
+
+    site = load_site(find_site(argument))
+    with Console(stderr=True).status("looking at the hosts"):
+        verdicts = judge_site(site)
+    if as_json:
+        hosts = [verdict.as_json() for verdict in verdicts]
+        print_json(
+            {"apiVersion": "aiplat.dev/v1alpha1", "kind": "GpuReport", "site": site.name, "hosts": hosts}
+        )
+    else:
+        table = _table("Host", "Verdict", "Cause", "Fix")
+        for verdict in sorted(verdicts, key=lambda v: v.good):
+            judgement = verdict.judgement
+            cells = (Text(judgement.cause), Text("" if verdict.good else judgement.fix))
+            table.add_row(verdict.host, _mark(judgement, verdict.good), *cells)
+        Console(highlight=False).print(table)
+    return all(verdict.good for verdict in verdicts)
+
+
+def judgement_view(judgement: Judgement) -> RenderableType:
+    """Return a judgement with the passages it rests on."""
+    parts: list[RenderableType] = [
+        Text.assemble("verdict: ", _mark(judgement, judgement.is_healthy)),
+        Text(f"cause: {judgement.cause}"),
+        Text(f"fix: {judgement.fix}"),
+    ]
+    if judgement.evidence:
+        table = _table("Seen", "By")
+        for passage in judgement.evidence[:6]:
+            table.add_row(Text(passage.quote), Text(passage.command, style="dim"))
+        parts.append(table)
+    parts += [Text(f"then {also.verdict}: {also.fix}") for also in judgement.also]
+    return Group(*parts)
+
+
+def _mark(judgement: Judgement, good: bool) -> Text:
+    style = "green" if good else "yellow" if judgement.verdict == UNKNOWN else "bold red"
+    return Text(judgement.verdict, style=style)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table

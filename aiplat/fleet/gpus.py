@@ -1,0 +1,45 @@
+"""Gathers what hosts' own tools say of their GPUs, one call each; judging it belongs in aiplat.gpu."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from aiplat.fleet.probe import MAX_PARALLEL, REMOTE
+from aiplat.fleet.ssh import HostError, run_on
+from aiplat.gpu.facts import Fact, facts_of
+from aiplat.site.models import Host, Site
+
+# A hung card makes several of the commands run into their limit.
+PROBE_SECONDS = 400
+
+
+@dataclass(frozen=True)
+class GpuFacts:
+    """What was seen on one host; `problem` is a sentence where nothing could be seen."""
+
+    host: str
+    has_gpu: bool
+    facts: tuple[Fact, ...]
+    problem: str = ""
+
+
+def gather_gpu_facts(site: Site) -> tuple[GpuFacts, ...]:
+    """Look at all hosts of a site side by side; one that cannot be reached is told, not raised."""
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
+        return tuple(pool.map(lambda host: gpu_facts(site, host), site.hosts))
+
+
+def gpu_facts(site: Site, host: Host) -> GpuFacts:
+    """Return what one host's tools say, from a single ssh call."""
+    script = (REMOTE / "probe_gpu.py").read_bytes()
+    try:
+        done = run_on(site, host, ["python3", "-"], stdin=script, timeout=PROBE_SECONDS)
+    except HostError as error:
+        return GpuFacts(host.name, False, (), str(error.findings[0]))
+    if done.code != 0:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.code}"])[-1]
+        return GpuFacts(host.name, False, (), f"{host.name}: the probe failed ({last})")
+    seen = json.loads(done.stdout)
+    return GpuFacts(host.name, seen["has_gpu"], facts_of(seen["facts"]))

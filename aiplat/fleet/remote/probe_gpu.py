@@ -1,0 +1,80 @@
+"""Prints what a host's own tools say of its NVIDIA GPUs as JSON; runs on the host alone and only looks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SECONDS_EACH = 15
+# A card that hangs makes its tools hang: the rest is still worth having.
+LIMIT_CHARACTERS = 60_000
+NVIDIA, DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of VGA and 3D controllers
+CONTAINERD = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
+COMMANDS = (
+    "uname -a",
+    "lspci -nnk -d 10de:",
+    "lsmod | grep -E '^(nvidia|nouveau|vfio)'",
+    "cat /proc/driver/nvidia/version",
+    "ls -l /dev/nvidia*",
+    "modinfo nvidia | grep -E '^(filename|version|license|vermagic)'",
+    "mokutil --sb-state",
+    "dkms status",
+    "dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n' '*nvidia*' | grep '^ii'",
+    "rpm -qa '*nvidia*'",
+    "nvidia-smi",
+    "nvidia-smi -L",
+    "nvidia-smi -q -d ROW_REMAPPER,ECC",
+    "nvidia-smi --query-gpu=index,name,driver_version,fabric.state,fabric.status --format=csv",
+    "systemctl show nvidia-fabricmanager -p Id -p LoadState -p ActiveState -p Result",
+    "journalctl -b -u nvidia-fabricmanager --no-pager -q -o cat | tail -n 30",
+    "nvidia-container-cli info",
+    f"grep -n nvidia {CONTAINERD}",
+    "dmesg | grep -iE 'nvrm|nvidia|nouveau|vfio|xid|secure boot' | tail -n 200",
+    "grep -h 'avc:' /var/log/audit/audit.log | grep -i nvidia | tail -n 20",
+    "tail -q -n 60 /var/log/pods/*nvidia*device-plugin*/*/*.log",
+)
+NOT_THERE = 127  # what a shell answers where a command is not installed
+
+
+def output(command: str) -> str:
+    """Return what a command says; nothing where its tool is missing, which for nvidia-smi alone is told."""
+    try:
+        done = subprocess.run(  # noqa: S602 - the commands are the constants above
+            command,
+            shell=True,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS_EACH,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"(did not end within {SECONDS_EACH} s: timeout)"
+    text = (done.stdout.strip() or done.stderr.strip())[-LIMIT_CHARACTERS:]
+    missing = done.returncode == NOT_THERE and command != "nvidia-smi"
+    searched = " | " in command or command.startswith(("grep", "tail", "modinfo", "cat"))
+    return "" if missing or (searched and not done.stdout.strip()) else text
+
+
+def has_gpu(root: Path = Path("/")) -> bool:
+    """Whether the bus has a display device of NVIDIA's, whoever holds it, or this is Jetson or WSL."""
+    devices = (root / "sys/bus/pci/devices").glob("*")
+    on_bus = any(
+        (device / "vendor").read_text().strip() == NVIDIA
+        and (device / "class").read_text().startswith(DISPLAY)
+        for device in devices
+    )
+    return on_bus or any((root / node).exists() for node in ("dev/nvhost-gpu", "dev/nvgpu", "dev/dxg"))
+
+
+def main() -> None:
+    """Print one JSON document: whether there is a GPU at all, and what each command said."""
+    found = has_gpu()
+    said = {command: text for command in COMMANDS if found and (text := output(command))}
+    json.dump({"has_gpu": found, "facts": said}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

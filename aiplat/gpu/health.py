@@ -1,0 +1,97 @@
+"""What proves that a host is well, and what forbids to say so; which illness it is belongs to the rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aiplat.gpu.facts import Evidence, Fact
+from aiplat.gpu.knowledge import words_of_trouble
+from aiplat.gpu.signals.all import Signals
+
+_ECC_CELL = re.compile(
+    r"\|\s*\d+\s+\S.*?(?:On|Off|N/A)\s*\|\s*[0-9a-f]{4,8}:[0-9a-f:.]+\s+\S+\s*\|\s*([1-9]\d*)\s*\|",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A layer that was seen to work."""
+
+    layer: str
+    evidence: Evidence
+
+
+def troubles(signals: Signals) -> tuple[Evidence, ...]:
+    """Return what forbids to call a host healthy: words of failure, memory errors, missing cards."""
+    words = tuple(found for fact in signals.facts if (found := _trouble_in(fact)))
+    ecc = tuple(
+        fact.evidence(line)
+        for fact in signals.facts
+        for line in fact.lines
+        if (m := _ECC_CELL.search(line)) and m
+    )
+    uncorrected = tuple(
+        field.evidence
+        for field in signals.smi.values(r"uncorr\w*.*")
+        if re.fullmatch(r"[1-9]\d*", field.value)
+    )
+    return words + ecc + uncorrected + _unlisted(signals) + _held_by_others(signals)
+
+
+def _trouble_in(fact: Fact) -> Evidence | None:
+    trouble, harmless = words_of_trouble()
+    return next((fact.evidence(line) for line in fact.lines if trouble.search(harmless.sub(" ", line))), None)
+
+
+def _unlisted(signals: Signals) -> tuple[Evidence, ...]:
+    """Return the GPUs on the bus where the driver lists fewer of them."""
+    addressed = [device for device in signals.gpus if device.address]
+    if any(_is_whole_listing(fact) for fact in signals.facts) and len(addressed) > signals.smi.count:
+        return tuple(device.evidence for device in addressed)
+    return ()
+
+
+def _is_whole_listing(fact: Fact) -> bool:
+    asked = re.search(r"nvidia-smi (?:-L|--list-gpus|--query-gpu)", fact.command)
+    return bool(asked) and not re.search(r"extract|first|head|one|-i \d|--id", fact.command)
+
+
+def _held_by_others(signals: Signals) -> tuple[Evidence, ...]:
+    return tuple(device.proof for device in signals.gpus if device.driver and device.driver != "nvidia")
+
+
+def proofs(signals: Signals) -> tuple[Proof, ...]:
+    """Return the layers that were positively seen to work, from the driver's answer up to Kubernetes."""
+    found = [
+        ("the driver lists its cards", _first(card.evidence for card in signals.smi.cards)),
+        ("nvidia-smi answers without complaint", _silent_answer(signals)),
+        ("a CUDA program ran", _first(signals.heard("cuda-test-passed"))),
+        (
+            "the card is bound to the NVIDIA driver",
+            _first(d.proof for d in signals.gpus if d.driver == "nvidia"),
+        ),
+        ("the kernel module was loaded", _module(signals)),
+        ("the container library sees the card", _first(signals.heard("card-in-container-list"))),
+        ("the container runtime knows NVIDIA's runtime", _first(signals.heard("runtime-configured"))),
+        ("the node offers GPUs", _first(r.evidence for r in signals.cluster.resources if r.count)),
+    ]
+    return tuple(Proof(layer, evidence) for layer, evidence in found if evidence)
+
+
+def _silent_answer(signals: Signals) -> Evidence | None:
+    # Without a driver this command complains; a card without NVLink has nothing to print.
+    silent = (fact for fact in signals.facts if "nvidia-smi nvlink" in fact.command and not fact.lines)
+    return _first(fact.evidence("(no output)") for fact in silent if signals.gpus)
+
+
+def _module(signals: Signals) -> Evidence | None:
+    listed = signals.modules.listed.get("nvidia")
+    loaded = signals.kernel.module
+    return listed or (loaded.evidence if loaded and loaded.is_open is not None else None)
+
+
+def _first(passages: Iterable[Evidence]) -> Evidence | None:
+    return next(iter(passages), None)

@@ -1,0 +1,1 @@
+"""One rule for each verdict: what must be seen for it; its sentences are knowledge."""

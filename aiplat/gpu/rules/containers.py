@@ -1,0 +1,78 @@
+"""Rules about containers on a host whose driver may be well: toolkit, runtimes, cgroups, CDI, permissions."""
+
+from __future__ import annotations
+
+import re
+
+from aiplat.gpu.facts import Evidence
+from aiplat.gpu.knowledge import cuda_branches
+from aiplat.gpu.rules.driver import driver_works
+from aiplat.gpu.rules.rule import Seen, rule, seen
+from aiplat.gpu.signals.all import Signals
+from aiplat.gpu.signals.containers import lost_inside, rules_without_card
+
+_WANTED_CUDA = re.compile(r"unsatisfied condition: ?cuda ?>= ?(\d+)(\.\d+)?")
+
+
+@rule("wsl-gpu-blocked")
+def wsl(signals: Signals) -> Seen | None:
+    """The operating system blocks access, and the kernel is not known to be another one than Microsoft's."""
+    told = signals.heard("smi-blocked-by-system")
+    release = signals.kernel.release
+    return seen(told) if told and (not release or "microsoft" in release.lower()) else None
+
+
+@rule("host-driver-libraries-missing")
+def libraries_missing(signals: Signals) -> Seen | None:
+    """The toolkit on the host cannot load NVML; or the plugin cannot and the host has no nvidia-smi."""
+    plugin = signals.heard("plugin-library-missing") if signals.heard("smi-missing") else ()
+    proof = plugin + signals.heard("smi-missing") if plugin else ()
+    return seen(signals.heard("host-library-missing") + proof)
+
+
+@rule("container-cgroup-bpf-denied")
+def cgroup_denied(signals: Signals) -> Seen | None:
+    """The hook names the device filter and is refused."""
+    return seen(signals.heard("cgroup-denied"))
+
+
+@rule("cuda-requirement-unsatisfied")
+def cuda_unsatisfied(signals: Signals) -> Seen | None:
+    """The container's start or the program names the requirement."""
+    told = signals.heard("cuda-unsatisfied")
+    match = next((m for e in told if (m := _WANTED_CUDA.search(e.quote))), None)
+    if not match:
+        return seen(told)
+    branch = cuda_branches().get(int(match[1]))
+    wants = f"it wants CUDA {match[1]}{match[2] or ''}"
+    return seen(told, f"{wants}, which begins with driver branch {branch}" if branch else wants)
+
+
+@rule("cdi-spec-broken")
+def cdi_broken(signals: Signals) -> Seen | None:
+    """A CDI device is unresolvable or a specification is empty."""
+    return seen(signals.heard("cdi-broken"))
+
+
+@rule("runtime-handler-not-configured")
+def handler_missing(signals: Signals) -> Seen | None:
+    """The container runtime does not know the handler."""
+    return seen(signals.heard("runtime-unknown"))
+
+
+@rule("container-lost-gpu")
+def lost_gpu(signals: Signals) -> Seen | None:
+    """NVML fails inside a container with an unknown error, or the container's device list lacks the card."""
+    lost = lost_inside(signals.facts) + rules_without_card(signals.facts)
+    return seen(lost or (signals.heard("smi-unknown-error") if driver_works(signals) else ()))
+
+
+@rule("nvml-insufficient-permissions")
+def no_permission(signals: Signals) -> Seen | None:
+    """NVML says insufficient permissions."""
+    return seen(signals.heard("smi-no-permission"))
+
+
+def runtime_is_there(signals: Signals) -> tuple[Evidence, ...]:
+    """Return what shows that the container runtime knows NVIDIA's runtime."""
+    return signals.heard("runtime-configured")

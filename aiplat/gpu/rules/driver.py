@@ -1,0 +1,160 @@
+"""Rules about which driver holds a card and whether it can: flavour, branch, versions, nodes."""
+
+from __future__ import annotations
+
+import re
+
+from aiplat.gpu.facts import Evidence
+from aiplat.gpu.knowledge import Architecture, by_name
+from aiplat.gpu.rules.rule import Seen, rule, seen
+from aiplat.gpu.signals.all import Signals
+
+
+def architectures(signals: Signals) -> tuple[tuple[Architecture, Evidence], ...]:
+    """Return the generations of the host's cards with what shows them."""
+    by_pci = [(device.architecture, device.evidence) for device in signals.gpus]
+    by_smi = [(by_name(card.name), card.evidence) for card in signals.smi.cards]
+    return tuple((architecture, evidence) for architecture, evidence in [*by_pci, *by_smi] if architecture)
+
+
+def driver_works(signals: Signals) -> bool:
+    """Whether the driver's own tool lists a card: then this host's driver suits it."""
+    return bool(signals.smi.cards) and not signals.heard("smi-no-devices", "probe-failed")
+
+
+def _fails(signals: Signals) -> tuple[Evidence, ...]:
+    return signals.heard("probe-failed", "smi-no-devices", "smi-cannot-talk")
+
+
+def _is_open(signals: Signals) -> tuple[bool | None, tuple[Evidence, ...]]:
+    module = signals.kernel.module
+    if module and module.is_open is not None:
+        return module.is_open, (module.evidence,)
+    return signals.modules.licence_open, ()
+
+
+def _branch(signals: Signals) -> int:
+    module = signals.kernel.module
+    version = (module.version if module else "") or signals.smi.kernel_version or signals.modules.disk_version
+    return int(version.split(".")[0]) if version else 0
+
+
+@rule("blackwell-requires-open-module")
+def needs_open_module(signals: Signals) -> Seen | None:
+    """The driver says so; or a generation of the open flavour meets the proprietary one and fails."""
+    xids = signals.kernel.xids_of("flavour")
+    told = signals.heard("needs-open-module") + tuple(xid.evidence for xid in xids)
+    is_open, proof = _is_open(signals)
+    cards = tuple(e for a, e in architectures(signals) if a.modules == "open")
+    inferred = cards + proof + _fails(signals) if cards and is_open is False and _fails(signals) else ()
+    return seen(told or inferred)
+
+
+@rule("open-module-unsupported-gpu")
+def open_module_unsupported(signals: Signals) -> Seen | None:
+    """The driver says so; or an older generation meets the open flavour and fails."""
+    is_open, proof = _is_open(signals)
+    cards = tuple(e for a, e in architectures(signals) if a.modules == "proprietary")
+    inferred = cards + proof + _fails(signals) if cards and is_open and _fails(signals) else ()
+    return seen(signals.heard("open-module-refuses") or inferred)
+
+
+@rule("gpu-needs-legacy-branch")
+def needs_legacy_branch(signals: Signals) -> Seen | None:
+    """The driver names the legacy branch; or the generation's last branch is older than the loaded one."""
+    told = signals.heard("legacy-branch")
+    branch = signals.kernel.legacy_branch
+    if told:
+        return seen(told, f"the driver names branch {branch}" if branch else "")
+    loaded = _branch(signals)
+    late = tuple((a, e) for a, e in architectures(signals) if a.last and loaded > a.last)
+    if not late or not _fails(signals):
+        return None
+    return seen(
+        tuple(e for _, e in late) + _fails(signals),
+        f"{late[0][0].name} ends with {late[0][0].last}, not {loaded}",
+    )
+
+
+@rule("gpu-not-supported-by-driver")
+def not_supported(signals: Signals) -> Seen | None:
+    """The driver says so; or the generation's first branch is newer than the loaded one."""
+    loaded = _branch(signals)
+    early = tuple((a, e) for a, e in architectures(signals) if loaded and a.first > loaded)
+    if signals.heard("device-not-supported") or not early or not _fails(signals):
+        return seen(signals.heard("device-not-supported"))
+    return seen(
+        tuple(e for _, e in early) + _fails(signals),
+        f"{early[0][0].name} begins with {early[0][0].first}, not {loaded}",
+    )
+
+
+@rule("driver-library-mismatch")
+def library_mismatch(signals: Signals) -> Seen | None:
+    """NVML or the kernel says so, or the versions of module and libraries differ."""
+    told = signals.heard("smi-mismatch", "api-mismatch")
+    module = signals.kernel.module
+    libraries = {p.version: p.evidence for p in signals.packages.libraries}
+    kernel = (module.version if module else "") or signals.smi.kernel_version
+    other = [version for version in libraries if kernel and not _same(version, kernel)]
+    for version in (signals.smi.nvml_version, signals.smi.tool_version, signals.packages.library_version):
+        if version and kernel and not _same(version, kernel):
+            other.append(version)
+    detail = f"module {kernel}, libraries {other[0]}" if other else ""
+    passages = told + tuple(e for version, e in libraries.items() if version in other)
+    if not passages and other:
+        passages = (module.evidence,) if module else tuple(card.evidence for card in signals.smi.cards[:1])
+    return seen(passages, detail)
+
+
+def _same(one: str, other: str) -> bool:
+    # NVML prints two parts of a version that has three: what it leaves out is no difference.
+    mine, theirs = one.split("."), other.split(".")
+    shorter = min(len(mine), len(theirs))
+    return [int(part) for part in mine[:shorter]] == [int(part) for part in theirs[:shorter]]
+
+
+@rule("nouveau-bound")
+def nouveau_bound(signals: Signals) -> Seen | None:
+    """Lspci shows it bound, the kernel says so, or it is loaded and NVIDIA's module is not."""
+    held = tuple(device.proof for device in signals.gpus if device.driver == "nouveau")
+    if held or driver_works(signals):
+        return seen(held)
+    bound_to_nvidia = any(device.driver == "nvidia" for device in signals.gpus)
+    if bound_to_nvidia or any(device.driver.startswith("vfio") for device in signals.gpus):
+        return None
+    loaded = signals.modules.listed.get("nouveau")
+    alone = (loaded,) if loaded and (not signals.modules.is_loaded("nvidia") or _not_called(signals)) else ()
+    return seen(signals.heard("nouveau-claimed") + alone)
+
+
+def _not_called(signals: Signals) -> bool:
+    return bool(signals.heard("not-called", "probe-failed", "smi-cannot-talk"))
+
+
+@rule("gpu-bound-vfio")
+def bound_vfio(signals: Signals) -> Seen | None:
+    """A GPU is bound to vfio-pci or to another stub for passthrough."""
+    stubs = re.compile(r"^(?:vfio-?pci|vfio_pci|pci-?stub|pciback|xen-pciback)$")
+    held = tuple(
+        device.proof for device in signals.devices if stubs.match(device.driver) and device.kind == "gpu"
+    )
+    return seen(held or signals.heard("vfio-claimed"))
+
+
+@rule("device-nodes-missing")
+def nodes_missing(signals: Signals) -> Seen | None:
+    """A node is missing although module or driver are there."""
+    missing = signals.heard("nodes-missing")
+    loaded = signals.modules.listed.get("nvidia") or (
+        signals.kernel.module and signals.kernel.module.evidence
+    )
+    bound = next((device.proof for device in signals.gpus if device.driver == "nvidia"), None)
+    there = loaded or bound or next((card.evidence for card in signals.smi.cards), None)
+    return seen((*missing, there)) if missing and there else None
+
+
+@rule("driver-in-use-cannot-unload")
+def in_use(signals: Signals) -> Seen | None:
+    """An unload or install was refused because the module is used."""
+    return seen(signals.heard("module-in-use"))

@@ -1,0 +1,83 @@
+"""Rules about the cards themselves: gone, hung, waiting for a reset, damaged, misused."""
+
+from __future__ import annotations
+
+import re
+
+from aiplat.gpu.facts import Evidence
+from aiplat.gpu.rules.rule import Seen, rule, seen
+from aiplat.gpu.signals.all import Signals
+from aiplat.gpu.signals.kernel import Xid
+
+_NO = re.compile(r"^(?:no|none|0|n/?a|\[n/?a\]|not supported|false)$", re.IGNORECASE)
+
+
+def _detail(xids: tuple[Xid, ...]) -> str:
+    told = dict.fromkeys(f"Xid {xid.number}: {xid.means}" for xid in xids)
+    return "; ".join(told)
+
+
+def _proof(xids: tuple[Xid, ...]) -> tuple[Evidence, ...]:
+    return tuple(xid.evidence for xid in xids)
+
+
+@rule("gpu-fallen-off-bus")
+def fallen_off_bus(signals: Signals) -> Seen | None:
+    """A statement of the driver, Xid 79, or a card whose configuration space reads as ones."""
+    xids = signals.kernel.xids_of("bus")
+    gone = tuple(device.evidence for device in signals.devices if device.gone)
+    return seen(_proof(xids) + signals.heard("fallen-off") + gone, _detail(xids))
+
+
+@rule("pci-bar-unassigned")
+def bar_unassigned(signals: Signals) -> Seen | None:
+    """The driver or the kernel says so, or lspci shows a GPU's memory as unassigned."""
+    without = tuple(device.evidence for device in signals.gpus if device.without_memory)
+    addresses = {device.address.lower()[-7:] for device in signals.gpus if device.address}
+    room = tuple(e for e in signals.heard("no-room-for-bar") if any(a in e.quote.lower() for a in addresses))
+    return seen(signals.heard("bar-missing") + room + without)
+
+
+@rule("gsp-rpc-timeout")
+def gsp_timeout(signals: Signals) -> Seen | None:
+    """Xid 119 or 120, or the driver's sentence about the RPC."""
+    xids = signals.kernel.xids_of("gsp")
+    return seen(_proof(xids) + signals.heard("gsp-timeout"), _detail(xids))
+
+
+@rule("gsp-init-failed")
+def gsp_init(signals: Signals) -> Seen | None:
+    """The driver says that it cannot initialise GSP, or the firmware file is missing."""
+    return seen(signals.heard("gsp-init"))
+
+
+@rule("gpu-reset-required")
+def reset_required(signals: Signals) -> Seen | None:
+    """A pending remap or retirement, a recovery action, an error code, or an Xid that asks for a reset."""
+    plugin = {evidence.quote for evidence in signals.heard("marked-unhealthy")}
+    xids = tuple(x for x in signals.kernel.xids_of("reset") if not _from_plugin(x, plugin))
+    fields = signals.smi.values(
+        r"remapp\w* rows?.*(?:pending|failure)|pending page|retired.*pending|"
+        r"reset required|recovery action|remapped_rows\.pending"
+    )
+    waiting = tuple(field.evidence for field in fields if not _NO.match(field.value))
+    return seen(waiting + signals.heard("reset-needed") + _proof(xids), _detail(xids))
+
+
+def _from_plugin(xid: Xid, quotes: set[str]) -> bool:
+    # The device plugin repeats Xids; what the card needs is only known from the driver.
+    return any("xid" in quote.lower() and str(xid.number) in quote for quote in quotes) and not xid.address
+
+
+@rule("inforom-corrupted")
+def inforom(signals: Signals) -> Seen | None:
+    """nvidia-smi warns of it."""
+    xids = signals.kernel.xids_of("inforom")
+    return seen(signals.heard("smi-infoROM") + _proof(xids), _detail(xids))
+
+
+@rule("xid-application-error")
+def application_error(signals: Signals) -> Seen | None:
+    """Xids of programs in the kernel's log."""
+    xids = tuple(x for x in signals.kernel.xids_of("application") if x.address)
+    return seen(_proof(xids), _detail(xids))

@@ -1,0 +1,1 @@
+"""Turns what commands printed into typed signals, one module for each source; decides nothing."""
