@@ -15,6 +15,7 @@ from aiplat.services.gateway import refusals
 from aiplat.services.gateway.exchange import Exchange
 from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.prefixes import prefix_blocks
+from aiplat.services.gateway.providers import Outgoing, Translator, refusal_of
 from aiplat.services.gateway.replicas import Pool, Replica
 
 if TYPE_CHECKING:
@@ -43,10 +44,13 @@ class Want:
 
 
 class Answer:
-    """An upstream's answer whose headers are here; counted as in flight until closed."""
+    """An upstream's answer whose headers are here; counted as in flight until closed.
+
+    `translator` puts a provider's answer into OpenAI's form, where it has another.
+    """
 
     def __init__(self, pool: Pool, replica: Replica) -> None:
-        self.model = pool.model
+        self.translator: Translator | None = None
         self._pool = pool
         self._replica = replica
         self._response: aiohttp.ClientResponse | None = None
@@ -60,9 +64,9 @@ class Answer:
             raise RuntimeError("the upstream has not answered yet")
         return self._response
 
-    def arrived(self, response: aiohttp.ClientResponse) -> Answer:
+    def arrived(self, response: aiohttp.ClientResponse, translator: Translator | None) -> Answer:
         """Take the answer."""
-        self._response = response
+        self._response, self.translator = response, translator
         return self
 
     def close(self) -> None:
@@ -97,10 +101,20 @@ async def find_answer(exchange: Exchange, backends: Backends, model: Model, want
             continue
         if last or answer.response.status not in _FALL_BACK:
             _settle(exchange, backends, target)
-            return answer
+            return await _good(backends, target, answer)
         log.warning("model %s answered %d; asking the next", target.name, answer.response.status)
         answer.close()
     raise refusals.not_ready(model.name)
+
+
+async def _good(backends: Backends, target: Model, answer: Answer) -> Answer:
+    # What an engine of the site refuses passes as it is; a provider's words are looked through first.
+    if not target.provider or answer.response.status < 400:
+        return answer
+    try:
+        raise await refusal_of(backends.providers, target, answer.response)
+    finally:
+        answer.close()
 
 
 def _fallbacks(exchange: Exchange, backends: Backends, model: Model) -> list[Model]:
@@ -159,11 +173,17 @@ def _keep_inside(exchange: Exchange, backends: Backends, pool: Pool, replica: Re
 async def _ask_replica(
     exchange: Exchange, backends: Backends, pool: Pool, replica: Replica, want: Want
 ) -> Answer:
-    headers = {"content-type": "application/json", "x-request-id": exchange.id.decode()}
+    model, body = pool.model, want.body(pool.model)
+    out = backends.providers.outgoing(model, want.path, body) if model.provider else Outgoing(want.path, body)
+    headers = {"content-type": "application/json", "x-request-id": exchange.id.decode(), **out.headers}
+    if model.provider and not backends.upstreams.egress.inside(replica.url):
+        backends.audit("data.left_site", exchange, model=model.name, provider=model.provider)
     answer = Answer(pool, replica)
     try:
-        url = replica.at(want.path)
-        return answer.arrived(await backends.upstreams.post(url, want.body(pool.model), headers))
+        response = await backends.upstreams.post(replica.at(out.path), out.body, headers)
     except BaseException:
         answer.close()
         raise
+    if model.provider:
+        backends.counters.provider_answered(model.name, model.provider, response.status)
+    return answer.arrived(response, out.translator)

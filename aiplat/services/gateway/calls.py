@@ -10,6 +10,7 @@ from aiplat.services.gateway import refusals
 from aiplat.services.gateway.attempts import Want, find_answer
 from aiplat.services.gateway.exchange import BodyBudget, Exchange
 from aiplat.services.gateway.models import Model, ModelTable
+from aiplat.services.gateway.providers import Providers, Translated
 from aiplat.services.gateway.proxy import Upstreams, relay, while_connected
 from aiplat.services.gateway.readers import Reader
 from aiplat.services.gateway.replicas import Pools
@@ -78,6 +79,9 @@ class Counters(Protocol):
     def fallbacks(self, asked: str, answered: str) -> None:
         """Another model answered than the one that was asked."""
 
+    def provider_answered(self, model: str, provider: str, status: int) -> None:
+        """A provider answered, with an HTTP status."""
+
 
 class OpenGate:
     """Lets every key use every model."""
@@ -106,6 +110,7 @@ class Backends:
     budget: BodyBudget
     counters: Counters
     pools: Pools
+    providers: Providers = field(default_factory=Providers)
     gate: Gate = field(default_factory=OpenGate)
     audit: Audit = no_audit
 
@@ -148,7 +153,8 @@ async def call(exchange: Exchange, backends: Backends, asked: Asked, want: Want,
     async def work() -> None:
         answer = await find_answer(exchange, backends, asked.model, want)
         try:
-            await relay(exchange, answer.response, reader)
+            translated = Translated(answer.translator, reader) if answer.translator else reader
+            await relay(exchange, answer.response, translated)
         finally:
             answer.close()
 

@@ -45,12 +45,15 @@ class Egress:
 
     def refuses(self, url: str) -> str | None:
         """Return why `url` may not be asked, or None where it may."""
-        if not self.forbidden:
+        if not self.forbidden or self.inside(url):
             return None
+        return f"{_host(url)} is outside of the site, and egress is forbidden"
+
+    def inside(self, url: str) -> bool:
+        """Whether `url` names an address or a host inside of the site."""
         host = _host(url)
         address = _address(host)
-        inside = self.holds(address) if address else self._holds_name(host)
-        return None if inside else f"{host} is outside of the site, and egress is forbidden"
+        return self.holds(address) if address else self._holds_name(host)
 
     def holds(self, address: Address) -> bool:
         """Whether an address is inside."""

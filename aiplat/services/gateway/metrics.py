@@ -60,6 +60,17 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._providers = Counter(
+            "aiplat_gateway_provider_answers",
+            "Answers of providers by their HTTP status; their errors are told to clients in other words",
+            ["model", "provider", "status"],
+            registry=self.registry,
+        )
+
+    def provider_answered(self, model: str, provider: str, status: int) -> None:
+        """Count a provider's answer."""
+        self._providers.labels(model, provider, str(status)).inc()
+
     def show_pools(self, pools: Pools) -> None:
         """Have load and replicas of every model among the samples; an autoscaler reads these."""
         self.registry.register(_PoolSamples(pools))

@@ -80,12 +80,13 @@ async def relay(exchange: Exchange, upstream: aiohttp.ClientResponse, reader: Re
             async for piece in upstream.content.iter_any():
                 if out := reader.feed(piece):
                     await exchange.write(out)
+            rest = reader.finish()
         except _CANNOT_GO_ON as error:
             # A half JSON document cannot be mended: the connection is cut, which every client notices.
             if content_type.startswith(("text/event-stream", "application/x-ndjson")):
                 await exchange.write(reader.broken(refusals.broken(exchange.model)), last=True)
             raise aiohttp.ClientPayloadError(f"{type(error).__name__}: {error}") from error
-        await exchange.write(reader.finish(), last=True)
+        await exchange.write(rest, last=True)
 
 
 def _headers(upstream: aiohttp.ClientResponse, content_type: str, rewritten: bool) -> list[Header]:

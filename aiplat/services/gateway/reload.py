@@ -24,16 +24,22 @@ def fingerprint(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
     return tuple(found)
 
 
-async def reload_on_change(paths: tuple[Path, ...], read: Callable[[], None]) -> None:
-    """Call `read` whenever one of `paths` changes, until cancelled; a failing read keeps the old content."""
-    seen = fingerprint(paths)
+async def reload_on_change(
+    paths: tuple[Path, ...] | Callable[[], tuple[Path, ...]], read: Callable[[], None]
+) -> None:
+    """Call `read` whenever one of `paths` changes, until cancelled; a failing read keeps the old content.
+
+    Which paths there are may itself change with what was read: then `paths` is asked each time.
+    """
+    listed = paths if callable(paths) else lambda: paths
+    seen = fingerprint(listed())
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
         try:
-            now = fingerprint(paths)
+            now = fingerprint(listed())
             if now != seen:
                 read()
                 seen = now
-                log.info("read again: %s", ", ".join(str(p) for p in paths))
+                log.info("read again: %s", ", ".join(str(p) for p in listed()))
         except (OSError, ValueError) as error:
             log.warning("cannot be read, the old content stays: %s", error)

@@ -116,6 +116,8 @@ class ResponseEvents:
         return b"".join(self._event(f"response.{k}", response=begun) for k in ("created", "in_progress"))
 
     def _chunk(self, chunk: Document) -> bytes:
+        if chunk.get("error"):
+            raise ValueError("the engine says that it cannot go on")
         self._shell.model = self._shell.model or chunk.get("model") or ""
         self._shell.usage = chunk.get("usage") or self._shell.usage
         events = [self._begin()]

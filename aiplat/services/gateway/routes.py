@@ -7,25 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from aiplat.services.gateway.egress import Egress
 from aiplat.services.gateway.models import Model, ModelTable
-
-
-class Provider(BaseModel):
-    """Who serves models over an API of their own.
-
-    `url` is the API's base, as in `https://api.openai.com/v1`. `key_file` holds the key and nothing else;
-    it is read again when it changes.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(min_length=1)
-    kind: Literal["openai", "anthropic"] = "openai"
-    url: str = Field(pattern=r"^https?://")
-    key_file: Path | None = None
+from aiplat.services.gateway.providers import Provider, Providers
 
 
 class Routes(BaseModel):
@@ -73,11 +59,15 @@ def _outside(routes: Routes) -> Iterator[str]:
 class RouteFile:
     """Reads the file and puts what it says to work, as often as it changes."""
 
-    def __init__(self, path: Path, table: ModelTable, egress: Egress) -> None:
-        self.providers: dict[str, Provider] = {}
+    def __init__(self, path: Path, table: ModelTable, egress: Egress, providers: Providers) -> None:
+        self._providers = providers
         self._path = path
         self._table = table
         self._egress = egress
+
+    def paths(self) -> tuple[Path, ...]:
+        """Return the files to look at for changes: its own and those with keys."""
+        return (self._path, *self._providers.key_files())
 
     def load(self) -> None:
         """Read the file.
@@ -98,11 +88,16 @@ class RouteFile:
         self.apply(routes)
 
     def apply(self, routes: Routes) -> None:
-        """Put routes to work; the rule about egress comes first."""
+        """Put routes to work; the rule about egress comes first.
+
+        Raises:
+            ValueError, OSError: a provider's key cannot be read.
+        """
         self._egress.become(routes.rules())
-        self.providers = {p.name: p for p in routes.providers}
+        self._providers.use(routes.providers)
+        by_name = {p.name: p for p in routes.providers}
         self._table.fallbacks = dict(routes.fallbacks)
-        self._table.add_routed(_with_place(m, self.providers) for m in routes.models)
+        self._table.add_routed(_with_place(m, by_name) for m in routes.models)
 
 
 def _with_place(model: Model, providers: dict[str, Provider]) -> Model:

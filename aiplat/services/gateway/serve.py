@@ -84,9 +84,9 @@ def _watchers(
     table = backends.table
     work = [reload_on_change((settings.keys,), keys.reload)]
     if (routes := settings.static or settings.routes) is not None:
-        file = RouteFile(routes, table, backends.upstreams.egress)
+        file = RouteFile(routes, table, backends.upstreams.egress, backends.providers)
         file.load()
-        work.append(reload_on_change((routes,), file.load))
+        work.append(reload_on_change(file.paths, file.load))
     if settings.static is not None:
         table.replace((), ready=True)
     if settings.namespace is not None:

@@ -13,6 +13,7 @@ from aiohttp.abc import ResolveResult
 
 from aiplat.services.gateway.egress import Egress, GuardedResolver
 from aiplat.services.gateway.models import Model, ModelTable
+from aiplat.services.gateway.providers import Providers
 from aiplat.services.gateway.routes import RouteFile, Routes
 
 OUTSIDE: dict[str, Any] = {
@@ -24,7 +25,7 @@ OUTSIDE: dict[str, Any] = {
 def test_a_providers_model_is_asked_at_the_provider() -> None:
     """Its place is the provider's URL."""
     table = ModelTable()
-    RouteFile(Path("unused"), table, Egress()).apply(Routes.model_validate(OUTSIDE))
+    RouteFile(Path("unused"), table, Egress(), Providers()).apply(Routes.model_validate(OUTSIDE))
     model = table.find("big")
     assert model is not None
     assert model.replicas == ("https://api.example.com/v1",)
@@ -91,7 +92,7 @@ def test_an_inside_entry_that_is_no_network_is_refused() -> None:
 def test_a_reload_that_forbids_egress_and_is_wrong_takes_everything_away(tmp_path: Path) -> None:
     """It fails closed: the models that the old file had let out are gone at once."""
     file, table, egress = tmp_path / "routes.json", ModelTable([Model(name="own")]), Egress()
-    routes = RouteFile(file, table, egress)
+    routes = RouteFile(file, table, egress, Providers())
     file.write_text(json.dumps(OUTSIDE))
     routes.load()
     assert table.names() == ["big", "own"]
@@ -105,7 +106,7 @@ def test_a_reload_that_forbids_egress_and_is_wrong_takes_everything_away(tmp_pat
 def test_a_reload_that_is_merely_broken_keeps_what_was(tmp_path: Path) -> None:
     """A file that is half written changes nothing."""
     file, table = tmp_path / "routes.json", ModelTable()
-    routes = RouteFile(file, table, Egress())
+    routes = RouteFile(file, table, Egress(), Providers())
     file.write_text(json.dumps(OUTSIDE))
     routes.load()
     file.write_text(json.dumps(OUTSIDE)[:-5])
