@@ -79,4 +79,5 @@ def view_of(
 ) -> PlanView:
     """Return the plan for what is known about a site."""
     plan = make_plan(site, lock, facts, public_parts(secrets))
-    return PlanView(plan, lock, facts, refusals(site, lock, facts), assumed)
+    findings = refusals(site, lock, facts, secrets.given if secrets else ())
+    return PlanView(plan, lock, facts, findings, assumed)

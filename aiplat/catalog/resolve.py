@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.catalog import Catalog, load_catalog
@@ -75,7 +75,6 @@ def undeliverable(site: Site, catalog: Catalog | None = None) -> list[Finding]:
         *_still_to_come(site, catalog),
         *_needed_but_off(site, catalog),
         *_unserved_models(site, catalog),
-        *_secret_references(site),
     ]
 
 
@@ -109,27 +108,6 @@ def _unserved_models(site: Site, catalog: Catalog) -> Iterator[Finding]:
         elif component not in on:
             problem = f"{wanted.name} needs {component}, which is off"
             yield Finding(where, problem, f"turn planes.{plane}.{component} on")
-
-
-def _secret_references(site: Site) -> Iterator[Finding]:
-    """Yield a finding for each reference to a secret, which would otherwise reach a chart as it stands."""
-    for plane, names in site.planes.items():
-        for name, setting in names.items():
-            for path in _references(setting.values, f"planes.{plane}.{name}.values"):
-                yield Finding(
-                    path, "references to secrets are known, but not in this version", "leave it out"
-                )
-
-
-def _references(value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, dict) and set(value) == {"fromSecret"}:
-        yield path
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _references(item, f"{path}.{key}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _references(item, f"{path}[{index}]")
 
 
 def _wanted(site: Site, catalog: Catalog) -> Iterator[Wanted]:

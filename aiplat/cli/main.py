@@ -13,6 +13,7 @@ from aiplat.errors import EXIT_INTERRUPTED, AiplatError
 # Verb → module that offers `register(app)`; modules are loaded here and nowhere else.
 _VERBS = {
     "site": "site",
+    "secret": "secret",
     "catalog": "catalog",
     "bundle": "bundle",
     "lab": "lab",

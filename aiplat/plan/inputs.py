@@ -10,6 +10,7 @@ from aiplat.content import digest_of, digest_tree
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SiteRegistry
 from aiplat.plan.variables import PACKAGES_COMPONENT, content_digest
 from aiplat.shipped import shipped
+from aiplat.site.references import identity_name
 
 # Variables that the artifacts' own inputs already stand for.
 _BY_ARTIFACT = {"binary", "helm", "packages", "content", "releases"}
@@ -51,6 +52,8 @@ def step_inputs(variables: RoleVariables, lock: Lock, identities: Mapping[str, s
         for release in variables.releases:
             inputs[f"chart:{release.name}"] = f"{release.chart_ref.rpartition(':')[2]}@{release.chart}"
             inputs[f"values:{release.name}"] = digest_of(release.values)
+            of_site = (identity_name(name) for name in release.secret_names)
+            inputs |= {f"secret:{name}": identities.get(name, "") for name in of_site}
     if role in _UNIT_ROLES:
         inputs[START] = digest_of([texts_digest(role), {n: v for n, v in inputs.items() if _starts(role, n)}])
     return dict(sorted(inputs.items()))

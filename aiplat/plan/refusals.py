@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from aiplat.catalog.artifacts import Lock
 from aiplat.errors import Finding
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.plan.staging import missing_blobs, wanted_blobs
 from aiplat.site.models import Site
+from aiplat.site.references import references_of
 
 ARCH = "x86_64"
 X86_64_LEVEL = 3
@@ -17,9 +18,16 @@ _UNPACKED_FACTOR = 3
 _SPARE_MIB = 1024
 
 
-def refusals(site: Site, lock: Lock, facts: Facts) -> tuple[Finding, ...]:
-    """Return every reason not to touch the hosts; empty when the plan may be carried out."""
-    return (*_of_site(site, lock, facts), *(f for host in facts.hosts for f in _of_host(site, lock, host)))
+def refusals(site: Site, lock: Lock, facts: Facts, given: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Return every reason not to touch the hosts; empty when the plan may be carried out.
+
+    `given` are the names of the secrets that the site's vault keeps for it.
+    """
+    return (
+        *_of_site(site, lock, facts),
+        *_of_secrets(site, given),
+        *(f for host in facts.hosts for f in _of_host(site, lock, host)),
+    )
 
 
 def _of_site(site: Site, lock: Lock, facts: Facts) -> Iterator[Finding]:
@@ -36,6 +44,12 @@ def _of_site(site: Site, lock: Lock, facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "supply", problem, "real hosts need the supply `upstream`, which is not in this version"
         )
+
+
+def _of_secrets(site: Site, given: Collection[str]) -> Iterator[Finding]:
+    for path, name in references_of(site):
+        if name not in given:
+            yield Finding(path, f"there is no secret {name}", f"give it one: aiplat secret set {name}")
 
 
 def _of_host(site: Site, lock: Lock, host: HostFacts) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
 from aiplat.plan.role_variables import Namespace, ReleaseWanted, inputs_label
 from aiplat.site.models import Site
+from aiplat.site.references import identity_name, is_reference, references_in, with_secrets
 
 # What stands for a certificate or a digest while a site has no secrets: planning comes before generating.
 NOT_YET = "not generated yet"
@@ -76,13 +77,31 @@ def cluster_secrets(
     ]
 
 
+def private_values(
+    site: Site, lock: Lock, catalog: Catalog, identities: Mapping[str, str], given: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Return the values of releases that refer to secrets, as `plane_release_private_values` wants them.
+
+    `given` is secrets by name. The content is JSON: `values`, as YAML with the secrets in their places, and
+    `secrets`, what messages must not repeat. For a run's private file only.
+    """
+    found = []
+    for release in releases_of(site, lock, catalog, identities):
+        if release.secret_names:
+            values = with_secrets(YAML(typ="safe", pure=True).load(release.values), given)
+            content = {"values": _to_yaml(values), "secrets": [given[name] for name in release.secret_names]}
+            found.append({"release": release.name, "content": json.dumps(content)})
+    return found
+
+
 def _release(
     component: Component, site: Site, lock: Lock, catalog: Catalog, identities: Mapping[str, str]
 ) -> ReleaseWanted:
     context = _context(component, site, lock, catalog, identities)
     asked = site.planes.get(component.plane, {}).get(component.name)
     rendered = _render(component, "values.yaml.j2", context) or {}
-    values = _to_yaml(merged(rendered, asked.values if asked else {}))
+    document = merged(rendered, asked.values if asked else {})
+    values, names = _to_yaml(document), sorted({name for _, name in references_in(document)})
     chart = _chart(component, lock)
     digest = chart.file or chart.digest or chart.inputs
     return ReleaseWanted(
@@ -92,16 +111,17 @@ def _release(
         chart_ref=f"{chart.name}:{chart.version}",
         chart=digest,
         values=values,
-        inputs=inputs_label(digest_of([digest, values])),
+        inputs=inputs_label(digest_of([digest, values, *(identities.get(identity_name(n)) for n in names)])),
+        secret_names=tuple(names),
     )
 
 
 def merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with `over` laid on it: maps key by key, everything else replaced."""
+    """Return `base` with `over` laid on it: maps key by key, everything else, as references, replaced."""
     result = dict(base)
     for key, value in over.items():
         below = result.get(key)
-        both = isinstance(below, dict) and isinstance(value, Mapping)
+        both = isinstance(below, dict) and isinstance(value, Mapping) and not is_reference(value)
         result[key] = merged(below, value) if both else value  # type: ignore[arg-type] # `both` says dict
     return result
 

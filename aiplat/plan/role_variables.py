@@ -112,6 +112,7 @@ class ReleaseWanted(Frozen):
 
     `values` is rendered YAML without secrets. `inputs` is stored as a label with the release: a release
     whose label is equal and whose status is `deployed` is not touched. Equal `order` may run side by side.
+    `secret_names` are the secrets that `values` refers to; values with them are in the run's private file.
     """
 
     name: str
@@ -121,17 +122,19 @@ class ReleaseWanted(Frozen):
     chart: Sha256
     values: str
     inputs: InputsLabel
+    secret_names: tuple[str, ...] = ()
     timeout_seconds: int = 600
 
 
 class PlaneRelease(RoleVariables):
     """Everything the cluster gets by Helm, in order.
 
-    `plane_release_secrets` is a list of {name, namespace, type, labels, string_data}.
+    `plane_release_secrets` is a list of {name, namespace, type, labels, string_data};
+    `plane_release_private_values` one of {release, content}, see aiplat.plan.releases.
     """
 
     role: ClassVar[str] = "plane_release"
-    secrets: ClassVar[tuple[str, ...]] = ("plane_release_secrets",)
+    secrets: ClassVar[tuple[str, ...]] = ("plane_release_secrets", "plane_release_private_values")
     helm: Sha256
     namespaces: tuple[Namespace, ...] = ()
     releases: tuple[ReleaseWanted, ...] = ()

@@ -10,7 +10,7 @@ from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.catalog import Catalog
 from aiplat.content import sha256_bytes
 from aiplat.plan.models import Facts
-from aiplat.plan.releases import cluster_secrets
+from aiplat.plan.releases import cluster_secrets, private_values
 from aiplat.plan.variables import PublicParts
 from aiplat.site.models import Site
 from aiplat.vault.store import SiteSecrets
@@ -55,9 +55,13 @@ def private_variables(world: World) -> dict[str, Any]:
         "registry": {"crt": secrets.registry.crt},
         "postgres_password": secrets.postgres_password,
     }
+    given = {name: secret.value for name, secret in secrets.given.items()}
     rendered = cluster_secrets(world.site, world.lock, world.catalog, secrets.identities, seen_by_templates)
     return {
         "site_registry_key": secrets.registry.key,
         "k3s_server_token": secrets.k3s_token,
         "plane_release_secrets": rendered,
+        "plane_release_private_values": private_values(
+            world.site, world.lock, world.catalog, secrets.identities, given
+        ),
     }

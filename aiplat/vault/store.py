@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from aiplat.content import sha256_bytes, write_atomic
 from aiplat.errors import BadInput, Finding
 from aiplat.frozen import Frozen
 from aiplat.site.models import Site
+from aiplat.site.references import identity_name
 from aiplat.state import site_dir
 from aiplat.vault.password import PASSWORD_FILE, vault_password
 from aiplat.vault.pki import KeyPair, issue, make_ca, still_good
@@ -22,8 +23,16 @@ from aiplat.vault.pki import KeyPair, issue, make_ca, still_good
 _VERSION = "aiplat.dev/v1alpha1"
 
 
+class GivenSecret(Frozen):
+    """A secret that somebody gave aiplat to keep; `revision` is random and changes with the value."""
+
+    value: str = Field(repr=False)
+    revision: str
+    since: datetime
+
+
 class SiteSecrets(Frozen):
-    """Everything generated for a site that others must not see; `repr` shows none of it."""
+    """Everything of a site that others must not see, generated or given by name; `repr` shows none of it."""
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
     kind: Literal["Vault"] = "Vault"
@@ -33,14 +42,16 @@ class SiteSecrets(Frozen):
     gateway: KeyPair
     api_key: str = Field(repr=False)
     postgres_password: str = Field(repr=False)
+    given: dict[str, GivenSecret] = Field(default_factory=dict)
 
     @property
     def identities(self) -> dict[str, str]:
         """Name → digest of what each secret is, safe to show: certificates as they are, the rest by hash.
 
-        The hashed ones are random and longer than 128 bits, so the digest gives nothing away.
+        The hashed ones are random and longer than 128 bits, so the digest gives nothing away. What people
+        give may be short, so it has a random identity: `secret NAME`.
         """
-        return {
+        return {identity_name(name): secret.revision for name, secret in self.given.items()} | {
             "ca": sha256_bytes(self.ca.crt.encode()),
             "registry certificate": sha256_bytes(self.registry.crt.encode()),
             "gateway certificate": sha256_bytes(self.gateway.crt.encode()),
@@ -81,6 +92,19 @@ def ensure_secrets(site: Site, *, lab: bool, now: datetime | None = None) -> Sit
     if not ca_file.exists() or ca_file.read_text(encoding="utf-8") != wanted.ca.crt:
         write_atomic(ca_file, wanted.ca.crt.encode())
     return wanted
+
+
+def give_secret(site: str, known: SiteSecrets, name: str, value: str | None) -> bool:
+    """Keep a secret under a name, or with None keep it no longer; say whether anything changed."""
+    given = dict(known.given)
+    before = given.pop(name, None)
+    if (before.value if before else None) == value:
+        return False
+    if value is not None:
+        now = datetime.now(UTC).replace(microsecond=0)
+        given[name] = GivenSecret(value=value, revision=secrets.token_hex(16), since=now)
+    _write(site, known.model_copy(update={"given": given}), vault_password(site))
+    return True
 
 
 def _generated(site: Site, now: datetime | None) -> SiteSecrets:

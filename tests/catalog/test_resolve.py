@@ -141,12 +141,10 @@ def test_what_is_still_to_come_is_refused_by_name() -> None:
     assert undeliverable(_site(planes={"data": {"weaviate": {"state": "off"}}})) == []
 
 
-def test_a_reference_to_a_secret_is_refused_by_name() -> None:
-    """Nothing resolves references yet, so none may reach a chart."""
+def test_a_reference_to_a_secret_can_be_delivered() -> None:
+    """Whether the secret was given is asked when hosts are planned for, not here."""
     values = {"auth": [{"password": {"fromSecret": "postgresql-admin"}}]}
-    (finding,) = undeliverable(_site(planes={"data": {"postgresql": {"values": values}}}))
-    assert finding.where == "planes.data.postgresql.values.auth[0].password"
-    assert finding.problem == "references to secrets are known, but not in this version"
+    assert undeliverable(_site(planes={"data": {"postgresql": {"values": values}}})) == []
 
 
 def _component(charts: Path, name: str, default: str, requires: str = "") -> None:

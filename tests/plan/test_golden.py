@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,12 @@ from aiplat.content import sha256_bytes
 from aiplat.errors import AiplatError
 from aiplat.fleet.inventory import inventory_document
 from aiplat.plan.make import make_plan
-from aiplat.plan.releases import cluster_secrets, releases_of
+from aiplat.plan.refusals import refusals
+from aiplat.plan.releases import cluster_secrets, merged, private_values, releases_of
 from aiplat.plan.role_variables import PlaneRelease
 from aiplat.plan.variables import role_variables
 from aiplat.runs.execute import by_ansible
-from aiplat.site.models import Site
+from aiplat.site.models import ComponentSetting, Site
 from tests.plan.worlds import HERE, PUBLIC, facts_of
 
 GOLDEN = HERE / "golden"
@@ -106,6 +108,51 @@ def test_api_key_reaches_the_cluster_as_a_hash_only() -> None:
     """Whoever reads the gateway's Secret cannot use the platform with it."""
     rendered = cluster_secrets(SITE, steady_lock(), load_catalog(), PUBLIC.identities, SECRETS)
     assert "SECRET-api-key" not in json.dumps(rendered)
+
+
+def test_given_secrets_are_in_the_private_values_alone() -> None:
+    """The plan and what Ansible shows have the reference; another revision of it is another release."""
+    values = {"extra": {"password": {"fromSecret": "hub"}}}
+    site = SITE.model_copy(update={"planes": {"model": {"ollama": ComponentSetting(values=values)}}})
+    lock, catalog = steady_lock(), load_catalog()
+    plans = []
+    for revision in ("one", "two"):
+        public = replace(PUBLIC, identities=dict(PUBLIC.identities) | {"secret hub": revision})
+        plans.append(make_plan(site, lock, facts_of(site, {}, {}), public))
+        (private,) = private_values(site, lock, catalog, public.identities, {"hub": "SECRET-hub"})
+        content = json.loads(private["content"])
+        assert (private["release"], content["secrets"]) == ("ollama", ["SECRET-hub"])
+        assert "password: SECRET-hub" in content["values"]
+        shown = role_variables(site, lock, catalog, public)["s1"][-1].model_dump_json()
+        assert "fromSecret: hub" in shown
+        assert "SECRET" not in shown + plans[-1].model_dump_json()
+    inputs = [plan.steps[-1].inputs["s1"] for plan in plans]
+    assert {name for name in inputs[0] if inputs[0][name] != inputs[1][name]} == {"secret:secret hub"}
+    labels = [
+        releases_of(site, lock, catalog, {**PUBLIC.identities, "secret hub": r}) for r in ("one", "two")
+    ]
+    changed = {one.name for one, two in zip(*labels, strict=True) if one.inputs != two.inputs}
+    assert changed == {"ollama"}
+
+
+def test_a_secret_that_nobody_gave_forbids_the_plan() -> None:
+    """The finding names the place and the command that helps."""
+    values = {"password": {"fromSecret": "hub"}}
+    site = SITE.model_copy(update={"planes": {"model": {"ollama": ComponentSetting(values=values)}}})
+    facts = facts_of(site, {}, {"s1": {"lab": "x"}, "a1": {"lab": "x"}})
+    assert [str(f) for f in refusals(site, steady_lock(), facts)] == [
+        "planes.model.ollama.values.password: there is no secret hub; give it one: aiplat secret set hub"
+    ]
+    assert refusals(site, steady_lock(), facts, {"hub"}) == ()
+
+
+def test_a_reference_replaces_what_stood_there() -> None:
+    """It is a value, not a map to be laid over another."""
+    over = {"auth": {"fromSecret": "hub"}}
+    assert merged({"auth": {"user": "a"}, "b": {"c": 1}}, {**over, "b": {"d": 2}}) == {
+        **over,
+        "b": {"c": 1, "d": 2},
+    }
 
 
 def test_template_that_names_what_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -184,3 +186,44 @@ def test_secrets_of_ours_that_are_not_wanted_go(monkeypatch: pytest.MonkeyPatch)
     gone = module.remove_others([], {("n", "old"): ours, ("n", "theirs"): theirs}, False)
     assert gone == ["Secret n/old removed"]
     assert [call[-2] for call in calls] == ["old"]
+
+
+def test_values_with_secrets_come_from_the_runs_own_folder(
+    cluster: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Helm gets them on its standard input; what it says of them is told without the secret."""
+    seen = cluster()
+    given: list[str] = []
+
+    def helm(*_arguments: str, stdin: str = "", **_more: Any) -> str:
+        given.append(stdin)
+        raise seen.module.HostProblem(f"cannot parse {stdin!r}")
+
+    monkeypatch.setattr(seen.module, "helm", helm)
+    monkeypatch.setattr(seen.module, "PRIVATE", tmp_path)
+    private = {"values": "password: hunter2\n", "secrets": ["hunter2"]}
+    (tmp_path / "ollama.json").write_text(json.dumps(private))
+    public = {**release(), "values": "password: {fromSecret: hub}\n", "secret_names": ["hub"]}
+    with pytest.raises(seen.module.HostProblem, match=r"cannot parse .*password: \(a secret\)") as failure:
+        ensure(seen, public)
+    assert given == ["password: hunter2\n"]
+    told = "".join(traceback.format_exception(failure.value))
+    assert "hunter2" not in told
+
+
+def test_a_release_is_not_deployed_without_its_secrets(
+    cluster: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A chart never gets a reference in the place of a secret."""
+    seen = cluster()
+    monkeypatch.setattr(seen.module, "PRIVATE", tmp_path)
+    with pytest.raises(seen.module.HostProblem, match="its values with hub are not here"):
+        ensure(seen, {**release(), "secret_names": ["hub"]})
+    assert seen.calls == []
+
+
+def test_no_line_of_a_secret_is_repeated() -> None:
+    """A key in PEM form is often told line by line."""
+    module = load_module("plane_release/library/helm_releases.py")
+    key = "-----BEGIN-----\nAAAA\nBBBB\n-----END-----\n"
+    assert module.without([key], "bad line: BBBB") == "bad line: (a secret)"

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from aiplat.content import sha256_bytes
 from aiplat.errors import BadInput
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 from aiplat.vault.password import PASSWORD_FILE
-from aiplat.vault.store import SiteSecrets, certificate_names, ensure_secrets, read_secrets
+from aiplat.vault.store import SiteSecrets, certificate_names, ensure_secrets, give_secret, read_secrets
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +146,32 @@ def test_secrets_survive_the_round_trip() -> None:
     read = read_secrets("ward-3")
     assert isinstance(read, SiteSecrets)
     assert read == made
+
+
+def test_a_given_secret_is_kept_and_changes_its_revision_with_its_value() -> None:
+    """The same value again changes nothing, not even the file; the revision tells nothing of the value."""
+    made = ensure_secrets(site(), lab=True)
+    assert give_secret("ward-3", made, "hub", "first")
+    first = read_secrets("ward-3")
+    assert first
+    assert first.given["hub"].value == "first"
+    assert not give_secret("ward-3", first, "hub", "first")
+    assert give_secret("ward-3", first, "hub", "second")
+    second = read_secrets("ward-3")
+    assert second
+    assert second.identities["secret hub"] != first.identities["secret hub"]
+    assert give_secret("ward-3", second, "hub", "first")
+    third = read_secrets("ward-3")
+    assert third
+    assert third.identities["secret hub"] not in (first.identities["secret hub"], sha256_bytes(b"first"))
+
+
+def test_a_given_secret_is_shown_nowhere_and_outlives_renewals() -> None:
+    """Neither the file nor a representation has it; generated secrets stay as they are."""
+    made = ensure_secrets(site(), lab=True)
+    give_secret("ward-3", made, "hub", "hunter2")
+    kept = ensure_secrets(site("other.internal"), lab=True)
+    assert "hunter2" not in repr(kept) + (site_dir("ward-3") / "vault.yml").read_text()
+    assert (kept.given["hub"].value, kept.api_key) == ("hunter2", made.api_key)
+    assert give_secret("ward-3", kept, "hub", None)
+    assert read_secrets("ward-3") == kept.model_copy(update={"given": {}})

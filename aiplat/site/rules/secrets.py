@@ -11,11 +11,10 @@ from typing import Any
 from aiplat.site.document import Document
 from aiplat.site.findings import Path, SiteFinding, finding_at
 from aiplat.site.known import Known
+from aiplat.site.references import NAME, REFERENCE
 from aiplat.site.tokens import secret_form
 
 _ENDINGS = ("password", "token", "secret", "apikey", "privatekey")
-_REFERENCE = "fromSecret"
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _FIX = "keep it out of the file; {fromSecret: NAME} stands for a secret"
 
 
@@ -48,13 +47,13 @@ def secret_in_comment(document: Document, known: Known) -> Iterator[SiteFinding]
 def bad_secret_reference(document: Document, known: Known) -> Iterator[SiteFinding]:
     """A reference to a secret is `{fromSecret: NAME}` alone, NAME being a name as RFC 1123 has it."""
     for path, value in document.walk():
-        if not isinstance(value, dict) or _REFERENCE not in value:
+        if not isinstance(value, dict) or REFERENCE not in value:
             continue
-        name = value[_REFERENCE]
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        name = value[REFERENCE]
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             problem = "this is no name of a secret"
             fix = "use lower-case letters, digits and dashes (RFC 1123)"
-            yield document.finding((*path, _REFERENCE), problem, fix)
+            yield document.finding((*path, REFERENCE), problem, fix)
         elif len(value) > 1:
             yield document.finding(path, "a reference to a secret has no other keys", "keep fromSecret alone")
 
@@ -63,7 +62,7 @@ def _names_secret(path: Path) -> bool:
     """Whether the nearest key of a path (a list's items have their list's) names a secret."""
     keys = [part for part in path if isinstance(part, str)]
     nearest = keys[-1] if keys else ""
-    return nearest != _REFERENCE and re.sub(r"[-_]", "", nearest).casefold().endswith(_ENDINGS)
+    return nearest != REFERENCE and re.sub(r"[-_]", "", nearest).casefold().endswith(_ENDINGS)
 
 
 def _is_literal(value: Any) -> bool:

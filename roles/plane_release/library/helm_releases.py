@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,9 +28,12 @@ description:
   - A revision that a killed run left pending is forgotten; what it made is taken over by the next revision.
   - A failed upgrade is rolled back to the revision deployed before.
   - A failed first install is left to look at.
+  - The values of a release that refers to secrets come from the run's own folder; no message repeats them.
 options:
   releases:
-    description: "Releases with name, namespace, chart (digest), chart_ref, values, inputs, timeout_seconds."
+    description:
+      - "Releases with name, namespace, chart (digest), chart_ref, values, secret_names, inputs."
+      - "Each may take its timeout_seconds to be ready."
     type: list
     elements: dict
     default: []
@@ -45,6 +49,8 @@ notes: {description: "What was done, one sentence a release.", type: list, retur
 """
 
 HELM = "/usr/local/lib/aiplat/helm"
+# Gone with the run: its lease removes the folder.
+PRIVATE = Path("/run/aiplat/values")
 # Helm's own time limit comes first; this one is for a helm that hangs.
 GRACE_SECONDS = 60
 
@@ -106,15 +112,37 @@ def troubles(namespace: str) -> str:
     return "; ".join(" ".join(line.split()) for line in events.splitlines()[-3:])
 
 
+def values_of(release: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return a release's values, and the secrets in them that no message may repeat."""
+    if not release.get("secret_names"):
+        return release["values"], []
+    try:
+        private = json.loads((PRIVATE / f"{release['name']}.json").read_text())
+    except OSError as error:
+        names = ", ".join(release["secret_names"])
+        raise HostProblem(f"release {release['name']}: its values with {names} are not here") from error
+    return private["values"], private["secrets"]
+
+
+def without(secrets: list[str], text: str) -> str:
+    """Return a text in which no secret stands, nor the lines that one consists of."""
+    parts = {part.strip() for secret in secrets for part in (secret, *secret.splitlines()) if part.strip()}
+    for part in sorted(parts, key=len, reverse=True):
+        text = text.replace(part, "(a secret)")
+    return text
+
+
 def upgrade(release: dict[str, Any], history: list[Revision]) -> str:
     """Install or upgrade a release and wait for it; roll a failed upgrade back."""
     what = ["upgrade", "--install", "--history-max", "5", release["name"], str(chart_of(release))]
     label = ["--labels", f"aiplat.dev/inputs={release['inputs']}"]
+    values, secrets = values_of(release)
     try:
-        wait_for(release, [*what, *label, "--values", "-"], release["values"])
+        wait_for(release, [*what, *label, "--values", "-"], values)
     except HostProblem as error:
         cause = f"release {release['name']}: {error}; {troubles(release['namespace'])}"
-        raise HostProblem(f"{cause}; {roll_back(release, history)}") from error
+        # Without what it came from: a traceback would show it as it was.
+        raise HostProblem(without(secrets, f"{cause}; {roll_back(release, history)}")) from None
     return f"{release['name']} {'upgraded' if history else 'installed'}"
 
 
@@ -188,6 +216,7 @@ def main() -> None:
     options: dict[str, Any] = dict.fromkeys(
         ("name", "namespace", "chart", "chart_ref", "values", "inputs"), text
     )
+    options["secret_names"] = {"type": "list", "elements": "str", "default": []}
     options |= {"order": {"type": "int"}, "timeout_seconds": {"type": "int", "default": 600}}
     module = AnsibleModule(
         argument_spec={
