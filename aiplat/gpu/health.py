@@ -8,12 +8,17 @@ from dataclasses import dataclass
 
 from aiplat.gpu.facts import Evidence, Fact
 from aiplat.gpu.knowledge import words_of_trouble
+from aiplat.gpu.rules.driver import versions_differ
+from aiplat.gpu.rules.fabric import has_switches
 from aiplat.gpu.signals.all import Signals
 
 _ECC_CELL = re.compile(
     r"\|\s*\d+\s+\S.*?(?:On|Off|N/A)\s*\|\s*[0-9a-f]{4,8}:[0-9a-f:.]+\s+\S+\s*\|\s*([1-9]\d*)\s*\|",
     re.IGNORECASE,
 )
+
+
+_IDLE_LINK = re.compile(r"Link \d+: <inactive>")
 
 
 @dataclass(frozen=True)
@@ -26,24 +31,30 @@ class Proof:
 
 def troubles(signals: Signals) -> tuple[Evidence, ...]:
     """Return what forbids to call a host healthy: words of failure, memory errors, missing cards."""
-    words = tuple(found for fact in signals.facts if (found := _trouble_in(fact)))
-    ecc = tuple(
-        fact.evidence(line)
-        for fact in signals.facts
-        for line in fact.lines
-        if (m := _ECC_CELL.search(line)) and m
-    )
-    uncorrected = tuple(
-        field.evidence
-        for field in signals.smi.values(r"uncorr\w*.*")
-        if re.fullmatch(r"[1-9]\d*", field.value)
-    )
-    return words + ecc + uncorrected + _unlisted(signals) + _held_by_others(signals)
+    differ = versions_differ(signals)
+    mixed = differ.evidence if differ else ()
+    return _words(signals) + _memory_errors(signals) + mixed + _unlisted(signals) + _held_by_others(signals)
 
 
-def _trouble_in(fact: Fact) -> Evidence | None:
+def _words(signals: Signals) -> tuple[Evidence, ...]:
+    """Return each fact's first line with a word that no healthy host prints."""
+    joined = has_switches(signals)  # links between cards that have none are never up
+    found = (
+        next(filter(None, (_trouble_in(line, joined) for line in fact.lines)), "") for fact in signals.facts
+    )
+    return tuple(fact.evidence(line) for fact, line in zip(signals.facts, found, strict=True) if line)
+
+
+def _trouble_in(line: str, joined: object) -> str:
     trouble, harmless = words_of_trouble()
-    return next((fact.evidence(line) for line in fact.lines if trouble.search(harmless.sub(" ", line))), None)
+    idle = not joined and _IDLE_LINK.search(line)
+    return line if trouble.search(harmless.sub(" ", line)) and not idle else ""
+
+
+def _memory_errors(signals: Signals) -> tuple[Evidence, ...]:
+    cells = (fact.evidence(line) for fact in signals.facts for line in fact.lines if _ECC_CELL.search(line))
+    counted = signals.smi.values(r"uncorr\w*.*")
+    return (*cells, *(field.evidence for field in counted if re.fullmatch(r"[1-9]\d*", field.value)))
 
 
 def _unlisted(signals: Signals) -> tuple[Evidence, ...]:
@@ -60,7 +71,9 @@ def _is_whole_listing(fact: Fact) -> bool:
 
 
 def _held_by_others(signals: Signals) -> tuple[Evidence, ...]:
-    return tuple(device.proof for device in signals.gpus if device.driver and device.driver != "nvidia")
+    held = tuple(device.proof for device in signals.gpus if device.driver and device.driver != "nvidia")
+    nouveau = signals.modules.listed.get("nouveau")
+    return (*held, nouveau) if nouveau and not signals.modules.is_loaded("nvidia") else held
 
 
 def proofs(signals: Signals) -> tuple[Proof, ...]:
@@ -76,6 +89,7 @@ def proofs(signals: Signals) -> tuple[Proof, ...]:
         ("the kernel module was loaded", _module(signals)),
         ("the container library sees the card", _first(signals.heard("card-in-container-list"))),
         ("the container runtime knows NVIDIA's runtime", _first(signals.heard("runtime-configured"))),
+        ("the device plugin has registered", _first(signals.heard("plugin-registered"))),
         ("the node offers GPUs", _first(r.evidence for r in signals.cluster.resources if r.count)),
     ]
     return tuple(Proof(layer, evidence) for layer, evidence in found if evidence)

@@ -49,7 +49,10 @@ def build_failed(signals: Signals) -> Seen | None:
 
 
 def _rejected(signals: Signals) -> tuple[Evidence, ...]:
-    return signals.heard("module-rejected", "key-unavailable")
+    # A kernel that does not enforce prints of an unknown signature too, and loads the module.
+    loaded = signals.heard("module-loaded") or signals.modules.is_loaded("nvidia") or driver_works(signals)
+    unknown = () if loaded else signals.heard("signature-unknown")
+    return signals.heard("module-rejected", "key-unavailable") + unknown
 
 
 @rule("secure-boot-module-rejected")
@@ -83,7 +86,9 @@ def module_missing(signals: Signals) -> Seen | None:
     """Modprobe does not find it, or DKMS and /lib/modules have it for other kernels only."""
     if driver_works(signals) or signals.modules.is_loaded("nvidia"):
         return None
-    return seen(signals.heard("module-not-found", "wrong-magic") + built_for_others(signals))
+    return seen(
+        signals.heard("module-not-found", "wrong-magic", "wrong-magic-error") + built_for_others(signals)
+    )
 
 
 # A module that was built for other kernels says why nouveau has the card; one that is missing does not.
@@ -93,7 +98,7 @@ module_for_other_kernels = replace(module_missing, look=lambda signals: seen(bui
 def built_for_others(signals: Signals) -> tuple[Evidence, ...]:
     """Return what shows that the module is there, but for other kernels than the running one."""
     running = signals.kernel.release or signals.modules.missing_for
-    if not running:
+    if not running or driver_works(signals) or signals.modules.is_loaded("nvidia"):
         return ()
     dkms = signals.packages.dkms
     others = tuple(entry.evidence for entry in dkms if entry.kernel and entry.kernel != running)

@@ -53,7 +53,13 @@ def dev_char(signals: Signals) -> Seen | None:
 @rule("operator-toolkit-validation-failed")
 def toolkit_validation(signals: Signals) -> Seen | None:
     """The validation's container does not find nvidia-smi."""
-    return seen(signals.heard("toolkit-validation"))
+    without = signals.heard("smi-not-in-path") if _speaks_of_validator(signals) else ()
+    return seen(signals.heard("toolkit-validation") + without)
+
+
+def _speaks_of_validator(signals: Signals) -> bool:
+    commands = " ".join(fact.command for fact in signals.facts).lower()
+    return bool(signals.heard("validator")) or "validat" in commands or "toolkit" in commands
 
 
 @rule("mig-and-gpu-both-advertised")

@@ -18,8 +18,11 @@ _WANTED_CUDA = re.compile(r"unsatisfied condition: ?cuda ?>= ?(\d+)(\.\d+)?")
 def wsl(signals: Signals) -> Seen | None:
     """The operating system blocks access, and the kernel is not known to be another one than Microsoft's."""
     told = signals.heard("smi-blocked-by-system")
-    release = signals.kernel.release
-    return seen(told) if told and (not release or "microsoft" in release.lower()) else None
+    release = signals.kernel.release.lower()
+    windows = any("microsoft-standard" in fact.flow.lower() for fact in signals.facts)
+    if not windows:
+        return seen(told) if not release else None
+    return seen(told + signals.heard("windows-bridge-fails", "smi-no-devices"))
 
 
 @rule("host-driver-libraries-missing")
@@ -64,7 +67,8 @@ def handler_missing(signals: Signals) -> Seen | None:
 def lost_gpu(signals: Signals) -> Seen | None:
     """NVML fails inside a container with an unknown error, or the container's device list lacks the card."""
     lost = lost_inside(signals.facts) + rules_without_card(signals.facts)
-    return seen(lost or (signals.heard("smi-unknown-error") if driver_works(signals) else ()))
+    host_is_well = driver_works(signals) or signals.heard("moved-by-systemd")
+    return seen(lost or (signals.heard("smi-unknown-error") if host_is_well else ()))
 
 
 @rule("nvml-insufficient-permissions")

@@ -93,18 +93,20 @@ def not_supported(signals: Signals) -> Seen | None:
 def library_mismatch(signals: Signals) -> Seen | None:
     """NVML or the kernel says so, or the versions of module and libraries differ."""
     told = signals.heard("smi-mismatch", "api-mismatch")
+    # A driver that lists its cards fitted its libraries then; these were seen at another time.
+    differ = None if driver_works(signals) else versions_differ(signals)
+    return Seen(told + differ.evidence, differ.detail) if differ else seen(told)
+
+
+def versions_differ(signals: Signals) -> Seen | None:
+    """Return the loaded module and the installed libraries where none of these is of the module's release."""
     module = signals.kernel.module
-    libraries = {p.version: p.evidence for p in signals.packages.libraries}
-    kernel = (module.version if module else "") or signals.smi.kernel_version
-    other = [version for version in libraries if kernel and not _same(version, kernel)]
-    for version in (signals.smi.nvml_version, signals.smi.tool_version, signals.packages.library_version):
-        if version and kernel and not _same(version, kernel):
-            other.append(version)
-    detail = f"module {kernel}, libraries {other[0]}" if other else ""
-    passages = told + tuple(e for version, e in libraries.items() if version in other)
-    if not passages and other:
-        passages = (module.evidence,) if module else tuple(card.evidence for card in signals.smi.cards[:1])
-    return seen(passages, detail)
+    packages = {p.version: p.evidence for p in signals.packages.libraries}
+    libraries = [*packages, *signals.packages.library_versions, signals.smi.nvml_version]
+    known = [version for version in libraries if version]
+    if not module or not known or any(_same(version, module.version) for version in known):
+        return None
+    return Seen((*packages.values(), module.evidence), f"module {module.version}, libraries {known[0]}")
 
 
 def _same(one: str, other: str) -> bool:
@@ -120,8 +122,7 @@ def nouveau_bound(signals: Signals) -> Seen | None:
     held = tuple(device.proof for device in signals.gpus if device.driver == "nouveau")
     if held or driver_works(signals):
         return seen(held)
-    bound_to_nvidia = any(device.driver == "nvidia" for device in signals.gpus)
-    if bound_to_nvidia or any(device.driver.startswith("vfio") for device in signals.gpus):
+    if any(device.driver for device in signals.gpus):
         return None
     loaded = signals.modules.listed.get("nouveau")
     alone = (loaded,) if loaded and (not signals.modules.is_loaded("nvidia") or _not_called(signals)) else ()
@@ -139,7 +140,9 @@ def bound_vfio(signals: Signals) -> Seen | None:
     held = tuple(
         device.proof for device in signals.devices if stubs.match(device.driver) and device.kind == "gpu"
     )
-    return seen(held or signals.heard("vfio-claimed"))
+    told = signals.heard("vfio-claimed", "vfio-reserved")
+    elsewhere = driver_works(signals) or any(device.driver for device in signals.gpus)
+    return seen(held or (() if elsewhere else told))
 
 
 @rule("device-nodes-missing")

@@ -46,8 +46,10 @@ def not_running(signals: Signals) -> Seen | None:
     """CUDA error 802, a fabric state that does not end, or a stopped service on a host with NVSwitches."""
     states = signals.smi.values(r"fabric.*\bstate$")
     unfinished = tuple(field.evidence for field in states if _UNFINISHED.search(field.value))
-    stopped = signals.heard("fm-stopped") if has_switches(signals) else ()
-    return seen(signals.heard("system-not-ready") + unfinished + stopped)
+    stopped = signals.heard("fm-stopped", "fm-failed") if has_switches(signals) else ()
+    plain = signals.smi.cards and not switched().search(signals.smi.names) and not has_switches(signals)
+    not_ready = () if plain else signals.heard("system-not-ready")
+    return seen(not_ready + unfinished + stopped)
 
 
 @rule("fabric-status-error")
@@ -66,5 +68,7 @@ def status_error(signals: Signals) -> Seen | None:
 @rule("fabricmanager-not-needed")
 def not_needed(signals: Signals) -> Seen | None:
     """The fabric manager finds no switches, and nothing else shows any."""
-    bridges = tuple(device for device in signals.devices if device.kind == "switch")
-    return seen(signals.heard("fm-nothing-to-do")) if not bridges else None
+    if has_switches(signals):
+        return None
+    plain = signals.smi.cards and not switched().search(signals.smi.names)
+    return seen(signals.heard("fm-nothing-to-do") or (signals.heard("fm-failed") if plain else ()))

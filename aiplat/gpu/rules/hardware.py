@@ -9,6 +9,7 @@ from aiplat.gpu.rules.rule import Seen, rule, seen
 from aiplat.gpu.signals.all import Signals
 from aiplat.gpu.signals.kernel import Xid
 
+_ADDRESS = re.compile(r"(?:nvidia|gpu) ([\da-f:]*[\da-f]{2}:[\da-f]{2}\.\d)")
 _NO = re.compile(r"^(?:no|none|0|n/?a|\[n/?a\]|not supported|false)$", re.IGNORECASE)
 
 
@@ -34,7 +35,9 @@ def bar_unassigned(signals: Signals) -> Seen | None:
     """The driver or the kernel says so, or lspci shows a GPU's memory as unassigned."""
     without = tuple(device.evidence for device in signals.gpus if device.without_memory)
     addresses = {device.address.lower()[-7:] for device in signals.gpus if device.address}
-    room = tuple(e for e in signals.heard("no-room-for-bar") if any(a in e.quote.lower() for a in addresses))
+    addresses |= {match[-7:] for fact in signals.facts for match in _ADDRESS.findall(fact.flow.lower())}
+    told = () if signals.smi.cards else signals.heard("no-room-for-bar")
+    room = tuple(e for e in told if any(a in e.quote.lower() for a in addresses))
     return seen(signals.heard("bar-missing") + room + without)
 
 
@@ -58,10 +61,23 @@ def reset_required(signals: Signals) -> Seen | None:
     xids = tuple(x for x in signals.kernel.xids_of("reset") if not _from_plugin(x, plugin))
     fields = signals.smi.values(
         r"remapp\w* rows?.*(?:pending|failure)|pending page|retired.*pending|"
-        r"reset required|recovery action|remapped_rows\.pending"
+        r"reset required|reset recommended|recovery action|remapped_rows\.(?:pending|failure)"
     )
     waiting = tuple(field.evidence for field in fields if not _NO.match(field.value))
-    return seen(waiting + signals.heard("reset-needed") + _proof(xids), _detail(xids))
+    return seen(waiting + _mode_waits(signals) + signals.heard("reset-needed") + _proof(xids), _detail(xids))
+
+
+def _mode_waits(signals: Signals) -> tuple[Evidence, ...]:
+    """Return the modes (MIG, ECC) that were changed and wait for a reset to become so."""
+    now = {
+        field.path.replace("Current", ""): field
+        for field in signals.smi.values(r"(?:MIG|ECC) mode > current$")
+    }
+    then = {
+        field.path.replace("Pending", ""): field
+        for field in signals.smi.values(r"(?:MIG|ECC) mode > pending$")
+    }
+    return tuple(then[path].evidence for path in then if path in now and then[path].value != now[path].value)
 
 
 def _from_plugin(xid: Xid, quotes: set[str]) -> bool:
@@ -79,5 +95,6 @@ def inforom(signals: Signals) -> Seen | None:
 @rule("xid-application-error")
 def application_error(signals: Signals) -> Seen | None:
     """Xids of programs in the kernel's log."""
-    xids = tuple(x for x in signals.kernel.xids_of("application") if x.address)
+    by_plugin = bool(signals.heard("marked-unhealthy"))
+    xids = tuple(x for x in signals.kernel.xids_of("application") if x.address or not by_plugin)
     return seen(_proof(xids), _detail(xids))

@@ -10,7 +10,7 @@ from aiplat.gpu.signals.said import passages
 
 _IN_CONTAINER = re.compile(
     r"kubectl exec|docker (?:exec|run)|nerdctl|podman|ctr run|crictl exec|"
-    r"in(?:side)? (?:the |a )?(?:pod|container)|\(container\)|\bpod\b|^container",
+    r"in(?:side)? (?:the |a )?(?:pod|container)|\(container\)|\bpod\b|\bcontainer\b(?![d-])",
     re.IGNORECASE,
 )
 _ON_HOST = re.compile(r"on (?:the )?host|\bhost\b", re.IGNORECASE)

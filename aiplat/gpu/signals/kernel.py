@@ -11,11 +11,13 @@ from aiplat.gpu.knowledge import xids
 from aiplat.gpu.signals.smi import VERSION
 
 _XID = re.compile(
-    r"\bXid\b\s*(?:\((?:PCI:)?([\da-f:.]*)\)\s*:?|=|error|:|#)?\s*(\d{1,3})\b(.{0,160})", re.IGNORECASE
+    r"\bXid\b\s*(?:\((?:PCI:)?([\da-f:.]*)\))?(?:[\s=:#]|error|code|number)*(\d{1,3})\b(.{0,160})",
+    re.IGNORECASE,
 )
 _LOADED = re.compile(rf"NVIDIA UNIX (Open )?(?:\S+ )?Kernel Module (?:for \S+)?\s*{VERSION}", re.IGNORECASE)
 _MODULE_SIDE = re.compile(rf"kernel module has the version\s+(?:NVRM:\s*)?{VERSION}", re.IGNORECASE)
 _LEGACY = re.compile(r"supported through the NVIDIA (?:legacy )?(\d+)[.\dx]* ", re.IGNORECASE)
+_KERNEL_FIELD = re.compile(r"^\s*Kernel(?: Version)?:\s+(?:Linux )?(\d+\.\d+\S+)", re.MULTILINE)
 _UNAME = re.compile(r"^(?:Linux \S+ )?(\d+\.\d+(?:\.\d+)?[\w.+~-]*)(?:\s|$)")
 
 
@@ -93,7 +95,8 @@ def _module(fact: Fact) -> Module | None:
 
 
 def _release(fact: Fact) -> str:
+    named = _KERNEL_FIELD.search("\n".join(fact.lines))
     if "uname" not in fact.command:
-        return ""
+        return named[1] if named else ""
     match = _UNAME.match(fact.lines[0]) if fact.lines else None
     return match[1] if match else ""

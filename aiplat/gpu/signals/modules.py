@@ -53,11 +53,16 @@ def read_modules(facts: Iterable[Fact]) -> Modules:
         listed=listed,
         used=used,
         licence_open=_licence(known),
-        disk_version=_found(_MODINFO_VERSION, text),
+        disk_version=_found(_MODINFO_VERSION, text) or _bare_version(known),
         disk_kernels=tuple(dict.fromkeys(_MODULE_PATH.findall(text))),
         missing_for=missing[1].rstrip(".'\"") if missing else "",
         device_nodes=nodes[0] if nodes else None,
     )
+
+
+def _bare_version(facts: Iterable[Fact]) -> str:
+    asked = (fact for fact in facts if re.search(r"modinfo .*-F ?version", fact.command))
+    return next((match[1] for fact in asked if (match := re.match(VERSION, fact.flow))), "")
 
 
 def _licence(facts: Iterable[Fact]) -> bool | None:

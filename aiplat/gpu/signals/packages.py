@@ -55,7 +55,7 @@ class Packages:
     dkms: tuple[DkmsEntry, ...]
     kernel_compiler: str
     used_compiler: str
-    library_version: str
+    library_versions: tuple[str, ...]
     fabric_manager: str
 
     @property
@@ -70,7 +70,6 @@ def read_packages(facts: Iterable[Fact]) -> Packages:
     known = tuple(facts)
     flow = " ".join(fact.flow for fact in known)
     fabric = _FM_VERSION.search(flow)
-    library = _ELF.search(flow)
     installed = tuple(package for fact in known for package in _installed(fact))
     fm_package = next(
         (p.version for p in installed if "fabricmanager" in p.name or "fabric-manager" in p.name), ""
@@ -80,7 +79,7 @@ def read_packages(facts: Iterable[Fact]) -> Packages:
         dkms=tuple(entry for fact in known for entry in _dkms(fact)),
         kernel_compiler=_compiler(_BUILT_BY.search(flow)),
         used_compiler=_compiler(_USING.search(flow)),
-        library_version=library[1] if library else "",
+        library_versions=tuple(dict.fromkeys(_ELF.findall(flow))),
         fabric_manager=fabric[1] if fabric else fm_package,
     )
 
