@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -85,18 +87,27 @@ class Metrics:
 
     def put(self, record: Record) -> None:
         """Add one request."""
-        self._requests.labels(record.endpoint, record.model, str(record.status), record.outcome).inc()
-        self._seconds.labels(record.endpoint).observe(record.seconds)
+        _of(self._requests, record.endpoint, record.model, str(record.status), record.outcome).inc()
+        _of(self._seconds, record.endpoint).observe(record.seconds)
         if record.first_byte is not None:
-            self._first_byte.labels(record.endpoint).observe(record.first_byte)
+            _of(self._first_byte, record.endpoint).observe(record.first_byte)
         estimated = "true" if record.usage.estimated else "false"
         for kind, count in (("prompt", record.usage.prompt), ("completion", record.usage.completion)):
             if count:
-                self._tokens.labels(record.key, record.model, kind, estimated).inc(count)
+                _of(self._tokens, record.key, record.model, kind, estimated).inc(count)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+_M = TypeVar("_M", Counter, Histogram)
+
+
+@lru_cache(maxsize=4096)
+def _of(metric: _M, *values: str) -> _M:
+    # `labels` takes a lock and makes strings of its arguments anew on every request.
+    return metric.labels(*values)
 
 
 class _PoolSamples(Collector):

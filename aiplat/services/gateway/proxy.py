@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from typing import cast
 
 import aiohttp
 from yarl import URL
@@ -107,19 +108,29 @@ async def while_connected(exchange: Exchange, work: Coroutine[None, None, None])
     Raises:
         ClientLeft: the work was cancelled.
     """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(exchange.receive))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    # A request is always answered in a task.
+    working = cast("asyncio.Task[None]", asyncio.current_task())
+    left = False
+
+    def stop(_: asyncio.Future[None]) -> None:
+        nonlocal left
         # The server also says "disconnected" once the last byte is out: then the work is as good as done.
-        if not working.done() and not exchange.ended:
-            raise ClientLeft
-        await working
-    finally:
-        leaving.cancel()
-        if not working.done():
+        if not exchange.ended:
+            left = True
             working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+
+    leaving = asyncio.ensure_future(_disconnected(exchange.receive))
+    leaving.add_done_callback(stop)
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not left:
+            raise
+        working.uncancel()
+        raise ClientLeft from None
+    finally:
+        leaving.remove_done_callback(stop)
+        leaving.cancel()
 
 
 async def _disconnected(receive: Callable[[], Awaitable[object]]) -> None:
