@@ -24,6 +24,7 @@ _VERBS = {
     "chat": "look",
     "env": "look",
     "reset": "reset",
+    "serve": "serve",
     "doctor": "doctor",
 }
 

@@ -1,0 +1,35 @@
+"""`python -m aiplat.services.api`: reads the command line and starts; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from aiplat.errors import EXIT_BAD_INPUT, AiplatError
+from aiplat.services.api.serve import run
+from aiplat.services.api.settings import parse
+
+
+def main() -> int:
+    """Run the API; returns its exit code: 0 after a signal, 2 for input that cannot be worked with."""
+    settings = parse(sys.argv[1:])
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    log = logging.getLogger("aiplat.api")
+    try:
+        asyncio.run(run(settings))
+    except AiplatError as error:
+        for finding in error.findings:
+            log.critical("%s", finding)
+        return error.exit_code
+    except OSError as error:
+        log.critical("%s", error)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        # uvicorn stops cleanly and then passes the signal on.
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

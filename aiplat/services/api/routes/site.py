@@ -1,0 +1,65 @@
+"""/site, /planes: what the site file wants and how it stands; both are found out by aiplat.actions."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from aiplat.actions.status import ModelState, PlaneState, Status, status
+from aiplat.services.api.callers import needs
+from aiplat.services.api.documents import Document
+from aiplat.services.api.ground import Here
+from aiplat.services.api.problems import not_found, problems
+from aiplat.site.models import Site
+
+router = APIRouter(responses=problems(401, 403, 503))
+
+
+class Planes(Document):
+    """The planes of the platform, in the order of the whole picture."""
+
+    planes: tuple[PlaneState, ...]
+
+
+class Models(Document):
+    """The models that the site serves."""
+
+    models: tuple[ModelState, ...]
+
+
+@router.get("/site", operation_id="getSite", tags=["site"], **needs("operator"))
+def get_site(here: Here) -> Site:
+    """Return the site file as it is now, with its defaults filled in."""
+    return here.site()
+
+
+@router.get("/site/status", operation_id="getSiteStatus", tags=["site"], **needs("operator"))
+def get_status(here: Here) -> Status:
+    """Return how the site stands, what needs attention first: the document of `aiplat status --json`."""
+    return status(here.site())
+
+
+@router.get("/planes", operation_id="listPlanes", tags=["site"], **needs("member"))
+def list_planes(here: Here) -> Planes:
+    """Return every plane with its components and how they stand."""
+    return Planes(planes=status(here.site()).planes)
+
+
+@router.get(
+    "/planes/{plane}",
+    operation_id="getPlane",
+    tags=["site"],
+    responses=problems(404, 422),
+    **needs("member"),
+)
+def get_plane(plane: str, here: Here) -> PlaneState:
+    """Return one plane."""
+    for known in status(here.site()).planes:
+        if known.name == plane:
+            return known
+    raise not_found(f"plane {plane}", "/api/v1/planes")
+
+
+@router.get("/models", operation_id="listModels", tags=["models"], **needs("member"))
+def list_models(here: Here) -> Models:
+    """Return the models of the site and how each stands in the cluster."""
+    return Models(models=status(here.site()).models)

@@ -1,0 +1,73 @@
+"""Puts the API's parts together and runs them until told to stop."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import uvicorn
+
+from aiplat.services.api.app import create_app
+from aiplat.services.api.first_key import ensure_admin
+from aiplat.services.api.ground import Ground
+from aiplat.services.api.launch import Launcher
+from aiplat.services.api.reports import Reports
+from aiplat.services.api.settings import Settings
+from aiplat.services.store.database import Database
+from aiplat.services.store.migrate import upgrade
+from aiplat.site.load import load_site
+from aiplat.state import site_dir
+
+log = logging.getLogger("aiplat.api")
+
+_GRACE_SECONDS = 5
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Runs that were started go on.
+
+    Raises:
+        BadInput: the site file cannot be worked with, or the database is of a newer version.
+        Unreachable: the database does not answer.
+    """
+    site = load_site(settings.site)
+    folder = site_dir(site.name)
+    url = settings.database or f"sqlite:///{_private_file(folder / 'accounts.db')}"
+    database = Database.open(url, password_file=settings.database_password_file)
+    try:
+        await upgrade(database)
+        made = await ensure_admin(database, folder)
+        if made:
+            log.info("the first admin key is in %s", made)
+        launcher = None if settings.read_only else Launcher(settings.site.resolve())
+        ground = Ground(settings.site.resolve(), database, launcher, Reports())
+        await _serve(ground, settings)
+    finally:
+        await database.close()
+
+
+def _private_file(path: Path) -> Path:
+    # SQLite makes files for everybody to read, and gives those beside one the mode of that one.
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    return path
+
+
+async def _serve(ground: Ground, settings: Settings) -> None:
+    config = uvicorn.Config(
+        create_app(ground),
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+    server = uvicorn.Server(config)
+    await server.serve()
