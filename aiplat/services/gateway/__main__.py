@@ -7,16 +7,20 @@ import sys
 
 import uvloop
 
+from aiplat.errors import AiplatError
 from aiplat.services.gateway.serve import run
 from aiplat.services.gateway.settings import parse
 
 
 def main() -> int:
     """Run the gateway; returns its exit code: 0 after a signal, 2 for input that cannot be worked with."""
-    settings = parse(sys.argv[1:])
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     try:
-        uvloop.run(run(settings))
+        uvloop.run(run(parse(sys.argv[1:])))
+    except AiplatError as error:
+        for finding in error.findings:
+            logging.getLogger("aiplat.gateway").critical("%s", finding)
+        return error.exit_code
     except (OSError, ValueError) as error:
         logging.getLogger("aiplat.gateway").critical("%s", error)
         return 2

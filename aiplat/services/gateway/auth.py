@@ -1,44 +1,72 @@
-"""Who may ask: keys and where they are kept; what a key may do beyond asking is not decided here."""
+"""Who may ask: keys and where they are kept; budgets and rates are the gate's."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+from aiplat.services.store.secret import hash_key
 
 _HASH = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key that is known; `id` is what logs and metrics may show."""
+    """An API key that is known; `id` is what logs and metrics may show.
+
+    It may use a model that each of `scopes` names; a name ending in `*` stands for all that begin so.
+    `expires_at` is in seconds since 1970. Rates are per minute and per gateway process; None is no limit.
+    """
 
     id: str
+    team: str = ""
+    scopes: tuple[tuple[str, ...], ...] = ()
+    on_outage: Literal["serve", "refuse"] = "serve"
+    expires_at: float | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+    def allows(self, names: Iterable[str]) -> bool:
+        """Whether the key may use a model that has these names."""
+        return all(any(_names(pattern, n) for pattern in scope for n in names) for scope in self.scopes)
+
+    def expired(self, now: float) -> bool:
+        """Whether the key was good once and is not at `now`."""
+        return self.expires_at is not None and now >= self.expires_at
+
+
+def _names(pattern: str, model: str) -> bool:
+    return model.startswith(pattern[:-1]) if pattern.endswith("*") else model == pattern
 
 
 class KeyStore(Protocol):
     """Where keys are looked up; answers from memory, because it is asked on every request."""
 
     def find(self, presented: str) -> Key | None:
-        """Return the key that `presented` is the secret of, or None."""
+        """Return the key that `presented` is the secret of, or None; an expired one is returned too.
+
+        Raises:
+            Refusal: it cannot be known at the moment.
+        """
 
 
-def hash_key(secret: str) -> str:
-    """Return what is stored of a key: `sha256:<hex>`.
+class NoKeys:
+    """Knows no key."""
 
-    A plain fast hash is right here because keys are 256 random bits: there is nothing to guess.
-    """
-    return "sha256:" + hashlib.sha256(secret.encode()).hexdigest()
+    def find(self, presented: str) -> Key | None:  # noqa: ARG002 - the protocol's name
+        """Return None."""
+        return None
 
 
 class FileKeyStore:
     """Keys from a folder, as Kubernetes mounts a Secret: a file per key, named by its id, holds its hash."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._by_hash: dict[str, Key] = {}
         self.reload()
 
@@ -51,7 +79,7 @@ class FileKeyStore:
         """
         fresh: dict[str, Key] = {}
         # Kubernetes keeps the real files behind names that begin with "..".
-        for path in sorted(p for p in self._folder.iterdir() if not p.name.startswith(".")):
+        for path in sorted(p for p in self.folder.iterdir() if not p.name.startswith(".")):
             match = _HASH.fullmatch(path.read_text().strip())
             if match is None:
                 raise ValueError(f"{path}: not a sha256; expected `sha256:` and 64 hex digits")

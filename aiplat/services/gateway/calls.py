@@ -114,6 +114,10 @@ class Backends:
     gate: Gate = field(default_factory=OpenGate)
     audit: Audit = no_audit
 
+    def names_for(self, exchange: Exchange) -> list[str]:
+        """Return the names of the models that the request's key may use."""
+        return [m.name for m in self.table.all() if exchange.may_use(m)]
+
 
 async def read_asked(exchange: Exchange, backends: Backends) -> Asked:
     """Read the body, find its model, and ask whether the request may go on.
@@ -133,7 +137,7 @@ async def read_asked(exchange: Exchange, backends: Backends) -> Asked:
         raise refusals.bad_request("you must provide a model parameter", param="model")
     model = backends.table.find(name)
     if model is None:
-        raise refusals.no_such_model(name, backends.table.names())
+        raise refusals.no_such_model(name, backends.names_for(exchange))
     exchange.model = exchange.asked_model = model.name
     asked = Asked(model, document, raw)
     await backends.gate.admit(exchange, asked)

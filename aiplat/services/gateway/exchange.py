@@ -12,6 +12,7 @@ from typing import Any
 
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.auth import Key
+from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.usage import Usage
 
 Message = MutableMapping[str, Any]
@@ -30,8 +31,6 @@ class BodyBudget:
         self.each = each
         self.together = together
         self.held = 0
-        # What the gate keeps of the request between admitting and settling it.
-        self.account: object | None = None
 
     def take(self, size: int, held_by_request: int) -> None:
         """Count `size` more bytes for a request that already holds some.
@@ -71,11 +70,17 @@ class Exchange:
         self.model = ""
         self.asked_model = ""
         self.held = 0
+        # What the gate keeps of the request between admitting and settling it.
+        self.account: object | None = None
         self.id = self._request_id()
 
     def _request_id(self) -> bytes:
         given = self.headers.get(b"x-request-id", b"")
         return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode()
+
+    def may_use(self, model: Model) -> bool:
+        """Whether the request's key may use a model, under any of its names."""
+        return self.key is not None and self.key.allows((model.name, *model.aliases))
 
     @property
     def answered(self) -> bool:

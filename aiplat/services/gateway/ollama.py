@@ -61,12 +61,12 @@ async def refuse_change(exchange: Exchange, _: Backends) -> None:
 
 async def tags(exchange: Exchange, backends: Backends) -> None:
     """GET /api/tags: every model once, with what its engine knows of it."""
-    await exchange.reply(200, {"models": await _gather(backends, "/api/tags", fill=True)})
+    await exchange.reply(200, {"models": await _gather(exchange, backends, "/api/tags", fill=True)})
 
 
 async def running(exchange: Exchange, backends: Backends) -> None:
     """GET /api/ps: the models that are in memory."""
-    await exchange.reply(200, {"models": await _gather(backends, "/api/ps", fill=False)})
+    await exchange.reply(200, {"models": await _gather(exchange, backends, "/api/ps", fill=False)})
 
 
 async def version(exchange: Exchange, backends: Backends) -> None:
@@ -83,8 +83,8 @@ def _served_by_ollama(backends: Backends) -> list[Model]:
     return [m for m in backends.table.all() if m.engine == "ollama" and not m.provider]
 
 
-async def _gather(backends: Backends, path: str, fill: bool) -> list[dict[str, Any]]:
-    models = _served_by_ollama(backends)
+async def _gather(exchange: Exchange, backends: Backends, path: str, fill: bool) -> list[dict[str, Any]]:
+    models = [m for m in _served_by_ollama(backends) if exchange.may_use(m)]
     answers = await asyncio.gather(*(_look(backends, m, path) for m in models))
     entries = []
     for model, answer in zip(models, answers, strict=True):

@@ -25,7 +25,7 @@ def _entry(model: Model) -> dict[str, Any]:
 
 async def list_models(exchange: Exchange, backends: Backends) -> None:
     """GET /v1/models: every model once; its other names are in `aliases`."""
-    data = [_entry(m) for m in backends.table.all()]
+    data = [_entry(m) for m in backends.table.all() if exchange.may_use(m)]
     await exchange.reply(200, {"object": "list", "data": data})
 
 
@@ -33,8 +33,8 @@ async def one_model(exchange: Exchange, backends: Backends) -> None:
     """GET /v1/models/NAME."""
     name = unquote(exchange.path.removeprefix("/v1/models/"))
     model = backends.table.find(name)
-    if model is None:
-        raise refusals.no_such_model(name, backends.table.names())
+    if model is None or not exchange.may_use(model):
+        raise refusals.no_such_model(name, backends.names_for(exchange))
     await exchange.reply(200, _entry(model))
 
 

@@ -56,6 +56,66 @@ def no_key() -> Refusal:
     )
 
 
+def expired_key() -> Refusal:
+    """The key was good until a time that has passed."""
+    return Refusal(401, "this API key has expired; ask for a new one", code="expired_api_key")
+
+
+def model_not_allowed(model: str) -> Refusal:
+    """The key's scopes do not name the model."""
+    return Refusal(
+        403,
+        f"this API key may not use the model '{model}'; GET /v1/models lists those it may",
+        kind="permission_error",
+        code="model_not_allowed",
+        param="model",
+    )
+
+
+def rate_limited(whose: str, what: str, limit: int, wait: int) -> Refusal:
+    """A key or team asks faster than it may; `wait` is in seconds."""
+    return Refusal(
+        429,
+        f"{whose} may use {limit} {what} per minute; try again in {wait} s",
+        kind="rate_limit_error",
+        code="rate_limit_exceeded",
+        retry_after=wait,
+    )
+
+
+def budget_used_up(whose: str, budget: str, wait: int) -> Refusal:
+    """A budget has nothing left in its window, which ends in `wait` seconds."""
+    return Refusal(
+        429,
+        f"the budget of {whose} ({budget}) is used up; it begins anew in {wait} s",
+        kind="insufficient_quota",
+        code="insufficient_quota",
+        retry_after=wait,
+    )
+
+
+def budget_reserved(whose: str, budget: str) -> Refusal:
+    """What is left of a budget is set aside for requests that are being answered."""
+    return Refusal(
+        429,
+        f"what is left of the budget of {whose} ({budget}) is set aside for requests under way",
+        kind="rate_limit_error",
+        code="budget_reserved",
+        retry_after=1,
+    )
+
+
+def accounts_unreachable() -> Refusal:
+    """Accounts cannot be asked now, and the key is to be refused then (or cannot be known)."""
+    return Refusal(
+        503,
+        "accounts cannot be reached at the moment, and this key is not served without them",
+        kind="server_error",
+        code="accounts_unreachable",
+        retry_after=5,
+    )
+
+
 def no_such_model(name: str, known: list[str]) -> Refusal:
     """The model is not among those the site serves; the sentence lists them."""
     offer = ", ".join(known) if known else "none yet"

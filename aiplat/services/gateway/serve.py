@@ -8,12 +8,17 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
+from aiplat.errors import BadInput
 from aiplat.services.gateway.app import GatewayApp
-from aiplat.services.gateway.auth import FileKeyStore
+from aiplat.services.gateway.auth import FileKeyStore, KeyStore, NoKeys
 from aiplat.services.gateway.calls import Backends
+from aiplat.services.gateway.config import AccountsConfig, AloneConfig, read_config
 from aiplat.services.gateway.discovery import ServiceWatch, api_server
 from aiplat.services.gateway.egress import Egress
 from aiplat.services.gateway.exchange import BodyBudget
@@ -25,6 +30,9 @@ from aiplat.services.gateway.reload import reload_on_change
 from aiplat.services.gateway.replicas import Pools
 from aiplat.services.gateway.routes import RouteFile
 from aiplat.services.gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from aiplat.services.gateway.accounts import Accounts
 
 log = logging.getLogger("aiplat.gateway")
 
@@ -79,10 +87,12 @@ def _server(app: GatewayApp, settings: Settings) -> _Server:
 
 
 def _watchers(
-    settings: Settings, backends: Backends, keys: FileKeyStore, server: uvicorn.Server
+    settings: Settings, backends: Backends, keys: FileKeyStore | None, server: uvicorn.Server
 ) -> list[Coroutine[None, None, None]]:
     table = backends.table
-    work = [reload_on_change((settings.keys,), keys.reload)]
+    work = [reload_on_change((keys.folder,), keys.reload)] if keys else []
+    if settings.config is not None:
+        work.append(_follow_config(settings.config, backends))
     if (routes := settings.static or settings.routes) is not None:
         file = RouteFile(routes, table, backends.upstreams.egress, backends.providers)
         file.load()
@@ -96,6 +106,38 @@ def _watchers(
         # Connections made from now on get the new certificate; open ones are left alone.
         work.append(reload_on_change((cert, key), lambda: context.load_cert_chain(cert, key)))
     return work
+
+
+def _follow_config(path: Path, backends: Backends) -> Coroutine[None, None, None]:
+    file = RouteFile(path, backends.table, backends.upstreams.egress, backends.providers)
+
+    def load() -> None:
+        try:
+            file.apply(read_config(path, AloneConfig))
+        except BadInput as error:
+            raise ValueError(str(error)) from None
+
+    load()
+    backends.table.replace((), ready=True)
+    return reload_on_change(file.paths, load)
+
+
+@contextlib.asynccontextmanager
+async def _accounts(
+    settings: Settings, keys: KeyStore | None, table: ModelTable, metrics: Metrics
+) -> AsyncIterator[Accounts | None]:
+    if settings.config is not None:
+        config: AccountsConfig = read_config(settings.config, AloneConfig)
+    elif settings.accounts is not None:
+        config = read_config(settings.accounts, AccountsConfig)
+    else:
+        yield None
+        return
+    # A gateway without accounts loads no database's libraries.
+    from aiplat.services.gateway.accounts import open_accounts  # noqa: PLC0415
+
+    async with open_accounts(config, keys, table, metrics.registry) as accounts:
+        yield accounts
 
 
 @contextlib.asynccontextmanager
@@ -120,17 +162,23 @@ async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then let answers under way finish.
 
     Raises:
-        OSError, ValueError: keys, models or certificate cannot be read.
+        OSError, ValueError, BadInput: keys, models, certificate or accounts cannot be worked with.
     """
-    keys, table, metrics, pools = FileKeyStore(settings.keys), ModelTable(), Metrics(), Pools()
+    files = FileKeyStore(settings.keys) if settings.keys else None
+    table, metrics, pools = ModelTable(), Metrics(), Pools()
     table.follow(pools.update)
     metrics.show_pools(pools)
     async with contextlib.AsyncExitStack() as stack:
         upstreams = await stack.enter_async_context(Upstreams(Egress()))
         budget = BodyBudget(settings.max_body_mib << 20, settings.max_bodies_mib << 20)
         backends = Backends(table, upstreams, budget, metrics, pools)
+        keys: KeyStore = files or NoKeys()
+        accounts = await stack.enter_async_context(_accounts(settings, files, table, metrics))
+        if accounts is not None:
+            keys = accounts.keys
+            backends = replace(backends, gate=accounts.gate, audit=accounts.gate.audit)
         server = _server(GatewayApp(keys, backends, metrics), settings)
-        for work in _watchers(settings, backends, keys, server):
+        for work in (*(accounts.work if accounts else ()), *_watchers(settings, backends, files, server)):
             await stack.enter_async_context(_background(work, server))
         health = health_port(settings.host, settings.health_port, table, metrics)
         port = await stack.enter_async_context(health)

@@ -6,12 +6,16 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiplat.services.gateway.config import AloneConfig, read_config
+
 
 @dataclass(frozen=True)
 class Settings:
     """How one gateway process runs. Sizes in MiB."""
 
-    keys: Path
+    keys: Path | None
+    config: Path | None = None
+    accounts: Path | None = None
     static: Path | None = None
     namespace: str | None = None
     routes: Path | None = None
@@ -28,7 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="aiplat-gateway",
         description="OpenAI's and Ollama's APIs in front of the models of a site.",
-        epilog="A key file holds `sha256:` and the hex digest of a key; its name is the key's id.",
+        epilog="A key file holds `sha256:` and the hex digest of a key; its name is the key's id. "
+        "`--config FILE` stands alone: everything else is then in the file.",
     )
     models = parser.add_mutually_exclusive_group(required=True)
     models.add_argument("--namespace", help="find models by the label aiplat.dev/model on Services in here")
@@ -39,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
         "--routes", type=Path, metavar="FILE", help="JSON as of --static: what --namespace does not find"
     )
     parser.add_argument("--keys", type=Path, required=True, metavar="FOLDER", help="one file per key")
+    parser.add_argument(
+        "--accounts",
+        type=Path,
+        metavar="FILE",
+        help="JSON or YAML: database, spool, prices; without it, no accounts",
+    )
     parser.add_argument("--host", default=Settings.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=Settings.port, help="port of the APIs (%(default)s)")
     parser.add_argument("--health-port", type=int, default=Settings.health_port, help="(%(default)s)")
@@ -54,9 +65,33 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def parse(arguments: list[str]) -> Settings:
-    """Return the settings of a command line; prints what is wrong and exits 2 where it is."""
+    """Return the settings of a command line; prints what is wrong with it and exits 2 where it is.
+
+    Raises:
+        BadInput: the file of `--config` cannot be worked with.
+    """
+    if arguments and arguments[0].partition("=")[0] == "--config":
+        return _alone(arguments)
     parser = _parser()
     given = parser.parse_args(arguments)
     if (given.tls_cert is None) != (given.tls_key is None):
         parser.error("--tls-cert and --tls-key belong together")
     return Settings(**vars(given))
+
+
+def _alone(arguments: list[str]) -> Settings:
+    parser = argparse.ArgumentParser(prog="aiplat-gateway", description="A gateway without a cluster.")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE")
+    path = parser.parse_args(arguments).config
+    config = read_config(path, AloneConfig)
+    return Settings(
+        keys=None,
+        config=path,
+        host=config.listen.host,
+        port=config.listen.port,
+        health_port=config.listen.health_port,
+        tls_cert=config.tls.cert if config.tls else None,
+        tls_key=config.tls.key if config.tls else None,
+        max_body_mib=config.max_body_mib,
+        max_bodies_mib=config.max_bodies_mib,
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aiplat.services.store.database import Database
@@ -16,7 +18,10 @@ from aiplat.services.store.tables import audit
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """One line of the audit trail. `actor` is a key's id, or the part of aiplat that acted by itself."""
+    """One line of the audit trail. `actor` is a key's id, or the part of aiplat that acted by itself.
+
+    A line that is appended again, known by its `event_id`, is there once.
+    """
 
     actor: str
     action: str
@@ -25,10 +30,12 @@ class AuditEntry:
     detail: Mapping[str, Any] = field(default_factory=dict)
     at: datetime | None = None
     id: int | None = None
+    event_id: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
 
 
 def _row(entry: AuditEntry) -> dict[str, Any]:
     return {
+        "event_id": entry.event_id,
         "at": entry.at or datetime.now(UTC),
         "actor": entry.actor,
         "action": entry.action,
@@ -41,7 +48,9 @@ def _row(entry: AuditEntry) -> dict[str, Any]:
 async def append_within(connection: AsyncConnection, *entries: AuditEntry) -> None:
     """Append lines in a transaction of the caller's, so that they are there exactly if the act is."""
     if entries:
-        await connection.execute(insert(audit), [_row(entry) for entry in entries])
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        statement = insert(audit).on_conflict_do_nothing(index_elements=["event_id"])
+        await connection.execute(statement, [_row(entry) for entry in entries])
 
 
 async def append_audit(database: Database, *entries: AuditEntry) -> None:

@@ -91,7 +91,7 @@ async def set_budget(database: Database, budget: Budget, actor: str) -> Budget:
         amount = whole(budget.limit, budget.unit)
         done = await connection.execute(update(budgets).where(*_is(**named)).values(amount=amount))
         if not done.rowcount:
-            await connection.execute(insert(budgets).values(**named, amount=amount))
+            await connection.execute(insert(budgets).values(**named, amount=amount, since=datetime.now(UTC)))
         told = {**named, "limit": str(budget.limit)}
         await changed(connection, actor, "budget.set", budget.subject, told)
     return budget
@@ -143,8 +143,10 @@ async def _state(connection: AsyncConnection, row: Row[Any], now: datetime) -> B
     return BudgetState(budget_of(row), start, window_end(row.period, start), shown(used, row.unit))
 
 
-async def used_in_window(connection: AsyncConnection, row: Row[Any], start: date) -> int:
-    """Return what the usage table has for a budget's subject in a window, in the budget's whole units."""
+async def used_in_window(
+    connection: AsyncConnection, row: Row[Any], start: date, before: datetime | None = None
+) -> int:
+    """Return what usage has for a budget's subject in a window, in the budget's whole units."""
     amounts: dict[str, ColumnElement[Any]] = {
         "tokens": func.sum(usage.c.prompt_tokens + usage.c.completion_tokens),
         "requests": func.count(),
@@ -153,4 +155,5 @@ async def used_in_window(connection: AsyncConnection, row: Row[Any], start: date
     whose = usage.c.key if row.scope == "key" else usage.c.team
     query = select(func.coalesce(amounts[row.unit], 0)).where(whose == row.subject)
     query = query.where(usage.c.day >= start, usage.c.day < window_end(row.period, start))
+    query = query if before is None else query.where(usage.c.at < before)
     return int((await connection.execute(query)).scalar_one())

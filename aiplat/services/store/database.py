@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -64,11 +64,10 @@ class Database:
                 await connection.execution_options(**{_WRITES: writes})
                 async with connection.begin():
                     yield connection
-        except (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError) as error:
-            raise self._unreachable(error) from error
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
+        except (DataError, IntegrityError):
+            raise
+        except (DBAPIError, PoolTimeout, OSError, TimeoutError) as error:
+            # Also a read-only or full server, and tables that are not there yet: all may be mended.
             raise self._unreachable(error) from error
 
     async def close(self) -> None:

@@ -96,8 +96,8 @@ async def _bases(
     query = select(table).where(table.c.budget.in_(sorted({number for number, _ in wanted})))
     found = {(row.budget, row.starts_on): int(row.base) for row in await connection.execute(query)}
     for number, start in sorted(wanted - found.keys()):
-        # Used before anybody leased, as by a key that had no budget yet.
-        base = await used_in_window(connection, limits[number], start)
+        # Used before the budget was set: from then on the replicas themselves say what they used.
+        base = await used_in_window(connection, limits[number], start, limits[number].since)
         await connection.execute(insert(table).values(budget=number, starts_on=start, base=base))
         found[number, start] = base
     return {window: found[window] for window in wanted}

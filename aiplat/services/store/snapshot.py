@@ -18,18 +18,20 @@ from aiplat.services.store.teams import Team, team_of
 class Snapshot:
     """Keys by the hashes that find them, teams by name, budgets by their number in the database.
 
-    `old_until` tells for hashes of rotated keys how long they are good.
+    `old_until` tells for hashes of rotated keys how long they are good; `revoked` are hashes of keys that
+    must be refused wherever else they are known.
     """
 
     version: int
     keys: dict[str, KeyRecord]
     old_until: dict[str, datetime]
+    revoked: frozenset[str]
     teams: dict[str, Team]
     budgets: dict[int, Budget]
 
 
 async def read_snapshot(database: Database) -> Snapshot:
-    """Read what is in force now; revoked keys are left out.
+    """Read what is in force now.
 
     Raises:
         Unreachable: the database does not answer.
@@ -38,8 +40,10 @@ async def read_snapshot(database: Database) -> Snapshot:
         # Read first: a change that comes while the rest is read leads to another reading.
         version = int((await connection.execute(select(settings.c.version))).scalar_one())
         rows = list(await connection.execute(select(keys).where(keys.c.revoked_at.is_(None))))
+        gone = await connection.execute(select(keys.c.hash).where(keys.c.revoked_at.is_not(None)))
         found_teams = [team_of(row) for row in await connection.execute(select(teams))]
         found_budgets = list(await connection.execute(select(budgets)))
+        revoked = frozenset(gone.scalars())
     by_hash = {row.hash: key_of(row) for row in rows}
     rotated = [row for row in rows if row.old_hash and row.old_until > datetime.now(UTC)]
     by_hash.update({row.old_hash: key_of(row) for row in rotated})
@@ -47,6 +51,7 @@ async def read_snapshot(database: Database) -> Snapshot:
         version=version,
         keys=by_hash,
         old_until={row.old_hash: row.old_until for row in rotated},
+        revoked=revoked,
         teams={team.name: team for team in found_teams},
         budgets={row.id: budget_of(row) for row in found_budgets},
     )

@@ -109,6 +109,8 @@ budgets = Table(
     Column("unit", String(10), nullable=False),
     Column("period", String(10), nullable=False),
     Column("amount", BigInteger, nullable=False),
+    # Replicas keep account of what is used from then on; what was used before is read from usage.
+    Column("since", Moment, nullable=False),
     UniqueConstraint("scope", "subject", "unit", "period"),
 )
 
@@ -163,6 +165,7 @@ audit = Table(
     "audit",
     metadata,
     Column("id", Number, primary_key=True, autoincrement=True),
+    Column("event_id", String(32), nullable=False, unique=True),
     Column("at", Moment, nullable=False, index=True),
     Column("actor", String(63), nullable=False),
     Column("action", String(63), nullable=False),

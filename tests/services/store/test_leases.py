@@ -14,7 +14,7 @@ from aiplat.services.store.budgets import Budget, remove_budget, set_budget
 from aiplat.services.store.database import Database
 from aiplat.services.store.leases import Demand, forget_old_windows, lease
 from aiplat.services.store.snapshot import read_snapshot
-from aiplat.services.store.tables import budget_leases
+from aiplat.services.store.tables import budget_leases, budgets
 from aiplat.services.store.teams import NewTeam, create_team
 from aiplat.services.store.usage import insert_usage
 from tests.services.store.test_accounts import NOON, used
@@ -58,12 +58,14 @@ async def test_many_replicas_at_once_are_granted_the_limit_and_no_more(database:
     assert sum(grants) == 1000
 
 
-async def test_what_was_used_before_the_first_lease_counts(database: Database) -> None:
+async def test_what_was_used_before_the_budget_was_set_counts(database: Database) -> None:
     """A budget set at noon knows the morning, and a second replica does not count it twice."""
     number = await make_budget(database, 100)
+    async with database.begin(writes=True) as connection:
+        await connection.execute(update(budgets).values(since=NOON + timedelta(seconds=1)))
     await insert_usage(database, [used("a"), used("b"), used("c", NOON - timedelta(days=1))])
     assert await ask(database, "a", number, 0, 1000) == 70
-    await insert_usage(database, [used("d")])
+    await insert_usage(database, [used("d", NOON + timedelta(seconds=2))])
     assert await ask(database, "a", number, 15, 15) == 15
     assert await ask(database, "b", number, 0, 1000) == 55
 

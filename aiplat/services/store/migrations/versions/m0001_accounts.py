@@ -73,6 +73,7 @@ def _budgets() -> None:
         sa.Column("unit", sa.String(10), nullable=False),
         sa.Column("period", sa.String(10), nullable=False),
         sa.Column("amount", sa.BigInteger, nullable=False),
+        sa.Column("since", _MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_budgets"),
         sa.UniqueConstraint("scope", "subject", "unit", "period", name="uq_budgets_scope"),
     )
@@ -132,6 +133,7 @@ def _audit() -> None:
     op.create_table(
         "audit",
         sa.Column("id", _NUMBER, autoincrement=True),
+        sa.Column("event_id", sa.String(32), nullable=False),
         sa.Column("at", _MOMENT, nullable=False),
         sa.Column("actor", sa.String(63), nullable=False),
         sa.Column("action", sa.String(63), nullable=False),
@@ -139,5 +141,6 @@ def _audit() -> None:
         sa.Column("origin", sa.String(20), nullable=False),
         sa.Column("detail", sa.JSON, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_audit"),
+        sa.UniqueConstraint("event_id", name="uq_audit_event_id"),
     )
     op.create_index("ix_audit_at", "audit", ["at"])

@@ -1,0 +1,163 @@
+"""Puts the parts that keep accounts together; what each of them decides is its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from aiplat.content import write_atomic
+from aiplat.errors import BadInput, Finding
+from aiplat.services.gateway.account_metrics import AccountMetrics
+from aiplat.services.gateway.auth import KeyStore
+from aiplat.services.gateway.book import Book
+from aiplat.services.gateway.config import AccountsConfig, AloneConfig, BudgetEntry, KeyEntry
+from aiplat.services.gateway.gate import AccountGate, Ledger
+from aiplat.services.gateway.models import ModelTable
+from aiplat.services.gateway.prices import Prices
+from aiplat.services.gateway.recorder import Recorder
+from aiplat.services.gateway.slices import Slices
+from aiplat.services.gateway.spool import Spool
+from aiplat.services.store.budgets import Budget, Scope
+from aiplat.services.store.database import Database
+from aiplat.services.store.declared import Declared, apply_declared
+from aiplat.services.store.faults import Unreachable
+from aiplat.services.store.keys import NewKey
+from aiplat.services.store.secret import hash_key, new_secret
+from aiplat.services.store.teams import NewTeam
+
+log = logging.getLogger("aiplat.gateway")
+
+_SYNC_SECONDS = 1.0
+_TRY_AGAIN_SECONDS = 1.0
+_GOODBYE_SECONDS = 5.0
+_SHORTEST_SECRET = 20
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """What a gateway needs of its accounts; `work` must run as long as it serves."""
+
+    keys: KeyStore
+    gate: AccountGate
+    work: tuple[Coroutine[None, None, None], ...]
+
+
+@asynccontextmanager
+async def open_accounts(
+    config: AccountsConfig, others: KeyStore | None, table: ModelTable, registry: CollectorRegistry
+) -> AsyncIterator[Accounts]:
+    """Keep accounts until the block ends; then what was used is written down, or stays in the spool.
+
+    Raises:
+        BadInput: the database or what the file declares cannot be worked with.
+        OSError: the spool's folder cannot be used.
+    """
+    database = Database.open(config.database.url, password_file=config.database.password_file)
+    spool = Spool(config.spool.folder, config.spool.max_mib << 20)
+    book, metrics = Book(database, others), AccountMetrics(registry)
+    recorder = Recorder(database, spool, metrics, book.failed)
+    replica = uuid.uuid4().hex
+    slices = Slices(database, replica)
+    ledger = Ledger(book, slices, Prices(config.prices), table, recorder.put, metrics, replica)
+    metrics.show(lambda: (not book.outage, recorder.queued, recorder.spooled_bytes))
+    try:
+        prepared = await _prepared(database, config)
+        await book.refresh()
+        work = (_follow(book, database, config, prepared), recorder.run(), _sync(slices, book))
+        yield Accounts(book, AccountGate(ledger), work)
+    finally:
+        await _say_goodbye(slices)
+        await recorder.close()
+        await database.close()
+
+
+async def _prepared(database: Database, config: AccountsConfig) -> bool:
+    """Make tables and declared accounts; False when the database does not answer yet."""
+    try:
+        await _prepare(database, config)
+    except Unreachable as error:
+        log.warning("starting without accounts: %s", error)
+        return False
+    return True
+
+
+async def _prepare(database: Database, config: AccountsConfig) -> None:
+    if config.database.migrate:
+        # Its libraries are of use once, and not to a gateway whose tables the API makes.
+        await _migrations()(database)
+    if isinstance(config, AloneConfig):
+        await apply_declared(database, _declared(config))
+
+
+def _migrations() -> Callable[[Database], Awaitable[None]]:
+    from aiplat.services.store.migrate import upgrade  # noqa: PLC0415 - see above
+
+    return upgrade
+
+
+async def _follow(book: Book, database: Database, config: AccountsConfig, prepared: bool) -> None:
+    while not prepared:
+        await asyncio.sleep(_TRY_AGAIN_SECONDS)
+        prepared = await _prepared(database, config)
+    await book.follow()
+
+
+async def _sync(slices: Slices, book: Book) -> None:
+    while True:
+        await asyncio.sleep(_SYNC_SECONDS)
+        if book.outage:
+            continue
+        try:
+            await slices.sync()
+        except Unreachable as error:
+            book.failed(error)
+
+
+async def _say_goodbye(slices: Slices) -> None:
+    try:
+        async with asyncio.timeout(_GOODBYE_SECONDS):
+            await slices.give_back()
+    except (Unreachable, TimeoutError) as error:
+        log.warning("slices of budgets come back by themselves in a minute: %s", error)
+
+
+def _declared(config: AloneConfig) -> Declared:
+    teams = [NewTeam(**team.model_dump(exclude={"budgets"})) for team in config.teams]
+    keys = {key.id: (_hash(key), _new_key(key)) for key in config.keys}
+    budgets = [_budget("team", team.name, entry) for team in config.teams for entry in team.budgets]
+    budgets += [_budget("key", key.id, entry) for key in config.keys for entry in key.budgets]
+    return Declared(teams, keys, budgets)
+
+
+def _new_key(key: KeyEntry) -> NewKey:
+    values = key.model_dump(exclude={"id", "hash", "secret_file", "budgets"})
+    return NewKey(**{**values, "name": key.name or key.id})
+
+
+def _budget(scope: Scope, subject: str, entry: BudgetEntry) -> Budget:
+    return Budget(scope, subject, entry.unit, entry.period, entry.limit)
+
+
+def _hash(key: KeyEntry) -> str:
+    if key.secret_file is None:
+        return key.hash
+    return hash_key(_secret(key.secret_file))
+
+
+def _secret(path: Path) -> str:
+    if not path.exists():
+        write_atomic(path, f"{new_secret()}\n".encode(), mode=0o600)
+        log.info("a new key is in %s", path)
+    secret = path.read_text().strip()
+    if len(secret) < _SHORTEST_SECRET:
+        raise BadInput(
+            Finding(str(path), f"holds no key of {_SHORTEST_SECRET} characters or more", "remove the file")
+        )
+    return secret

@@ -1,0 +1,208 @@
+"""Budgets as this process holds them: slices leased from the database, what is set aside, what was used.
+
+Bound: a request sets aside what it may use before it is sent on, so all processes together exceed a
+budget at most by what requests under way use beyond what was set aside for them. That is nothing where
+clients name a limit, but for the one request per process that gets a budget's last rest. What a process
+used in the last second before it was killed, and what is served while the database cannot be asked, comes
+on top.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from aiplat.errors import Finding
+from aiplat.services.store.budgets import Budget
+from aiplat.services.store.database import Database
+from aiplat.services.store.faults import Unreachable
+from aiplat.services.store.leases import Demand, Grant, lease
+from aiplat.services.store.money import shown, whole
+from aiplat.services.store.windows import seconds_left, window_start
+
+_SHARE = 50  # a slice is at least a 50th of the budget
+_AHEAD = 4  # and enough for so many requests like the one that asks
+_ASK_AGAIN = 0.25
+_IDLE = 10.0
+_HEARTBEAT = 20.0
+_LEASE_SECONDS = 2.0
+
+
+class Slice:
+    """One window of a budget. What may still be set aside is `granted - used - reserved`."""
+
+    def __init__(self, number: int, budget: Budget, start: date) -> None:
+        self.budget = budget
+        self.window = (number, start)
+        self.limit = whole(budget.limit, budget.unit)
+        self.granted = self.used = self.reserved = self.others_used = 0
+        self.told_used = 0
+        self.asked_at = self.wanted_at = self.leased_at = -_HEARTBEAT
+        self.short = self.gone = False
+
+    @property
+    def left(self) -> int:
+        """What may still be set aside."""
+        return self.granted - self.used - self.reserved
+
+    @property
+    def used_up(self) -> bool:
+        """Whether everybody together has used the whole budget, as far as is known."""
+        return self.used + self.others_used >= self.limit
+
+    def wanted(self, need: int) -> int:
+        """Return how much to hold in all to serve `need` and what will follow it."""
+        return self.used + self.reserved + max(need * _AHEAD, self.limit // _SHARE, 1)
+
+    def seconds_left(self) -> int:
+        """Return the seconds until the budget begins anew."""
+        return seconds_left(self.budget.period, datetime.now(UTC))
+
+    def described(self) -> str:
+        """Return the budget in words, as `1000 tokens per day`."""
+        amount = f"{shown(self.limit, self.budget.unit).normalize():f}"
+        return f"{amount} {self.budget.unit} per {self.budget.period}"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a request has set aside of one slice."""
+
+    slice: Slice
+    amount: int
+
+
+class Slices:
+    """All slices of this process; `replica` names it to the database."""
+
+    def __init__(self, database: Database, replica: str) -> None:
+        self._database = database
+        self._replica = replica
+        self._slices: dict[tuple[int, date], Slice] = {}
+        self._leasing = asyncio.Lock()
+
+    def find(self, number: int, budget: Budget) -> Slice:
+        """Return the slice of a budget's present window."""
+        window = (number, window_start(budget.period, datetime.now(UTC)))
+        found = self._slices.get(window)
+        if found is None:
+            found = self._slices[window] = Slice(number, budget, window[1])
+        elif found.budget is not budget:
+            found.budget, found.limit = budget, whole(budget.limit, budget.unit)
+        return found
+
+    async def reserve(self, needs: list[tuple[Slice, int]], ask: bool) -> tuple[list[Held], Slice | None]:
+        """Set aside what a request may use, in all slices or in none.
+
+        `ask` says whether the database may be asked for more. Returns what is held, and the first slice
+        that has nothing left, if any.
+
+        Raises:
+            Unreachable: the database does not answer; nothing is held.
+        """
+        if ask and any(s.left < need for s, need in needs):
+            await self._more(needs)
+        needs = [(s, need) for s, need in needs if not s.gone]
+        empty = next((s for s, _ in needs if s.left <= 0), None)
+        if empty is not None:
+            return [], empty
+        return hold(needs), None
+
+    async def _more(self, needs: list[tuple[Slice, int]]) -> None:
+        # Many requests may find the same slice empty at once: the first asks, the others use the answer.
+        async with self._leasing:
+            now = time.monotonic()
+            asking = [(s, need) for s, need in needs if _may_ask(s, need, now)]
+            if asking:
+                await self._lease([(s, Demand(s.window, s.used, s.wanted(need))) for s, need in asking])
+
+    async def _lease(self, asking: list[tuple[Slice, Demand]]) -> None:
+        now = time.monotonic()
+        for found, demand in asking:
+            found.asked_at = now
+            # What is given back must not be used while the answer is on its way.
+            found.granted = min(found.granted, demand.wanted)
+        try:
+            async with asyncio.timeout(_LEASE_SECONDS):
+                grants = await lease(self._database, self._replica, [demand for _, demand in asking])
+        except TimeoutError:
+            raise Unreachable(Finding("budgets", "the database does not answer in time")) from None
+        for found, demand in asking:
+            self._take(found, demand, grants.get(demand.window), now)
+
+    def _take(self, found: Slice, demand: Demand, grant: Grant | None, now: float) -> None:
+        if grant is None:
+            found.gone = True
+            self._slices.pop(demand.window, None)
+            return
+        found.granted, found.others_used, found.limit = grant.granted, grant.others_used, grant.limit
+        found.told_used, found.leased_at = demand.used, now
+        found.short = grant.granted < demand.wanted
+
+    async def sync(self) -> None:
+        """Tell the database what was used, give back what lies idle, renew what is held.
+
+        Raises:
+            Unreachable: the database does not answer; everything stays as it is.
+        """
+        async with self._leasing:
+            now = time.monotonic()
+            demands = [(s, d) for s in self._slices.values() if (d := _due(s, now)) is not None]
+            if demands:
+                await self._lease(demands)
+            self._forget()
+
+    async def give_back(self) -> None:
+        """Keep nothing but what was used: this process ends."""
+        async with self._leasing:
+            demands = [(s, Demand(s.window, s.used, s.used)) for s in self._slices.values()]
+            if demands:
+                await self._lease(demands)
+
+    def _forget(self) -> None:
+        today = datetime.now(UTC)
+        ended = [
+            s
+            for s in self._slices.values()
+            if s.window[1] != window_start(s.budget.period, today)
+            and not s.reserved
+            and s.told_used == s.used
+        ]
+        for found in ended:
+            del self._slices[found.window]
+
+
+def hold(needs: Iterable[tuple[Slice, int]]) -> list[Held]:
+    """Set aside what is there, at most what is needed."""
+    held = []
+    for found, need in needs:
+        amount = max(0, min(need, found.left))
+        found.reserved += amount
+        found.wanted_at = time.monotonic()
+        held.append(Held(found, amount))
+    return held
+
+
+def settle(held: Held, amount: int) -> None:
+    """Count what a request came to, in place of what it had set aside."""
+    held.slice.reserved -= held.amount
+    held.slice.used += amount
+
+
+def _may_ask(found: Slice, need: int, now: float) -> bool:
+    # Asking for a budget that has nothing left, at every request that wants it, would be a flood of its own.
+    return found.left < need and (not found.short or now - found.asked_at >= _ASK_AGAIN)
+
+
+def _due(found: Slice, now: float) -> Demand | None:
+    """Return what to say of a slice now; None where nothing has changed."""
+    in_use = found.used + found.reserved
+    idle = now - found.wanted_at > _IDLE and found.granted > in_use
+    changed = found.used != found.told_used
+    renew = found.granted > found.used and now - found.leased_at > _HEARTBEAT
+    if not (idle or changed or renew):
+        return None
+    return Demand(found.window, found.used, in_use if idle else max(found.granted, in_use))
