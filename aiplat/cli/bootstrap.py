@@ -7,12 +7,7 @@ from typing import Annotated
 
 import typer
 
-SiteArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[SITE]", help="A site.yaml, its folder, or a built-in site. Default: ./site.yaml, else lab."
-    ),
-]
+from aiplat.cli.arguments import JsonLinesOption, SiteArgument
 
 
 def register(app: typer.Typer) -> None:
@@ -23,9 +18,7 @@ def register(app: typer.Typer) -> None:
 def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter an option
     site: SiteArgument = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Carry the plan out without asking.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Events as JSON lines on stdout, a Summary last.")
-    ] = False,
+    as_json: JsonLinesOption = False,
     supply: Annotated[
         str | None, typer.Option(help="auto, packages, upstream or bundle:PATH instead of the site's own.")
     ] = None,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,6 +16,7 @@ from aiplat.bundle.check import verify as verify_bundle
 from aiplat.bundle.document import DOCUMENT
 from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.resolve import resolve
+from aiplat.cli.arguments import JsonLinesOption, JsonOption, SiteArgument, print_json
 from aiplat.cli.bundle_progress import bundle_progress
 from aiplat.errors import BadInput, CheckFailed, Finding
 from aiplat.site.find import find_site
@@ -33,17 +33,12 @@ under the digest of its content. Whatever needs a network happens while it is ma
 """,
 )
 
-_Site = Annotated[
-    str | None,
-    typer.Argument(metavar="[SITE]", help="A site.yaml, or a site that aiplat brings along (default: lab)."),
-]
 _SiteOrPath = Annotated[
     str | None, typer.Argument(metavar="[SITE]", help="A site.yaml, a built-in site, or a bundle's folder.")
 ]
 _Refresh = Annotated[
     bool, typer.Option("--refresh", help="Take Debian packages that have newer versions now.")
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +47,7 @@ def register(app: typer.Typer) -> None:
 
 
 @bundle_app.command()
-def build(site: _Site = None, refresh: _Refresh = False, as_json: _Json = False) -> None:
+def build(site: SiteArgument = None, refresh: _Refresh = False, as_json: JsonLinesOption = False) -> None:
     """Make the bundle of SITE, and write its lock with every version, digest and size.
 
     The first time this compiles programs and takes minutes; what is finished is kept, so that an interrupted
@@ -77,7 +72,7 @@ def build(site: _Site = None, refresh: _Refresh = False, as_json: _Json = False)
         bundle = build_bundle(wanted, lock, choice.supply, told)
     changed = before != bundle.document.lock_digest
     if as_json:
-        _print_json({**bundle.info(), "kind": "Summary", "changed": int(changed)})
+        print_json({**bundle.info(), "kind": "Summary", "changed": int(changed)})
         return
     said = "is ready" if changed else "was ready already"
     size = f"{bundle.document.size / 1e6:.0f} MB"
@@ -89,7 +84,7 @@ def _refresh(supply: Supply, lock: Lock, console: Console, *, as_json: bool) -> 
         aged = supply.refresh(lock.artifacts)
     for one in aged:
         if as_json:
-            _print_json({"event": "aged", "artifact": one.artifact.ref, "packages": one.packages})
+            print_json({"event": "aged", "artifact": one.artifact.ref, "packages": one.packages})
         else:
             console.print(str(one), markup=False)
     if not aged and not as_json:
@@ -97,7 +92,7 @@ def _refresh(supply: Supply, lock: Lock, console: Console, *, as_json: bool) -> 
 
 
 @bundle_app.command()
-def verify(site: _SiteOrPath = None, as_json: _Json = False) -> None:
+def verify(site: _SiteOrPath = None, as_json: JsonOption = False) -> None:
     """Hash the whole bundle and name every file that is missing, was added or was altered, down to one bit.
 
     Exit code 3 if there is any.
@@ -116,7 +111,7 @@ def verify(site: _SiteOrPath = None, as_json: _Json = False) -> None:
         findings = verify_bundle(path, on_progress=lambda d, n: progress.update(task, completed=d, total=n))
     if as_json:
         rows = [{"where": f.where, "problem": f.problem, "fix": f.fix} for f in findings]
-        _print_json({"kind": "BundleCheck", "path": str(path), "whole": not findings, "findings": rows})
+        print_json({"kind": "BundleCheck", "path": str(path), "whole": not findings, "findings": rows})
     if findings:
         raise CheckFailed(findings)
     if not as_json:
@@ -128,11 +123,11 @@ def verify(site: _SiteOrPath = None, as_json: _Json = False) -> None:
 
 
 @bundle_app.command()
-def info(site: _SiteOrPath = None, as_json: _Json = False) -> None:
+def info(site: _SiteOrPath = None, as_json: JsonOption = False) -> None:
     """Show what is in the bundle; nothing is hashed."""
     opened = Bundle.open(_bundle_of(site))
     if as_json:
-        _print_json(opened.info())
+        print_json(opened.info())
         return
     table = Table("kind", "name", "version", "size", "digest", box=None, pad_edge=False)
     for artifact in opened.lock.artifacts:
@@ -158,7 +153,3 @@ def _digest_of_bundle(path: Path) -> str | None:
         return Bundle.open(path).document.lock_digest
     except BadInput:
         return None
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    typer.echo(json.dumps(document))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -13,6 +11,7 @@ from aiplat.actions.catalog import catalog_document, model_catalog
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import CatalogModel, Component, Plane
 from aiplat.catalog.inputs import source_digest
+from aiplat.cli.arguments import JsonOption
 
 catalog_app = typer.Typer(
     invoke_without_command=True,
@@ -23,8 +22,6 @@ this version.
 """,
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
@@ -32,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 @catalog_app.callback()
-def catalog(context: typer.Context, as_json: _Json = False) -> None:
+def catalog(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show planes and components: state, purpose, licence, and which supply can deliver each."""
     if context.invoked_subcommand is not None:
         return
@@ -49,7 +46,7 @@ def catalog(context: typer.Context, as_json: _Json = False) -> None:
 
 
 @catalog_app.command()
-def models(as_json: _Json = False) -> None:
+def models(as_json: JsonOption = False) -> None:
     """Show the models that a site can serve, with their real conditions of use."""
     known = load_catalog()
     if as_json:

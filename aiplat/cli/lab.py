@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from aiplat import lab
+from aiplat.cli.arguments import JsonLinesOption, JsonOption, print_json
 from aiplat.cli.lab_progress import progress
 from aiplat.cli.lab_target import lab_name
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
@@ -30,7 +30,6 @@ SITE is a site.yaml, or the name of a site that aiplat brings along (lab, lab-ag
 )
 
 _SiteOrName = Annotated[str, typer.Argument(metavar="[SITE]", help="A site.yaml, or a lab's name.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 
 @lab_app.command()
-def up(site: _SiteOrName = "lab", as_json: _Json = False) -> None:
+def up(site: _SiteOrName = "lab", as_json: JsonLinesOption = False) -> None:
     """Bring the hosts of SITE up until ssh answers; what is up already is left alone.
 
     Needs Linux and root, about 3 GB of disk and, the first time, a Debian mirror. Killed half-way, it goes on
@@ -49,7 +48,7 @@ def up(site: _SiteOrName = "lab", as_json: _Json = False) -> None:
     with progress(as_json) as on_event:
         status = lab.lab_up(wanted, on_event)
     if as_json:
-        _print_json({"kind": "Summary", "changed": status.changed, "lab": asdict(status)})
+        print_json({"kind": "Summary", "changed": status.changed, "lab": asdict(status)})
         return
     said = "is up" if status.changed else "was up already, nothing to do"
     console = Console(stderr=True, highlight=False)
@@ -58,7 +57,7 @@ def up(site: _SiteOrName = "lab", as_json: _Json = False) -> None:
 
 
 @lab_app.command()
-def down(site: _SiteOrName = "lab", as_json: _Json = False) -> None:
+def down(site: _SiteOrName = "lab", as_json: JsonLinesOption = False) -> None:
     """Remove the lab: its hosts with all they hold, bridge, rules, control groups, keys; also after a crash.
 
     Prints what was removed. What is found is found by the lab's name, so nothing that was half made stays.
@@ -67,7 +66,7 @@ def down(site: _SiteOrName = "lab", as_json: _Json = False) -> None:
     with progress(as_json) as on_event:
         removed = lab.lab_down(name, on_event)
     if as_json:
-        _print_json({"kind": "Summary", "changed": len(removed), "lab": name, "removed": removed})
+        print_json({"kind": "Summary", "changed": len(removed), "lab": name, "removed": removed})
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for sentence in removed:
@@ -78,7 +77,7 @@ def down(site: _SiteOrName = "lab", as_json: _Json = False) -> None:
 
 
 @lab_app.command()
-def status(site: _SiteOrName = "lab", as_json: _Json = False) -> None:
+def status(site: _SiteOrName = "lab", as_json: JsonOption = False) -> None:
     """Show the lab's hosts and what they tried to send outside.
 
     Exit code 3 if the lab is only partly up; a lab that is not there is no fault.
@@ -86,7 +85,7 @@ def status(site: _SiteOrName = "lab", as_json: _Json = False) -> None:
     name = lab_name(site)
     seen, egress = lab.lab_status(name), lab.egress_report(name)
     if as_json:
-        _print_json({"kind": "LabStatus", **asdict(seen), "egress": asdict(egress)})
+        print_json({"kind": "LabStatus", **asdict(seen), "egress": asdict(egress)})
     else:
         _print_status(seen, egress, site)
     if seen.state == "partial":
@@ -128,7 +127,3 @@ def _print_status(seen: lab.LabStatus, egress: lab.EgressReport, site: str) -> N
         console.print(
             f"  {attempt.source} → {attempt.destination}{port} {attempt.protocol}, {attempt.packets} packets"
         )
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    typer.echo(json.dumps(document))

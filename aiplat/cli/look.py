@@ -6,13 +6,7 @@ from typing import Annotated
 
 import typer
 
-SiteArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[SITE]", help="A site.yaml, its folder, or a built-in site. Default: ./site.yaml, else lab."
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+from aiplat.cli.arguments import JsonOption, SiteArgument
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aiplat.cli.bootstrap import SiteArgument
+from aiplat.cli.arguments import SiteArgument
 
 
 def register(app: typer.Typer) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aiplat.cli.bootstrap import SiteArgument
+from aiplat.cli.arguments import JsonLinesOption, SiteArgument
 
 
 def register(app: typer.Typer) -> None:
@@ -18,9 +18,7 @@ def reset(
     site: SiteArgument = None,
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Leave models' weights staged.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Events as JSON lines on stdout, a Summary last.")
-    ] = False,
+    as_json: JsonLinesOption = False,
 ) -> None:
     """Take everything off a site's hosts that bootstrap put there, and prove that it is gone.
 

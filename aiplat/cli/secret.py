@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from aiplat.cli.arguments import JsonOption, SiteArgument, print_json
 from aiplat.errors import BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
@@ -28,10 +28,6 @@ vault on this machine, encrypted, and reaches the cluster alone: it is in no pla
 )
 
 _Name = Annotated[str, typer.Argument(help="What the site calls it: lower-case letters, digits, dashes.")]
-_Site = Annotated[
-    str | None, typer.Argument(metavar="[SITE]", help="A site.yaml, its folder, or a built-in site.")
-]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 @secret_app.command(name="set")
-def set_(name: _Name, site: _Site = None, as_json: _Json = False) -> None:
+def set_(name: _Name, site: SiteArgument = None, as_json: JsonOption = False) -> None:
     """Keep a secret, or another value of it, read from standard input; one newline at its end goes.
 
     On a terminal it is asked for and not shown. What uses it gets it with the next `aiplat bootstrap`.
@@ -56,14 +52,14 @@ def set_(name: _Name, site: _Site = None, as_json: _Json = False) -> None:
     wanted = load_site(find_site(site))
     changed = set_secret(wanted, name, _value(name))
     if as_json:
-        typer.echo(json.dumps({"kind": "Summary", "changed": int(changed), "secret": name}))
+        print_json({"kind": "Summary", "changed": int(changed), "secret": name})
         return
     said = "is kept; `aiplat bootstrap` brings it to where it is used" if changed else "is what it was"
     _say(f"secret {name} of {wanted.name} {said}")
 
 
 @secret_app.command(name="list")
-def list_(site: _Site = None, as_json: _Json = False) -> None:
+def list_(site: SiteArgument = None, as_json: JsonOption = False) -> None:
     """List a site's secrets by name, with where they are used; also those that nobody has given yet."""
     from aiplat.actions.secret import list_secrets  # noqa: PLC0415
 
@@ -77,14 +73,14 @@ def list_(site: _Site = None, as_json: _Json = False) -> None:
 
 
 @secret_app.command(name="rm")
-def rm(name: _Name, site: _Site = None, as_json: _Json = False) -> None:
+def rm(name: _Name, site: SiteArgument = None, as_json: JsonOption = False) -> None:
     """Keep a secret no longer. One that the site still refers to stays, and where it does is said."""
     from aiplat.actions.secret import remove_secret  # noqa: PLC0415
 
     wanted = load_site(find_site(site))
     remove_secret(wanted, name)
     if as_json:
-        typer.echo(json.dumps({"kind": "Summary", "changed": 1, "secret": name}))
+        print_json({"kind": "Summary", "changed": 1, "secret": name})
     else:
         _say(f"secret {name} of {wanted.name} is gone")
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from ruamel.yaml import YAML
 
 from aiplat.catalog.resolve import undeliverable
+from aiplat.cli.arguments import JsonOption, print_json
 from aiplat.errors import EXIT_BAD_INPUT, BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.findings import SiteFinding
@@ -34,7 +35,6 @@ built-in lab.
 FileArgument = Annotated[
     str | None, typer.Argument(metavar="[FILE]", help="A site file, or the name of a built-in site.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -55,11 +55,11 @@ def check(file: FileArgument = None, as_json: JsonOption = False) -> None:
     except BadInput as error:
         if not as_json:
             raise
-        _print_json(_report(file or "site.yaml", None, error.findings, []))
+        print_json(_report(file or "site.yaml", None, error.findings, []))
         raise typer.Exit(EXIT_BAD_INPUT) from None
     notes = [str(finding) for finding in undeliverable(site)]
     if as_json:
-        _print_json(_report(str(path), site, (), notes))
+        print_json(_report(str(path), site, (), notes))
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for note in notes:
@@ -75,7 +75,7 @@ def show(file: FileArgument = None, as_json: JsonOption = False) -> None:
     document = site.model_dump(mode="json", by_alias=True)
     document["cluster"] |= {"domain": site.domain, "endpoint": site.endpoint}
     if as_json:
-        _print_json(document)
+        print_json(document)
         return
     yaml = YAML(typ="rt")
     yaml.dump(document, sys.stdout)
@@ -96,7 +96,7 @@ def rules(as_json: JsonOption = False) -> None:
     """List the rules that a site file must keep."""
     told = {name: (rule.__doc__ or "").strip() for name, rule in RULES.items()}
     if as_json:
-        _print_json({"kind": "SiteRules", "rules": told})
+        print_json({"kind": "SiteRules", "rules": told})
         return
     for name, sentence in told.items():
         typer.echo(f"{name:26} {sentence}")
@@ -121,7 +121,3 @@ def _as_json(finding: Finding, file: str) -> dict[str, str | int]:
     if isinstance(finding, SiteFinding):
         return finding.as_json()
     return SiteFinding(**vars(finding), file=str(Path(file))).as_json()
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    typer.echo(json.dumps(document, ensure_ascii=False))
