@@ -18,6 +18,7 @@ _VERBS = {
     "bundle": "bundle",
     "lab": "lab",
     "plan": "plan",
+    "fit": "fit",
     "bootstrap": "bootstrap",
     "status": "look",
     "verify": "look",

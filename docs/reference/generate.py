@@ -11,6 +11,8 @@ import typer
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import CatalogModel, Component, Plane
 from aiplat.cli.main import command_line
+from aiplat.fit.knowledge import knowledge
+from aiplat.fit.known_models import known_names
 from aiplat.gpu.rules.order import RULES as GPU_RULES
 from aiplat.site.rules import RULES
 from aiplat.site.schema import site_schema
@@ -23,6 +25,7 @@ def pages() -> dict[str, str]:
     """Return the text of every page by file name."""
     return {
         "site.md": _site(site_schema()),
+        "fit.md": _fit(),
         "catalog.md": _catalog(load_catalog()),
         "gpu-verdicts.md": _gpu_verdicts(),
         "cli.md": _command_line(typer.main.get_command(command_line())),
@@ -40,6 +43,18 @@ def _site(schema: dict[str, Any]) -> str:
     key_table = f"| key | is | default | meaning |\n|---|---|---|---|\n{keys}"
     rule_table = f"| rule | what must be so |\n|---|---|\n{rules}"
     return f"# Site file\n{_NOTE}\n{head}\n\n## Keys\n\n{key_table}\n\n## Rules\n\n{rule_table}\n"
+
+
+def _fit() -> str:
+    text, measured = ((HERE / name).read_text() for name in ("fit-text.md", "fit-measured.md"))
+    rows = [
+        f"| `{group}.{name}` | {entry['value']} | {entry['how']} |"
+        for group, constants in knowledge("engines").items()
+        for name, entry in constants.items()
+    ]
+    constants = "## Constants\n| constant | value | how it came |\n|---|---|---|\n" + "\n".join(rows)
+    models = ", ".join(known_names())
+    return f"# Fit\n{_NOTE}\n{text}\n{measured}\n{constants}\n\n## Known models\n{models}\n"
 
 
 def _of(schema: dict[str, Any], node: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str, str]]:

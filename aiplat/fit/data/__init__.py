@@ -1,0 +1,1 @@
+"""The planner's own knowledge as YAML: shapes, devices, quantisations, engines; no code belongs here."""

@@ -1,0 +1,155 @@
+"""Judges a request: fits, tight or does not fit, why, and what would; engines' arithmetic is not here."""
+
+from __future__ import annotations
+
+from aiplat.fit.knowledge import GIB, constant
+from aiplat.fit.llama_cpp import plan_llama_cpp
+from aiplat.fit.ollama import plan_ollama
+from aiplat.fit.placement import FITS, INCOMPLETE, NO, TIGHT, Load, MemoryPlan, gib
+from aiplat.fit.request import ENGINES, Request
+from aiplat.fit.vllm import graph_bytes, is_v1, on_processor, plan_vllm
+
+
+def plan_memory(request: Request) -> MemoryPlan:
+    """Return where the model's bytes go on the request's devices, with a verdict and its reasons."""
+    if request.engine not in ENGINES:
+        plan = plan_llama_cpp(request)
+        plan.why = [f"how {request.engine} reserves memory is not modelled"]
+    elif request.engine.startswith("vllm"):
+        plan = plan_vllm(request)
+        _judge_pool(request, plan)
+    else:
+        plan = plan_ollama(request) if request.engine == "ollama" else plan_llama_cpp(request)
+        _judge_loads(request, plan)
+    return plan
+
+
+def _judge_loads(request: Request, plan: MemoryPlan) -> None:
+    if request.hardware.unclear or not plan.loads[0].capacity:
+        plan.verdict = INCOMPLETE
+        plan.why = [request.hardware.unclear or "how much memory there is was not said"]
+        return
+    load = plan.fullest
+    assert load.capacity  # noqa: S101 - the first load has one, so the fullest has
+    room = f"{load.device}: {_parts(load)} = {gib(load.need)} of {gib(load.capacity)}"
+    ratio = load.need / load.capacity
+    if ratio > 1 + plan.uncertainty:
+        plan.verdict, plan.why = NO, [room]
+    elif ratio > _fits_below(request) - (plan.uncertainty if request.mixture or request.arch.mla else 0):
+        plan.verdict, plan.why = TIGHT, [f"{room}, too close to call"]
+    else:
+        plan.verdict, plan.why = FITS, [room]
+        _mark_shared(request, plan)
+    if plan.verdict != FITS:
+        plan.remedies = _remedies(request, plan, load)
+
+
+def _fits_below(request: Request) -> float:
+    if request.engine != "ollama":
+        return constant("llama.cpp", "fits_below")
+    return constant("ollama", "fits_below" if request.hardware.gpus else "fits_below_ram")
+
+
+def _judge_pool(request: Request, plan: MemoryPlan) -> None:
+    rank = plan.loads[0]
+    if request.hardware.unclear or plan.kv_pool is None:
+        plan.verdict = INCOMPLETE
+        plan.why = [request.hardware.unclear or "how much memory there is was not said"]
+        return
+    if on_processor(request):
+        _judge_processor(plan, rank)
+        return
+    assert rank.capacity  # noqa: S101 - there is a pool
+    spare = rank.capacity - rank.need
+    doubt = 0.02 * rank.weights + 0.15 * rank.compute + 0.2 * GIB
+    told = (
+        f"{rank.device}: of the {gib(rank.capacity)} that vLLM reserves, {_parts(rank)} are needed "
+        f"for one request of {plan.context} tokens; the pool holds {plan.kv_tokens} tokens"
+    )
+    if spare < -doubt:
+        plan.verdict, plan.why = NO, [told]
+    elif spare < doubt:
+        plan.verdict, plan.why = TIGHT, [f"{told}, too close to call"]
+    else:
+        plan.verdict, plan.why = FITS, [told]
+        _mark_shared(request, plan)
+        _mark_outside(request, plan, rank)
+    if plan.verdict != FITS:
+        plan.remedies = _remedies(request, plan, rank)
+
+
+def _judge_processor(plan: MemoryPlan, load: Load) -> None:
+    tokens = plan.kv_tokens or 0
+    if tokens < plan.context:
+        plan.verdict = NO
+        plan.why = [f"the KV space of {gib(plan.kv_pool or 0)} holds {tokens} of {plan.context} tokens"]
+        plan.remedies = ["a larger VLLM_CPU_KVCACHE_SPACE", f"a context of at most {tokens} tokens"]
+    elif load.capacity is None:
+        plan.verdict, plan.why = INCOMPLETE, ["how much RAM there is was not said"]
+    else:
+        ratio = load.need / load.capacity
+        plan.verdict = FITS if ratio < 0.9 else TIGHT if ratio <= 1 + plan.uncertainty else NO
+        plan.why = [f"RAM: {_parts(load)} = {gib(load.need)} of {gib(load.capacity)}"]
+
+
+def _mark_shared(request: Request, plan: MemoryPlan) -> None:
+    """Call a fit tight where other programs hold memory of the card and nobody said how much."""
+    if any(gpu.shared for gpu in request.hardware.gpus):
+        plan.verdict = TIGHT
+        plan.why.append("a desktop or other programs hold memory of this card, and how much was not said")
+
+
+def _mark_outside(request: Request, plan: MemoryPlan, rank: Load) -> None:
+    """Call a fit tight where what vLLM takes outside its share, or others inside it, may not find room."""
+    gpu = min(request.hardware.gpus, key=lambda g: g.total or 0)
+    outside = (gpu.total or 0) - (rank.capacity or 0)
+    if outside < graph_bytes(request) and request.version.before((0, 21), "2026-04") is not False:
+        plan.verdict = TIGHT
+        plan.why.append(
+            f"CUDA graphs (about {gib(graph_bytes(request))}) need room outside the reserved share"
+        )
+        plan.remedies.append("a smaller gpu_memory_utilization, or --enforce-eager")
+    share = request.settings.utilisation or constant("vllm", "utilisation")
+    if is_v1(request) and share < 0.5:
+        plan.verdict = TIGHT
+        plan.why.append("this version counts what other programs hold against its small share of the card")
+
+
+def _remedies(request: Request, plan: MemoryPlan, load: Load) -> list[str]:
+    """Return what would make it fit, from the cheapest on."""
+    assert load.capacity  # noqa: S101 - judged before
+    fixed = load.need - load.kv
+    told: list[str] = []
+    room = load.capacity * 0.95 - fixed
+    if room > 0 and load.kv:
+        tokens = int(plan.context * room / load.kv) // 256 * 256
+        if 256 <= tokens < plan.context:
+            told.append(f"a context of at most {tokens} tokens")
+    if room > load.kv * 0.53 and load.kv and not request.settings.type_k:
+        told.append(
+            "a KV cache of type q8_0" if not request.engine.startswith("vllm") else "a KV cache in fp8"
+        )
+    if request.settings.parallel > 1:
+        told.append("fewer parallel slots")
+    if not request.engine.startswith("vllm") and request.hardware.gpus:
+        per_layer = (load.weights + load.kv) / max(
+            1, len(request.weights.layers) / len(request.hardware.gpus)
+        )
+        over = -(-(load.need - load.capacity * 0.95) // per_layer) * len(request.hardware.gpus)
+        on_gpu = len(request.weights.layers) - int(over)
+        if on_gpu > 0:
+            told.append(
+                f"{on_gpu} of {len(request.weights.layers)} layers on the GPU and the rest in RAM, slower"
+            )
+    told.append(f"devices with {gib(load.need / 0.95)} free each, more of them, or a smaller quantisation")
+    return told
+
+
+def _parts(load: Load) -> str:
+    parts = [
+        ("weights", load.weights),
+        ("KV cache", load.kv),
+        ("buffers", load.compute),
+        ("context", load.overhead),
+    ]
+    return " + ".join(f"{name} {gib(size)}" for name, size in parts if size)

@@ -1,0 +1,105 @@
+"""Turns what a person asks (a model's name or files, devices by name) into a request; answers nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from aiplat.errors import BadInput, Finding
+from aiplat.fit.architecture import Architecture
+from aiplat.fit.devices import device_names
+from aiplat.fit.gguf import read_gguf
+from aiplat.fit.hardware import Hardware, read_hardware
+from aiplat.fit.huggingface import read_snapshot
+from aiplat.fit.known_models import find_architecture, known_names, near_names
+from aiplat.fit.quantisation import cache_bits, find_quantisation
+from aiplat.fit.request import ENGINES, Request, Settings, Version
+from aiplat.fit.weights import Weights, counted_weights
+
+# People ask about engines as they are now, so that none of the rules of older ones hold.
+CURRENT = Version(month="9999-12")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question as it stands on a command line."""
+
+    model: str
+    devices: tuple[str, ...]
+    engine: str
+    quantisation: str | None
+    settings: Settings
+
+
+def as_request(question: Question) -> Request:
+    """Return the request that a question means.
+
+    Raises:
+        BadInput: model, device, engine or a type of cache is not known; all that is wrong at once.
+    """
+    wrong: list[Finding] = []
+    if question.engine not in ENGINES:
+        wrong.append(Finding("--engine", f"{question.engine!r} is not known", f"use {', '.join(ENGINES)}"))
+    if question.settings.type_k and not cache_bits(question.settings.type_k):
+        wrong.append(
+            Finding("--kv-type", f"{question.settings.type_k!r} is not known", "use f16, q8_0, q4_0 or fp8")
+        )
+    hardware = _hardware(question.devices, wrong)
+    found, assumed = _model(question, wrong)
+    if wrong or found is None or hardware is None:
+        raise BadInput(wrong)
+    arch, weights = found
+    return Request(
+        question.engine, CURRENT, arch, weights, hardware, question.settings, tuple(assumed), question.engine
+    )
+
+
+def _hardware(devices: tuple[str, ...], wrong: list[Finding]) -> Hardware | None:
+    if not devices:
+        wrong.append(
+            Finding("--device", "no device is named", "name one, as --device 'RTX 4090' or 'cpu 64 GB'")
+        )
+        return None
+    found = [read_hardware({"gpu": text}) for text in devices]
+    for text, hardware in zip(devices, found, strict=True):
+        if hardware.unclear:
+            near = get_close_matches(text, device_names(), n=3, cutoff=0.4)
+            fix = f"did you mean {' or '.join(near)}?" if near else "say its memory, as '24 GB card'"
+            wrong.append(Finding(f"--device {text!r}", "is not known", fix))
+    cpus = [hardware.cpu for hardware in found if not hardware.gpus]
+    return Hardware(
+        tuple(gpu for hardware in found for gpu in hardware.gpus), cpus[0] if cpus else found[0].cpu
+    )
+
+
+def _model(question: Question, wrong: list[Finding]) -> tuple[tuple[Architecture, Weights] | None, list[str]]:
+    path = Path(question.model).expanduser()
+    if path.suffix == ".gguf":
+        return read_gguf(path), []
+    if path.is_dir() or path.name == "config.json":
+        return read_snapshot(path), []
+    arch = find_architecture(question.model)
+    if arch is None:
+        near = near_names(question.model)
+        fix = f"did you mean {' or '.join(near)}?" if near else "name a .gguf file or a snapshot's folder"
+        wrong.append(Finding(question.model, f"is none of the {len(known_names())} known models", fix))
+        return None, []
+    checkpoint = question.engine.startswith("vllm")
+    default = "bf16" if checkpoint else "Q4_K_M"
+    text = question.quantisation or question.model
+    quantisation = find_quantisation(text, checkpoint=checkpoint)
+    if quantisation is None and question.quantisation:
+        wrong.append(
+            Finding("--quant", f"{question.quantisation!r} is not known", "use Q4_K_M, Q8_0, F16, fp8, awq …")
+        )
+        return None, []
+    assumed = [] if quantisation else [f"quantisation ({default})"]
+    quantisation = quantisation or find_quantisation(default, checkpoint=checkpoint)
+    assert quantisation  # noqa: S101 - the defaults are known
+    return (arch, counted_weights(arch, quantisation)), assumed
+
+
+def with_context(request: Request, tokens: int) -> Request:
+    """Return the request for sequences of another length."""
+    return replace(request, settings=replace(request.settings, context=tokens))

@@ -1,0 +1,265 @@
+"""What is asked: a model on an engine on devices with settings; answering it belongs in aiplat.fit.memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiplat.fit.architecture import Architecture
+from aiplat.fit.hardware import Hardware, read_hardware
+from aiplat.fit.known_models import as_architecture, find_architecture
+from aiplat.fit.quantisation import Quantisation, cache_bits, find_quantisation
+from aiplat.fit.weights import Weights, counted_weights
+
+ENGINES = ("ollama", "llama.cpp", "ik_llama.cpp", "vllm", "vllm-cpu")
+# Programs whose speed follows from the same shapes, while how they reserve memory is not modelled.
+_OTHER_PROGRAMS = ("sglang", "tensorrt-llm", "transformers", "vllm-ascend")
+_ENCODES = re.compile(r"infinity|sentence-transformers|tei\b|text-embeddings")
+_UNSAID = re.compile(r"\b(not (re)?stated|not in excerpt|unknown|library default|n/a)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One model on one engine and its devices, with every setting that costs memory."""
+
+    engine: str
+    version: Version
+    arch: Architecture
+    weights: Weights
+    hardware: Hardware
+    settings: Settings
+    assumed: tuple[str, ...] = ()
+    """Inputs that nobody gave and that were taken from what the engine does by itself."""
+    program: str = ""
+    """What runs it, by its own name: sglang shares vLLM's arithmetic of speed, not its memory."""
+    mixture: bool = False
+    """The quantisation is a mixture made by hand: its size is an estimate."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the engine is started. None: the engine decides."""
+
+    context: int | None = None
+    """Tokens of one sequence: n_ctx over all slots for llama.cpp and Ollama, max_model_len for vLLM."""
+    parallel: int = 1
+    batch: int | None = None
+    ubatch: int | None = None
+    flash_attention: bool | None = None
+    type_k: str | None = None
+    type_v: str | None = None
+    mla: int | bool | None = None
+    swa_full: bool | None = None
+    gpu_layers: int | None = None
+    utilisation: float | None = None
+    tensor_parallel: int | None = None
+    pipeline_parallel: int = 1
+    context_parallel: int = 1
+    max_seqs: int | None = None
+    batched_tokens: int | None = None
+    eager: bool = False
+    v1: bool | None = None
+    cpu_kv_gib: float | None = None
+    reserved: int = 0
+    """Bytes of each device that the engine is told to leave alone."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """An engine's version as far as it is known: numbers, build and month of release."""
+
+    numbers: tuple[int, ...] = ()
+    build: int = 0
+    month: str = ""
+
+    def before(self, numbers: tuple[int, ...], month: str, build: int = 0) -> bool | None:
+        """Say whether it is older than a release known by number, month or build; None: nobody can tell."""
+        if self.numbers:
+            return self.numbers < numbers
+        if self.build and build:
+            return self.build < build
+        return self.month < month if self.month else None
+
+
+@dataclass(frozen=True)
+class Incomplete:
+    """A question that lacks what an answer needs."""
+
+    reasons: tuple[str, ...]
+
+
+@dataclass
+class _Reading:
+    """Collects what is missing and what was assumed while a case is read."""
+
+    missing: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
+
+
+def read_version(text: Any) -> Version:
+    """Return what a text says of a version: `0.9 (2025-07)`, `build 1691`, `b5427`, `PR of 2025-05-20`."""
+    words = str(text or "")
+    number = re.search(r"\bv?(\d+)\.(\d+)(?:\.(\d+|x))?", words)
+    month = re.search(r"\b(20\d\d-\d\d)", words)
+    build = re.search(r"\b(?:build |b)(\d{3,5})\b", words)
+    numbers = tuple(int(part) for part in number.groups() if part and part.isdigit()) if number else ()
+    return Version(numbers, int(build[1]) if build else 0, month[1] if month else "")
+
+
+def without_notes(value: Any) -> Any:
+    """Return a block of a case without its remarks: what is said beside the facts decides nothing."""
+    if isinstance(value, Mapping):
+        return {
+            k: without_notes(v)
+            for k, v in value.items()
+            if not re.search(r"(^|_)(notes?|log|source)$", str(k))
+        }
+    return value
+
+
+def block(case: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one block of a case without its remarks; nothing where it is missing or no block."""
+    said = case.get(name)
+    return dict(without_notes(said)) if isinstance(said, Mapping) else {}
+
+
+def read_request(case: Mapping[str, Any], shapes: Mapping[str, Any] | None = None) -> Request | Incomplete:
+    """Return what a case asks, from its engine, model, hardware and config alone.
+
+    Args:
+        case: a case as in a file of cases.
+        shapes: further architectures by name, in the words of our own data file or of published tables.
+    """
+    reading = _Reading()
+    engine = _engine(case.get("engine"), reading)
+    version = read_version(case.get("engine_version"))
+    model = block(case, "model")
+    settings = _settings(block(case, "config"), engine)
+    arch = _architecture(model, shapes)
+    if arch is None:
+        reading.missing.append(
+            f"the shape of {model.get('arch') or model.get('name') or 'the model'!r} is not known"
+        )
+    quantisation = _quantisation(model, engine, version, reading)
+    hardware = read_hardware(block(case, "hardware"))
+    if engine == "vllm" and settings.utilisation is None:
+        reading.assumed.append("gpu_memory_utilization (0.9)")
+    if any(gpu.shared for gpu in hardware.gpus):
+        reading.assumed.append("what other programs hold of the card (not said)")
+    if arch is None or quantisation is None or not engine:
+        return Incomplete(tuple(reading.missing))
+    return Request(
+        engine,
+        version,
+        arch,
+        counted_weights(arch, quantisation),
+        hardware,
+        settings,
+        tuple(reading.assumed),
+        _program(case.get("engine")),
+        quantisation.custom,
+    )
+
+
+def _engine(said: Any, reading: _Reading) -> str:
+    name = _program(said)
+    if name in ENGINES:
+        return name
+    if name in _OTHER_PROGRAMS or _ENCODES.search(name):
+        return name
+    reading.missing.append(f"the engine {name or '(none)'!r} is not modelled")
+    return ""
+
+
+def _program(said: Any) -> str:
+    return str(said or "").lower().split(" (")[0].strip()
+
+
+def _architecture(model: Mapping[str, Any], shapes: Mapping[str, Any] | None) -> Architecture | None:
+    inline = model.get("architecture")
+    if isinstance(inline, Mapping):
+        return as_architecture(str(model.get("name", "model")), inline)
+    names = [str(model[key]) for key in ("arch", "name") if model.get(key)]
+    return next((arch for name in names if (arch := find_architecture(name, shapes))), None)
+
+
+def _quantisation(
+    model: Mapping[str, Any], engine: str, version: Version, reading: _Reading
+) -> Quantisation | None:
+    said, name = str(model.get("quant") or ""), str(model.get("name") or "")
+    checkpoint = engine not in ("ollama", "llama.cpp", "ik_llama.cpp")
+    named = said if not _UNSAID.match(said) else ""
+    # `unsloth-bnb-4bit` in a repository's name says more than `bnb-4bit` beside it.
+    found = (
+        find_quantisation(f"{named} {name}" if checkpoint else named, checkpoint=checkpoint)
+        if named
+        else None
+    )
+    found = found or find_quantisation(name.partition("/")[2] or name, checkpoint=checkpoint)
+    if found is None and (engine == "ollama" or "library default" in said):
+        older = version.before((0, 3, 14), "2024-10")
+        default = "Q4_0" if older else "Q4_K_M"
+        reading.assumed.append(f"quantisation (the library's default, {default})")
+        found = find_quantisation(default, checkpoint=False)
+    elif found is None and checkpoint:
+        reading.assumed.append("quantisation (16-bit, as most checkpoints are published)")
+        found = find_quantisation("bf16", checkpoint=True)
+    elif found is None:
+        reading.missing.append("the quantisation is not stated")
+    return found
+
+
+def _settings(config: Mapping[str, Any], engine: str) -> Settings:
+    # vLLM's window is called max_model_len, everybody else's n_ctx.
+    keys = (
+        ("max_model_len", "n_ctx")
+        if engine.startswith("vllm")
+        else ("n_ctx", "num_ctx", "context", "max_model_len")
+    )
+    return Settings(
+        context=next((value for key in keys if (value := _whole(config.get(key)))), None),
+        parallel=_whole(config.get("num_parallel")) or _whole(config.get("n_parallel")) or 1,
+        batch=_whole(config.get("n_batch")) or _whole(config.get("num_batch")),
+        ubatch=_whole(config.get("n_ubatch")),
+        flash_attention=_flag(config.get("flash_attn")),
+        type_k=_cache_type(config, "type_k"),
+        type_v=_cache_type(config, "type_v"),
+        mla=config.get("mla_attn", config.get("mla")),
+        swa_full=_flag(config.get("swa_full")),
+        gpu_layers=_whole(config.get("n_gpu_layers")),
+        utilisation=_share(config.get("gpu_memory_utilization")),
+        tensor_parallel=_whole(config.get("tensor_parallel") or config.get("tensor_parallel_size")),
+        pipeline_parallel=_whole(config.get("pipeline_parallel") or config.get("pipeline_parallel_size"))
+        or 1,
+        context_parallel=_whole(config.get("decode_context_parallel")) or 1,
+        max_seqs=_whole(config.get("max_num_seqs")),
+        batched_tokens=_whole(config.get("max_num_batched_tokens")),
+        eager=bool(_flag(config.get("enforce_eager"))),
+        v1=_flag(config.get("VLLM_USE_V1")),
+        cpu_kv_gib=_share(config.get("cpu_kv_cache_gib")) or _share(config.get("VLLM_CPU_KVCACHE_SPACE")),
+        reserved=_whole(config.get("OLLAMA_GPU_OVERHEAD")) or 0,
+    )
+
+
+def _whole(value: Any) -> int | None:
+    return (
+        int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
+    )
+
+
+def _share(value: Any) -> float | None:
+    return (
+        float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
+    )
+
+
+def _flag(value: Any) -> bool | None:
+    words = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+    return words.get(str(value).lower())
+
+
+def _cache_type(config: Mapping[str, Any], key: str) -> str | None:
+    value = config.get(key) or config.get("kv_cache_dtype") or config.get("OLLAMA_KV_CACHE_TYPE")
+    return str(value) if value and cache_bits(str(value)) else None

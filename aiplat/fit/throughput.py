@@ -1,0 +1,155 @@
+"""How fast a model generates, as a range: bytes over bandwidth, work over compute; judges no memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiplat.fit.architecture import Architecture, parameters, tensors
+from aiplat.fit.devices import Device
+from aiplat.fit.knowledge import constant
+from aiplat.fit.request import Request
+
+SERVERS = ("vllm", "vllm-cpu", "sglang", "tensorrt-llm", "vllm-ascend")
+_SERVED_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Tokens a second: the likely value and the range that runs of its kind were seen in."""
+
+    likely: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one token costs: bytes read, bandwidth, layers, and the group whose constants hold."""
+
+    group: str
+    read: float
+    bandwidth: float
+    layers: int
+
+    def seconds(self, share: float, per_layer: float) -> float:
+        """Return the time of one token at this share of the bandwidth and this delay a layer."""
+        reading = self.read / (self.bandwidth * share)
+        if self.group == "interpreted":
+            # Python starts each layer's work: while that takes longer than the reading, it alone counts.
+            return max(reading, self.layers * per_layer)
+        return reading + self.layers * per_layer
+
+
+def single_stream(request: Request) -> Speed | None:
+    """Return tokens a second for one request alone; None where the device's bandwidth is not known."""
+    works = work_of(request)
+    if not works:
+        return None
+    seconds = sum(w.seconds(efficiency(w.group), delay(request.program)) for w in works)
+    spread = constant("throughput", "spread_single" if len(works) == 1 else "spread_split")
+    return _range(1 / seconds, spread)
+
+
+def work_of(request: Request) -> list[Work]:
+    """Return what one token costs, by device group; experts that find no room are read by the processor."""
+    gpus, weights = request.hardware.gpus, request.weights
+    layers = request.arch.layers
+    if request.hardware.unclear:
+        return []
+    if not gpus:
+        return _works(
+            [Work(_group(request, request.hardware.cpu), weights.active, request.hardware.cpu.bandwidth, 0)]
+        )
+    first = gpus[0]
+    together = min(len(gpus), request.settings.tensor_parallel or 1) if request.program in SERVERS else 1
+    room = 0.9 * sum(gpu.usable or 1 << 60 for gpu in gpus)
+    if weights.total <= room:
+        return _works([Work(_group(request, first), weights.active, first.bandwidth * together, layers)])
+    outside = _read_outside(request, room)
+    cpu = request.hardware.cpu.bandwidth or constant("throughput", "unnamed_cpu_gb_s") * 1e9
+    on_gpu = Work(_group(request, first), weights.active - outside, first.bandwidth, layers)
+    return _works([on_gpu, Work("cpu", outside, cpu, 0)])
+
+
+def batched(request: Request) -> Speed | None:
+    """Return output tokens a second over all requests where many are served at once."""
+    shares = constant("throughput", "compute_share"), constant("throughput", "batched_bandwidth_share")
+    seconds = batched_seconds(request, *shares)
+    return _range(1 / seconds, constant("throughput", "spread_batched")) if seconds else None
+
+
+def batched_seconds(request: Request, compute_share: float, bandwidth_share: float) -> float | None:
+    """Return the time of one token among many at these shares of compute and bandwidth."""
+    gpus = request.hardware.gpus
+    if not gpus or not gpus[0].tensor_tflops or not gpus[0].bandwidth:
+        return None
+    gpu, count = gpus[0], len(gpus)
+    # As many tokens are read as are written, in the conversations that benchmarks replay.
+    work = 2 * 2 * parameters_at_work(request.arch)
+    compute = work / (gpu.tensor_tflops * 1e12 * count * compute_share)
+    steps = request.weights.total / (gpu.bandwidth * count * bandwidth_share) / _SERVED_AT_ONCE
+    return compute + steps
+
+
+def embedding(request: Request) -> Speed | None:
+    """Return tokens a second that an encoder reads."""
+    gpus = request.hardware.gpus
+    body = sum(t.elements for t in tensors(request.arch) if t.layer >= 0)
+    flops = gpus[0].tensor_tflops * 1e12 if gpus else request.hardware.cpu.bandwidth * 8
+    if not flops or request.hardware.unclear:
+        return None
+    share = constant("throughput", embedding_share(request))
+    return _range(flops * share / (2 * body), constant("throughput", "spread_batched"))
+
+
+def embedding_share(request: Request) -> str:
+    """Return the name of the constant that says which share of the compute an encoder reaches there."""
+    return "embedding_share" if request.hardware.gpus else "embedding_share_cpu"
+
+
+def parameters_at_work(arch: Architecture) -> float:
+    """Return the parameters that one token uses: without embedding and experts that are not chosen."""
+    counted = sum(t.elements * t.share for t in tensors(arch))
+    return float(min(counted, parameters(arch))) + (arch.vocab * arch.hidden if arch.tied else 0)
+
+
+def efficiency(group: str) -> float:
+    """Return the share of the data sheet's bandwidth that programs of a group reach."""
+    return constant("throughput", f"bandwidth_share_{group}")
+
+
+def delay(program: str) -> float:
+    """Return the seconds a layer takes however small it is."""
+    family = "serving" if program in SERVERS else "transformers" if program == "transformers" else "llama"
+    return constant("throughput", f"layer_delay_us_{family}") / 1e6
+
+
+def _group(request: Request, device: Device) -> str:
+    if device.kind == "cpu":
+        return "slow_cpu" if device.slow_cores else "cpu"
+    if request.program == "transformers":
+        return "interpreted"
+    if request.program in SERVERS:
+        return "serving_hbm" if device.memory == "hbm" else "serving_gddr"
+    if device.kind in ("metal", "unified"):
+        return "unified"
+    return "hbm" if device.memory == "hbm" else "gddr"
+
+
+def _read_outside(request: Request, room: float) -> float:
+    """Return the bytes of one token's work that stay in the processor's memory."""
+    weights = request.weights
+    missing = weights.total - room
+    moe = request.arch.moe
+    if moe and weights.experts:
+        share = min(1.0, missing / weights.experts)
+        return weights.experts * share * moe.active / moe.experts
+    return min(weights.active, missing)
+
+
+def _works(works: list[Work]) -> list[Work]:
+    return works if all(work.bandwidth for work in works) else []
+
+
+def _range(likely: float, spread: float) -> Speed:
+    return Speed(likely, likely / (1 + spread), likely * (1 + spread))

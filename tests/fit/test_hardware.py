@@ -1,0 +1,104 @@
+"""Hardware is read as people and logs describe it."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiplat.fit.devices import find_device, metal_working_set
+from aiplat.fit.hardware import read_hardware
+from aiplat.fit.knowledge import GIB, knowledge
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("NVIDIA GeForce RTX 4090", "GeForce RTX 4090"),
+        ("3080 Ti 12GB", "GeForce RTX 3080 Ti"),
+        ("RTX4090", "GeForce RTX 4090"),
+        ("RTX 6000 Ada 48GB", "RTX 6000 Ada Generation"),
+        ("RTX A6000 48GB", "RTX A6000"),
+        ("A100 PCIe 80GB", "A100 PCIe 80 GB"),
+        ("NVIDIA A100 SXM 80GB GPUs", "A100 SXM4 80 GB"),
+        ("A100-SXM4-40GB", "A100 SXM4 40 GB"),
+        ("H100", "H100 SXM5 80 GB"),
+        ("H100 PCIe 80GB", "H100 PCIe 80 GB"),
+        ("M2 Ultra 76-Core GPU 192GB", "Apple M2 Ultra"),
+        ("Nvidia 4070 Ti Super", "GeForce RTX 4070 Ti SUPER"),
+        ("AMD Pro W7700", "Radeon PRO W7700"),
+        ("AMD RX 7900 XT", "Radeon RX 7900 XT"),
+        ("Strix Halo", "Ryzen AI Max+ 395"),
+        ("Tesla T4", "Tesla T4"),
+    ],
+)
+def test_devices_are_found_under_their_many_names(text: str, name: str) -> None:
+    """The longest name that a text holds is the device."""
+    found = find_device(text)
+    assert found
+    assert found.name == name
+
+
+def test_counts_are_read_where_they_stand() -> None:
+    """A field, a number before the name, or one after it; a model's number is no count."""
+    assert len(read_hardware({"gpu": "RTX 3090"}).gpus) == 1
+    assert len(read_hardware({"gpu": "RTX 3090", "count": 6}).gpus) == 6
+    assert len(read_hardware({"as_stated": "8 × NVIDIA A100 SXM 80GB GPUs on a node"}).gpus) == 8  # noqa: RUF001
+    assert len(read_hardware({"gpu": "2x L4"}).gpus) == 2
+
+
+def test_printed_memory_wins_over_the_box() -> None:
+    """What a driver or an engine printed is what there is."""
+    assert read_hardware({"gpu": "RTX 3090", "total_gpu_memory_gib": 23.58}).gpus[0].total == round(
+        23.58 * GIB
+    )
+    free = read_hardware({"gpu": "24 GB-class", "memory_available_gib": [22.7]}).gpus[0]
+    assert free.usable == round(22.7 * GIB)
+    carved = read_hardware({"gpu": "AMD Ryzen AI Max+ 395 (96 GB VRAM carve-out, ROCm)"}).gpus[0]
+    assert carved.total == 96 * GIB
+    printed = read_hardware({"gpu": "RTX 5070 Ti 16303MiB + RTX 5090 D 32607MiB", "count": 2}).gpus
+    assert [round((gpu.total or 0) / GIB) for gpu in printed] == [16, 31]
+
+
+def test_the_smallest_decides_where_a_mixture_is_unclear() -> None:
+    """Of two kinds among three cards nobody said which stands twice."""
+    gpus = read_hardware({"gpu": "NVIDIA GeForce RTX 3090, NVIDIA RTX A4000", "count": 3}).gpus
+    assert {gpu.name for gpu in gpus} == {"RTX A4000"}
+
+
+@pytest.mark.parametrize(
+    "text", ["not stated", "1 CUDA GPU (not stated)", "8x H200/H20 (doc lists both)", ""]
+)
+def test_what_names_no_device_is_said_to(text: str) -> None:
+    """No card is guessed where none, or more than one, is named."""
+    hardware = read_hardware({"gpu": text, "count": 1})
+    assert hardware.unclear
+    assert not hardware.gpus
+
+
+def test_processors_have_their_memory() -> None:
+    """A machine without accelerators runs on its processor with what is free of its memory."""
+    hardware = read_hardware({"gpu": "CPU only, 7.7 GiB RAM", "count": 0, "memory_available_gib": [6.5]})
+    assert not hardware.gpus
+    assert hardware.cpu.usable == round(6.5 * GIB)
+    assert read_hardware({"system": "Pi 5 - 16GB", "processor": "CPU"}).cpu.bandwidth > 1e10
+
+
+def test_desktops_hold_memory_of_their_card() -> None:
+    """Windows, desktops and other programs are taken at their word."""
+    assert read_hardware({"gpu": "RTX 3090 24G (Win11, Docker)"}).gpus[0].shared
+    assert read_hardware({"gpu": "8.2 GB card, whisper + dwm resident"}).gpus[0].shared
+    assert not read_hardware({"gpu": "RTX 3090"}).gpus[0].shared
+
+
+def test_metal_shows_a_part_of_the_machine() -> None:
+    """Two thirds of small machines, three quarters of large ones."""
+    assert metal_working_set(8 * GIB) == pytest.approx(5726.63e6, rel=0.01)
+    assert metal_working_set(192 * GIB) == pytest.approx(154618.82e6, rel=0.01)
+
+
+def test_every_price_has_a_source_and_a_date() -> None:
+    """Prices age: each says where and when it was seen."""
+    for section in ("gpus", "systems", "cpus"):
+        for device in knowledge("hardware")[section]:
+            price = device.get("price")
+            assert price is None or (price["usd"] > 0 and price["date"] and price["source"]), device["name"]
+            assert device["tdp_w"] > 0 or section != "gpus", device["name"]
