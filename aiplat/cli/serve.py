@@ -54,6 +54,25 @@ def api(  # noqa: PLR0913, PLR0917 - one parameter an option
     become("aiplat.services.api", given)
 
 
+@serve_app.command()
+def gateway(
+    config: Annotated[
+        Path, typer.Option(metavar="FILE", help="YAML or JSON: models, keys, prices, where to listen.")
+    ],
+) -> None:
+    """Serve OpenAI's and Ollama's APIs in front of models, with keys, budgets and usage, without a cluster.
+
+    The smallest file names a model and a key. The key's secret is made in the file it names:
+
+        models: [{name: "gemma3:270m", url: "http://127.0.0.1:11434"}]
+        keys: [{id: me, secret_file: me.key}]
+
+    Keys, teams, budgets and usage are in a SQLite file beside the configuration, or in the PostgreSQL that
+    `database: {url: postgresql://…}` names. Exit codes: 0 stopped, 2 bad input.
+    """
+    become("aiplat.services.gateway", ["--config", str(config)])
+
+
 def become(module: str, arguments: Sequence[str]) -> NoReturn:
     """Go on as `python -m module`, with this process's number, terminal and environment."""
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell is wanted

@@ -18,8 +18,7 @@ def main() -> int:
     try:
         uvloop.run(run(parse(sys.argv[1:])))
     except AiplatError as error:
-        for finding in error.findings:
-            logging.getLogger("aiplat.gateway").critical("%s", finding)
+        sys.stderr.writelines(f"{finding}\n" for finding in error.findings)
         return error.exit_code
     except (OSError, ValueError) as error:
         logging.getLogger("aiplat.gateway").critical("%s", error)

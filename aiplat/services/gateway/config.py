@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AliasChoices,
@@ -22,9 +22,7 @@ from pydantic import (
 )
 
 from aiplat.errors import BadInput, Finding
-from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.prices import Price
-from aiplat.services.gateway.providers import Provider
 from aiplat.services.gateway.routes import Routes
 
 Rate = Annotated[int, Field(ge=1)]
@@ -143,8 +141,6 @@ class AloneConfig(AccountsConfig, Routes):
 
 
 _C = TypeVar("_C", bound=AccountsConfig)
-_MODELS = (AloneConfig, DatabaseConfig, SpoolConfig, BudgetEntry, TeamEntry, KeyEntry, Listen, Tls, Price)
-_KNOWN = {name for model in (*_MODELS, Model, Provider) for name in model.model_fields}
 
 
 def read_config(path: Path, kind: type[_C]) -> _C:
@@ -156,7 +152,7 @@ def read_config(path: Path, kind: type[_C]) -> _C:
     try:
         config = kind.model_validate(_document(path))
     except ValidationError as error:
-        raise BadInput(list(_findings(path, error))) from None
+        raise BadInput(list(_findings(path, kind, error))) from None
     return _with_places(config, path.absolute().parent)
 
 
@@ -186,18 +182,39 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _findings(path: Path, error: ValidationError) -> Iterator[Finding]:
+def _findings(path: Path, kind: type[BaseModel], error: ValidationError) -> Iterator[Finding]:
     for found in error.errors():
         parts = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in found["loc"]]
         where = "".join(parts).lstrip(".")
-        problem, fix = found["msg"].removeprefix("Value error, "), ""
+        message = found["msg"].removeprefix("Value error, ")
+        said = _SAID.get(found["type"], (message[:1].lower() + message[1:], ""))
         if found["type"] == "extra_forbidden":
-            problem = "is not a key that means anything here"
-            near = difflib.get_close_matches(str(found["loc"][-1]), _KNOWN, n=1)
-            fix = f'did you mean "{near[0]}"?' if near else "remove it"
-        elif found["type"] == "missing":
-            problem, fix = "is missing", "add it"
-        yield Finding(f"{path}: {where}" if where else str(path), problem[:1].lower() + problem[1:], fix)
+            said = (said[0], _meant(kind, found["loc"]) or said[1])
+        yield Finding(f"{path}: {where}" if where else str(path), *said)
+
+
+_SAID = {
+    "extra_forbidden": ("is not a key that means anything here", "remove it"),
+    "missing": ("is missing", "add it"),
+    "timezone_aware": ("has no zone", "end it with Z or an offset"),
+    "string_pattern_mismatch": ("has not the form that is wanted here", "see `aiplat serve gateway --help`"),
+}
+
+
+def _meant(kind: type[BaseModel], place: Sequence[int | str]) -> str:
+    """Return a hint at the nearest key that is known where an unknown one stands."""
+    model: type[BaseModel] | None = kind
+    for part in place[:-1]:
+        if model is not None and isinstance(part, str) and part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation)
+    near = difflib.get_close_matches(str(place[-1]), model.model_fields if model else (), n=1)
+    return f'did you mean "{near[0]}"?' if near else ""
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
 
 
 def _with_places(config: _C, folder: Path) -> _C:

@@ -27,6 +27,7 @@ from tests.services.gateway.alone import (
 from tests.services.gateway.conftest import MODEL
 from tests.services.gateway.engine import Engine
 from tests.services.gateway.test_streams import eventually
+from tests.services.postgresql import PostgresServer
 
 
 def test_a_key_may_use_its_models_and_no_others(engine: Engine, tmp_path: Path, database_url: str) -> None:
@@ -123,14 +124,14 @@ def test_a_budget_holds_against_64_clients_at_once(
     assert most <= answered * TOKENS <= most + TOKENS
 
 
-def test_two_gateways_share_a_budget(engine: Engine, tmp_path: Path, database_url: str) -> None:
+def test_two_gateways_share_a_budget(engine: Engine, tmp_path: Path, postgresql: PostgresServer) -> None:
     """Each leases slices; together they exceed the limit by at most a last request each."""
-    most = 4000
+    most, url = 4000, postgresql.new_database()
     secrets = [key(budgets=[budget(most)])]
-    with alone(tmp_path / "a", engine, database_url, keys=secrets) as first:
+    with alone(tmp_path / "a", engine, url, keys=secrets) as first:
         (tmp_path / "b").mkdir()
         (tmp_path / "b" / "me.key").write_text(first.secret())
-        with alone(tmp_path / "b", engine, database_url, keys=secrets) as second:
+        with alone(tmp_path / "b", engine, url, keys=secrets) as second:
 
             def used_up(gateway: Alone) -> bool:
                 post_many(gateway, 64, 32, BODY)
@@ -141,7 +142,7 @@ def test_two_gateways_share_a_budget(engine: Engine, tmp_path: Path, database_ur
             deadline = time.monotonic() + 40
             while not (used_up(first) and used_up(second)):
                 assert time.monotonic() < deadline
-    used = total(database_url).requests * TOKENS
+    used = total(url).requests * TOKENS
     assert used == len(engine.asked("/v1/completions")) * TOKENS
     assert most <= used <= most + 2 * TOKENS
 

@@ -1,0 +1,108 @@
+"""Rates, prices and estimates: the numbers that decide about a request."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aiplat.services.gateway.auth import Key
+from aiplat.services.gateway.estimate import ANSWER_TOKENS, estimate
+from aiplat.services.gateway.prices import Price, Prices
+from aiplat.services.gateway.rates import Rates
+from aiplat.services.gateway.usage import Usage
+
+NAME = ("key", "k", "requests")
+
+
+class Clock:
+    """A clock that only goes on when told to."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def test_a_bucket_lets_a_minutes_worth_through_and_then_one_by_one() -> None:
+    """And says how long to wait, which is then enough."""
+    clock = Clock()
+    rates = Rates(clock)
+    assert [rates.take(NAME, 6) for _ in range(7)] == [0, 0, 0, 0, 0, 0, 10]
+    clock.now += 10
+    assert [rates.take(NAME, 6), rates.take(NAME, 6)] == [0, 10]
+    clock.now += 3600
+    assert sum(rates.take(NAME, 6) == 0 for _ in range(20)) == 6
+
+
+def test_tokens_are_paid_for_afterwards() -> None:
+    """A large answer is a debt that the next requests wait for."""
+    clock = Clock()
+    rates = Rates(clock)
+    assert rates.wait(NAME, 60) == 0
+    rates.spend(NAME, 60, 100)
+    assert rates.wait(NAME, 60) == 41
+    clock.now += 41
+    assert rates.wait(NAME, 60) == 0
+
+
+def test_a_limit_that_was_changed_holds_at_once() -> None:
+    """Raised or lowered."""
+    rates = Rates(Clock())
+    assert [rates.take(NAME, 2) for _ in range(3)] == [0, 0, 30]
+    assert [rates.take(NAME, 4) for _ in range(3)] == [0, 0, 15]
+    assert rates.take(NAME, 1) > 0
+
+
+def test_buckets_are_forgotten_when_there_are_many() -> None:
+    """What is full again says nothing; debts stay."""
+    clock = Clock()
+    rates = Rates(clock)
+    rates.spend(("key", "debtor", "tokens"), 1, 1000)
+    for n in range(9_999):
+        rates.take(("key", str(n), "requests"), 1)
+    clock.now += 61
+    rates.take(NAME, 1)
+    assert len(rates._buckets) == 2
+    assert rates.wait(("key", "debtor", "tokens"), 1) > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "answer"),
+    [
+        ("/v1/chat/completions", {}, ANSWER_TOKENS),
+        ("/v1/chat/completions", {"max_tokens": 7}, 7),
+        ("/v1/chat/completions", {"max_completion_tokens": 7, "max_tokens": 9, "n": 3}, 21),
+        ("/v1/chat/completions", {"max_tokens": True, "n": "x"}, ANSWER_TOKENS),
+        ("/v1/chat/completions", {"max_tokens": 10**9}, 131_072),
+        ("/v1/responses", {"max_output_tokens": 8}, 8),
+        ("/api/chat", {"options": {"num_predict": 9}}, 9),
+        ("/api/chat", {"options": {"num_predict": -1}}, ANSWER_TOKENS),
+        ("/v1/embeddings", {"max_tokens": 7}, 0),
+    ],
+)
+def test_an_answer_is_guessed_by_its_limit(path: str, document: dict[str, Any], answer: int) -> None:
+    """Whatever API it is asked in; the prompt by its bytes."""
+    assert estimate(path, document, 300) == Usage(101, answer, estimated=True)
+
+
+def test_costs_are_exact_in_billionths() -> None:
+    """Per million tokens and per request; a model without a price has the general one, or costs nothing."""
+    prices = Prices({"m": Price(prompt=Decimal("0.1"), completion=Decimal("0.2"), request=Decimal("0.001"))})
+    assert prices.cost("m", Usage(1, 1)) == 100 + 200 + 1_000_000
+    assert prices.cost("other", Usage(10, 10)) == 0
+    assert Prices({"*": Price(prompt=Decimal("0.0000005"))}).cost("x", Usage(1)) == 0
+    assert Prices({"*": Price(prompt=Decimal("0.0000005"))}).cost("x", Usage(1_000)) == 1
+
+
+def test_a_scope_names_models_or_how_they_begin() -> None:
+    """Every scope must agree, each under any of the model's names."""
+    key = Key("k", scopes=(("gemma3:*", "x"), ("gemma3:270m",)))
+    assert key.allows(("gemma3:270m",))
+    assert key.allows(("canonical", "gemma3:270m"))
+    assert not key.allows(("gemma3:1b",))
+    assert not key.allows(("x",))
+    assert Key("k").allows(("anything",))
+    assert not Key("k", scopes=(("gemma3",),)).allows(("gemma3:270m",))
