@@ -13,6 +13,7 @@ from aiplat.errors import BadInput, Finding
 from aiplat.site.yaml_file import read_document
 
 QUOTE_CHARACTERS = 240
+LINE_CHARACTERS = 4000
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # What a log writes before a message; the same message must read the same from dmesg, journalctl and syslog.
@@ -54,7 +55,8 @@ class Fact:
     @cached_property
     def lines(self) -> tuple[str, ...]:
         """Lines without colours, typographic quotes and a log's time stamps."""
-        return tuple(_unstamped(line.rstrip()) for line in _plain(self.text).splitlines() if line.strip())
+        lines = (line.rstrip() for line in _plain(self.text).splitlines() if line.strip())
+        return tuple(part for line in lines for part in _cut(_unstamped(line)))
 
     @cached_property
     def flow(self) -> str:
@@ -85,6 +87,11 @@ def _plain(text: str) -> str:
 
 def _unstamped(line: str) -> str:
     return _STAMP.sub("", line, count=1) if _LOGGED.search(line[:100]) else line
+
+
+def _cut(line: str) -> list[str]:
+    # Patterns look back and forth in a line; a line of a megabyte would take them minutes.
+    return [line[at : at + LINE_CHARACTERS] for at in range(0, len(line), LINE_CHARACTERS)]
 
 
 def facts_of(seen: Mapping[str, Any]) -> tuple[Fact, ...]:

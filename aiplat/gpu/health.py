@@ -13,7 +13,7 @@ from aiplat.gpu.rules.fabric import has_switches
 from aiplat.gpu.signals.all import Signals
 
 _ECC_CELL = re.compile(
-    r"\|\s*\d+\s+\S.*?(?:On|Off|N/A)\s*\|\s*[0-9a-f]{4,8}:[0-9a-f:.]+\s+\S+\s*\|\s*([1-9]\d*)\s*\|",
+    r"\|\s{0,8}\d+\s+\S.{0,60}?(?:On|Off|N/A)\s{0,20}\|\s*[0-9a-f]{4,8}:[0-9a-f:.]+\s+\S+\s*\|\s*([1-9]\d*)\s*\|",
     re.IGNORECASE,
 )
 
@@ -33,7 +33,9 @@ def troubles(signals: Signals) -> tuple[Evidence, ...]:
     """Return what forbids to call a host healthy: words of failure, memory errors, missing cards."""
     differ = versions_differ(signals)
     mixed = differ.evidence if differ else ()
-    return _words(signals) + _memory_errors(signals) + mixed + _unlisted(signals) + _held_by_others(signals)
+    without = (signals.cluster.without_gpu,) if signals.cluster.without_gpu else ()
+    cards = _memory_errors(signals) + _unlisted(signals) + _held_by_others(signals)
+    return _words(signals) + cards + mixed + without
 
 
 def _words(signals: Signals) -> tuple[Evidence, ...]:
@@ -47,8 +49,9 @@ def _words(signals: Signals) -> tuple[Evidence, ...]:
 
 def _trouble_in(line: str, joined: object) -> str:
     trouble, harmless = words_of_trouble()
-    idle = not joined and _IDLE_LINK.search(line)
-    return line if trouble.search(harmless.sub(" ", line)) and not idle else ""
+    if not trouble.search(line) or (not joined and _IDLE_LINK.search(line)):
+        return ""
+    return line if trouble.search(harmless.sub(" ", line)) else ""
 
 
 def _memory_errors(signals: Signals) -> tuple[Evidence, ...]:

@@ -98,3 +98,19 @@ def test_unknown_says_what_to_look_at() -> None:
     assert found.verdict == UNKNOWN
     assert any(command.startswith("lspci") for command in found.next)
     assert all(command in found.fix for command in found.next)
+
+
+@pytest.mark.parametrize("case", ILL, ids=lambda case: case["id"])
+def test_an_ill_host_is_never_called_healthy_beside_a_healthy_one(case: dict[str, Any]) -> None:
+    """Facts of hosts that are well, mixed among those of one that is ill, do not make it well."""
+    well = [other for other in CASES if other["verdict"] == HEALTHY]
+    for other in random.Random(case["id"]).sample(well, 3):  # noqa: S311 - the same hosts in every run
+        beside = {f"{command} (2)": text for command, text in other["facts"].items()}
+        assert judge(facts_of(case["facts"] | beside)).verdict != HEALTHY, other["id"]
+
+
+@pytest.mark.parametrize("text", ["| 0 x On |" * 5_000, "a b " * 10_000, '{"error": 1}' * 5_000])
+def test_a_line_without_end_is_judged(text: str) -> None:
+    """A log of one huge line is looked through, and what else was seen is still found."""
+    found = judge(facts_of({"journalctl": text, "nvidia-smi": "NVML: Driver/library version mismatch"}))
+    assert found.verdict == "driver-library-mismatch"

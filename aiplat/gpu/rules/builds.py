@@ -84,11 +84,12 @@ def selinux(signals: Signals) -> Seen | None:
 @rule("module-missing-for-running-kernel")
 def module_missing(signals: Signals) -> Seen | None:
     """Modprobe does not find it, or DKMS and /lib/modules have it for other kernels only."""
-    if driver_works(signals) or signals.modules.is_loaded("nvidia"):
+    if signals.modules.is_loaded("nvidia"):
         return None
-    return seen(
-        signals.heard("module-not-found", "wrong-magic", "wrong-magic-error") + built_for_others(signals)
-    )
+    # Where the driver lists its cards, a part of it may be missing and nobody needs it.
+    part = () if driver_works(signals) else signals.heard("part-not-found")
+    told = signals.heard("module-not-found", "wrong-magic", "wrong-magic-error")
+    return seen(told + part + built_for_others(signals))
 
 
 # A module that was built for other kernels says why nouveau has the card; one that is missing does not.

@@ -38,9 +38,10 @@ def marked_unhealthy(signals: Signals) -> Seen | None:
     """The plugin or kubelet says so, or fewer GPUs are allocatable than the node has."""
     told = signals.heard("marked-unhealthy")
     cluster = signals.cluster
-    has = {r.name: r for r in cluster.resources if r.section == "capacity" and "gpu" in r.name}
-    free = {r.name: r for r in cluster.resources if r.section == "allocatable"}
-    fewer = tuple(free[n].evidence for n in has if n in free and free[n].count < has[n].count)
+    gpus = [(r, (r.evidence.command, r.name)) for r in cluster.resources if "gpu" in r.name]
+    has = {key: r for r, key in gpus if r.section == "capacity"}
+    free = {key: r for r, key in gpus if r.section == "allocatable"}
+    fewer = tuple(free[key].evidence for key in has if key in free and free[key].count < has[key].count)
     return seen(told + fewer)
 
 
@@ -107,7 +108,7 @@ def no_resource(signals: Signals) -> Seen | None:
     if any(counts):
         return None
     wanted = signals.heard("gpu-insufficient", "no-plugin-devices")
-    node = signals.cluster.shows_node
+    node = signals.cluster.without_gpu
     without = (node,) if node else ()
     zero = tuple(resource.evidence for resource in signals.cluster.resources)
     return seen(wanted + (zero or without))

@@ -26,6 +26,12 @@ def _fails(signals: Signals) -> tuple[Evidence, ...]:
     return signals.heard("probe-failed", "smi-no-devices", "smi-cannot-talk")
 
 
+def _fails_silently(signals: Signals) -> bool:
+    """Whether the driver fails and does not itself say why: only then its generation may tell."""
+    said = signals.heard("needs-open-module", "open-module-refuses", "legacy-branch", "device-not-supported")
+    return bool(_fails(signals)) and not said
+
+
 def _is_open(signals: Signals) -> tuple[bool | None, tuple[Evidence, ...]]:
     module = signals.kernel.module
     if module and module.is_open is not None:
@@ -46,8 +52,8 @@ def needs_open_module(signals: Signals) -> Seen | None:
     told = signals.heard("needs-open-module") + tuple(xid.evidence for xid in xids)
     is_open, proof = _is_open(signals)
     cards = tuple(e for a, e in architectures(signals) if a.modules == "open")
-    inferred = cards + proof + _fails(signals) if cards and is_open is False and _fails(signals) else ()
-    return seen(told or inferred)
+    inferred = cards and is_open is False and _fails_silently(signals)
+    return seen(told or (cards + proof + _fails(signals) if inferred else ()))
 
 
 @rule("open-module-unsupported-gpu")
@@ -55,8 +61,8 @@ def open_module_unsupported(signals: Signals) -> Seen | None:
     """The driver says so; or an older generation meets the open flavour and fails."""
     is_open, proof = _is_open(signals)
     cards = tuple(e for a, e in architectures(signals) if a.modules == "proprietary")
-    inferred = cards + proof + _fails(signals) if cards and is_open and _fails(signals) else ()
-    return seen(signals.heard("open-module-refuses") or inferred)
+    inferred = cards and is_open and _fails_silently(signals)
+    return seen(signals.heard("open-module-refuses") or (cards + proof + _fails(signals) if inferred else ()))
 
 
 @rule("gpu-needs-legacy-branch")
@@ -68,7 +74,7 @@ def needs_legacy_branch(signals: Signals) -> Seen | None:
         return seen(told, f"the driver names branch {branch}" if branch else "")
     loaded = _branch(signals)
     late = tuple((a, e) for a, e in architectures(signals) if a.last and loaded > a.last)
-    if not late or not _fails(signals):
+    if not late or not _fails_silently(signals):
         return None
     return seen(
         tuple(e for _, e in late) + _fails(signals),
@@ -81,7 +87,7 @@ def not_supported(signals: Signals) -> Seen | None:
     """The driver says so; or the generation's first branch is newer than the loaded one."""
     loaded = _branch(signals)
     early = tuple((a, e) for a, e in architectures(signals) if loaded and a.first > loaded)
-    if signals.heard("device-not-supported") or not early or not _fails(signals):
+    if not early or not _fails_silently(signals):
         return seen(signals.heard("device-not-supported"))
     return seen(
         tuple(e for _, e in early) + _fails(signals),
@@ -120,11 +126,9 @@ def _same(one: str, other: str) -> bool:
 def nouveau_bound(signals: Signals) -> Seen | None:
     """Lspci shows it bound, the kernel says so, or it is loaded and NVIDIA's module is not."""
     held = tuple(device.proof for device in signals.gpus if device.driver == "nouveau")
-    if held or driver_works(signals):
+    if held or any(device.driver for device in signals.gpus):
         return seen(held)
-    if any(device.driver for device in signals.gpus):
-        return None
-    loaded = signals.modules.listed.get("nouveau")
+    loaded = None if driver_works(signals) else signals.modules.listed.get("nouveau")
     alone = (loaded,) if loaded and (not signals.modules.is_loaded("nvidia") or _not_called(signals)) else ()
     return seen(signals.heard("nouveau-claimed") + alone)
 

@@ -46,7 +46,7 @@ def not_running(signals: Signals) -> Seen | None:
     """CUDA error 802, a fabric state that does not end, or a stopped service on a host with NVSwitches."""
     states = signals.smi.values(r"fabric.*\bstate$")
     unfinished = tuple(field.evidence for field in states if _UNFINISHED.search(field.value))
-    stopped = signals.heard("fm-stopped", "fm-failed") if has_switches(signals) else ()
+    stopped = signals.heard("fm-stopped", "fm-failed", "fm-nothing-to-do") if has_switches(signals) else ()
     plain = signals.smi.cards and not switched().search(signals.smi.names) and not has_switches(signals)
     not_ready = () if plain else signals.heard("system-not-ready")
     return seen(not_ready + unfinished + stopped)

@@ -38,7 +38,7 @@ class Cluster:
     """What a node offers, what sharing was asked for, and whether this is a Jetson."""
 
     resources: tuple[Resource, ...]
-    shows_node: Evidence | None
+    without_gpu: Evidence | None
     replicas: int | None
     replicas_evidence: Evidence | None
     tegra: Evidence | None
@@ -56,7 +56,7 @@ def read_cluster(facts: Iterable[Fact]) -> Cluster:
     sharing = next((asked for fact in known if (asked := _sharing(fact))), None)
     return Cluster(
         resources=tuple(resource for fact in known for resource in _resources(fact)),
-        shows_node=next(filter(None, map(_node, known)), None),
+        without_gpu=next(filter(None, map(_node_without_gpu, known)), None),
         replicas=sharing[0] if sharing else None,
         replicas_evidence=sharing[1] if sharing else None,
         tegra=next(filter(None, map(_tegra, known)), None),
@@ -75,10 +75,10 @@ def _resources(fact: Fact) -> list[Resource]:
     return found
 
 
-def _node(fact: Fact) -> Evidence | None:
+def _node_without_gpu(fact: Fact) -> Evidence | None:
     text = "\n".join(fact.lines)
     is_node = re.search(r"(?:capacity|allocatable)", text + fact.command, re.IGNORECASE)
-    match = _NODE_SECTION.search(text) if is_node else None
+    match = _NODE_SECTION.search(text) if is_node and not _resources(fact) else None
     return fact.evidence(text[max(0, match.start() - 60) : match.start() + 160]) if match else None
 
 

@@ -9,7 +9,7 @@ from aiplat.gpu.facts import Evidence, Fact
 from aiplat.gpu.signals.said import passages
 
 _IN_CONTAINER = re.compile(
-    r"kubectl exec|docker (?:exec|run)|nerdctl|podman|ctr run|crictl exec|"
+    r"kubectl (?:exec|logs)|docker (?:exec|run|logs)|nerdctl|podman|ctr run|crictl exec|"
     r"in(?:side)? (?:the |a )?(?:pod|container)|\(container\)|\bpod\b|\bcontainer\b(?![d-])",
     re.IGNORECASE,
 )

@@ -11,7 +11,7 @@ from aiplat.gpu.knowledge import Architecture, by_device_id, by_name
 
 _ADDRESS = r"(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]"
 _DEVICE = re.compile(
-    rf"^\s*(?:({_ADDRESS})\s+)?(\w[\w /-]+?)(?:\s*\[([0-9a-f]{{4}})\])?:\s+(.*)$", re.IGNORECASE
+    rf"^\s*(?:({_ADDRESS})\s+)?(\w[\w /-]{{1,60}}?)(?:\s*\[([0-9a-f]{{4}})\])?:\s+(.*)$", re.IGNORECASE
 )
 _MACHINE = re.compile(rf'^({_ADDRESS}) "([^"]*)" "([^"]*)" "([^"]*)"', re.IGNORECASE)
 _CLASSES = {"vga": "gpu", "3d": "gpu", "display": "gpu", "audio": "audio", "bridge": "switch"}
@@ -112,7 +112,7 @@ def _started(fact: Fact, line: str) -> PciDevice | None:
         return None
     if line.lower().lstrip().startswith(("subsystem", "kernel")):
         return None
-    kind = _CLASS_NUMBERS.get(match[3] or "") or _kind(match[2], match[4])
+    kind = _CLASS_NUMBERS.get(match[3] or match[2]) or _kind(match[2], match[4])
     return _device(fact.evidence(line), match[1] or "", kind, match[4])
 
 

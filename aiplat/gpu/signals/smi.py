@@ -9,20 +9,22 @@ from dataclasses import dataclass
 from aiplat.gpu.facts import Evidence, Fact
 
 VERSION = r"(\d{2,3}\.\d+(?:\.\d+)?)"
-_HEADER = re.compile(rf"NVIDIA-SMI {VERSION}.*?(?:Driver|KMD) Version:\s*(?:{VERSION}|N/A)", re.IGNORECASE)
+_HEADER = re.compile(
+    rf"NVIDIA-SMI {VERSION}.{{0,80}}?(?:Driver|KMD) Version:\s*(?:{VERSION}|N/A)", re.IGNORECASE
+)
 _CUDA = re.compile(r"CUDA (?:UMD )?Version\s*:\s*(\d+\.\d+)", re.IGNORECASE)
 _KMD = re.compile(rf"^\s*(?:DRIVER|KMD|NVRM)\s+version\s*:\s*{VERSION}", re.IGNORECASE | re.MULTILINE)
 _NVML = re.compile(rf"^\s*NVML(?: library)? version\s*:\s*{VERSION}", re.IGNORECASE | re.MULTILINE)
 _LISTED = re.compile(r"^\s*GPU (\d+): (.+?) \(UUID: GPU-", re.IGNORECASE)
 _ROW = re.compile(
-    r"\|\s*(\d+)\s+(\S.*?)\s+(?:On|Off|N/A)\s*\|\s*(?:([0-9a-f]{4,8}:[0-9a-f:.]+)\s+\S+|N/A\s+\S+)\s*\|",
+    r"\|\s{0,8}(\d+)\s+(\S.{0,60}?)\s+(?:On|Off|N/A)\s{0,20}\|\s{0,20}(?:([0-9a-f]{4,8}:[0-9a-f:.]+)\s+\S+|N/A\s+\S+)\s*\|",
     re.IGNORECASE,
 )
 _QUERIED = re.compile(r"^(?:\d+,\s*)?((?:NVIDIA|Tesla|Quadro|GeForce|GRID) [^,]+),\s*\S", re.IGNORECASE)
 _MODEL = re.compile(r"^\s*(?:Model|Product Name)\s*:\s*(.+)$", re.IGNORECASE)
 _DEVICE_COUNT = re.compile(r"^\s*Attached GPUs\s*:\s*(\d+)", re.IGNORECASE)
 _MIG_DEVICE = re.compile(r"^\s*MIG (\d+)g\.\d+gb\S*\s+Device", re.IGNORECASE)
-_FIELD = re.compile(r"^(\s*)([A-Za-z][\w /.()-]*?)\s*:\s+(\S.*?)\s*$")
+_FIELD = re.compile(r"^(\s*)([A-Za-z][\w /.()-]{0,80}?)\s*:\s+(\S.*?)\s*$")
 
 
 @dataclass(frozen=True)
