@@ -9,12 +9,11 @@ from sse_starlette import ServerSentEvent
 
 from aiplat.runs.journal import runs_dir
 from aiplat.runs.look import Line, Tail
-from aiplat.services.api.launch import view_run
+from aiplat.services.api.launch import GOING_ON, view_run
 
 # People watch: four looks a second are live enough, and cost a look at one file each.
 _LOOK_SECONDS = 0.25
 _LAST = "run_finished"
-_GOING_ON = frozenset({"starting", "running"})
 
 
 async def follow(site: str, run: str, after: int) -> AsyncIterator[ServerSentEvent]:
@@ -38,7 +37,7 @@ def is_told(site: str, run: str, after: int) -> bool:
 
 
 def _is_over(site: str, run: str) -> bool:
-    return view_run(site, run).state not in _GOING_ON
+    return view_run(site, run).state not in GOING_ON
 
 
 def _event(line: Line) -> ServerSentEvent:

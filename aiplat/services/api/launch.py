@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -21,8 +22,8 @@ from pydantic import Field, ValidationError
 
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, Finding
-from aiplat.runs.journal import RunRecord, last_run, new_run_id, now, runs_dir
-from aiplat.runs.look import RUN_ID, find_run, is_at_work, runs_of
+from aiplat.runs.journal import RunRecord, now, runs_dir
+from aiplat.runs.look import RUN_ID, find_run, is_at_work
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import CONFLICT, RUN_AT_WORK, RUN_REFUSED, Refusal, not_found
 from aiplat.state import private_dir
@@ -31,6 +32,7 @@ AIPLAT = (sys.executable, "-c", "from aiplat.cli.main import main; main()")
 """The command line, also where no `aiplat` is on PATH."""
 
 RunState = Literal["starting", "running", "done", "failed", "interrupted", "declined", "cut_off"]
+GOING_ON: frozenset[RunState] = frozenset({"starting", "running"})
 _REQUEST = "request.json"
 _SAID = "said.txt"
 # A run begins within a second, except where it makes a lab's hosts first.
@@ -72,15 +74,16 @@ class Launcher:
         self._command = tuple(command)
         self._starting = threading.Lock()
 
-    def start(self, site: str, plan_digest: str, by: str) -> RunView:
+    def start(self, site: str, run_id: str, plan_digest: str, by: str) -> RunView:
         """Start a run that carries out one plan and refuses any other; return it when it began.
+
+        A run that first makes a lab's hosts begins later: it is `starting` until then.
 
         Raises:
             Refusal: another run is at work, or the process ended before its run began.
         """
         with self._starting:
             refuse_beside_another(site)
-            run_id = new_run_id()
             folder = private_dir(runs_dir(site) / run_id)
             asked = Asked(plan_digest=plan_digest, by=by, at=now())
             _write(folder, asked)
@@ -107,10 +110,10 @@ class Launcher:
 
 def refuse_beside_another(site: str) -> None:
     """Refuse where a run of the site is at work; the run itself asks again, under its lock."""
-    record = last_run(site)
-    if record is not None and is_at_work(record):
-        finding = Finding(f"run {record.id}", f"({record.verb}) is at work", "wait until it ends, or stop it")
-        raise Refusal(RUN_AT_WORK, finding)
+    for newest in list_views(site, limit=1):
+        if newest.state in GOING_ON:
+            what_now = "wait until it ends, or stop it"
+            raise Refusal(RUN_AT_WORK, Finding(f"run {newest.id}", f"({newest.verb}) is at work", what_now))
 
 
 def _wait_until_it_began(site: str, run_id: str, process: subprocess.Popen[bytes]) -> RunView:
@@ -129,16 +132,16 @@ def view_run(site: str, run_id: str) -> RunView:
     Raises:
         Refusal: there is no such run.
     """
-    folder = runs_dir(site) / run_id
-    if not RUN_ID.fullmatch(run_id) or not folder.is_dir():
+    view = _known(site, run_id) if RUN_ID.fullmatch(run_id) else None
+    if view is None:
         raise not_found(f"run {run_id}", "/api/v1/runs")
-    asked, record = _asked(folder), find_run(site, run_id)
+    return view
+
+
+def _known(site: str, run_id: str) -> RunView | None:
+    asked, record = _asked(runs_dir(site) / run_id), find_run(site, run_id)
     if record is None and asked is None:
-        raise not_found(f"run {run_id}", "/api/v1/runs")
-    return _view(site, run_id, record, asked)
-
-
-def _view(site: str, run_id: str, record: RunRecord | None, asked: Asked | None) -> RunView:
+        return None
     state = _state(record, asked)
     return RunView(
         id=run_id,
@@ -174,10 +177,12 @@ def _is_alive(asked: Asked) -> bool:
     )
 
 
-def list_views(site: str, limit: int, before: str | None) -> list[RunView]:
+def list_views(site: str, limit: int, before: str | None = None) -> list[RunView]:
     """Return the newest runs of the site, those before run `before` where that is given."""
-    records = [r for r in runs_of(site) if before is None or r.id < before]
-    return [_view(site, r.id, r, _asked(runs_dir(site) / r.id)) for r in records[:limit]]
+    names = (f.name for f in runs_dir(site).iterdir() if RUN_ID.fullmatch(f.name))
+    older = sorted((name for name in names if before is None or name < before), reverse=True)
+    views = (view for name in older if (view := _known(site, name)))
+    return list(islice(views, limit))
 
 
 def stop_run(site: str, run_id: str) -> RunView:

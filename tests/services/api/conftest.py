@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -91,22 +92,20 @@ class Place:
         return self.folder / "state" / "aiplat" / "sites" / "t-api"
 
 
-class Api:
-    """The application and keys of several people; asks it without a network."""
+class People:
+    """A database with keys of several people in two teams, and what they used; made once, then copied."""
 
-    def __init__(self, place: Place, launcher: Launcher | None) -> None:
-        self.place = place
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.secrets: dict[str, str] = {}
         self.ids: dict[str, str] = {}
-        self._loop = asyncio.Runner()
-        self.database = Database.open(f"sqlite:///{place.folder / 'accounts.db'}")
-        self.app = create_app(Ground(place.file, self.database, launcher, Reports()))
-        self._loop.run(self._people())
+        asyncio.run(self._make())
 
-    async def _people(self) -> None:
-        await upgrade(self.database)
+    async def _make(self) -> None:
+        database = Database.open(self.url)
+        await upgrade(database)
         for team in ("red", "blue"):
-            await create_team(self.database, NewTeam(name=team), "test")
+            await create_team(database, NewTeam(name=team), "test")
         wanted: tuple[tuple[str, Role, str], ...] = (
             ("admin", "admin", ""),
             ("operator", "operator", ""),
@@ -116,10 +115,17 @@ class Api:
             ("spare", "member", "red"),
         )
         for who, role, team in wanted:
-            issued = await create_key(self.database, NewKey(name=who, role=role, team=team), "test")
+            issued = await create_key(database, NewKey(name=who, role=role, team=team), "test")
             self.secrets[who], self.ids[who] = issued.secret, issued.record.id
         rows = [self._used(n, team) for n, team in enumerate(("red", "red", "blue"))]
-        assert await insert_usage(self.database, rows) == 3
+        assert await insert_usage(database, rows) == 3
+        await database.close()
+
+    def copied_to(self, folder: Path) -> str:
+        """Return the URL of a copy (SQLite)."""
+        copy = folder / "accounts.db"
+        shutil.copy(self.url.removeprefix("sqlite:///"), copy)
+        return f"sqlite:///{copy}"
 
     def _used(self, number: int, team: str) -> UsageRow:
         return UsageRow(
@@ -135,6 +141,19 @@ class Api:
             completion_tokens=5,
             cost_nano=1_500_000,
         )
+
+
+class Api:
+    """The application; asks it with somebody's key, without a network."""
+
+    def __init__(
+        self, place: Place, people: People, launcher: Launcher | None, url: str | None = None
+    ) -> None:
+        self.place = place
+        self.secrets, self.ids = dict(people.secrets), people.ids
+        self._loop = asyncio.Runner()
+        self.database = Database.open(url or people.copied_to(place.folder))
+        self.app = create_app(Ground(place.file, self.database, launcher, Reports()))
 
     def ask(self, method: str, path: str, who: str | None = "admin", **more: Any) -> httpx.Response:
         """Send one request with somebody's key; `path` is below /api/v1."""
@@ -168,17 +187,23 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return place
 
 
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> People:
+    """Those who ask."""
+    return People(f"sqlite:///{tmp_path_factory.mktemp('people') / 'accounts.db'}")
+
+
 @pytest.fixture
-def api(place: Place) -> Iterator[Api]:
+def api(place: Place, people: People) -> Iterator[Api]:
     """The API where the SSH keys are."""
-    api = Api(place, Launcher(place.file, RUNNER))
+    api = Api(place, people, Launcher(place.file, RUNNER))
     yield api
     api.close()
 
 
 @pytest.fixture
-def read_only(place: Place) -> Iterator[Api]:
+def read_only(place: Place, people: People) -> Iterator[Api]:
     """The API as in a cluster: it makes no runs."""
-    api = Api(place, None)
+    api = Api(place, people, None)
     yield api
     api.close()

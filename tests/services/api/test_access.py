@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aiplat.services.api.launch import Launcher
-from tests.services.api.conftest import Api, Place
+from tests.services.api.conftest import Api, People, Place
 from tests.services.api.server import RUNNER
 
 DIGEST = f"sha256:{'0' * 64}"
@@ -76,13 +76,13 @@ MEMBERS_MAY_READ = {n: r[1] for n, r in ROUTES.items() if r[0] == "GET" and r[3]
 
 
 @pytest.fixture(scope="module")
-def everyone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def everyone(tmp_path_factory: pytest.TempPathFactory, people: People) -> Iterator[Api]:
     """One API for the whole table; its order is that of the table."""
     with pytest.MonkeyPatch.context() as patch:
         place = Place(tmp_path_factory.mktemp("site"))
         for name, value in place.environment.items():
             patch.setenv(name, value)
-        api = Api(place, Launcher(place.file, RUNNER))
+        api = Api(place, people, Launcher(place.file, RUNNER))
         yield api
         api.close()
 

@@ -17,7 +17,7 @@ from aiplat.services.api.ground import Ground
 from aiplat.services.api.launch import Launcher
 from aiplat.services.api.reports import Reports
 from aiplat.services.store.database import Database
-from tests.services.api.conftest import PREFIX, Api, Place
+from tests.services.api.conftest import PREFIX, Api, People, Place
 from tests.services.api.server import RUNNER
 
 
@@ -50,13 +50,13 @@ class _AsAdmin:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def served(tmp_path_factory: pytest.TempPathFactory, people: People) -> Iterator[Api]:
     """One API for all requests, as one would meet it that has been used for a while."""
     with pytest.MonkeyPatch.context() as patch:
         place = Place(tmp_path_factory.mktemp("site"))
         for name, value in place.environment.items():
             patch.setenv(name, value)
-        api = Api(place, Launcher(place.file, RUNNER))
+        api = Api(place, people, Launcher(place.file, RUNNER))
         patch.setattr(FRONT, "app", api.app)
         patch.setattr(_AsAdmin, "secret", api.secrets["admin"])
         yield api

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import pytest
 
 from aiplat.runs.events import RunFinished, RunStarted, StepStarted
 from aiplat.runs.journal import Journal
+from aiplat.vault.pki import issue, make_ca
 from tests.services.api.conftest import PREFIX, Place
 from tests.services.api.test_runs import eventually
 from tests.services.gateway.conftest import free_port
@@ -27,7 +29,10 @@ WITH_OWN_RUNNER = (sys.executable, "-m", "tests.services.api.server")
 
 @contextmanager
 def served(
-    place: Place, command: tuple[str, ...] = AIPLAT, *options: str
+    place: Place,
+    command: tuple[str, ...] = AIPLAT,
+    *options: str,
+    trusted: ssl.SSLContext | None = None,
 ) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
     """Run the API and yield a client with the admin's key, and the process."""
     port = free_port()
@@ -35,11 +40,10 @@ def served(
         process = subprocess.Popen(
             [*command, str(place.file), "--port", str(port), *options], stderr=log, stdout=log
         )
-    retries = httpx.HTTPTransport(retries=8)
+    retries = httpx.HTTPTransport(retries=9, verify=trusted or True)
+    url = f"{'https' if trusted else 'http'}://127.0.0.1:{port}{PREFIX}"
     try:
-        with httpx.Client(
-            base_url=f"http://127.0.0.1:{port}{PREFIX}", transport=retries, timeout=30
-        ) as client:
+        with httpx.Client(base_url=url, transport=retries, timeout=60) as client:
             assert client.get("/health").status_code == 200
             secret = (place.state / "api-admin-key").read_text().strip()
             client.headers["authorization"] = f"Bearer {secret}"
@@ -117,6 +121,20 @@ def test_a_run_outlives_the_api_that_started_it(place: Place) -> None:
         found = client.get(f"/runs/{run['id']}").json()
         assert (found["state"], found["askedBy"], found["planDigest"]) == ("done", run["askedBy"], digest)
         assert client.get(f"/runs/{run['id']}/events").text.count("event: ") == 5
+
+
+def test_over_tls_the_key_is_safe_and_browsers_are_told_so(place: Place) -> None:
+    """With a certificate of the site's own authority."""
+    authority = make_ca("t-api")
+    pair = issue(authority, "api of t-api", ["127.0.0.1"])
+    crt, key = place.folder / "api.crt", place.folder / "api.key"
+    crt.write_text(pair.crt)
+    key.write_text(pair.key)
+    trusted = ssl.create_default_context(cadata=authority.crt)
+    with served(place, AIPLAT, "--tls-cert", str(crt), "--tls-key", str(key), trusted=trusted) as (client, _):
+        answer = client.get("/site")
+        assert answer.status_code == 200
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
 
 @pytest.mark.parametrize(

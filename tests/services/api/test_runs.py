@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aiplat.runs.events import RunFinished, RunStarted, StepStarted
-from aiplat.runs.journal import Journal, runs_dir
+from aiplat.runs.journal import Journal, new_run_id, runs_dir
 from aiplat.services.api.launch import Launcher, view_run
 from tests.services.api.conftest import FACTS, SITE, Api, Place
 
@@ -102,6 +102,20 @@ def test_a_second_run_is_refused_while_one_is_at_work(api: Api, place: Place) ->
     )
 
 
+def test_a_run_that_has_not_begun_yet_is_shown_and_is_the_only_one(
+    api: Api, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making a lab's hosts comes before the run: it is there at once, and in the way of a second one."""
+    monkeypatch.setattr("aiplat.services.api.launch._BEGIN_SECONDS", 0)
+    digest = api.plan()
+    run = api.ask("POST", "/runs", json={"planDigest": digest}).json()
+    assert (run["state"], run["planDigest"]) == ("starting", digest)
+    assert [r["id"] for r in api.ask("GET", "/runs").json()["runs"]] == [run["id"]]
+    assert api.ask("POST", "/runs", json={"planDigest": digest}).json()["type"].endswith(":run-at-work")
+    place.go.touch()
+    assert events(api.ask("GET", f"/runs/{run['id']}/events").text)[-1]["event"] == "run_finished"
+
+
 def test_a_failed_run_says_what_was_wrong(api: Api, place: Place) -> None:
     """What the process said to people is part of the run."""
     place.go.write_text("fail")
@@ -178,7 +192,7 @@ def test_what_only_reads_says_where_runs_are_made(read_only: Api) -> None:
 
 def test_the_run_that_is_really_started_is_aiplats_own(place: Place) -> None:
     """The command line that the API writes is the one that `aiplat` reads; it refuses another plan itself."""
-    asked = Launcher(place.file).start("t-api", f"sha256:{'0' * 64}", "key-1")
+    asked = Launcher(place.file).start("t-api", new_run_id(), f"sha256:{'0' * 64}", "key-1")
     eventually(lambda: bool(view_run("t-api", asked.id).said))
     assert view_run("t-api", asked.id).state == "failed"
     (said,) = view_run("t-api", asked.id).said

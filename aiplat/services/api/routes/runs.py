@@ -10,18 +10,12 @@ from pydantic import Field
 from sse_starlette import EventSourceResponse
 
 from aiplat.actions.plan import PlanMovedError
-from aiplat.services.api.callers import PREFIX, Asking, Caller, needs
+from aiplat.runs.journal import new_run_id
+from aiplat.services.api.callers import PREFIX, Asking, needs
 from aiplat.services.api.documents import Document
 from aiplat.services.api.follow import follow, is_told
 from aiplat.services.api.ground import Ground, Here, WithKeys
-from aiplat.services.api.launch import (
-    Launcher,
-    RunView,
-    list_views,
-    refuse_beside_another,
-    stop_run,
-    view_run,
-)
+from aiplat.services.api.launch import RunView, list_views, refuse_beside_another, stop_run, view_run
 from aiplat.services.api.plans import DIGEST, make_and_keep
 from aiplat.services.api.problems import PLAN_REFUSED, Refusal, problems
 
@@ -68,13 +62,16 @@ async def start_run(
 
     The run goes on when the API is stopped. Follow it at `/runs/{id}/events`.
     """
-    view = await run_in_threadpool(_start, here, keys, wanted.plan_digest, caller)
-    await here.note(caller, "run.start", view.id, {"plan": wanted.plan_digest})
+    site, run = await run_in_threadpool(_agree, here, wanted.plan_digest), new_run_id()
+    # Written before it is done: what stands in no audit trail does not happen.
+    await here.note(caller, "run.start", run, {"plan": wanted.plan_digest})
+    view = await run_in_threadpool(keys.start, site, run, wanted.plan_digest, caller.key)
     response.headers["Location"] = f"{PREFIX}/runs/{view.id}"
     return view
 
 
-def _start(here: Ground, keys: Launcher, digest: str, caller: Caller) -> RunView:
+def _agree(here: Ground, digest: str) -> str:
+    """Make the plan anew and return the site's name if the plan is the one with this digest."""
     site = here.site()
     refuse_beside_another(site.name)
     kept = make_and_keep(site)
@@ -82,7 +79,7 @@ def _start(here: Ground, keys: Launcher, digest: str, caller: Caller) -> RunView
         raise PlanMovedError(site.name, digest, kept.digest)
     if kept.refusals:
         raise Refusal(PLAN_REFUSED, [r.as_finding() for r in kept.refusals])
-    return keys.start(site.name, digest, caller.key)
+    return site.name
 
 
 @router.get("/{run}", operation_id="getRun", responses=problems(404, 422), **needs("operator"))
@@ -100,9 +97,10 @@ def get_run(run: RunId, here: Here) -> RunView:
 )
 async def stop(run: RunId, here: Here, _keys: WithKeys, caller: Asking) -> RunView:
     """Ask a run to stop at its next safe point, as Ctrl-C does; the next run goes on from the hosts."""
-    view = await run_in_threadpool(lambda: stop_run(here.site().name, run))
+    site = (await run_in_threadpool(here.site)).name
+    await run_in_threadpool(view_run, site, run)
     await here.note(caller, "run.stop", run, {})
-    return view
+    return await run_in_threadpool(stop_run, site, run)
 
 
 @router.get(
