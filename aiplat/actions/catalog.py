@@ -104,5 +104,5 @@ def _plane(known: Catalog, plane: Plane) -> PlaneEntry:
 
 
 def _model(component: Component, model: CatalogModel) -> ModelEntry:
-    document = model.model_dump(mode="json", exclude={"artifact"})
+    document = model.model_dump(mode="json", exclude={"artifact", "shape"})
     return ModelEntry(**document, engine=component.name, source=source_digest(model.artifact))

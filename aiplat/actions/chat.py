@@ -98,10 +98,10 @@ def open_conversation(site: Site, model: str | None, mode: Mode | None) -> Conve
 
 
 def _first_model(site: Site) -> str:
-    if not site.models:
+    if not site.served:
         fix = "add one under `models` in the site file, or name one with --model"
         raise BadInput(Finding(f"site {site.name}", "has no model to talk with", fix))
-    return site.models[0].name
+    return site.served[0].name
 
 
 def _mode_of(site: Site, name: str) -> Mode:

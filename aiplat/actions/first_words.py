@@ -20,9 +20,9 @@ def first_words(site: Site, secrets: SiteSecrets) -> Words | None:
 
     The platform is reached at its URL, over TLS from the site CA, with the site's key.
     """
-    if not site.models:
+    if not site.served:
         return None
-    model = site.models[0].name
+    model = site.served[0].name
     body = {"model": model, "prompt": PROMPT, "max_tokens": 12, "temperature": 0}
     trusted = ssl.create_default_context(cafile=str(site_dir(site.name) / "ca.crt"))
     headers = {"Authorization": f"Bearer {secrets.api_key}"}

@@ -88,7 +88,10 @@ class Requires(Frozen):
 
 
 class CatalogModel(Frozen):
-    """A model that a site can serve; `aliases` are other names for the very same weights."""
+    """A model that a site can serve; `aliases` are other names for the very same weights.
+
+    `shape` is the name under which aiplat.fit knows its architecture, where that is not its own.
+    """
 
     name: str
     aliases: tuple[str, ...] = ()
@@ -97,6 +100,7 @@ class CatalogModel(Frozen):
     family: str = ""
     parameters: str = ""
     quantisation: str = ""
+    shape: str = ""
     context_length: int | None = Field(default=None, gt=0)
     features: tuple[Literal["completion", "chat", "embedding", "tools", "vision"], ...] = ()
     artifact: ArtifactRecipe

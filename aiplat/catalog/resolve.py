@@ -132,6 +132,11 @@ def site_models(site: Site, catalog: Catalog | None = None) -> tuple[tuple[Compo
     return tuple(found.values())
 
 
+def served_models(site: Site, catalog: Catalog | None = None) -> tuple[tuple[Component, CatalogModel], ...]:
+    """Return those of the site's models that it serves by itself, not only for Models that ask for them."""
+    return site_models(site.model_copy(update={"models": site.served}), catalog)
+
+
 def _artifact(
     component: Component, recipe: ArtifactRecipe, model: CatalogModel | None, inputs: str
 ) -> Artifact:

@@ -25,6 +25,7 @@ _VERBS = {
     "chat": "look",
     "env": "look",
     "reset": "reset",
+    "model": "model",
     "serve": "serve",
     "doctor": "doctor",
 }

@@ -15,9 +15,10 @@ from ruamel.yaml.error import YAMLError
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.catalog import Catalog
 from aiplat.catalog.components import CatalogModel, Component
-from aiplat.catalog.resolve import components_on, site_models
+from aiplat.catalog.resolve import components_on, served_models, site_models
 from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
+from aiplat.plan.fitting import fitted
 from aiplat.plan.role_variables import Namespace, ReleaseWanted, inputs_label
 from aiplat.site.models import Site
 from aiplat.site.references import identity_name, is_reference, references_in, with_secrets
@@ -137,7 +138,11 @@ def _context(
         "site": site,
         "lock": lock,
         "images": {image.name: image.ref for image in lock.of("image")},
-        "models": [_model(engine, model, lock) for engine, model in site_models(site, catalog)],
+        "models": [
+            _model(engine, model, site, lock, catalog) for engine, model in site_models(site, catalog)
+        ],
+        "catalogue_models": sorted(n for _, m in catalog.models for n in (m.name, *m.aliases)),
+        "digests": [a.digest for a in lock.artifacts if a.kind in {"image", "model"} and a.digest],
         "domain": site.domain,
         "endpoint": site.endpoint,
         "component": component.name,
@@ -148,7 +153,9 @@ def _context(
     }
 
 
-def _model(engine: Component, model: CatalogModel, lock: Lock) -> dict[str, Any]:
+def _model(
+    engine: Component, model: CatalogModel, site: Site, lock: Lock, catalog: Catalog
+) -> dict[str, Any]:
     artifact = next(a for a in lock.of("model") if (a.name, a.version) == (model.artifact.name, model.tag))
     return {
         "name": model.name,
@@ -157,6 +164,10 @@ def _model(engine: Component, model: CatalogModel, lock: Lock) -> dict[str, Any]
         "ref": artifact.ref,
         "digest": artifact.digest or artifact.inputs,
         "aliases": list(model.aliases),
+        "features": list(model.features),
+        "context_length": model.context_length,
+        "serve": (engine, model) in served_models(site, catalog),
+        "fit": fitted(engine, model),
     }
 
 

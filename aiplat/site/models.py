@@ -87,6 +87,8 @@ class SiteModel(Strict):
     """Name or alias in the catalogue (`aiplat catalog models`)."""
     engine: Literal["ollama", "vllm"] = "ollama"
     """The program that serves it."""
+    serve: bool = Field(default=True, strict=True)
+    """Whether the site serves it by itself; if not, the bundle holds it for Model objects that ask for it."""
 
 
 class Site(Strict):
@@ -120,6 +122,11 @@ class Site(Strict):
     def servers(self) -> tuple[Host, ...]:
         """Hosts that run the control plane, in the order of the file."""
         return tuple(h for h in self.hosts if h.role == "server")
+
+    @property
+    def served(self) -> tuple[SiteModel, ...]:
+        """The models that the site serves by itself, in the order of the file."""
+        return tuple(m for m in self.models if m.serve)
 
     @property
     def agents(self) -> tuple[Host, ...]:

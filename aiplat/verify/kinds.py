@@ -8,7 +8,7 @@ from functools import partial
 import httpx
 
 from aiplat.catalog.components import CatalogModel, Component
-from aiplat.catalog.resolve import site_models
+from aiplat.catalog.resolve import served_models
 from aiplat.cluster.objects import Pod
 from aiplat.verify.check import Check, Failed, Look, Skipped, fail_on
 from aiplat.verify.declared import (
@@ -80,7 +80,7 @@ def _ask(world: World, wanted: Http) -> httpx.Response:
 
 
 def _model_completes(component: Component, wanted: ModelCompletes, world: World) -> str:
-    served = (m for engine, m in site_models(world.site) if engine.name == component.name)
+    served = (m for engine, m in served_models(world.site) if engine.name == component.name)
     models = [m for m in served if "completion" in m.features]
     if not models:
         raise Skipped("the site serves no model that continues text")

@@ -70,7 +70,7 @@ def test_pods_are_restricted(name: str, rendered: dict[str, str]) -> None:
     for workload, pod in pods(rendered[name]):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert pod["automountServiceAccountToken"] is (workload == "gateway")
+        assert pod["automountServiceAccountToken"] is (workload in {"gateway", "operator"})
         for container in pod["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,

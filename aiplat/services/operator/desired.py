@@ -1,0 +1,195 @@
+"""`desired(engaged, …)`: the objects that serve a Model, as documents; asks the cluster nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiplat.services.operator.decide import Engaged
+from aiplat.services.operator.engines import GRACE_SECONDS, Run, drain, run_of
+from aiplat.services.operator.wish import MANAGED_BY, Wish
+
+Document = dict[str, Any]
+
+LABEL_MODEL, LABEL_ENGINE = "aiplat.dev/model", "aiplat.dev/engine"
+OWNED = "aiplat.dev/managed-by=operator"
+MODEL_UID, MODEL_TITLE = "aiplat.dev/model-uid", "aiplat.dev/model-object"
+UID = 10001
+_STARTS_WITHIN_SECONDS = 1800
+
+
+def desired(engaged: Engaged, namespace: str, replicas: int) -> list[Document]:
+    """Return the Service, disruption budget and Deployment of a Model, in the order they are made."""
+    wish = engaged.wish
+    return [
+        _service(engaged, namespace),
+        disruption_budget(wish, engaged.engine_name, namespace, _selector(wish)),
+        _deployment(engaged, namespace, replicas),
+    ]
+
+
+def number_alone(deployment: Document, replicas: int) -> Document:
+    """Return what sets the number of a Deployment whose form is somebody else's."""
+    meta = {"name": deployment["metadata"]["name"], "namespace": deployment["metadata"]["namespace"]}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"replicas": replicas}}
+
+
+def disruption_budget(wish: Wish, engine: str, namespace: str, selector: dict[str, str]) -> Document:
+    """Return the budget by which a node that is emptied takes one replica at a time, never the last but one.
+
+    A model with a single replica may go: a node could never be emptied otherwise.
+    """
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": _meta(wish, engine, namespace),
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": selector},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
+def selector_of(slug: str) -> dict[str, str]:
+    """Return the labels by which the pods of one of the operator's Deployments are found."""
+    return {"app.kubernetes.io/name": f"model-{slug}", "app.kubernetes.io/instance": "operator"}
+
+
+def _selector(wish: Wish) -> dict[str, str]:
+    return selector_of(wish.slug)
+
+
+def _meta(wish: Wish, engine: str, namespace: str, notes: dict[str, str] | None = None) -> Document:
+    return {
+        "name": f"model-{wish.slug}",
+        "namespace": namespace,
+        "labels": {
+            **_selector(wish),
+            "app.kubernetes.io/part-of": "aiplat",
+            "app.kubernetes.io/managed-by": "aiplat-operator",
+            "aiplat.dev/component": "operator",
+            LABEL_MODEL: wish.slug,
+            LABEL_ENGINE: engine,
+            MANAGED_BY: "operator",
+            MODEL_UID: wish.uid,
+        },
+        "annotations": {MODEL_TITLE: wish.title, "aiplat.dev/model-name": wish.name, **(notes or {})},
+    }
+
+
+def _service(engaged: Engaged, namespace: str) -> Document:
+    wish, run = engaged.wish, run_of(engaged)
+    # A label cannot hold a colon: the true names are here.
+    notes = {
+        "aiplat.dev/model-aliases": ",".join(engaged.aliases),
+        "aiplat.dev/served-as": engaged.served_as,
+        "aiplat.dev/features": ",".join(engaged.features),
+        "aiplat.dev/hold-seconds": str(run.hold_seconds if wish.hold is None else wish.hold),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _meta(wish, engaged.engine_name, namespace, {k: v for k, v in notes.items() if v}),
+        "spec": {
+            "selector": _selector(wish),
+            "ports": [{"name": "http", "port": run.port, "targetPort": "http", "protocol": "TCP"}],
+        },
+    }
+
+
+def _deployment(engaged: Engaged, namespace: str, replicas: int) -> Document:
+    wish, run = engaged.wish, run_of(engaged)
+    labels = {**_selector(wish), LABEL_MODEL: wish.slug, LABEL_ENGINE: engaged.engine_name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _meta(wish, engaged.engine_name, namespace),
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 2,
+            "progressDeadlineSeconds": _STARTS_WITHIN_SECONDS,
+            "selector": {"matchLabels": _selector(wish)},
+            # A replica goes only when another one is ready in its place.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(engaged, run)},
+        },
+    }
+
+
+def _pod(engaged: Engaged, run: Run) -> Document:
+    wish = engaged.wish
+    pod: Document = {
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            "fsGroup": UID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "enableServiceLinks": False,
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "containers": [_container(engaged, run)],
+        "volumes": _volumes(engaged, run),
+    }
+    if wish.node_selector:
+        pod["nodeSelector"] = dict(wish.node_selector)
+    if wish.tolerations:
+        pod["tolerations"] = [dict(t) for t in wish.tolerations]
+    return pod
+
+
+def _container(engaged: Engaged, run: Run) -> Document:
+    health = {"httpGet": {"path": run.health, "port": "http"}, "timeoutSeconds": 3}
+    mounts = [
+        {"name": "model", "mountPath": run.mount, "readOnly": True},
+        {"name": "home", "mountPath": run.env["HOME"]},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+    ]
+    for number, _ in enumerate(engaged.wish.adapters):
+        mounts.append({"name": f"adapter-{number}", "mountPath": f"/adapters/{number}", "readOnly": True})
+    return {
+        "name": "engine",
+        "image": engaged.engine.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": run.command,
+        "env": [{"name": name, "value": value} for name, value in run.env.items()],
+        "ports": [{"name": "http", "containerPort": run.port, "protocol": "TCP"}],
+        "lifecycle": drain(run.port),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "resources": engaged.resources.model_dump(),
+        "startupProbe": {
+            **run.startup,
+            "periodSeconds": 1,
+            "failureThreshold": _STARTS_WITHIN_SECONDS,
+            "timeoutSeconds": 5,
+        },
+        "readinessProbe": {**health, "periodSeconds": 5, "failureThreshold": 3},
+        # An engine that hangs has nothing to finish.
+        "livenessProbe": {
+            **health,
+            "periodSeconds": 20,
+            "failureThreshold": 6,
+            "terminationGracePeriodSeconds": 30,
+        },
+        "volumeMounts": mounts,
+    }
+
+
+def _volumes(engaged: Engaged, run: Run) -> list[Document]:
+    volumes: list[Document] = [{"name": "model", "image": _image(engaged.weights)}]
+    volumes += [
+        {"name": f"adapter-{number}", "image": _image(adapter.image)}
+        for number, adapter in enumerate(engaged.wish.adapters)
+    ]
+    volumes += [{"name": "home", "emptyDir": {"sizeLimit": run.home_size}}]
+    return [*volumes, {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
+
+
+def _image(reference: str) -> Document:
+    return {"reference": reference, "pullPolicy": "IfNotPresent"}

@@ -1,0 +1,161 @@
+"""A Model's status from what was decided and what is seen: phase, numbers, conditions with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aiplat.services.operator.decide import Decision, Refusal
+from aiplat.services.operator.desired import selector_of
+from aiplat.services.operator.wish import Wish
+
+Document = dict[str, Any]
+
+_NEWS_LENGTH = 600
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What runs of a Model: its Deployment (None: not there), its pods, and whether the load is known."""
+
+    deployment: Document | None = None
+    pods: tuple[Document, ...] = ()
+    load_known: bool = True
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many replicas there should be, are, and are ready in the newest form."""
+
+    wanted: int
+    there: int
+    ready: int
+    settled: bool
+
+
+def status_of(wish: Wish, decision: Decision, seen: Seen, before: Document, now: str) -> Document:
+    """Return the status of a Model; conditions keep the time of their last change from `before`."""
+    counted = _counted(seen.deployment)
+    conditions = list(_conditions(wish, decision, seen, counted))
+    return {
+        "observedGeneration": wish.generation,
+        "phase": _phase(decision, seen, counted),
+        "message": next((c["message"] for c in conditions if c["type"] in _TOLD), ""),
+        "name": wish.name,
+        "engine": "" if isinstance(decision, Refusal) else decision.engine_name,
+        "image": "" if isinstance(decision, Refusal) else decision.weights,
+        "replicas": counted.there,
+        "readyReplicas": counted.ready,
+        "ready": f"{counted.ready}/{counted.wanted}",
+        "selector": ",".join(f"{k}={v}" for k, v in _selector(wish, seen.deployment).items()),
+        "conditions": [_dated(c, before.get("conditions", ()), now) for c in conditions],
+    }
+
+
+def is_settled(status: Document) -> bool:
+    """Whether nothing is expected to change by itself soon."""
+    return status["phase"] in {"Serving", "Idle", "Refused"}
+
+
+# The first of these says what people want to know first.
+_TOLD = ("Accepted", "Available")
+
+
+def _selector(wish: Wish, deployment: Document | None) -> dict[str, str]:
+    if deployment is None:
+        return selector_of(wish.slug)
+    found: dict[str, str] = deployment["spec"]["selector"]["matchLabels"]
+    return found
+
+
+def _counted(deployment: Document | None) -> Counted:
+    if deployment is None:
+        return Counted(0, 0, 0, settled=False)
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    there, updated = status.get("replicas", 0), status.get("updatedReplicas", 0)
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    ready = status.get("availableReplicas", 0)
+    return Counted(wanted, there, ready, settled=seen and updated == there == wanted <= ready)
+
+
+def _phase(decision: Decision, seen: Seen, counted: Counted) -> str:
+    if isinstance(decision, Refusal):
+        return "Refused"
+    if seen.deployment is None:
+        return "Starting"
+    if counted.settled:
+        return "Serving" if counted.wanted else "Idle"
+    if _problem(seen.pods):
+        return "Failing" if not counted.ready else "Updating"
+    return "Updating" if counted.ready else "Starting"
+
+
+def _conditions(wish: Wish, decision: Decision, seen: Seen, counted: Counted) -> Iterable[Document]:
+    if isinstance(decision, Refusal):
+        yield _condition("Accepted", False, decision.reason, decision.message, wish)
+        yield _condition("Available", False, "Refused", "nothing runs: the Model was refused", wish)
+        return
+    available = _available(wish, seen, counted)
+    # What people read first is how it stands; that it was accepted tells nothing once it was.
+    yield _condition("Available", *available, wish)
+    yield _condition("Accepted", True, "Accepted", f"{decision.engine_name} serves {decision.weights}", wish)
+    if decision.adjusted:
+        yield _condition("RequestsAdjusted", True, "Computed", decision.adjusted, wish)
+    if wish.scales:
+        yield _condition("Autoscaling", *_autoscaling(wish, decision.target, seen), wish)
+
+
+def _autoscaling(wish: Wish, target: int, seen: Seen) -> tuple[bool, str, str]:
+    if not seen.load_known:
+        return False, "LoadUnknown", "no gateway says how many requests there are; the number stays as it is"
+    between = f"between {wish.minimum} and {wish.maximum} replicas"
+    return True, "FollowsLoad", f"{between}, one for every {target} requests"
+
+
+def _available(wish: Wish, seen: Seen, counted: Counted) -> tuple[bool, str, str]:
+    problem = _problem(seen.pods)
+    if counted.ready and counted.settled:
+        serve = "replica serves" if counted.ready == 1 else "replicas serve"
+        return True, "Serving", f"{counted.ready} {serve} {wish.name!r}"
+    if counted.ready:
+        return True, "Updating", problem or f"{counted.ready} of {counted.wanted} replicas are ready"
+    if seen.deployment is not None and not counted.wanted:
+        idle = "the first request wakes it" if wish.replicas is None else "`replicas` is 0"
+        return False, "Idle", f"no replica runs; {idle}"
+    return False, "NotReady", problem or "no replica is ready yet"
+
+
+def _problem(pods: Iterable[Document]) -> str:
+    """Return the most telling of what Kubernetes says of pods that do not run, empty where all do."""
+    for pod in pods:
+        if said := _pod_problem(pod.get("status", {})):
+            return said[:_NEWS_LENGTH]
+    return ""
+
+
+def _pod_problem(status: Document) -> str:
+    for container in status.get("containerStatuses", ()):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
+            return ": ".join(str(waiting[k]) for k in ("reason", "message") if waiting.get(k))
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("message") or condition.get("reason", "")) or "cannot be scheduled"
+    return ""
+
+
+def _condition(kind: str, is_true: bool, reason: str, message: str, wish: Wish) -> Document:
+    return {
+        "type": kind,
+        "status": "True" if is_true else "False",
+        "reason": reason,
+        "message": message,
+        "observedGeneration": wish.generation,
+    }
+
+
+def _dated(condition: Document, before: Iterable[Document], now: str) -> Document:
+    old = next((c for c in before if c["type"] == condition["type"]), {})
+    same = old.get("status") == condition["status"]
+    return {**condition, "lastTransitionTime": old["lastTransitionTime"] if same else now}

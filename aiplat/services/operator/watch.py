@@ -1,0 +1,83 @@
+"""Runs passes: at once when kopf sees a Model or node change, every second while something is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kopf
+
+from aiplat.errors import AiplatError
+from aiplat.services.operator.health import Pulse
+from aiplat.services.operator.reconcile import Outcome, Reconciler
+
+_WATCHED = (("aiplat.dev", "v1alpha1", "models"), ("ollama.ayaka.io", "v1", "models"), ("", "v1", "nodes"))
+_SOON, _RESYNC, _AFTER_ERROR = 1.0, 10.0, 2.0
+_BUNDLED_CHANGES = 0.05
+
+log = logging.getLogger("aiplat.operator")
+
+
+def registry_of(changed: asyncio.Event, kubeconfig: Path | None) -> kopf.OperatorRegistry:
+    """Return kopf's handlers, which only say that something changed: a pass looks at everything anyway.
+
+    So kopf keeps no state in the objects and no finalizer on them: a Model can always be deleted.
+    """
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.enabled = False
+        # The definitions come with the release that brings the operator; there is nothing to look out for.
+        settings.scanning.disabled = True
+        settings.watching.server_timeout = 300
+
+    @kopf.on.login(registry=registry)
+    def login(**context: Any) -> kopf.ConnectionInfo | None:
+        return (
+            kopf.login_with_kubeconfig(**context)
+            if kubeconfig
+            else kopf.login_with_service_account(**context)
+        )
+
+    for group, version, plural in _WATCHED:
+
+        @kopf.on.event(group, version, plural, registry=registry, id=f"{plural}.{group}")
+        async def note(**_: Any) -> None:
+            changed.set()
+
+    return registry
+
+
+async def passes(reconcile: Callable[[], Outcome], changed: asyncio.Event, pulse: Pulse) -> None:
+    """Do pass after pass until cancelled; one that fails is said and followed by another."""
+    loop = asyncio.get_running_loop()
+    while True:
+        changed.clear()
+        pulse.begun = loop.time()
+        try:
+            outcome = await asyncio.to_thread(reconcile)
+            pulse.good = True
+            pause = _RESYNC if outcome.settled and not outcome.scaled else _SOON
+        except (AiplatError, OSError, ValueError, KeyError) as error:
+            log.warning("a pass failed: %s: %s", type(error).__name__, error)
+            pulse.good, pause = False, _AFTER_ERROR
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), pause)
+        await asyncio.sleep(_BUNDLED_CHANGES)
+
+
+async def watch(reconciler: Reconciler, pulse: Pulse, kubeconfig: Path | None) -> None:
+    """Work until SIGTERM or SIGINT; a pass under way is finished first."""
+    changed = asyncio.Event()
+    working = asyncio.create_task(passes(reconciler.run, changed, pulse))
+    try:
+        await kopf.operator(registry=registry_of(changed, kubeconfig), clusterwide=True, standalone=True)
+    finally:
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working

@@ -1,0 +1,202 @@
+"""What a Model gets, and in which words it is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiplat.services.operator.bundle import SiteBundle
+from aiplat.services.operator.capacity import machine_of
+from aiplat.services.operator.decide import Decision, Engaged, Refusal, decide, decide_all, number_wanted
+from aiplat.services.operator.wish import slug_of, wish_of
+from tests.services.operator.worlds import (
+    ENGINE,
+    OTHER,
+    SITE_WEIGHTS,
+    Document,
+    bundle,
+    model,
+    node,
+    ollama_model,
+)
+
+
+def decided(document: Document, *nodes: Document, site: SiteBundle | None = None) -> Decision:
+    """Return the decision on one Model of a site with these nodes, or one of two cores."""
+    machines = [machine_of(n) for n in nodes or (node(),)]
+    return decide(wish_of(document), site or bundle(), machines)
+
+
+def refusal(document: Document, *nodes: Document, site: SiteBundle | None = None) -> Refusal:
+    """Return a refusal that has to come."""
+    found = decided(document, *nodes, site=site)
+    assert isinstance(found, Refusal)
+    return found
+
+
+def engaged(document: Document, *nodes: Document, site: SiteBundle | None = None) -> Engaged:
+    """Return an engagement that has to come."""
+    found = decided(document, *nodes, site=site)
+    assert isinstance(found, Engaged), found
+    return found
+
+
+def test_a_file_of_the_ollama_operator_says_all_that_it_lacks() -> None:
+    """CPU and GPU are both named, with what there is and what to do."""
+    said = refusal(ollama_model("phi3"))
+    assert said.reason == "DoesNotFit"
+    assert said.message.startswith(
+        "asks 4 CPU, the largest node has 2; asks 1 nvidia.com/gpu, no node has one; lower its requests"
+    )
+
+
+def test_a_file_of_the_ollama_operator_is_served_where_it_fits() -> None:
+    """On a node with a GPU it gets what it asks for, under the name of its image."""
+    large = node(allocatable={"cpu": "8", "memory": "16Gi", "nvidia.com/gpu": "1"})
+    found = engaged(ollama_model("phi3"), node(), large)
+    assert (found.wish.name, found.served_as, found.weights) == ("phi3", "phi3:mini", SITE_WEIGHTS)
+    assert found.resources.limits["nvidia.com/gpu"] == 1
+
+
+def test_computed_requests_replace_what_was_asked_and_both_are_named() -> None:
+    """With `requests: fit` the same file is served on a small node."""
+    found = engaged(ollama_model("phi3"), site=bundle(requests="fit"))
+    assert found.resources.requests == {"cpu": "200m", "memory": "700Mi"}
+    assert found.adjusted == (
+        "asked for 4 CPU, 8Gi of memory, 1 nvidia.com/gpu; runs with 0.2 CPU, 700Mi of memory, as computed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "large:70b",
+            "the model 'large:70b' is not in the site's bundle; add it under `models` in site.yaml",
+        ),
+        ("llama3.1", "the model 'llama3.1' is not in the site's bundle, which holds small:1b, phi3:mini"),
+    ],
+)
+def test_weights_that_are_not_there_are_named_with_what_to_do(name: str, said: str) -> None:
+    """One that the catalogue knows can be added; another has to be catalogued first."""
+    found = refusal(ollama_model(name))
+    assert found.reason == "NotInBundle"
+    assert said in found.message
+
+
+def test_weights_by_digest_must_be_in_the_bundle() -> None:
+    """An image that no host has could only come from outside."""
+    foreign = "registry.example/x:1@sha256:" + "9" * 64
+    spec = {"engine": "ollama", "source": {"image": foreign}}
+    assert refusal(model("m", spec)).message.startswith(f"{foreign} is not in the site's bundle; add it")
+    spec = {"engine": "ollama", "source": {"image": OTHER, "servedAs": "other"}}
+    found = engaged(model("m", spec))
+    assert (found.weights, found.served_as, found.wish.name) == (OTHER, "other", "m")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "said"),
+    [
+        ({"engine": "vllm", "source": {"catalogue": "small"}}, "OtherEngine", "in the form of ollama"),
+        ({"engine": "vllm", "source": {"image": OTHER}}, "EngineNotThere", "planes.model.vllm on"),
+        (
+            {"source": {"catalogue": "small"}, "resourceProfile": "huge"},
+            "UnknownProfile",
+            "this site has: half",
+        ),
+        (
+            {"source": {"catalogue": "small"}, "adapters": [{"name": "a", "image": OTHER}]},
+            "AdaptersNotHere",
+            "as part of a model",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(spec: Document, reason: str, said: str) -> None:
+    """Each with a reason for programs and a sentence for people."""
+    found = refusal(model("m", spec))
+    assert found.reason == reason
+    assert said in found.message
+
+
+def test_what_a_model_leaves_out_is_the_engines() -> None:
+    """Resources, parallel requests and context; the context is never longer than the weights can."""
+    found = engaged(model("m", {"source": {"catalogue": "small"}}))
+    assert (found.engine.image, found.parallel, found.target, found.context_length) == (ENGINE, 2, 2, 4096)
+    assert found.resources.requests == {"cpu": "200m", "memory": "700Mi"}
+    assert found.features == ("completion",)
+
+
+def test_a_longer_context_is_computed_to_need_more() -> None:
+    """Twice the context over two parallel requests is 8192 tokens more, of ten KiB each."""
+    found = engaged(model("m", {"source": {"catalogue": "small"}, "contextLength": 8192}))
+    assert found.resources.requests["memory"] == "780Mi"
+    said = refusal(model("m", {"source": {"catalogue": "small"}, "contextLength": 65536}))
+    assert said.message == "asks 65536 tokens of context, the model has 32768; lower contextLength"
+
+
+def test_a_profile_stands_for_resources() -> None:
+    """Limits without requests are requests, as for Kubernetes."""
+    found = engaged(model("m", {"source": {"catalogue": "small"}, "resourceProfile": "half"}))
+    assert found.resources.requests == {"cpu": "500m", "memory": "1Gi"}
+
+
+def test_amounts_that_no_one_node_has_together_are_refused() -> None:
+    """The largest of each on two nodes is not one node with both."""
+    nodes = node("cores", allocatable={"cpu": "16"}), node("memory", allocatable={"memory": "64Gi"})
+    spec = {"source": {"catalogue": "small"}, "resources": {"requests": {"cpu": 8, "memory": "32Gi"}}}
+    assert (
+        "asks 8 CPU and 32Gi of memory, no one node has them all" in refusal(model("m", spec), *nodes).message
+    )
+
+
+def test_placement_narrows_the_nodes() -> None:
+    """Labels and taints are looked at before sizes."""
+    spec = {"source": {"catalogue": "small"}, "placement": {"nodeSelector": {"disk": "fast"}}}
+    assert "wants a node labelled disk=fast, no node is" in refusal(model("m", spec)).message
+    assert engaged(model("m", spec), node(labels={"disk": "fast"}))
+    taint = {"key": "only", "value": "batch", "effect": "NoSchedule"}
+    plain = {"source": {"catalogue": "small"}}
+    assert "a taint that it does not tolerate" in refusal(model("m", plain), node(taints=[taint])).message
+    tolerant = {**plain, "placement": {"tolerations": [{"key": "only", "operator": "Exists"}]}}
+    assert engaged(model("m", tolerant), node(taints=[taint]))
+
+
+def test_a_node_that_is_ill_for_a_moment_refuses_nothing() -> None:
+    """Kubernetes' own taints come and go."""
+    ill = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    assert engaged(model("m", {"source": {"catalogue": "small"}}), node(taints=[ill]))
+
+
+def test_the_older_of_two_with_one_name_wins() -> None:
+    """The younger one is told which took its name; the site's own come before all."""
+    spec = {"source": {"catalogue": "small"}, "name": "assistant"}
+    old = model("a", spec, creationTimestamp="2026-01-01T00:00:00Z")
+    young = model("b", spec, creationTimestamp="2026-02-01T00:00:00Z")
+    site = model(
+        "c", spec, creationTimestamp="2026-03-01T00:00:00Z", labels={"aiplat.dev/managed-by": "site"}
+    )
+    machines = [machine_of(node())]
+    found = decide_all([wish_of(d) for d in (young, old)], bundle(), machines)
+    taken = found["uid-b"]
+    assert isinstance(found["uid-a"], Engaged)
+    assert isinstance(taken, Refusal)
+    assert taken.message.startswith("Model aiplat-model/a (aiplat.dev) already serves 'assistant'")
+    assert isinstance(decide_all([wish_of(d) for d in (site, old)], bundle(), machines)["uid-a"], Refusal)
+
+
+def test_a_name_becomes_a_part_of_kubernetes_names() -> None:
+    """Dots and colons cannot be in the name of a Service."""
+    assert slug_of("llama3.1") == "llama3-1"
+    assert len(slug_of("x" * 80)) == 50
+
+
+@pytest.mark.parametrize(("spec", "scaled", "number"), [
+    ({}, 5, 1),
+    ({"minReplicas": 0, "maxReplicas": 2}, 0, 0),
+    ({"minReplicas": 0, "maxReplicas": 2}, 9, 2),
+    ({"minReplicas": 2, "maxReplicas": 4}, 0, 2),
+    ({"minReplicas": 0, "maxReplicas": 2, "replicas": 7}, 1, 7),
+])  # fmt: skip
+def test_the_number_stays_within_what_the_model_says(spec: Document, scaled: int, number: int) -> None:
+    """`replicas` fixes it, also outside of the bounds."""
+    found = engaged(model("m", {"source": {"catalogue": "small"}, **spec}))
+    assert number_wanted(found, scaled) == number

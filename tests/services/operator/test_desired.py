@@ -1,0 +1,100 @@
+"""The objects that serve a Model: found by the gateway, restricted, replaced without a gap."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from kubernetes_validate.utils import validate
+
+from aiplat.services.operator.capacity import machine_of
+from aiplat.services.operator.decide import Engaged, decide
+from aiplat.services.operator.desired import desired
+from aiplat.services.operator.engines import drain
+from aiplat.services.operator.wish import wish_of
+from tests.charts.test_charts import kubernetes_minor
+from tests.services.operator.worlds import ENGINE, OTHER, WEIGHTS, Document, bundle, model, node
+
+
+def objects(spec: Document, name: str = "notes") -> dict[str, Document]:
+    """Return the objects of a Model by kind."""
+    engines = {**bundle().model_dump(by_alias=True)["engines"]}
+    engines["vllm"] = {**engines["ollama"], "parallel": 8}
+    site = bundle(engines=engines)
+    found = decide(wish_of(model(name, spec)), site, [machine_of(node())])
+    assert isinstance(found, Engaged), found
+    return {d["kind"]: d for d in desired(found, "aiplat-model", 1)}
+
+
+OLLAMA: Document = {"source": {"catalogue": "small"}, "name": "notes", "holdSeconds": 90}
+VLLM: Document = {
+    "engine": "vllm",
+    "source": {"image": OTHER},
+    "adapters": [{"name": "tuned", "image": WEIGHTS}],
+    "placement": {"nodeSelector": {}, "tolerations": [{"operator": "Exists"}]},
+}
+
+
+@pytest.mark.parametrize("spec", [OLLAMA, VLLM], ids=["ollama", "vllm"])
+def test_objects_are_valid_for_the_pinned_kubernetes(spec: Document) -> None:
+    """By the published schema, unknown fields refused."""
+    for document in objects(spec).values():
+        validate(document, kubernetes_minor(), strict=True)
+
+
+@pytest.mark.parametrize("spec", [OLLAMA, VLLM], ids=["ollama", "vllm"])
+def test_engines_are_restricted(spec: Document) -> None:
+    """Pod Security `restricted`, a root nobody can write, no account, images by digest."""
+    pod = objects(spec)["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert not pod["automountServiceAccountToken"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+    images = [container["image"], *(v["image"]["reference"] for v in pod["volumes"] if "image" in v)]
+    assert all("@sha256:" in image for image in images)
+
+
+def test_the_gateway_finds_a_model_by_labels_and_annotations() -> None:
+    """The name that clients use, the name in the engine's store, how long to hold requests."""
+    service = objects(OLLAMA)["Service"]
+    assert service["metadata"]["labels"]["aiplat.dev/model"] == "notes"
+    assert service["metadata"]["labels"]["aiplat.dev/engine"] == "ollama"
+    notes = {k.removeprefix("aiplat.dev/"): v for k, v in service["metadata"]["annotations"].items()}
+    assert (notes["model-name"], notes["served-as"], notes["hold-seconds"]) == ("notes", "small:1b", "90")
+    pod = objects(OLLAMA)["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= pod.items()
+
+
+def test_a_replica_goes_only_when_another_one_is_ready() -> None:
+    """And it is given the time to finish its answers."""
+    spec = objects(OLLAMA)["Deployment"]["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    pod = spec["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > 600
+    assert "preStop" in pod["containers"][0]["lifecycle"]
+
+
+def test_weights_are_a_volume_and_the_engine_knows_no_way_out() -> None:
+    """No pull at the start, no cloud."""
+    pod = objects(OLLAMA)["Deployment"]["spec"]["template"]["spec"]
+    assert pod["volumes"][0]["image"] == {"reference": WEIGHTS, "pullPolicy": "IfNotPresent"}
+    env = {e["name"]: e["value"] for e in pod["containers"][0]["env"]}
+    assert (env["OLLAMA_NOPRUNE"], env["OLLAMA_NO_CLOUD"], env["OLLAMA_NUM_PARALLEL"]) == ("1", "1", "2")
+    assert pod["containers"][0]["image"] == ENGINE
+
+
+def test_vllm_serves_adapters_under_their_own_names() -> None:
+    """Each adapter is an image volume of its own."""
+    pod = objects(VLLM)["Deployment"]["spec"]["template"]["spec"]
+    command = pod["containers"][0]["command"]
+    assert command[:3] == ["vllm", "serve", "/model"]
+    assert "tuned=/adapters/0" in command
+    assert {v["name"]: v.get("image", {}).get("reference") for v in pod["volumes"]}["adapter-0"] == WEIGHTS
+
+
+def test_waiting_for_the_last_answer_ends_when_nobody_is_connected() -> None:
+    """The very script, on a port that nobody uses, ends by itself within seconds."""
+    command = drain(9)["preStop"]["exec"]["command"]
+    assert subprocess.run(command, timeout=20, check=False).returncode == 0

@@ -1,0 +1,201 @@
+"""Passes over a whole cluster: what is made, adopted, swept, told; and that any crash is made good."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from aiplat.cluster.raw import NoAnswer
+from aiplat.services.operator.bundle import SiteBundle
+from aiplat.services.operator.reconcile import Outcome, Reconciler
+from aiplat.services.operator.scaling import Load
+from tests.services.operator.worlds import Document, MemoryCluster, bundle, model, node, ollama_model
+
+SPACE = "aiplat-model"
+NOTHING_SERVED = bundle(models=[m.model_copy(update={"serve": False}) for m in bundle().models])
+SMALL: Document = {"source": {"catalogue": "small"}, "name": "notes"}
+
+
+def run(cluster: MemoryCluster, site: SiteBundle = NOTHING_SERVED, **loads: Load) -> Outcome:
+    """Do one pass of a new process."""
+    return Reconciler(cluster, SPACE, lambda: site, lambda: loads).run()
+
+
+def status(cluster: MemoryCluster, name: str, kind: str = "Model.aiplat.dev", space: str = SPACE) -> Document:
+    """Return what a Model was told."""
+    found: Document = cluster.one(kind, name, space)["status"]
+    return found
+
+
+def conditions(told: Document) -> dict[str, tuple[str, str]]:
+    """Return status and reason of every condition."""
+    return {c["type"]: (c["status"], c["reason"]) for c in told["conditions"]}
+
+
+def test_a_model_becomes_service_budget_and_deployment() -> None:
+    """First it starts, then it serves, and a further pass writes nothing but the same."""
+    cluster = MemoryCluster(model("notes", SMALL), node())
+    assert not run(cluster).settled
+    assert status(cluster, "notes")["phase"] == "Starting"
+    for kind in ("Service", "PodDisruptionBudget", "Deployment"):
+        assert cluster.names(kind) == {"model-notes"}
+    cluster.serve()
+    assert run(cluster).settled
+    told = status(cluster, "notes")
+    assert (told["phase"], told["ready"], told["message"]) == ("Serving", "1/1", "1 replica serves 'notes'")
+    assert conditions(told) == {"Available": ("True", "Serving"), "Accepted": ("True", "Accepted")}
+    before = len(cluster.written)
+    run(cluster)
+    assert not [w for w in cluster.written[before:] if w.endswith("status")]
+
+
+def test_a_refused_model_runs_nothing_and_says_why() -> None:
+    """One that was served before loses its engine, and its time of change is kept from then on."""
+    cluster = MemoryCluster(ollama_model("phi3"), node(allocatable={"cpu": "8", "nvidia.com/gpu": "1"}))
+    run(cluster)
+    assert cluster.names("Deployment") == {"model-phi3"}
+    cluster.keep(node())
+    run(cluster)
+    told = status(cluster, "phi3", "Model.ollama.ayaka.io", "default")
+    assert told["phase"] == "Refused"
+    assert told["message"].startswith("asks 4 CPU, the largest node has 2")
+    assert conditions(told)["Accepted"] == ("False", "DoesNotFit")
+    assert not cluster.names("Deployment")
+    assert run(cluster).settled
+    assert status(cluster, "phi3", "Model.ollama.ayaka.io", "default") == told
+
+
+def test_what_has_no_model_any_more_is_swept() -> None:
+    """Also where nobody watched while it was deleted; objects of others stay."""
+    cluster = MemoryCluster(model("notes", SMALL), node())
+    run(cluster)
+    labels = {"aiplat.dev/model": "other", "aiplat.dev/managed-by": "site"}
+    meta = {"name": "model-other", "namespace": SPACE, "labels": labels}
+    cluster.keep({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {}})
+    cluster.delete("Model.aiplat.dev", SPACE, "notes")
+    run(cluster)
+    assert cluster.names("Deployment") == set()
+    assert cluster.names("Service") == {"model-other"}
+
+
+def site_deployment() -> Document:
+    """Return the engine of a model as the site's own release has it."""
+    selector = {"app.kubernetes.io/name": "model-small-1b", "app.kubernetes.io/instance": "ollama"}
+    labels = {**selector, "aiplat.dev/model": "small-1b", "aiplat.dev/managed-by": "site"}
+    meta = {"name": "model-small-1b", "namespace": SPACE, "labels": labels, "generation": 1}
+    spec = {
+        "replicas": 1,
+        "selector": {"matchLabels": selector},
+        "template": {"spec": {"form": "the release's"}},
+    }
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+
+
+def test_the_sites_engines_are_adopted_without_a_change_of_form() -> None:
+    """They get a Model, a budget by their own labels and a status; the template is left alone."""
+    cluster = MemoryCluster(site_deployment(), node())
+    cluster.serve()
+    run(cluster, bundle())
+    assert cluster.one("Model.aiplat.dev", "small-1b")["metadata"]["labels"] == {
+        "aiplat.dev/managed-by": "site"
+    }
+    assert status(cluster, "small-1b")["phase"] == "Serving"
+    assert not [w for w in cluster.written if "Deployment" in w]
+    budget = cluster.one("PodDisruptionBudget", "model-small-1b")["spec"]["selector"]["matchLabels"]
+    assert budget["app.kubernetes.io/instance"] == "ollama"
+
+
+def test_only_the_number_of_a_sites_engine_is_changed() -> None:
+    """Who scales its Model scales it."""
+    cluster = MemoryCluster(site_deployment(), node())
+    run(cluster, bundle())
+    cluster.one("Model.aiplat.dev", "small-1b")["spec"]["replicas"] = 2
+    run(cluster, bundle())
+    found = cluster.one("Deployment", "model-small-1b")["spec"]
+    assert (found["replicas"], found["template"]) == (2, {"spec": {"form": "the release's"}})
+
+
+def test_an_engine_of_the_site_is_waited_for_and_not_made() -> None:
+    """The release and the operator are installed side by side; what the release makes must be its own."""
+    cluster = MemoryCluster(node())
+    run(cluster, bundle())
+    assert cluster.names("Deployment") == set()
+    assert status(cluster, "small-1b")["phase"] == "Starting"
+
+
+def test_models_of_the_site_are_pruned_and_others_are_not() -> None:
+    """What the site file no longer names goes with its Model; a person's Model stays."""
+    cluster = MemoryCluster(model("notes", SMALL), node())
+    run(cluster, bundle())
+    assert cluster.names("Model.aiplat.dev") == {"notes", "small-1b"}
+    run(cluster, NOTHING_SERVED)
+    assert cluster.names("Model.aiplat.dev") == {"notes"}
+
+
+def test_the_number_follows_the_load() -> None:
+    """From nothing to two replicas at once; the condition says by what it goes."""
+    spec = {**SMALL, "minReplicas": 0, "maxReplicas": 2}
+    cluster = MemoryCluster(model("notes", spec), node())
+    run(cluster, notes=Load())
+    cluster.serve()
+    run(cluster, notes=Load())
+    told = status(cluster, "notes")
+    assert (told["phase"], told["message"]) == ("Idle", "no replica runs; the first request wakes it")
+    assert conditions(told)["Autoscaling"] == ("True", "FollowsLoad")
+    outcome = run(cluster, notes=Load(in_flight=0, waiting=9))
+    assert outcome.scaled == {"notes"}
+    assert cluster.one("Deployment", "model-notes")["spec"]["replicas"] == 2
+    run(cluster)
+    assert conditions(status(cluster, "notes"))["Autoscaling"] == ("False", "LoadUnknown")
+    assert cluster.one("Deployment", "model-notes")["spec"]["replicas"] == 2
+
+
+def test_a_pod_that_cannot_start_is_told_in_kubernetes_words() -> None:
+    """The reason of its container is what people need."""
+    cluster = MemoryCluster(model("notes", SMALL), node())
+    waiting = {"reason": "CrashLoopBackOff", "message": "back-off restarting"}
+    meta = {"name": "p", "namespace": SPACE, "labels": {"aiplat.dev/model": "notes"}}
+    state = {"containerStatuses": [{"state": {"waiting": waiting}}]}
+    cluster.keep({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "status": state})
+    run(cluster)
+    told = status(cluster, "notes")
+    assert (told["phase"], told["message"]) == ("Failing", "CrashLoopBackOff: back-off restarting")
+
+
+@pytest.mark.parametrize("writes", range(12))
+def test_killed_after_any_write_its_successor_makes_everything_good(writes: int) -> None:
+    """Two Models come, one goes, one is refused; wherever the first process ends, the end is the same."""
+
+    def world() -> MemoryCluster:
+        cluster = MemoryCluster(model("old", {**SMALL, "name": "old"}), node())
+        run(cluster)
+        cluster.delete("Model.aiplat.dev", SPACE, "old")
+        cluster.keep(model("notes", SMALL))
+        cluster.keep(model("more", {**SMALL, "name": "more", "replicas": 2}))
+        cluster.keep(ollama_model("phi3"))
+        return cluster
+
+    undisturbed, killed = world(), world()
+    killed.writes_left = writes
+    with contextlib.suppress(NoAnswer):
+        run(killed)
+    killed.writes_left = None
+    for cluster in (undisturbed, killed):
+        run(cluster)
+        cluster.serve()
+        run(cluster)
+    for kind in ("Deployment", "Service", "PodDisruptionBudget"):
+        assert killed.names(kind) == undisturbed.names(kind) == {"model-notes", "model-more"}
+    phases = {name: status(killed, name)["phase"] for name in ("notes", "more")}
+    assert phases == {"notes": "Serving", "more": "Serving"}
+
+
+def test_a_write_that_one_model_is_refused_does_not_hold_up_the_others() -> None:
+    """Every Model is tried in every pass."""
+    cluster = MemoryCluster(model("a", {**SMALL, "name": "a"}), model("b", {**SMALL, "name": "b"}), node())
+    cluster.writes_left = 0
+    assert not run(cluster).settled
+    cluster.writes_left = None
+    run(cluster)
+    assert cluster.names("Deployment") == {"model-a", "model-b"}
