@@ -5,7 +5,7 @@ GO := $(CURDIR)/.venv/bin/go
 GO_ENV := CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
 .DEFAULT_GOAL := help
 
-.PHONY: help setup bootstrap test lint standin-test unit lab-test test-cold lock clean
+.PHONY: help setup bootstrap test lint standin-test unit lab-test test-cold bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,10 +50,14 @@ test-cold: setup ## The same on fresh Debian 12 and 13 roots with empty caches
 	@tests/cold/run bookworm
 	@tests/cold/run trixie
 
+bench: setup ## Measure the gateway against LiteLLM's proxy and write docs/benchmarks.md (half an hour, alone on the machine)
+	@$(PY) -m tests.bench.run --report docs/benchmarks.md
+
 lock: setup ## Resolve the Python locks anew from pyproject.toml
 	@.venv/bin/uv pip compile pyproject.toml -q --all-extras --universal --python-version 3.11 --generate-hashes --no-header -o locks/requirements.txt
 	@$(PY) -c "import tomllib; e = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*(r for r in e['services'] + e['gateway'] if not r.startswith('aiplat[')), sep='\n')" \
 		| .venv/bin/uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c locks/requirements.txt -o locks/services.txt
+	@.venv/bin/uv pip compile tests/bench/peer.in -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/bench.txt
 
 clean: ## Remove the environment and what tools left in the checkout
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .ansible dist

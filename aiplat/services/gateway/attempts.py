@@ -135,7 +135,7 @@ def _settle(exchange: Exchange, backends: Backends, target: Model) -> None:
 async def _ask(exchange: Exchange, backends: Backends, pool: Pool, want: Want) -> Answer:
     last: Exception | None = None
     tried: set[str] = set()
-    blocks = prefix_blocks(want.document) if pool.several else ()
+    blocks = prefix_blocks(want.document) if pool.several and backends.table.by_prefix else ()
     for number, pause in enumerate(_PAUSES):
         if number:
             backends.counters.retried()

@@ -62,11 +62,13 @@ class ModelTable:
     """Models by every name they answer to; replaced whole, so that a reader never sees half a change.
 
     Two sources feed it: what is discovered (`replace`) and what a file names (`add_routed`).
-    `fallbacks` are those of models that name none themselves.
+    `fallbacks` are those of models that name none themselves; `by_prefix` says whether a prompt's beginning
+    decides which replica is asked.
     """
 
     def __init__(self, models: Iterable[Model] = ()) -> None:
         self.ready = False
+        self.by_prefix = True
         self.fallbacks: dict[str, tuple[str, ...]] = {}
         self._found: tuple[Model, ...] = ()
         self._routed: tuple[Model, ...] = ()

@@ -17,6 +17,7 @@ from aiplat.services.gateway.providers import Provider, Providers
 class Routes(BaseModel):
     """Where models are. With `egress: forbidden` every URL must be inside of the site.
 
+    `routing` says how replicas are chosen: by the beginning of the prompt and load, or by load alone.
     Inside are private addresses, names of the cluster, and what `inside` adds: networks and names.
     """
 
@@ -25,6 +26,7 @@ class Routes(BaseModel):
     models: tuple[Model, ...] = ()
     providers: tuple[Provider, ...] = ()
     fallbacks: dict[str, tuple[str, ...]] = {}
+    routing: Literal["prefix", "load"] = "prefix"
     egress: Literal["allowed", "forbidden"] = "allowed"
     inside: tuple[str, ...] = ()
 
@@ -97,6 +99,7 @@ class RouteFile:
         self._providers.use(routes.providers)
         by_name = {p.name: p for p in routes.providers}
         self._table.fallbacks = dict(routes.fallbacks)
+        self._table.by_prefix = routes.routing == "prefix"
         self._table.add_routed(_with_place(m, by_name) for m in routes.models)
 
 

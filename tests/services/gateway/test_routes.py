@@ -146,3 +146,12 @@ def test_only_addresses_that_cannot_be_reached_from_elsewhere_are_inside() -> No
     outside = ["8.8.8.8", "2606:4700::1", "169.254.169.254", "::ffff:8.8.8.8"]
     assert all(egress.holds(ip_address(a)) for a in inside)
     assert not any(egress.holds(ip_address(a)) for a in outside)
+
+
+def test_a_site_may_choose_replicas_by_load_alone() -> None:
+    """By the prompt's beginning as well where the file does not say."""
+    table = ModelTable()
+    file = RouteFile(Path("unused"), table, Egress(), Providers())
+    for document, expected in (({"routing": "load"}, False), ({}, True)):
+        file.apply(Routes.model_validate(document))
+        assert table.by_prefix is expected

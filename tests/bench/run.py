@@ -1,0 +1,67 @@
+"""`make bench`: starts the peers, measures them and writes the report; how is in scenarios and peers."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bench import peers, prefixes
+from tests.bench.report import Run, write_report
+from tests.bench.scenarios import measure, save, scenarios
+
+_PREFIX_REQUESTS = 24
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of load per scenario, peer and round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="scenarios whose name begins so")
+    parser.add_argument("--without-litellm", action="store_true", help="to look at ours alone")
+    parser.add_argument("--without-ollama", action="store_true", help="leave prefix routing out")
+    parser.add_argument("--report", type=Path, help="where the report goes (none without)")
+    parser.add_argument("--raw", type=Path, help="where the numbers go as JSON")
+    return parser.parse_args()
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress
+
+
+def _measure(given: argparse.Namespace) -> Run:
+    todo = tuple(
+        s for s in scenarios(given.seconds) if not given.only or s.name.startswith(tuple(given.only))
+    )
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aiplat-bench-")))
+        direct = stack.enter_context(peers.upstream(folder))
+        found = [direct, stack.enter_context(peers.gateway(folder, direct))]
+        if not given.without_litellm:
+            found.append(stack.enter_context(peers.litellm(folder, direct)))
+        idle = {p.name: p.memory_mb() for p in found}
+        began = time.monotonic()
+        results = measure(found, todo, given.rounds, _tell)
+        after = {p.name: p.memory_mb() for p in found}
+    return Run(results, idle, after, given.rounds, given.seconds, (time.monotonic() - began) / 60)
+
+
+def main() -> int:
+    """Run what was asked for; returns 0."""
+    given = _arguments()
+    run = _measure(given)
+    sections = []
+    if not given.without_ollama and (found := prefixes.measure(given.rounds, _PREFIX_REQUESTS, _tell)):
+        sections.append(prefixes.section(found, _PREFIX_REQUESTS))
+    if given.raw:
+        save(run.results, run.idle, given.raw)
+    if given.report:
+        write_report(given.report, run, sections)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
