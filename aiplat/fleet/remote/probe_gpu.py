@@ -11,7 +11,9 @@ SECONDS_EACH = 15
 # A card that hangs makes its tools hang: the rest is still worth having.
 LIMIT_CHARACTERS = 60_000
 NVIDIA, DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of VGA and 3D controllers
-CONTAINERD = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
+K3S = "/var/lib/rancher/k3s/agent"
+# A kubelet may read its own node and nothing else: so every host can say what it offers, agents too.
+NODE = f'kubectl --kubeconfig {K3S}/kubelet.kubeconfig get node "$(hostname | tr A-Z a-z)" -o yaml'
 COMMANDS = (
     "uname -a",
     "lspci -nnk -d 10de:",
@@ -30,7 +32,8 @@ COMMANDS = (
     "systemctl show nvidia-fabricmanager -p Id -p LoadState -p ActiveState -p Result",
     "journalctl -b -u nvidia-fabricmanager --no-pager -q -o cat | tail -n 30",
     "nvidia-container-cli info",
-    f"grep -n nvidia {CONTAINERD}",
+    f"grep -n nvidia {K3S}/etc/containerd/config.toml",
+    f"{NODE} | sed -n '/^  allocatable:/,/^  conditions:/p'",
     "dmesg | grep -iE 'nvrm|nvidia|nouveau|vfio|xid|secure boot' | tail -n 200",
     "grep -h 'avc:' /var/log/audit/audit.log | grep -i nvidia | tail -n 20",
     "tail -q -n 60 /var/log/pods/*nvidia*device-plugin*/*/*.log",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from aiplat.gpu.facts import Evidence
 from aiplat.gpu.knowledge import cuda_branches
 from aiplat.gpu.rules.driver import driver_works
 from aiplat.gpu.rules.rule import Seen, rule, seen
@@ -75,8 +74,3 @@ def lost_gpu(signals: Signals) -> Seen | None:
 def no_permission(signals: Signals) -> Seen | None:
     """NVML says insufficient permissions."""
     return seen(signals.heard("smi-no-permission"))
-
-
-def runtime_is_there(signals: Signals) -> tuple[Evidence, ...]:
-    """Return what shows that the container runtime knows NVIDIA's runtime."""
-    return signals.heard("runtime-configured")

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiplat.gpu.facts import Evidence, Fact
-from aiplat.gpu.signals.said import passages
 from aiplat.gpu.signals.smi import VERSION
 
 _LSMOD = re.compile(r"^(\w+)\s+(\d+)\s+(\d+)(?:\s+([\w,]*))?\s*$")
@@ -23,12 +22,10 @@ class Modules:
     """Loaded modules and what is known of NVIDIA's module on disk."""
 
     listed: dict[str, Evidence]
-    used: dict[str, int]
     licence_open: bool | None
     disk_version: str
     disk_kernels: tuple[str, ...]
     missing_for: str
-    device_nodes: Evidence | None
 
     def is_loaded(self, name: str) -> bool:
         """Whether lsmod lists a module."""
@@ -39,24 +36,19 @@ def read_modules(facts: Iterable[Fact]) -> Modules:
     """Return module states from lsmod, modinfo, find and ls."""
     known = tuple(facts)
     listed: dict[str, Evidence] = {}
-    used: dict[str, int] = {}
     for fact in known:
         for line in fact.lines:
             match = _LSMOD.match(line.strip())
             if match and int(match[2]) > 1000:
                 listed.setdefault(match[1], fact.evidence(line))
-                used.setdefault(match[1], int(match[3]))
     text = "\n".join("\n".join(fact.lines) for fact in known)
     missing = _MISSING_IN.search(text)
-    nodes = passages(known, (r"c[r-][w-]\S{7}.{0,60}\s/dev/nvidia(?:\d+|ctl)\b",))
     return Modules(
         listed=listed,
-        used=used,
         licence_open=_licence(known),
         disk_version=_found(_MODINFO_VERSION, text) or _bare_version(known),
         disk_kernels=tuple(dict.fromkeys(_MODULE_PATH.findall(text))),
         missing_for=missing[1].rstrip(".'\"") if missing else "",
-        device_nodes=nodes[0] if nodes else None,
     )
 
 

@@ -12,7 +12,6 @@ VERSION = r"(\d{2,3}\.\d+(?:\.\d+)?)"
 _HEADER = re.compile(
     rf"NVIDIA-SMI {VERSION}.{{0,80}}?(?:Driver|KMD) Version:\s*(?:{VERSION}|N/A)", re.IGNORECASE
 )
-_CUDA = re.compile(r"CUDA (?:UMD )?Version\s*:\s*(\d+\.\d+)", re.IGNORECASE)
 _KMD = re.compile(rf"^\s*(?:DRIVER|KMD|NVRM)\s+version\s*:\s*{VERSION}", re.IGNORECASE | re.MULTILINE)
 _NVML = re.compile(rf"^\s*NVML(?: library)? version\s*:\s*{VERSION}", re.IGNORECASE | re.MULTILINE)
 _LISTED = re.compile(r"^\s*GPU (\d+): (.+?) \(UUID: GPU-", re.IGNORECASE)
@@ -51,10 +50,8 @@ class Smi:
 
     cards: tuple[Card, ...]
     fields: tuple[Field, ...]
-    tool_version: str
     kernel_version: str
     nvml_version: str
-    cuda: str
     count: int
     mig_devices: int
 
@@ -73,17 +70,15 @@ def read_smi(facts: Iterable[Fact]) -> Smi:
     known = tuple(facts)
     everything = "\n".join("\n".join(fact.lines) for fact in known)
     header = _HEADER.search(everything)
-    kernel = (header[2] if header else "") or _first(_KMD, everything)
+    kernel = (header[2] if header else "") or _first(_KMD, everything)  # in WSL it is that of Windows
     cards = tuple(_unique(card for fact in known for card in _cards(fact)))
     indexes = {card.index for card in cards if card.index}
     counts = [int(found) for found in _DEVICE_COUNT.findall(everything)]
     return Smi(
         cards=cards,
         fields=tuple(field for fact in known for field in _fields(fact)),
-        tool_version=header[1] if header else "",
         kernel_version=kernel or "",
         nvml_version=_first(_NVML, everything),
-        cuda=_first(_CUDA, everything),
         count=max([len(indexes) or len(cards), *counts]),
         mig_devices=sum(1 for line in everything.splitlines() if _MIG_DEVICE.match(line)),
     )
