@@ -21,6 +21,8 @@ LISTS = {
     "/apis/apps/v1/deployments": "deployments",
     "/apis/apps/v1/statefulsets": "statefulsets",
     "/apis/apps/v1/daemonsets": "daemonsets",
+    "/apis/aiplat.dev/v1alpha1/models": "models",
+    "/apis/ollama.ayaka.io/v1/models": "ollama models",
     "/apis/networking.k8s.io/v1/networkpolicies": "networkpolicies",
 }
 VERSION = {

@@ -13,7 +13,19 @@ from aiplat.services.api.callers import PREFIX, KeyFirst
 from aiplat.services.api.envelope import Envelope, SmallBodies
 from aiplat.services.api.ground import Ground
 from aiplat.services.api.problems import MEDIA_TYPE, add_handlers, problems
-from aiplat.services.api.routes import audit, catalog, checks, health, keys, plans, runs, site, teams, usage
+from aiplat.services.api.routes import (
+    audit,
+    catalog,
+    checks,
+    health,
+    keys,
+    models,
+    plans,
+    runs,
+    site,
+    teams,
+    usage,
+)
 
 MAX_BODY_BYTES = 64 * 1024
 """Everything the API takes fits into this many times over."""
@@ -44,7 +56,7 @@ def create_app(ground: Ground) -> ASGIApp:
     )
     app.state.ground = ground
     api = APIRouter(prefix=PREFIX)
-    for module in (health, site, checks, plans, runs, catalog, keys, teams, usage, audit):
+    for module in (health, site, models, checks, plans, runs, catalog, keys, teams, usage, audit):
         api.include_router(module.router)
     app.include_router(api)
     add_handlers(app)

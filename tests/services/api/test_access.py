@@ -24,6 +24,7 @@ ROUTES: dict[str, tuple[str, str, Any, tuple[int, int, int, int]]] = {
     "listPlanes": ("GET", "/planes", None, (401, 200, 200, 200)),
     "getPlane": ("GET", "/planes/model", None, (401, 200, 200, 200)),
     "listModels": ("GET", "/models", None, (401, 200, 200, 200)),
+    "listDeclaredModels": ("GET", "/models/declared", None, (401, 409, 409, 409)),
     "listChecks": ("GET", "/checks", None, (401, 403, 200, 200)),
     "runChecks": ("POST", "/checks", None, (401, 403, 200, 200)),
     "listPlans": ("GET", "/plans", None, (401, 403, 200, 200)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from aiplat.actions.status import ModelState, PlaneState, Status, status
+from aiplat.actions.status import PlaneState, Status, status
 from aiplat.services.api.callers import needs
 from aiplat.services.api.documents import Document
 from aiplat.services.api.ground import Here
@@ -18,12 +18,6 @@ class Planes(Document):
     """The planes of the platform, in the order of the whole picture."""
 
     planes: tuple[PlaneState, ...]
-
-
-class Models(Document):
-    """The models that the site serves."""
-
-    models: tuple[ModelState, ...]
 
 
 @router.get("/site", operation_id="getSite", tags=["site"], **needs("operator"))
@@ -57,9 +51,3 @@ def get_plane(plane: str, here: Here) -> PlaneState:
         if known.name == plane:
             return known
     raise not_found(f"plane {plane}", "/api/v1/planes")
-
-
-@router.get("/models", operation_id="listModels", tags=["models"], **needs("member"))
-def list_models(here: Here) -> Models:
-    """Return the models of the site and how each stands in the cluster."""
-    return Models(models=status(here.site()).models)
