@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aiplat.actions import ground
 from aiplat.actions.ground import is_lab, known_lock, look_at_hosts
 from aiplat.bundle.document import DOCUMENT, BundleDocument, lock_digest
 from aiplat.catalog.artifacts import Blob, Lock
@@ -13,6 +14,7 @@ from aiplat.catalog.lockfile import write_lock
 from aiplat.catalog.resolve import resolve
 from aiplat.content import canonical_json, sha256_bytes, write_atomic
 from aiplat.errors import BadInput
+from aiplat.lab.driver import LabStatus
 from aiplat.shipped import shipped
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
@@ -54,6 +56,13 @@ def test_lab_that_is_not_up_is_planned_as_fresh_hosts(site: Site) -> None:
     facts, assumed = look_at_hosts(site)
     assert assumed
     assert [(h.host, h.lab, h.ledger) for h in facts.hosts] == [("lab-s1", "lab", None)]
+
+
+def test_remains_of_another_lab_are_not_taken_for_hosts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bridge of that name on this machine, with no record of hosts here, changes no plan."""
+    remains = LabStatus("lab", "nspawn", "partial", "al-lab", "", "", ())
+    monkeypatch.setattr(ground, "lab_status", lambda _: remains)
+    assert look_at_hosts(site)[1]
 
 
 def test_unreachable_host_is_a_fact(site: Site) -> None:
