@@ -13,12 +13,28 @@ from aiplat.cli import fit_tables
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
 from aiplat.fit.calibrate import fit_memory, fit_throughput
 from aiplat.fit.cases import is_throughput, judge_memory, prediction, read_cases
+from aiplat.fit.layouts import compare_layouts, planned_site
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.placement import NO
 from aiplat.fit.question import Question, as_request
 from aiplat.fit.request import Settings
 from aiplat.fit.speeds import judge_throughput
 from aiplat.fit.throughput import batched, single_stream
+
+ModelArgument = Annotated[
+    str | None, typer.Argument(help="A known model, a .gguf file, or the folder of a Hugging Face snapshot.")
+]
+DeviceOption = Annotated[
+    list[str] | None, typer.Option(help="'RTX 4090', '2x L4', 'cpu 64 GB', '24 GB card'; once or more.")
+]
+EngineOption = Annotated[str, typer.Option(help="ollama, llama.cpp, ik_llama.cpp, vllm or vllm-cpu.")]
+UtilisationOption = Annotated[
+    float | None, typer.Option(min=0.05, max=1.0, help="vLLM's gpu_memory_utilization; 0.9.")
+]
+SiteOption = Annotated[
+    str | None,
+    typer.Option(help="Compare a site with GPUs in all its machines; five-machines is an example."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,32 +43,23 @@ def register(app: typer.Typer) -> None:
 
 
 def fit(  # noqa: PLR0913 - one option each is what a command line is
-    model: Annotated[
-        str | None,
-        typer.Argument(help="A known model, a .gguf file, or the folder of a Hugging Face snapshot."),
-    ] = None,
+    model: ModelArgument = None,
     *,
-    device: Annotated[
-        list[str] | None, typer.Option(help="'RTX 4090', '2x L4', 'cpu 64 GB', '24 GB card'; once or more.")
-    ] = None,
-    engine: Annotated[
-        str, typer.Option(help="ollama, llama.cpp, ik_llama.cpp, vllm or vllm-cpu.")
-    ] = "ollama",
+    device: DeviceOption = None,
+    engine: EngineOption = "ollama",
     quant: Annotated[str | None, typer.Option(help="Q4_K_M, Q8_0, F16, bf16, fp8, awq …")] = None,
     context: Annotated[int | None, typer.Option(min=1, help="Tokens of one request.")] = None,
     parallel: Annotated[int, typer.Option(min=1, help="Requests at once (slots).")] = 1,
     kv_type: Annotated[str | None, typer.Option(help="Type of the KV cache: f16, q8_0, q4_0, fp8.")] = None,
     flash_attention: Annotated[bool | None, typer.Option(help="Whether attention is fused.")] = None,
     gpu_layers: Annotated[int | None, typer.Option(min=0, help="Layers on the GPU (llama.cpp); all.")] = None,
-    utilisation: Annotated[
-        float | None, typer.Option(min=0.05, max=1.0, help="vLLM's gpu_memory_utilization; 0.9.")
-    ] = None,
-    tensor_parallel: Annotated[
-        int | None, typer.Option(min=1, help="GPUs that share each layer (vLLM).")
-    ] = None,
+    utilisation: UtilisationOption = None,
+    tensor_parallel: Annotated[int | None, typer.Option(min=1, help="GPUs sharing a layer (vLLM).")] = None,
+    site: SiteOption = None,
     cases: Annotated[Path | None, typer.Option(help="Run a file of recorded cases instead.")] = None,
     calibrate: Annotated[bool, typer.Option(help="With --cases: fit the constants on half of them.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    svg: Annotated[Path | None, typer.Option(hidden=True, help="With --site: write a picture.")] = None,
 ) -> None:
     """Say whether a model fits on devices, why, what else would, and how fast it runs there.
 
@@ -61,16 +68,18 @@ def fit(  # noqa: PLR0913 - one option each is what a command line is
     are not there yet.
 
     The answer is `fits`, `tight` (too close to call, with the reason) or `does not fit` (with what would).
-    With --cases a file of recorded runs is predicted instead, and errors are counted as fractions: 0.1 is a
-    tenth too high or too low.
+    With --site the hosts of a site file, by their `hardware`, are compared with the same hosts with a GPU in
+    each: what fits, what it costs to buy, and kWh and EUR for a million tokens. With --cases a file of
+    recorded runs is predicted, and errors are counted as fractions: 0.1 is a tenth too high or too low.
 
     Exit codes: 0 it fits or is tight, 2 something is not known, 3 it does not fit.
     """
     if cases:
-        _run_cases(cases, calibrate=calibrate, as_json=as_json)
-        return
+        return _run_cases(cases, calibrate=calibrate, as_json=as_json)
+    if site:
+        return _run_site(site, engine, (model,) if model else (), as_json=as_json, svg=svg)
     if not model:
-        raise BadInput(Finding("MODEL", "no model is named", "name one, or give --cases FILE"))
+        raise BadInput(Finding("MODEL", "no model is named", "name one, or give --site or --cases"))
     settings = Settings(
         # vLLM counts one request's tokens, the others those of all slots.
         context=context * (1 if engine.startswith("vllm") else parallel) if context else None,
@@ -82,7 +91,7 @@ def fit(  # noqa: PLR0913 - one option each is what a command line is
         utilisation=utilisation,
         tensor_parallel=tensor_parallel,
     )
-    _tell(Question(model, tuple(device or ()), engine, quant, settings), as_json=as_json)
+    return _tell(Question(model, tuple(device or ()), engine, quant, settings), as_json=as_json)
 
 
 def _tell(question: Question, *, as_json: bool) -> None:
@@ -119,6 +128,22 @@ def _answer(question: Question) -> dict[str, Any]:
         },
         "assumed": list(plan.assumed),
     }
+
+
+def _run_site(site: str, engine: str, models: tuple[str, ...], *, as_json: bool, svg: Path | None) -> None:
+    if engine not in ("ollama", "vllm"):
+        raise BadInput(Finding("--engine", f"{engine!r} is not compared", "use ollama or vllm"))
+    comparison = compare_layouts(planned_site(site), engine, models)
+    if as_json:
+        typer.echo(json.dumps(comparison, ensure_ascii=False))
+        return
+    tables = fit_tables.layout_tables(comparison)
+    Console(highlight=False).print(*tables, sep="\n")
+    if svg:
+        # Only a picture needs what draws it.
+        from aiplat.cli.run_tables import save_svg  # noqa: PLC0415
+
+        save_svg(svg, f"aiplat fit --site {site}", *tables)
 
 
 def _run_cases(path: Path, *, calibrate: bool, as_json: bool) -> None:

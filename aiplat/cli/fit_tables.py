@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 _STYLES = {"fits": "green", "tight": "yellow", "does not fit": "red"}
 _GIB = 1 << 30
@@ -44,3 +45,86 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
     for key in ("false_fits", "false_refusals", "tight", "incomplete"):
         ids = report.get(key, [])
         console.print(f"{key.replace('_', ' ')}: {len(ids)} {' '.join(map(str, ids))}", markup=False)
+
+
+def layout_tables(comparison: dict[str, Any]) -> list[RenderableType]:
+    """Return the comparison of layouts as tables: what is bought, what fits where, what tokens cost."""
+    return [
+        _bought(comparison["layouts"]),
+        _fits(comparison["layouts"]),
+        _costs(comparison["layouts"]),
+        Text(
+            f"{comparison['engine']}, {comparison['context']} tokens of context; costs are at the likely "
+            "speed; the sources of all prices are in --json",
+            style="dim",
+        ),
+    ]
+
+
+def _name(layout: dict[str, Any]) -> str:
+    # Whole lines are worth more than whole words, in terminals of eighty columns.
+    return str(layout["name"]).replace("nodes with ", "").replace(" nodes", "")
+
+
+def _bought(layouts: list[dict[str, Any]]) -> Table:
+    table = Table(
+        "layout",
+        "machines",
+        "GPUs",
+        "to buy",
+        "at rest",
+        "at work",
+        title="What is bought",
+        title_justify="left",
+    )
+    for layout in layouts:
+        gpus = sum(len(machine["gpus"]) for machine in layout["machines"])
+        watts = (f"{layout['idle_w']:.0f} W", f"{layout['load_w']:.0f} W")
+        table.add_row(
+            _name(layout), str(len(layout["machines"])), str(gpus), f"{layout['capex_eur']:,.0f} EUR", *watts
+        )
+    return table
+
+
+def _fits(layouts: list[dict[str, Any]]) -> Table:
+    hosts = [machine["host"] for machine in layouts[0]["machines"]]
+    table = Table(
+        "model",
+        "layout",
+        *hosts,
+        title="What fits, and tokens a second of each machine",
+        title_justify="left",
+    )
+    for index, model in enumerate(layouts[0]["models"]):
+        for layout in layouts:
+            cells = [_cell(answer) for answer in layout["models"][index]["on"]]
+            table.add_row(model["model"] if layout is layouts[0] else "", _name(layout), *cells)
+    return table
+
+
+def _cell(answer: dict[str, Any]) -> Text:
+    if answer["tok_s"]:
+        low, _, high = answer["tok_s"]
+        return Text(f"{_short(low)}-{_short(high)} {answer['on']}", style=_STYLES["fits"])
+    return Text(
+        "fits" if answer["verdict"] == "fits" else answer["verdict"], style=_STYLES.get(answer["verdict"], "")
+    )
+
+
+def _short(speed: float) -> str:
+    return f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"
+
+
+def _costs(layouts: list[dict[str, Any]]) -> Table:
+    shares = [use["share"] for layout in layouts for model in layout["models"] for use in model["use"]]
+    columns = [f"{share:.0%}" for share in dict.fromkeys(shares)]
+    title = "EUR (kWh) for a million tokens, by the share of the year that the machines generate"
+    table = Table("model", "layout", *columns, title=title, title_justify="left")
+    for index, model in enumerate(layouts[0]["models"]):
+        for layout in layouts:
+            uses = layout["models"][index]["use"]
+            cells = [f"{use['eur_per_mtok']:.2f} ({use['kwh_per_mtok']:.2f})" for use in uses] or [
+                "fits nowhere"
+            ]
+            table.add_row(model["model"] if layout is layouts[0] else "", _name(layout), *cells)
+    return table

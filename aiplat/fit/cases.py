@@ -152,13 +152,10 @@ def _parts(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _missing(request: Request, plan: MemoryPlan, first: Comparison | None) -> list[str]:
     """Return what the compared quantity would have needed to be known."""
+    unclear = [request.hardware.unclear] if request.hardware.unclear else []
     if first is None:
-        unclear = [request.hardware.unclear] if request.hardware.unclear else []
         return [*unclear, "nothing was recorded that can be compared"]
     missing = [
         a for a in plan.assumed if not a.startswith("context") or not request.engine.startswith("vllm")
     ]
-    unclear = request.hardware.unclear
-    if unclear and request.engine.startswith("vllm"):
-        missing.append(unclear)
-    return missing
+    return missing + (unclear if request.engine.startswith("vllm") else [])

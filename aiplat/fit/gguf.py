@@ -169,7 +169,14 @@ def weights_of(header: GgufHeader) -> Weights:
         # Norms alone stand outside; with the last layer, the output stays the embedding's copy.
         body, output = (*body[:-1], body[-1] + output), 0
     return Weights(
-        kind, embedding, output, body, round(active + (embedding if tied else 0)), True, experts, largest
+        kind,
+        embedding,
+        output,
+        body,
+        round(active + (embedding if tied else 0)),
+        measured=True,
+        experts=experts,
+        largest=largest,
     )
 
 

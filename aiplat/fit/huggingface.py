@@ -89,7 +89,13 @@ def weights_of(files: list[Path], arch: Architecture) -> Weights:
     if arch.tied:
         layers[-1], output = layers[-1] + output, 0
     return Weights(
-        kind, embedding, output, tuple(layers), round(active + (embedding if arch.tied else 0)), True, experts
+        kind,
+        embedding,
+        output,
+        tuple(layers),
+        round(active + (embedding if arch.tied else 0)),
+        measured=True,
+        experts=experts,
     )
 
 

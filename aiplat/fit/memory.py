@@ -35,7 +35,7 @@ def _judge_loads(request: Request, plan: MemoryPlan) -> None:
     ratio = load.need / load.capacity
     if ratio > 1 + plan.uncertainty:
         plan.verdict, plan.why = NO, [room]
-    elif ratio > _fits_below(request) - (plan.uncertainty if request.mixture or request.arch.mla else 0):
+    elif ratio > _fits_below(request) - (0.04 if request.mixture else 0) - (0.05 if request.arch.mla else 0):
         plan.verdict, plan.why = TIGHT, [f"{room}, too close to call"]
     else:
         plan.verdict, plan.why = FITS, [room]
@@ -61,7 +61,7 @@ def _judge_pool(request: Request, plan: MemoryPlan) -> None:
         return
     assert rank.capacity  # noqa: S101 - there is a pool
     spare = rank.capacity - rank.need
-    doubt = 0.02 * rank.weights + 0.15 * rank.compute + 0.2 * GIB
+    doubt = request.weights.doubt * rank.weights + 0.15 * rank.compute + 0.2 * GIB
     told = (
         f"{rank.device}: of the {gib(rank.capacity)} that vLLM reserves, {_parts(rank)} are needed "
         f"for one request of {plan.context} tokens; the pool holds {plan.kv_tokens} tokens"

@@ -37,6 +37,8 @@ class Quantisation:
     bits: Callable[[Architecture, Tensor], float]
     custom: bool = False
     """A mixture made by hand: its exact make-up is not known from its name."""
+    doubt: float = 0.02
+    """Share by which files of this name differ in size."""
     base_bits: float = 0.0
     """Bits of the type that a mixture is named after."""
 
@@ -69,7 +71,7 @@ def _checkpoint(words: str) -> Quantisation | None:
         bits = float(found[:2])
         return Quantisation(found, lambda _arch, _tensor: bits)
     spec: Mapping[str, float] = knowledge("quantisations")["checkpoints"][found]
-    return Quantisation(found, lambda _arch, tensor: _checkpoint_bits(spec, tensor))
+    return Quantisation(found, lambda _arch, tensor: _checkpoint_bits(spec, tensor), doubt=spec["doubt"])
 
 
 def _checkpoint_bits(spec: Mapping[str, float], tensor: Tensor) -> float:

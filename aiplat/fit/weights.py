@@ -22,6 +22,8 @@ class Weights:
     """Read from the model's own files rather than counted from its shape."""
     experts: int = 0
     """Bytes of experts, which may stay in the processor's memory."""
+    doubt: float = 0.02
+    """Share by which the true bytes may be larger."""
     largest: int = 0
     """Elements of the largest matrix of a layer."""
 
@@ -61,6 +63,7 @@ def counted_weights(arch: Architecture, quantisation: Quantisation) -> Weights:
         tuple(round(size * stretch) for size in layers),
         round(active + (outside["embedding"] if arch.tied else 0)),
         experts=round(experts * stretch),
+        doubt=quantisation.doubt,
         largest=largest,
     )
 

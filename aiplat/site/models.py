@@ -43,6 +43,30 @@ class Ssh(Strict):
     """Private key file; `~` is your home, a relative path starts at the site file's folder."""
 
 
+class Hardware(Strict):
+    """What a machine has, for answers about machines that are not there yet."""
+
+    gpus: tuple[str, ...] = ()
+    """Its GPUs by name, one each (`RTX 4090`)."""
+    cpu: str = ""
+    """Its processor by name; left out, what it computes alone has no speed."""
+    memory_gib: int = Field(default=64, gt=0, alias="memoryGiB", strict=True)
+    """Its memory in GiB."""
+
+
+class Costs(Strict):
+    """Prices for `aiplat fit --site`; what is left out has a default, with source and date."""
+
+    electricity: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """EUR for a kWh."""
+    years: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Years over which machines are written off, in equal parts."""
+    machine: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """EUR for a machine without its GPUs."""
+    gpus: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """EUR for a GPU, by its name as under `hardware`."""
+
+
 class Host(Strict):
     """One machine of the site."""
 
@@ -56,6 +80,8 @@ class Host(Strict):
     """How to reach the host; left out, ssh's own configuration decides."""
     gpu: Literal["auto", "none"] = "auto"
     """`auto` uses the GPUs that are found, `none` leaves them alone."""
+    hardware: Hardware = Hardware()
+    """What the machine has, for `aiplat fit --site`; installing looks at the machine itself."""
 
 
 class Cluster(Strict):
@@ -112,6 +138,8 @@ class Site(Strict):
     """Settings by plane and component (`aiplat catalog`)."""
     models: tuple[SiteModel, ...] = ()
     """The models that are served."""
+    costs: Costs = Costs()
+    """What machines and electricity cost, for `aiplat fit --site`."""
 
     @property
     def domain(self) -> str:

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from aiplat.site.document import Document
 from aiplat.site.findings import Path, SiteFinding, did_you_mean, shown
-from aiplat.site.models import Cluster, ComponentSetting, Host, Site, SiteModel, Ssh, Strict
+from aiplat.site.models import Cluster, ComponentSetting, Costs, Hardware, Host, Site, SiteModel, Ssh, Strict
 
 API_VERSION = "aiplat.dev/v1alpha1"
 UNKNOWN_KEY = "unknown-key"
@@ -24,6 +24,8 @@ _MODELS: dict[tuple[str, ...], type[Strict]] = {
     ("cluster",): Cluster,
     ("hosts", "*"): Host,
     ("hosts", "*", "ssh"): Ssh,
+    ("hosts", "*", "hardware"): Hardware,
+    ("costs",): Costs,
     ("planes", "*", "*"): ComponentSetting,
     ("models", "*"): SiteModel,
 }
@@ -36,6 +38,9 @@ _WANTED = {
     "path_type": "text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a number",
 }
 _EMPTY = (
     "the file is empty",
@@ -167,4 +172,5 @@ _SENTENCES: dict[str, Callable[[ErrorDetails], tuple[str, str]]] = {
     "string_too_long": _bad_name,
     "greater_than_equal": _bad_port,
     "less_than_equal": _bad_port,
+    "greater_than": lambda _detail: ("must be more than 0", ""),
 }

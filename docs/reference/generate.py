@@ -13,6 +13,7 @@ from aiplat.catalog.components import CatalogModel, Component, Plane
 from aiplat.cli.main import command_line
 from aiplat.fit.knowledge import knowledge
 from aiplat.fit.known_models import known_names
+from aiplat.fit.layouts import EXAMPLE, compare_layouts, planned_site
 from aiplat.gpu.rules.order import RULES as GPU_RULES
 from aiplat.site.rules import RULES
 from aiplat.site.schema import site_schema
@@ -54,7 +55,38 @@ def _fit() -> str:
     ]
     constants = "## Constants\n| constant | value | how it came |\n|---|---|---|\n" + "\n".join(rows)
     models = ", ".join(known_names())
-    return f"# Fit\n{_NOTE}\n{text}\n{measured}\n{constants}\n\n## Known models\n{models}\n"
+    return f"# Fit\n{_NOTE}\n{text}\n{measured}\n{_example_layouts()}\n{constants}\n\n{_prices()}\n## Known models\n{models}\n"
+
+
+def _example_layouts() -> str:
+    comparison = compare_layouts(planned_site(EXAMPLE), "ollama")
+    shares = [f"{share:.0%}" for share in knowledge("costs")["shares"]]
+    rows = [f"| model | layout | runs on | {' | '.join(shares)} |", "|---" * (3 + len(shares)) + "|"]
+    for layout in comparison["layouts"]:
+        for model in layout["models"]:
+            places = [answer["on"] for answer in model["on"] if answer["tok_s"]]
+            told = ", ".join(f"{places.count(place)} {place}" for place in dict.fromkeys(places))
+            euros = " | ".join(f"{step['eur_per_mtok']:.2f} ({step['kwh_per_mtok']:.2f})" for step in model["use"])
+            rows.append(f"| {model['model']} | {layout['name']} | {told} | {euros} |")
+    bought = "; ".join(f"{x['name']}: {x['capex_eur']:,.0f} EUR" for x in comparison["layouts"])
+    head = f"## The example: EUR (kWh) for a million tokens by share of use\nTo buy: {bought}.\n\n"
+    return head + "\n".join(rows) + "\n"
+
+
+def _prices() -> str:
+    rows = [
+        f"| `{name}` | {entry['value']} {entry['unit']} | {entry['source']} | {entry['date']} |"
+        for name, entry in knowledge("costs").items()
+        if isinstance(entry, dict)
+    ]
+    rows += [
+        f"| {device['name']} | {price['usd']} USD | {price['source']} ({price['kind']}) | {price['date']} |"
+        for section in ("gpus", "systems", "cpus")
+        for device in knowledge("hardware")[section]
+        if (price := device.get("price"))
+    ]
+    head = "## Default prices\n| what | value | source | date |\n|---|---|---|---|\n"
+    return head + "\n".join(rows) + "\n"
 
 
 def _of(schema: dict[str, Any], node: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str, str]]:

@@ -90,3 +90,22 @@ def test_constants_are_fitted_from_a_file() -> None:
     """`--calibrate` prints constants by name."""
     constants = json.loads(run("--cases", str(SPEEDS), "--calibrate")[1])
     assert all(name.startswith("throughput.") for name in constants)
+
+
+def test_a_site_is_compared_with_gpus_everywhere(tmp_path: Path) -> None:
+    """The built-in example has both layouts with costs, as tables, JSON and a picture."""
+    report = answer("--site", "five-machines")
+    assert [layout["name"] for layout in report["layouts"]] == ["mixed nodes", "all nodes with GPU"]
+    picture = tmp_path / "layouts.svg"
+    code, text = run("--site", "five-machines", "--svg", str(picture))
+    assert code == 0
+    assert "EUR (kWh) for a million tokens" in text
+    assert picture.read_text().startswith("<svg")
+    one = answer("llama3.1:8b", "--site", "five-machines")
+    assert [entry["model"] for entry in one["layouts"][0]["models"]] == ["llama3.1:8b"]
+
+
+def test_only_engines_with_layouts_are_compared() -> None:
+    """An engine that is not compared is refused by name."""
+    with pytest.raises(BadInput, match="is not compared"):
+        run("--site", "five-machines", "--engine", "ik_llama.cpp")

@@ -1,0 +1,156 @@
+"""Compares a site with the same site with a GPU in each machine: what fits, how fast, for how much."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aiplat.fit.costs import Machine, Prices, machine, use
+from aiplat.fit.knowledge import knowledge
+from aiplat.fit.known_models import find_architecture
+from aiplat.fit.memory import plan_memory
+from aiplat.fit.placement import FITS
+from aiplat.fit.question import Question, as_request
+from aiplat.fit.request import Settings
+from aiplat.fit.throughput import batched, single_stream
+from aiplat.site.find import find_site
+from aiplat.site.load import load_site
+from aiplat.site.models import Host, Site
+
+CONTEXT = 8192
+EXAMPLE = "five-machines"
+"""The built-in example: five machines, two of them with GPUs."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One model on one machine: the verdict, its reason, and tokens a second."""
+
+    model: str
+    host: str
+    on: str
+    """`GPU`, or `CPU`: where the GPUs are too small, Ollama runs it in the machine's own memory."""
+    verdict: str
+    why: str
+    tok_s: tuple[float, float, float] | None
+    """Low, likely and high."""
+
+
+def planned_site(argument: str) -> Site:
+    """Return the site that an argument means, the built-in example among them.
+
+    Raises:
+        BadInput: there is no such site, or something is wrong with it.
+    """
+    example = Path(__file__).with_name("data") / f"{EXAMPLE}.yaml"
+    return load_site(example if argument == EXAMPLE else find_site(argument))
+
+
+def compare_layouts(site: Site, engine: str, models: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return both layouts of a site with what fits in each and what it costs.
+
+    Args:
+        site: its hosts' `hardware` says what there is, its `costs` what it costs.
+        engine: `ollama` (speeds of one stream) or `vllm` (of many at once, on GPUs).
+        models: the models to try; left out, the site's own that are known and a ladder of sizes.
+
+    Raises:
+        BadInput: a GPU, its price or a model is not known.
+    """
+    prices = Prices(site.costs)
+    tried = models or _models(site)
+    card = _card(site)
+    layouts = {
+        "mixed nodes": {host.name: host.hardware.gpus for host in site.hosts},
+        "all nodes with GPU": {host.name: host.hardware.gpus or (card,) for host in site.hosts},
+    }
+    return {
+        "kind": "FitSite",
+        "site": site.name,
+        "engine": engine,
+        "context": CONTEXT,
+        "layouts": [
+            {"name": name, **_layout(site.hosts, gpus, (engine, tried), prices)}
+            for name, gpus in layouts.items()
+        ],
+        "prices": [asdict(price) for price in prices.used.values()],
+    }
+
+
+def _models(site: Site) -> tuple[str, ...]:
+    known = [m.name for m in site.models if find_architecture(m.name)]
+    return tuple(dict.fromkeys([*known, *knowledge("costs")["models"]]))
+
+
+def _card(site: Site) -> str:
+    """Return the card that machines without one would get: the site's most frequent, else a usual one."""
+    cards = [name for host in site.hosts for name in host.hardware.gpus]
+    return max(sorted(set(cards)), key=cards.count) if cards else str(knowledge("costs")["card"])
+
+
+def _layout(
+    hosts: tuple[Host, ...],
+    gpus: dict[str, tuple[str, ...]],
+    asked: tuple[str, tuple[str, ...]],
+    prices: Prices,
+) -> dict[str, Any]:
+    engine, models = asked
+    machines = [machine(host, gpus[host.name], prices) for host in hosts]
+    answers = {model: [_answer(model, one, engine) for one in machines] for model in models}
+    return {
+        "machines": [asdict(one) for one in machines],
+        "capex_eur": sum(one.eur for one in machines),
+        "idle_w": sum(one.idle_w for one in machines),
+        "load_w": sum(one.load_w for one in machines),
+        "models": [_model(model, found, machines, prices) for model, found in answers.items()],
+    }
+
+
+def _answer(model: str, one: Machine, engine: str) -> Answer:
+    processor = _on(model, one, (f"cpu {one.cpu} {one.memory_gib} GB",), engine)
+    cards = _on(model, one, one.gpus, engine) if one.gpus else processor
+    return cards if cards.verdict == FITS or processor.verdict != FITS else processor
+
+
+def _on(model: str, one: Machine, devices: tuple[str, ...], engine: str) -> Answer:
+    on_cards = devices == one.gpus
+    program = engine if on_cards or engine == "ollama" else f"{engine}-cpu"
+    settings = Settings(context=CONTEXT, tensor_parallel=max(1, len(one.gpus)))
+    request = as_request(Question(model, devices, program, _stored(engine), settings))
+    plan = plan_memory(request)
+    speed = batched(request) if program == "vllm" else None
+    speed = speed or single_stream(request)
+    ran = speed if plan.verdict == FITS else None
+    span = (ran.low, ran.likely, ran.high) if ran else None
+    return Answer(
+        model, one.host, "GPU" if on_cards else "CPU", plan.verdict, plan.why[0] if plan.why else "", span
+    )
+
+
+def _stored(engine: str) -> str:
+    # Four bits are what small sites run; a checkpoint in 16 bits would fit on none of their cards.
+    return "awq" if engine == "vllm" else "Q4_K_M"
+
+
+def _model(model: str, answers: list[Answer], machines: list[Machine], prices: Prices) -> dict[str, Any]:
+    spans = [answer.tok_s for answer in answers if answer.tok_s]
+    low, likely, high = (sum(span[i] for span in spans) for i in range(3))
+    # Each machine that holds the model serves it; the others' purchase and rest are paid all the same.
+    at_work = [_at_work(one, answer, prices) for one, answer in zip(machines, answers, strict=True)]
+    shares = knowledge("costs")["shares"]
+    return {
+        "model": model,
+        "on": [asdict(answer) for answer in answers],
+        "tok_s": {"low": low, "likely": likely, "high": high} if spans else None,
+        "use": [asdict(use(at_work, likely, share, prices)) for share in shares] if spans else [],
+    }
+
+
+def _at_work(one: Machine, answer: Answer, prices: Prices) -> Machine:
+    """Return the machine with what it draws while it serves this model: at rest where it cannot."""
+    if answer.tok_s is None:
+        return replace(one, load_w=one.idle_w)
+    if answer.on == "CPU":
+        return replace(one, load_w=one.idle_w + prices.value("machine_load") - prices.value("machine_idle"))
+    return one
