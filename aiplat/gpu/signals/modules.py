@@ -1,4 +1,4 @@
-"""Module states on the host: loaded, used, on disk, and the device nodes; not how modules are built."""
+"""Module states on the host: what is loaded, and what lies on disk for which kernel; builds are elsewhere."""
 
 from __future__ import annotations
 
