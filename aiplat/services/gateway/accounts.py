@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from aiplat.services.store.faults import Unreachable
 from aiplat.services.store.keys import NewKey
 from aiplat.services.store.secret import hash_key, new_secret
 from aiplat.services.store.teams import NewTeam
+from aiplat.services.store.upgraded import ensure_upgraded
 
 log = logging.getLogger("aiplat.gateway")
 
@@ -89,17 +90,11 @@ async def _prepared(database: Database, config: AccountsConfig) -> bool:
 
 
 async def _prepare(database: Database, config: AccountsConfig) -> None:
-    if config.database.migrate:
-        # Its libraries are of use once, and not to a gateway whose tables the API makes.
-        await _migrations()(database)
+    where = config.database
+    if where.migrate:
+        await ensure_upgraded(database, where.url, where.password_file)
     if isinstance(config, AloneConfig):
         await apply_declared(database, _declared(config))
-
-
-def _migrations() -> Callable[[Database], Awaitable[None]]:
-    from aiplat.services.store.migrate import upgrade  # noqa: PLC0415 - see above
-
-    return upgrade
 
 
 async def _follow(book: Book, database: Database, config: AccountsConfig, prepared: bool) -> None:

@@ -67,8 +67,9 @@ class Book:
         """Look whether something has changed, and read everything again if so."""
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                if await settings_version(self._database) != self._version:
-                    self._take(await read_snapshot(self._database))
+                version = await settings_version(self._database)
+            if version != self._version:
+                self._take(await read_snapshot(self._database))
         except Exception as error:
             # Whatever it is, the gateway goes on with what it has.
             self._note(outage=True, why=str(error) or type(error).__name__)

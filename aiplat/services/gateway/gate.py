@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -163,11 +163,12 @@ class AccountGate:
         outcome = "failed" if record.outcome == "refused" else record.outcome
         return UsageRow(
             # Never the client's own request id: one id used twice would count once.
-            request_id=uuid.uuid4().hex,
+            request_id=os.urandom(16).hex(),
             at=account.at,
-            key=account.key.id,
+            # As wide as the columns: a Secret's entry may have a longer name than a key's id.
+            key=account.key.id[:63],
             team=account.key.team,
-            model=record.model,
+            model=record.model[:200],
             endpoint=record.endpoint,
             status=record.status,
             outcome=outcome,

@@ -20,8 +20,8 @@ log = logging.getLogger("aiplat.gateway")
 
 _EVERY_SECONDS = 0.5
 _BATCH = 1000
-# About 20 MB; the writer empties it every half second, to the disk when not to the database.
-_MOST = 20_000
+# About 10 MB; the writer empties it every half second, to the disk when not to the database.
+_MOST = 10_000
 _PATIENCE_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
 
@@ -48,6 +48,7 @@ class Recorder:
         self._queue: deque[Item] = deque()
         self._wake = asyncio.Event()
         self._away_until = 0.0
+        self._writing: asyncio.Future[None] | None = None
 
     @property
     def queued(self) -> int:
@@ -70,10 +71,14 @@ class Recorder:
             self._wake.set()
 
     async def run(self) -> None:
-        """Write until cancelled; what is then in the queue is `close`'s."""
+        """Write until cancelled; what is then in the queue, or being written, is `close`'s."""
         while True:
             await self._wait()
-            await self.write()
+            self._writing = asyncio.ensure_future(self.write())
+            try:
+                await asyncio.shield(self._writing)
+            except OSError as error:
+                log.error("usage that waits on disk cannot be read: %s", error)
 
     async def _wait(self) -> None:
         self._wake.clear()
@@ -93,6 +98,8 @@ class Recorder:
 
     async def close(self) -> None:
         """Write what is left; what the database does not take now stays on disk for the next start."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
         while batch := self._next():
             await self._write(batch)
         self._spool.close()

@@ -21,7 +21,7 @@ from aiplat.services.store.database import Database
 from aiplat.services.store.faults import Unreachable
 from aiplat.services.store.leases import Demand, Grant, lease
 from aiplat.services.store.money import shown, whole
-from aiplat.services.store.windows import seconds_left, window_start
+from aiplat.services.store.windows import Period, seconds_left, window_start
 
 _SHARE = 50  # a slice is at least a 50th of the budget
 _AHEAD = 4  # and enough for so many requests like the one that asks
@@ -29,6 +29,7 @@ _ASK_AGAIN = 0.25
 _IDLE = 10.0
 _HEARTBEAT = 20.0
 _LEASE_SECONDS = 2.0
+_DAY = 86400
 
 
 class Slice:
@@ -83,10 +84,20 @@ class Slices:
         self._replica = replica
         self._slices: dict[tuple[int, date], Slice] = {}
         self._leasing = asyncio.Lock()
+        self._starts: dict[Period, date] = {}
+        self._starts_until = 0.0
+
+    def _start(self, period: Period) -> date:
+        # Asked on every request, and another one only at midnight.
+        if time.time() >= self._starts_until:
+            now = datetime.now(UTC)
+            self._starts = {"day": window_start("day", now), "month": window_start("month", now)}
+            self._starts_until = (int(now.timestamp()) // _DAY + 1) * _DAY
+        return self._starts[period]
 
     def find(self, number: int, budget: Budget) -> Slice:
         """Return the slice of a budget's present window."""
-        window = (number, window_start(budget.period, datetime.now(UTC)))
+        window = (number, self._start(budget.period))
         found = self._slices.get(window)
         if found is None:
             found = self._slices[window] = Slice(number, budget, window[1])
@@ -163,13 +174,10 @@ class Slices:
                 await self._lease(demands)
 
     def _forget(self) -> None:
-        today = datetime.now(UTC)
         ended = [
             s
             for s in self._slices.values()
-            if s.window[1] != window_start(s.budget.period, today)
-            and not s.reserved
-            and s.told_used == s.used
+            if s.window[1] != self._start(s.budget.period) and not s.reserved and s.told_used == s.used
         ]
         for found in ended:
             del self._slices[found.window]
@@ -177,11 +185,11 @@ class Slices:
 
 def hold(needs: Iterable[tuple[Slice, int]]) -> list[Held]:
     """Set aside what is there, at most what is needed."""
-    held = []
+    held, now = [], time.monotonic()
     for found, need in needs:
         amount = max(0, min(need, found.left))
         found.reserved += amount
-        found.wanted_at = time.monotonic()
+        found.wanted_at = now
         held.append(Held(found, amount))
     return held
 

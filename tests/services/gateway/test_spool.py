@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from aiplat.services.gateway.recorder import Recorder, decode, encode
 from aiplat.services.gateway.spool import Spool, SpoolFull
@@ -16,6 +17,7 @@ from aiplat.services.store.database import Database
 from aiplat.services.store.migrate import upgrade
 from aiplat.services.store.usage import UsageQuery, UsageRow, sum_usage
 from tests.services.gateway.conftest import free_port
+from tests.services.postgresql import PostgresServer
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 MIB = 1 << 20
@@ -158,6 +160,31 @@ def test_a_record_that_the_database_refuses_holds_up_no_other(tmp_path: Path, da
     assert b"poison" in (tmp_path / "s" / "rejected.jsonl").read_bytes()
 
 
+def test_a_stop_in_the_middle_of_a_write_loses_nothing(tmp_path: Path, postgresql: PostgresServer) -> None:
+    """The database is slow just then; what is on its way is waited for."""
+    fates, url = Fates(), postgresql.new_database()
+
+    async def run() -> int:
+        writer, database = recorder(url, tmp_path / "s", fates)
+        await upgrade(database)
+        async with database.begin() as other:
+            await other.execute(text("LOCK TABLE usage IN EXCLUSIVE MODE"))
+            running = asyncio.ensure_future(writer.run())
+            writer.put(row("r1"))
+            while writer.queued:
+                await asyncio.sleep(0.01)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            writer.put(row("r2"))
+        await writer.close()
+        counted = (await sum_usage(database, UsageQuery()))[0].requests
+        await database.close()
+        return counted
+
+    assert asyncio.run(run()) == 2
+    assert fates == {"written": 2}
+
+
 def test_memory_is_bounded_when_disk_and_database_are_gone(tmp_path: Path) -> None:
     """What cannot be kept anywhere is counted as lost; taking it never waits and never raises."""
     fates = Fates()
@@ -167,7 +194,7 @@ def test_memory_is_bounded_when_disk_and_database_are_gone(tmp_path: Path) -> No
         writer, database = recorder(url, tmp_path / "s", fates, most=1000)
         for n in range(25_000):
             writer.put(row(f"r{n}"))
-        assert writer.queued == 20_000
+        assert writer.queued == 10_000
         await writer.write()
         assert writer.queued == 0
         await writer.close()

@@ -17,6 +17,7 @@ from aiplat.services.store.database import Database
 from aiplat.services.store.faults import Unreachable
 from aiplat.services.store.migrate import upgrade
 from aiplat.services.store.tables import metadata
+from aiplat.services.store.upgraded import ensure_upgraded, newest
 from tests.services.postgresql import free_port
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +49,25 @@ async def test_several_processes_may_migrate_at_once(database_url: str) -> None:
     database = Database.open(database_url)
     assert await settings_version(database) == 1
     await database.close()
+
+
+async def test_a_service_has_another_process_migrate(database_url: str) -> None:
+    """Made where they are missing, left where they are there, refused where they are newer."""
+    database = Database.open(database_url)
+    await ensure_upgraded(database, database_url)
+    await ensure_upgraded(database, database_url)
+    assert await settings_version(database) == 1
+    async with database.begin(writes=True) as connection:
+        revision = await connection.execute(text("SELECT version_num FROM alembic_version"))
+        assert revision.scalar_one() == newest()
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(BadInput, match="which this program does not know"):
+        await ensure_upgraded(database, database_url)
+    await database.close()
+    nowhere = f"postgresql://me:hush@127.0.0.1:{free_port()}/x"
+    with pytest.raises(Unreachable) as failed:
+        await ensure_upgraded(Database.open(nowhere), nowhere)
+    assert "hush" not in str(failed.value)
 
 
 async def test_tables_of_a_newer_version_are_left_alone(database: Database) -> None:
