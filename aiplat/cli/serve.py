@@ -36,6 +36,9 @@ def api(  # noqa: PLR0913, PLR0917 - one parameter an option
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Show everything, start no run, look at no host.")
     ] = False,
+    new_admin_key: Annotated[
+        bool, typer.Option("--new-admin-key", help="Make another admin key, for when the first one is lost.")
+    ] = False,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate (PEM); needed beyond loopback.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
 ) -> None:
@@ -49,6 +52,7 @@ def api(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     given: list[str] = [str(find_site(site)), "--host", host, "--port", str(port)]
     given += ["--read-only"] if read_only else []
+    given += ["--new-admin-key"] if new_admin_key else []
     given += ["--tls-cert", str(tls_cert)] if tls_cert else []
     given += ["--tls-key", str(tls_key)] if tls_key else []
     become("aiplat.services.api", given)

@@ -14,6 +14,7 @@ import pytest
 from aiplat.runs.events import RunFinished, RunStarted, StepStarted
 from aiplat.runs.journal import Journal, RunRecord, runs_dir
 from aiplat.runs.look import Tail, find_run, is_at_work, runs_of
+from aiplat.runs.watchdog import dies_with_this_process
 
 SITE = "ward-3"
 
@@ -67,6 +68,14 @@ def test_a_run_whose_process_lives_is_at_work(sleeper: subprocess.Popen[bytes]) 
 def test_a_number_that_went_to_another_process_is_no_run(sleeper: subprocess.Popen[bytes]) -> None:
     """The process is younger than the run."""
     assert not is_at_work(record(sleeper.pid, started=datetime.now(UTC) - timedelta(hours=1)))
+
+
+def test_a_clock_that_was_put_right_ends_no_run(sleeper: subprocess.Popen[bytes]) -> None:
+    """A run that seems older than its process is at work while its watchdog is there."""
+    long_ago = record(sleeper.pid, started=datetime.now(UTC) - timedelta(hours=1))
+    with dies_with_this_process(long_ago.id, Path("/nonexistent")):
+        assert is_at_work(long_ago)
+    assert not is_at_work(long_ago)
 
 
 def test_a_run_of_another_machine_is_believed() -> None:

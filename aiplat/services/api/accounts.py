@@ -173,7 +173,7 @@ class CountBudget(Document):
 
     unit: Literal["tokens", "requests"]
     period: Period
-    limit: Annotated[int, Field(ge=0, le=10**9), BeforeValidator(_whole)]
+    limit: Annotated[int, Field(ge=0, le=9 * 10**9), BeforeValidator(_whole)]
 
 
 BudgetWish = Annotated[MoneyBudget | CountBudget, Field(discriminator="unit")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aiplat.services.store.database import Database
@@ -12,14 +13,16 @@ ACTOR = "bootstrap"
 _FILE = "api-admin-key"
 
 
-async def ensure_admin(database: Database, folder: Path) -> Path | None:
-    """Make an admin key where no admin is left, and return the file that holds it; None where there is one.
+async def ensure_admin(database: Database, folder: Path, *, anew: bool = False) -> Path | None:
+    """Make an admin key where no admin is left, or where one is wanted, and return the file that holds it.
 
-    The file is 0600 and replaces an older one, whose key is not good any more.
+    None where nothing was made. The file is 0600 and replaces an older one; keys that were there stay good.
     """
-    if any(key.role == "admin" for key in await list_keys(database)):
+    now = datetime.now(UTC)
+    if not anew and any(key.role == "admin" and key.active(now) for key in await list_keys(database)):
         return None
-    issued = await create_key(database, NewKey(name="first admin", role="admin"), ACTOR)
+    name = "another admin" if anew else "first admin"
+    issued = await create_key(database, NewKey(name=name, role="admin"), ACTOR)
     path = folder / _FILE
     try:
         _write(path, issued.secret)

@@ -142,7 +142,7 @@ def _known(site: str, run_id: str) -> RunView | None:
     asked, record = _asked(runs_dir(site) / run_id), find_run(site, run_id)
     if record is None and asked is None:
         return None
-    state = _state(record, asked)
+    state = _state(run_id, record, asked)
     return RunView(
         id=run_id,
         site=site,
@@ -156,17 +156,17 @@ def _known(site: str, run_id: str) -> RunView | None:
     )
 
 
-def _state(record: RunRecord | None, asked: Asked | None) -> RunState:
+def _state(run_id: str, record: RunRecord | None, asked: Asked | None) -> RunState:
     if record is None:
-        return "starting" if asked and _is_alive(asked) else "failed"
+        return "starting" if asked and _is_alive(run_id, asked) else "failed"
     return "cut_off" if record.state == "running" and not is_at_work(record) else record.state
 
 
-def _is_alive(asked: Asked) -> bool:
+def _is_alive(run_id: str, asked: Asked) -> bool:
     # Read as a run's record, a request is one that began when it was asked for.
     return is_at_work(
         RunRecord(
-            id="",
+            id=run_id,
             site="",
             verb="",
             state="running",

@@ -36,9 +36,9 @@ async def run(settings: Settings) -> None:
     database = Database.open(url, password_file=settings.database_password_file)
     try:
         await upgrade(database)
-        made = await ensure_admin(database, folder)
+        made = await ensure_admin(database, folder, anew=settings.new_admin_key)
         if made:
-            log.info("the first admin key is in %s", made)
+            log.info("a new admin key is in %s", made)
         launcher = None if settings.read_only else Launcher(settings.site.resolve())
         ground = Ground(settings.site.resolve(), database, launcher, Reports())
         await _serve(ground, settings)

@@ -20,6 +20,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8445
     read_only: bool = False
+    new_admin_key: bool = False
     tls_cert: Path | None = None
     tls_key: Path | None = None
     database: str | None = None
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default=Settings.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=Settings.port, help="(%(default)s; 0 takes a free one)")
     parser.add_argument("--read-only", action="store_true", help="start no run, look at no host")
+    parser.add_argument("--new-admin-key", action="store_true", help="make another admin key")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM; needed beyond loopback")
     parser.add_argument("--tls-key", type=Path, metavar="FILE")
     return parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import pytest
 
 from aiplat.actions.status import status
 from aiplat.services.api.launch import Launcher
+from aiplat.services.api.problems import Refusal
+from aiplat.services.api.reports import Reports
 from aiplat.site.load import load_site
+from aiplat.site.models import Host, Site
 from tests.cluster import kube as given
 from tests.services.api.conftest import Api, People, Place
 from tests.services.api.server import RUNNER
@@ -80,3 +84,28 @@ def test_declared_models_are_listed(running: Api, healthy: Loopback) -> None:
         "Refused",
         "asks 4 CPU, the largest node has 2",
     )
+
+
+def test_checks_are_run_once_at_a_time(place: Place) -> None:
+    """Who asks meanwhile is told so, and nothing is looked at twice."""
+    reports, begun, go = Reports(), threading.Event(), threading.Event()
+
+    class Slow(Site):
+        """A site whose first look takes until it is told to go on."""
+
+        @property
+        def servers(self) -> tuple[Host, ...]:
+            begun.set()
+            go.wait(30)
+            return ()
+
+    slow = Slow.model_validate(load_site(place.file).model_dump(by_alias=True))
+    looking = threading.Thread(target=reports.look, args=(slow,))
+    looking.start()
+    assert begun.wait(30)
+    with pytest.raises(Refusal) as refused:
+        reports.look(slow)
+    assert "are being run already" in str(refused.value.findings[0])
+    go.set()
+    looking.join(30)
+    assert reports.last(slow) is not None

@@ -66,10 +66,21 @@ def test_the_first_admin_key_is_in_a_private_file(place: Place) -> None:
         assert client.get("/keys").json()["keys"][0]["name"] == "first admin"
         assert client.get("/health").json()["runs"] == "elsewhere"
     log = (place.folder / "api.log").read_text()
-    assert log.count(f"the first admin key is in {key}") == 1
+    assert log.count(f"a new admin key is in {key}") == 1
     assert secret.strip() not in log
     wide = [p for p in place.state.rglob("*") if p.is_file() and p.stat().st_mode & 0o077]
     assert wide == []
+
+
+def test_an_admin_key_that_was_lost_is_replaced(place: Place) -> None:
+    """Who may write the site's state may make another; the ones there are stay good until revoked."""
+    with served(place) as (client, _):
+        first = client.headers["authorization"]
+    (place.state / "api-admin-key").unlink()
+    with served(place, AIPLAT, "--new-admin-key") as (client, _):
+        assert client.headers["authorization"] != first
+        assert {k["name"] for k in client.get("/keys").json()["keys"]} == {"first admin", "another admin"}
+        assert client.get("/site", headers={"authorization": first}).status_code == 200
 
 
 def test_events_arrive_while_the_run_goes_on(place: Place) -> None:
