@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aiplat.content import write_atomic
 from tests.services.gateway.conftest import free_port
@@ -112,37 +113,55 @@ def upstream(folder: Path) -> Iterator[Peer]:
         yield Peer("direct", port, 0, usage_frame=True)
 
 
+# Far more than a run can use: they are counted against, and never refuse.
+_PLENTY = 2 * 10**9
+_BUDGETS = [
+    {"unit": unit, "period": period, "limit": _PLENTY}
+    for unit in ("tokens", "requests", "money")
+    for period in ("day", "month")
+]
+
+
 @contextlib.contextmanager
-def gateway(folder: Path, to: Peer) -> Iterator[Peer]:
+def gateway(folder: Path, to: Peer, database: str) -> Iterator[Peer]:
     """Run our gateway in front of the upstream."""
-    url = f"http://127.0.0.1:{to.port}"
-    models = [{"name": name, "url": url, "engine": "vllm"} for name in MODELS]
-    write_atomic(folder / "models.json", json.dumps({"models": models}).encode())
-    with gateway_process(folder) as peer:
-        wait_until_answers(peer.port, folder / "gateway.log")
+    models = [{"name": name, "url": f"http://127.0.0.1:{to.port}", "engine": "vllm"} for name in MODELS]
+    with gateway_process(folder / "gateway", {"models": models}, database) as peer:
+        wait_until_answers(peer.port, folder / "gateway" / "log")
         yield peer
 
 
 @contextlib.contextmanager
-def gateway_process(folder: Path) -> Iterator[Peer]:
-    """Run our gateway over the models.json of a folder, with keys, usage, metrics and audit."""
+def gateway_process(folder: Path, routes: dict[str, Any], database: str = "") -> Iterator[Peer]:
+    """Run our gateway with everything on: a team, a key, rates, budgets, prices, usage, metrics and audit.
+
+    Accounts are in `database`, or in a SQLite file where none is given.
+    """
     port, health = free_port(), free_port()
     digest = hashlib.sha256(KEY.encode()).hexdigest()
-    write_atomic(folder / "keys" / "bench", f"sha256:{digest}\n".encode(), mode=0o600)
-    command = [sys.executable, "-m", "aiplat.services.gateway", "--host=127.0.0.1", f"--port={port}"]
-    command += [f"--health-port={health}", f"--keys={folder / 'keys'}", f"--static={folder / 'models.json'}"]
-    with process(GATEWAY_CORE, command, folder / "gateway.log") as pid:
-        _wait_until_alive(health)
+    rates = {"requests_per_minute": _PLENTY, "tokens_per_minute": _PLENTY, "budgets": _BUDGETS}
+    config = {
+        **routes,
+        "listen": {"port": port, "health_port": health},
+        "teams": [{"name": "bench", "budgets": _BUDGETS}],
+        "keys": [{"id": "bench", "hash": f"sha256:{digest}", "team": "bench", **rates}],
+        "prices": {"*": {"prompt": 1, "completion": 3, "request": 0.001}},
+        "database": {"url": database},
+    }
+    write_atomic(folder / "gateway.json", json.dumps(config).encode())
+    command = [sys.executable, "-m", "aiplat.services.gateway", "--config", str(folder / "gateway.json")]
+    with process(GATEWAY_CORE, command, folder / "log") as pid:
+        _wait_until_alive(health, folder / "log")
         yield Peer("aiplat", port, pid)
 
 
-def _wait_until_alive(port: int) -> None:
+def _wait_until_alive(port: int, log: Path) -> None:
     for _ in range(150):
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).read()
             return
         time.sleep(0.2)
-    raise SystemExit("the gateway does not start")
+    raise SystemExit(f"the gateway does not start:\n{log.read_text()[-2000:]}")
 
 
 def litellm_environment() -> Path:

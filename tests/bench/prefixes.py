@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from aiplat.content import write_atomic
 from tests.bench.engines import MODEL, SLOTS, artifacts, engines
 from tests.bench.peers import KEY, gateway_process
 from tests.bench.scenarios import percentile
@@ -78,8 +77,7 @@ def measure(rounds: int, requests: int, tell: Callable[[str], None]) -> Found | 
         ports = {}
         for how in ("load", "prefix"):
             routes = {"models": [{"name": MODEL, "urls": urls}], "routing": how}
-            write_atomic(folder / how / "models.json", json.dumps(routes).encode())
-            ports[how] = stack.enter_context(gateway_process(folder / how)).port
+            ports[how] = stack.enter_context(gateway_process(folder / how, routes)).port
         for number in range(rounds):
             for at, (kind, how) in enumerate(found):
                 # Texts of its own each time: nothing that an engine kept from before helps.

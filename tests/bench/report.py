@@ -93,7 +93,7 @@ def _method(run: Run) -> str:
 - One upstream for all ([upstream.py](../tests/bench/upstream.py)): it answers at once and computes nothing.
 - Each gateway is one process on core 0. Upstream and load share core 1: the row `direct` is the most they can do.
 - {run.rounds} rounds of {run.seconds:g} s for each scenario and peer; peers take turns within a round and change places between.
-- `aiplat`: uvicorn {version("uvicorn")}, aiohttp {version("aiohttp")}, plain HTTP, with keys, budgets, usage, metrics and audit on.
+- `aiplat`: uvicorn {version("uvicorn")}, aiohttp {version("aiohttp")}, plain HTTP, with a team, keys, rates, six budgets each, prices, usage in PostgreSQL, metrics and audit on.
 - `litellm`: LiteLLM's proxy {litellm_version()}, one worker, a master key, no database, in an environment of its own that
   [bench.txt](../locks/bench.txt) pins by hash. It does more for each request than ours.
 - "added" is the difference of percentiles to `direct`; latencies are of answers that came whole.

@@ -22,7 +22,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         Scenario("stream c32", 4, "frames-64", stream=True, seconds=0.2),
         Scenario("prompt 10k", 1, prompt=40_000, seconds=0.2),
     )
-    with peers.upstream(folder) as direct, peers.gateway(folder, direct) as gateway:
+    with peers.upstream(folder) as direct, peers.gateway(folder, direct, "") as gateway:
         found = (direct, gateway)
         idle = {p.name: p.memory_mb() for p in found}
         results = measure(found, todo, 1, lambda _: None)
