@@ -107,8 +107,8 @@ def _tell(question: Question, *, as_json: bool) -> None:
 def _answer(question: Question) -> dict[str, Any]:
     request = as_request(question)
     plan = plan_memory(request)
-    speeds = {"single_stream": single_stream(request)}
-    if request.engine == "vllm":
+    speeds = {"single_stream": single_stream(request)} if plan.verdict != NO else {}
+    if speeds and request.engine == "vllm":
         speeds["batched"] = batched(request)
     return {
         "kind": "Fit",

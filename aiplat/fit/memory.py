@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aiplat.fit.knowledge import GIB, constant
+from dataclasses import replace
+
+from aiplat.fit.knowledge import GIB, MIB, constant
 from aiplat.fit.llama_cpp import plan_llama_cpp
 from aiplat.fit.ollama import plan_ollama
 from aiplat.fit.placement import FITS, INCOMPLETE, NO, TIGHT, Load, MemoryPlan, gib
@@ -18,6 +20,8 @@ def plan_memory(request: Request) -> MemoryPlan:
     elif request.engine.startswith("vllm"):
         plan = plan_vllm(request)
         _judge_pool(request, plan)
+        if plan.verdict == NO and request.settings.tensor_parallel is None and len(request.hardware.gpus) > 1:
+            _judge_divided(request, plan)
     else:
         plan = plan_ollama(request) if request.engine == "ollama" else plan_llama_cpp(request)
         _judge_loads(request, plan)
@@ -40,6 +44,10 @@ def _judge_loads(request: Request, plan: MemoryPlan) -> None:
     else:
         plan.verdict, plan.why = FITS, [room]
         _mark_shared(request, plan)
+    asked = request.settings.gpu_layers
+    if plan.verdict == FITS and asked is not None and asked < request.arch.layers and request.hardware.gpus:
+        plan.verdict = TIGHT
+        plan.why.append(f"{request.arch.layers - asked} layers stay in RAM, as asked: not a fit on the GPU")
     if plan.verdict != FITS:
         plan.remedies = _remedies(request, plan, load)
 
@@ -62,6 +70,8 @@ def _judge_pool(request: Request, plan: MemoryPlan) -> None:
     assert rank.capacity  # noqa: S101 - there is a pool
     spare = rank.capacity - rank.need
     doubt = request.weights.doubt * rank.weights + 0.15 * rank.compute + 0.2 * GIB
+    if request.arch.vision:
+        doubt += request.arch.vision.graph_mib * MIB  # what images take at their peak is not modelled
     told = (
         f"{rank.device}: of the {gib(rank.capacity)} that vLLM reserves, {_parts(rank)} are needed "
         f"for one request of {plan.context} tokens; the pool holds {plan.kv_tokens} tokens"
@@ -76,6 +86,17 @@ def _judge_pool(request: Request, plan: MemoryPlan) -> None:
         _mark_outside(request, plan, rank)
     if plan.verdict != FITS:
         plan.remedies = _remedies(request, plan, rank)
+
+
+def _judge_divided(request: Request, plan: MemoryPlan) -> None:
+    """Call a refusal tight where several cards are there and nobody said how many of them share a layer."""
+    cards = len(request.hardware.gpus)
+    divided = replace(request, settings=replace(request.settings, tensor_parallel=cards))
+    other = plan_memory(divided)
+    if other.verdict in (FITS, TIGHT):
+        plan.verdict = TIGHT
+        plan.why.append(f"vLLM uses one card unless it is told to; over {cards} cards it is: {other.verdict}")
+        plan.remedies.insert(0, f"--tensor-parallel-size {cards}")
 
 
 def _judge_processor(plan: MemoryPlan, load: Load) -> None:
@@ -131,18 +152,20 @@ def _remedies(request: Request, plan: MemoryPlan, load: Load) -> list[str]:
         )
     if request.settings.parallel > 1:
         told.append("fewer parallel slots")
-    if not request.engine.startswith("vllm") and request.hardware.gpus:
-        per_layer = (load.weights + load.kv) / max(
-            1, len(request.weights.layers) / len(request.hardware.gpus)
-        )
-        over = -(-(load.need - load.capacity * 0.95) // per_layer) * len(request.hardware.gpus)
-        on_gpu = len(request.weights.layers) - int(over)
-        if on_gpu > 0:
-            told.append(
-                f"{on_gpu} of {len(request.weights.layers)} layers on the GPU and the rest in RAM, slower"
-            )
+    if not request.engine.startswith("vllm") and (layers := _layers_that_fit(request, load)):
+        told.append(f"{layers} of {request.arch.layers} layers on the GPU and the rest in RAM, slower")
     told.append(f"devices with {gib(load.need / 0.95)} free each, more of them, or a smaller quantisation")
     return told
+
+
+def _layers_that_fit(request: Request, load: Load) -> int:
+    """Return how many layers find room where all do not; 0 where none do, or where nobody asked for all."""
+    cards = len(request.hardware.gpus)
+    if not cards or not load.capacity or not load.weights or request.settings.gpu_layers is not None:
+        return 0
+    per_layer = (load.weights + load.kv) * cards / request.arch.layers
+    over = -(-(load.need - load.capacity * 0.95) // per_layer) * cards
+    return max(0, request.arch.layers - int(over))
 
 
 def _parts(load: Load) -> str:

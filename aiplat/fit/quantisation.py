@@ -13,7 +13,7 @@ from aiplat.fit.knowledge import constant, knowledge
 _CHECKPOINTS = (
     (r"nvfp4", "nvfp4"),
     (r"mxfp4", "mxfp4"),
-    (r"dynamic|unsloth-bnb|unsloth.*bnb", "bnb4_dynamic"),
+    (r"dynamic|unsloth-bnb", "bnb4_dynamic"),
     (r"bnb|bitsandbytes|nf4", "bnb4"),
     (r"awq", "awq"),
     (r"gptq.?int8|w8a8|int8|w8a16", "int8"),

@@ -50,8 +50,12 @@ def as_request(question: Question) -> Request:
     if wrong or found is None or hardware is None:
         raise BadInput(wrong)
     arch, weights = found
+    settings = question.settings
+    if question.engine == "llama.cpp" and settings.flash_attention is None:
+        settings = replace(settings, flash_attention=True)
+        assumed.append("flash attention (on, as llama.cpp decides on most devices)")
     return Request(
-        question.engine, CURRENT, arch, weights, hardware, question.settings, tuple(assumed), question.engine
+        question.engine, CURRENT, arch, weights, hardware, settings, tuple(assumed), question.engine
     )
 
 

@@ -14,6 +14,13 @@ from aiplat.fit.quantisation import Quantisation, cache_bits, find_quantisation
 from aiplat.fit.weights import Weights, counted_weights
 
 ENGINES = ("ollama", "llama.cpp", "ik_llama.cpp", "vllm", "vllm-cpu")
+_SPELLINGS = (
+    (r"ik_llama|ik-llama", "ik_llama.cpp"),
+    (r"ollama\b", "ollama"),
+    (r"llama[-_. ]?(cpp|server|cli|bench|file)|llama\.cpp|ggml|koboldcpp", "llama.cpp"),
+    (r"vllm-cpu\b", "vllm-cpu"),
+    (r"vllm(?!-ascend)", "vllm"),
+)
 # Programs whose speed follows from the same shapes, while how they reserve memory is not modelled.
 _OTHER_PROGRAMS = ("sglang", "tensorrt-llm", "transformers", "vllm-ascend")
 _ENCODES = re.compile(r"infinity|sentence-transformers|tei\b|text-embeddings")
@@ -165,8 +172,9 @@ def read_request(case: Mapping[str, Any], shapes: Mapping[str, Any] | None = Non
 
 def _engine(said: Any, reading: _Reading) -> str:
     name = _program(said)
-    if name in ENGINES:
-        return name
+    known = next((engine for pattern, engine in _SPELLINGS if re.match(pattern, name)), "")
+    if known:
+        return known
     if name in _OTHER_PROGRAMS or _ENCODES.search(name):
         return name
     reading.missing.append(f"the engine {name or '(none)'!r} is not modelled")
@@ -181,8 +189,14 @@ def _architecture(model: Mapping[str, Any], shapes: Mapping[str, Any] | None) ->
     inline = model.get("architecture")
     if isinstance(inline, Mapping):
         return as_architecture(str(model.get("name", "model")), inline)
-    names = [str(model[key]) for key in ("arch", "name") if model.get(key)]
-    return next((arch for name in names if (arch := find_architecture(name, shapes))), None)
+    found = [
+        arch
+        for key in ("arch", "name")
+        if model.get(key) and (arch := find_architecture(str(model[key]), shapes))
+    ]
+    # A name may say that the model sees, where its architecture speaks of the language part alone.
+    sees = [arch for arch in found if arch.vision and arch.hidden == found[0].hidden]
+    return next(iter(sees or found), None)
 
 
 def _quantisation(
@@ -200,7 +214,8 @@ def _quantisation(
     found = found or find_quantisation(name.partition("/")[2] or name, checkpoint=checkpoint)
     if found is None and (engine == "ollama" or "library default" in said):
         older = version.before((0, 3, 14), "2024-10")
-        default = "Q4_0" if older else "Q4_K_M"
+        embeds = find_architecture(name)
+        default = "F16" if embeds and embeds.encoder else "Q4_0" if older else "Q4_K_M"
         reading.assumed.append(f"quantisation (the library's default, {default})")
         found = find_quantisation(default, checkpoint=False)
     elif found is None and checkpoint:
@@ -212,41 +227,52 @@ def _quantisation(
 
 
 def _settings(config: Mapping[str, Any], engine: str) -> Settings:
-    # vLLM's window is called max_model_len, everybody else's n_ctx.
-    keys = (
-        ("max_model_len", "n_ctx")
-        if engine.startswith("vllm")
-        else ("n_ctx", "num_ctx", "context", "max_model_len")
-    )
+    served = engine.startswith("vllm")
+    slots = ("n_ctx", "num_ctx", "ctx", "ctx_size", "context", "context_length", "OLLAMA_CONTEXT_LENGTH")
+    window = ("max_model_len", "max_seq_len")
     return Settings(
-        context=next((value for key in keys if (value := _whole(config.get(key)))), None),
-        parallel=_whole(config.get("num_parallel")) or _whole(config.get("n_parallel")) or 1,
-        batch=_whole(config.get("n_batch")) or _whole(config.get("num_batch")),
-        ubatch=_whole(config.get("n_ubatch")),
-        flash_attention=_flag(config.get("flash_attn")),
-        type_k=_cache_type(config, "type_k"),
-        type_v=_cache_type(config, "type_v"),
-        mla=config.get("mla_attn", config.get("mla")),
+        # vLLM's window is called max_model_len, everybody else's n_ctx.
+        context=_whole(_first(config, *(window + slots if served else slots + window))),
+        parallel=_whole(_first(config, "num_parallel", "n_parallel", "parallel", "OLLAMA_NUM_PARALLEL")) or 1,
+        batch=_whole(_first(config, "n_batch", "num_batch", "batch_size")),
+        ubatch=_whole(_first(config, "n_ubatch", "ubatch", "ubatch_size")),
+        flash_attention=_flag(_first(config, "flash_attn", "flash_attention", "OLLAMA_FLASH_ATTENTION")),
+        type_k=_cache_type(config, "type_k", "cache_type_k", "ctk"),
+        type_v=_cache_type(config, "type_v", "cache_type_v", "ctv"),
+        mla=_first(config, "mla_attn", "mla"),
         swa_full=_flag(config.get("swa_full")),
-        gpu_layers=_whole(config.get("n_gpu_layers")),
-        utilisation=_share(config.get("gpu_memory_utilization")),
-        tensor_parallel=_whole(config.get("tensor_parallel") or config.get("tensor_parallel_size")),
-        pipeline_parallel=_whole(config.get("pipeline_parallel") or config.get("pipeline_parallel_size"))
-        or 1,
-        context_parallel=_whole(config.get("decode_context_parallel")) or 1,
+        gpu_layers=_layers(_first(config, "n_gpu_layers", "num_gpu", "gpu_layers", "ngl")),
+        utilisation=_share(_first(config, "gpu_memory_utilization", "gpu_memory_utilisation")),
+        tensor_parallel=_whole(_first(config, "tensor_parallel", "tensor_parallel_size", "tp")),
+        pipeline_parallel=_whole(_first(config, "pipeline_parallel", "pipeline_parallel_size", "pp")) or 1,
+        context_parallel=_whole(_first(config, "decode_context_parallel", "dcp_size")) or 1,
         max_seqs=_whole(config.get("max_num_seqs")),
         batched_tokens=_whole(config.get("max_num_batched_tokens")),
         eager=bool(_flag(config.get("enforce_eager"))),
         v1=_flag(config.get("VLLM_USE_V1")),
-        cpu_kv_gib=_share(config.get("cpu_kv_cache_gib")) or _share(config.get("VLLM_CPU_KVCACHE_SPACE")),
+        cpu_kv_gib=_share(_first(config, "cpu_kv_cache_gib", "VLLM_CPU_KVCACHE_SPACE")),
         reserved=_whole(config.get("OLLAMA_GPU_OVERHEAD")) or 0,
     )
 
 
+def _first(config: Mapping[str, Any], *names: str) -> Any:
+    """Return the first setting that is there: flags and variables have other names for one thing."""
+    return next((config[name] for name in names if config.get(name) is not None), None)
+
+
 def _whole(value: Any) -> int | None:
+    """Return a positive whole number, also where it is written as `8192`, `32k` or `128K`."""
+    match = re.fullmatch(r"\s*(\d{1,9})\s*(k?)\s*", value.lower()) if isinstance(value, str) else None
+    if match:
+        value = int(match[1]) * (1024 if match[2] else 1)
     return (
         int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
     )
+
+
+def _layers(value: Any) -> int | None:
+    """Return how many layers go to the GPU; None for all of them (`all`, -1)."""
+    return 0 if value == 0 and not isinstance(value, bool) else _whole(value)
 
 
 def _share(value: Any) -> float | None:
@@ -260,6 +286,6 @@ def _flag(value: Any) -> bool | None:
     return words.get(str(value).lower())
 
 
-def _cache_type(config: Mapping[str, Any], key: str) -> str | None:
-    value = config.get(key) or config.get("kv_cache_dtype") or config.get("OLLAMA_KV_CACHE_TYPE")
+def _cache_type(config: Mapping[str, Any], *names: str) -> str | None:
+    value = _first(config, *names, "kv_cache_dtype", "kv_cache_type", "OLLAMA_KV_CACHE_TYPE")
     return str(value) if value and cache_bits(str(value)) else None

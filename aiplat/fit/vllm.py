@@ -85,9 +85,10 @@ def _rank(request: Request, gpu: Device, context: int) -> Load:
     tp, pp = _tensor_parallel(request), request.settings.pipeline_parallel
     share = request.settings.utilisation or constant("vllm", "utilisation")
     vision = request.arch.vision.weights_mib * MIB if request.arch.vision else 0.0
+    images = request.arch.vision.graph_mib * MIB if request.arch.vision else 0.0
     load = Load(gpu.name)
     load.weights = request.weights.total / (tp * pp) + vision / tp
-    load.compute = activation_bytes(request, context)
+    load.compute = activation_bytes(request, context) + images
     load.kv = rank_token_bytes(request, context) * context / request.settings.context_parallel
     load.overhead = _non_torch(gpu, tp)
     if request.version.before(*_GRAPHS_INSIDE_SINCE) is False:

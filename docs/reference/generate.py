@@ -55,7 +55,8 @@ def _fit() -> str:
     ]
     constants = "## Constants\n| constant | value | how it came |\n|---|---|---|\n" + "\n".join(rows)
     models = ", ".join(known_names())
-    return f"# Fit\n{_NOTE}\n{text}\n{measured}\n{_example_layouts()}\n{constants}\n\n{_prices()}\n## Known models\n{models}\n"
+    parts = (text, measured, _example_layouts(), f"{constants}\n", _prices(), f"## Known models\n{models}\n")
+    return f"# Fit\n{_NOTE}\n" + "\n".join(parts)
 
 
 def _example_layouts() -> str:
@@ -66,8 +67,8 @@ def _example_layouts() -> str:
         for model in layout["models"]:
             places = [answer["on"] for answer in model["on"] if answer["tok_s"]]
             told = ", ".join(f"{places.count(place)} {place}" for place in dict.fromkeys(places))
-            euros = " | ".join(f"{step['eur_per_mtok']:.2f} ({step['kwh_per_mtok']:.2f})" for step in model["use"])
-            rows.append(f"| {model['model']} | {layout['name']} | {told} | {euros} |")
+            steps = [f"{step['eur_per_mtok']:.2f} ({step['kwh_per_mtok']:.2f})" for step in model["use"]]
+            rows.append(f"| {model['model']} | {layout['name']} | {told} | {' | '.join(steps)} |")
     bought = "; ".join(f"{x['name']}: {x['capex_eur']:,.0f} EUR" for x in comparison["layouts"])
     head = f"## The example: EUR (kWh) for a million tokens by share of use\nTo buy: {bought}.\n\n"
     return head + "\n".join(rows) + "\n"
