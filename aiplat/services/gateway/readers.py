@@ -84,9 +84,11 @@ class SseReader:
         return self._counted or Usage(completion=self._frames, estimated=True)
 
     def _inspect(self, whole: bytes) -> bytes:
+        # Under load a piece holds dozens of frames, and one of them a usage: only that one is read.
         kept, begin = [], 0
         for match in _FRAME_END.finditer(whole):
-            kept.append(self._without_usage(whole[begin : match.end()]))
+            frame = whole[begin : match.end()]
+            kept.append(self._without_usage(frame) if b'"usage"' in frame else frame)
             begin = match.end()
         kept.append(whole[begin:])
         return b"".join(kept)
