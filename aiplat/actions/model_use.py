@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -48,7 +49,8 @@ def expose(site: Site, name: str) -> Exposed:
     url = f"{access.url}/v1"
     headers = {"Authorization": f"Bearer {access.key}"}
     try:
-        with httpx.Client(verify=str(access.authorities), trust_env=False, timeout=20) as client:
+        trusted = ssl.create_default_context(cafile=str(access.authorities))
+        with httpx.Client(verify=trusted, trust_env=False, timeout=20) as client:
             answer = client.get(f"{url}/models", headers=headers).raise_for_status().json()
         offered = {entry["id"] for entry in answer["data"]}
     except (httpx.HTTPError, OSError, ValueError, KeyError) as error:

@@ -1,0 +1,273 @@
+"""The operator as a process of its own, under its own account, against a real API server without nodes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from aiplat.catalog.resolve import resolve
+from aiplat.cluster.raw import RawObjects
+from aiplat.supply.oci import blob_path
+from aiplat.supply.packages import PackagesSupply
+from tests.plan.test_golden import SITE
+from tests.services.operator.api_server import ADMIN, OPERATOR, ApiServer, Document, fetch_etcd
+from tests.services.operator.worlds import bundle, model, node, ollama_model
+from tests.services.postgresql import free_port
+
+# What the lab's hosts run has to be built first, which takes minutes once.
+pytestmark = pytest.mark.lab
+GOLDEN = Path(__file__).parents[2] / "charts" / "golden"
+SPACE = "aiplat-model"
+SMALL: Document = {"source": {"catalogue": "small"}}
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """An API server with what the operator's release brings, and one node of two cores."""
+    supply = PackagesSupply(resolve(SITE))
+    made = supply.supply(supply.lock.artifact("hostfile", "k3s"), lambda *_: None)
+    folder = tmp_path_factory.mktemp("api")
+    kubernetes = folder / "kubernetes"
+    shutil.copyfile(blob_path(made.folder, str(made.artifact.file)), kubernetes)
+    kubernetes.chmod(0o700)
+    server = ApiServer(kubernetes, fetch_etcd(folder / "package"), folder)
+    try:
+        server.start()
+        _install(server)
+        yield server
+    finally:
+        server.stop()
+
+
+def _install(server: ApiServer) -> None:
+    for name in (SPACE, "aiplat-access"):
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        assert server.apply(namespace) == ""
+    for document in _rendered("operator"):
+        if document["kind"] not in {"Deployment", "NetworkPolicy", "ConfigMap"}:
+            assert server.apply(document) == ""
+    described = node()
+    assert server.apply({**described, "spec": {}, "status": {}}) == ""
+    assert server.apply(described, "/status") == ""
+
+
+def _rendered(name: str) -> list[Document]:
+    text = (GOLDEN / f"{name}.yaml").read_text()
+    return [d for d in YAML(typ="safe", pure=True).load_all(text) if d]
+
+
+class Gateway:
+    """Says how many requests `asleep` has, where a gateway's pod would."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        gateway = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                for name, count in (("in_flight", 0), ("waiting", gateway.waiting)):
+                    full = f"aiplat_gateway_{name}"
+                    self.wfile.write(f'# TYPE {full} gauge\n{full}{{model="asleep"}} {count}\n'.encode())
+
+            def log_message(self, *_: Any) -> None:
+                """Print nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+class Operator:
+    """The operator's process; killed and started as often as a test likes."""
+
+    def __init__(self, api: ApiServer, folder: Path, gateway_port: int) -> None:
+        (folder / "bundle.json").write_text(bundle().model_dump_json(by_alias=True))
+        options = {
+            "--bundle": folder / "bundle.json",
+            "--kubeconfig": api.kubeconfig(OPERATOR),
+            "--health-port": free_port(),
+            "--gateway-port": gateway_port,
+        }
+        self._command = [sys.executable, "-m", "aiplat.services.operator"]
+        self._command += [str(part) for option in options.items() for part in option]
+        self._log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Begin, without waiting for anything."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=dict(os.environ))
+
+    def end(self, how: signal.Signals) -> int:
+        """Send it a signal and return its exit code."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        return self._process.wait(30)
+
+    @property
+    def log(self) -> str:
+        """What it said."""
+        return self._log.read_text()
+
+
+@pytest.fixture(scope="module")
+def gateway(api: ApiServer) -> Iterator[Gateway]:
+    """A gateway's pod, as far as the operator sees one."""
+    meta = {"name": "gateway", "namespace": "aiplat-access", "labels": {"app.kubernetes.io/name": "gateway"}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
+    ready = {"type": "Ready", "status": "True"}
+    status = {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "conditions": [ready]}
+    assert api.apply({**pod, "spec": {"containers": [{"name": "c", "image": "x"}]}}) == ""
+    assert api.apply({**pod, "status": status}, "/status") == ""
+    found = Gateway()
+    yield found
+    found.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def operator(
+    api: ApiServer, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Operator]:
+    """The operator at work."""
+    process = Operator(api, tmp_path_factory.mktemp("operator"), gateway.port)
+    process.start()
+    yield process
+    assert process.end(signal.SIGTERM) == 0, process.log
+
+
+@pytest.fixture(scope="module")
+def objects(api: ApiServer) -> RawObjects:
+    """The objects, as their administrator sees them."""
+    return RawObjects.of_kubeconfig(api.kubeconfig(ADMIN), "kubectl")
+
+
+def until(look: Callable[[], Any], operator: Operator, seconds: float = 40) -> Any:
+    """Look again and again until something is seen, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, operator.log[-3000:]
+        time.sleep(0.05)
+    return seen
+
+
+def names(objects: RawObjects, kind: str) -> set[str]:
+    """Return the names of what the operator made of a kind."""
+    return {d["metadata"]["name"] for d in objects.listed(kind, SPACE, "aiplat.dev/managed-by=operator")}
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"source": {}}, "give either a catalogue entry or an image"),
+        ({**SMALL, "minReplicas": 3, "maxReplicas": 1}, "minReplicas must not be above maxReplicas"),
+        ({"source": {"image": "x@sha256:" + "0" * 64}}, "weights that are named by image need an engine"),
+        ({**SMALL, "resources": {}, "resourceProfile": "x"}, "exclude each other"),
+        ({**SMALL, "replica": 1}, "field not declared in schema"),
+        ({**SMALL, "resources": {"requests": {"cpu": "lots"}}}, "should match"),
+    ],
+)
+def test_a_model_that_makes_no_sense_is_refused_by_the_api(api: ApiServer, spec: Document, said: str) -> None:
+    """Before anything is stored, in a sentence."""
+    document = model("bad", spec)
+    del document["metadata"]["uid"]
+    assert said in api.apply(document)
+
+
+def test_files_of_the_ollama_operator_are_taken_and_told_what_they_lack(
+    api: ApiServer, operator: Operator, objects: RawObjects
+) -> None:
+    """In the namespace that kubectl takes by itself; `kubectl get` shows state and sentence."""
+    for name in ("phi3", "llama3.1"):
+        document = ollama_model(name)
+        document["metadata"] = {"name": name, "namespace": "default"}
+        assert api.apply(document) == ""
+        until(lambda: api.table(document)["State"] == "Refused", operator)  # noqa: B023 - asked at once
+    shown = api.table(ollama_model("phi3"))
+    assert shown["Message"].startswith(
+        "asks 4 CPU, the largest node has 2; asks 1 nvidia.com/gpu, no node has one"
+    )
+    assert "'llama3.1' is not in the site's bundle" in api.table(ollama_model("llama3.1"))["Message"]
+    assert names(objects, "Deployment") == set()
+
+
+def plain(name: str, **spec: Any) -> Document:
+    """Return a Model without what only a server sets."""
+    document = model(name, {**SMALL, "name": name, **spec})
+    document["metadata"] = {"name": name, "namespace": SPACE}
+    return document
+
+
+def test_killed_again_and_again_it_ends_where_it_would_have(
+    api: ApiServer, operator: Operator, objects: RawObjects
+) -> None:
+    """Models come and go all the while; at the end there is just what the last of them ask for."""
+    wanted: set[str] = set()
+    for number in range(6):
+        api.apply(plain(f"m{number}", contextLength=1024 + number))
+        wanted.add(f"model-m{number}")
+        if number % 2:
+            objects.delete("Model.aiplat.dev", SPACE, f"m{number - 1}")
+            wanted.discard(f"model-m{number - 1}")
+            # In the middle of a pass: the first object of the newest Model is there, or about to be.
+            until(lambda: names(objects, "Service") - {"model-m0"}, operator)
+            operator.end(signal.SIGKILL)
+            operator.start()
+    for kind in ("Deployment", "Service", "PodDisruptionBudget"):
+        until(lambda: names(objects, kind) == wanted, operator)  # noqa: B023 - asked at once
+    for name in wanted:
+        objects.delete("Model.aiplat.dev", SPACE, name.removeprefix("model-"))
+    until(lambda: not names(objects, "Deployment"), operator)
+
+
+def test_the_number_follows_what_the_gateways_say(
+    api: ApiServer, operator: Operator, objects: RawObjects, gateway: Gateway
+) -> None:
+    """Asleep, woken by the first request that waits, grown, asleep again; `kubectl scale` fixes it."""
+    asleep = plain("asleep", minReplicas=0, maxReplicas=2, targetRequests=2, scaleDownDelaySeconds=1)
+    api.apply(asleep)
+
+    def replicas() -> int:
+        found = objects.read("Deployment", SPACE, "model-asleep")
+        return int(found["spec"]["replicas"]) if found else -1
+
+    until(lambda: replicas() == 0, operator)
+    for waiting, number in ((1, 1), (5, 2), (0, 0)):
+        gateway.waiting = waiting
+        until(lambda: replicas() == number, operator)  # noqa: B023 - asked at once
+    api.change(asleep, {"spec": {"replicas": 2}})
+    until(lambda: replicas() == 2, operator)
+
+
+def test_the_sites_engine_gets_a_model_and_keeps_its_form(
+    api: ApiServer, operator: Operator, objects: RawObjects
+) -> None:
+    """Its template and generation are as the release left them, until somebody scales its Model."""
+    release = next(d for d in _rendered("ollama") if d["kind"] == "Deployment")
+    release["metadata"]["name"] = "model-small-1b"
+    assert api.apply(release) == ""
+    until(lambda: objects.read("PodDisruptionBudget", SPACE, "model-small-1b"), operator)
+    site = until(lambda: objects.read("Model.aiplat.dev", SPACE, "small-1b"), operator)
+    assert site["metadata"]["labels"] == {"aiplat.dev/managed-by": "site"}
+    before = objects.read("Deployment", SPACE, "model-small-1b") or {}
+    assert before["metadata"]["generation"] == 1
+    api.change(site, {"spec": {"minReplicas": 2, "maxReplicas": 2}})
+
+    def scaled() -> Document:
+        found = objects.read("Deployment", SPACE, "model-small-1b") or {}
+        return found if found["spec"]["replicas"] == 2 else {}
+
+    assert until(scaled, operator)["spec"]["template"] == before["spec"]["template"]
