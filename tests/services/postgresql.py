@@ -84,6 +84,14 @@ class PostgresServer:
             self._process.wait(30)
             self._process = None
 
+    def freeze(self, frozen: bool = True) -> None:
+        """Have it take connections and answer nothing, as on a disk that hangs; or go on again."""
+        assert self._process is not None
+        number = self._process.pid
+        children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+        for each in (number, *map(int, children)):
+            os.kill(each, signal.SIGSTOP if frozen else signal.SIGCONT)
+
     def remove(self) -> None:
         """End it and remove its folder."""
         self.stop()

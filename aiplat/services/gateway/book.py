@@ -8,6 +8,7 @@ import time
 
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.auth import Key, KeyStore
+from aiplat.services.gateway.patience import within
 from aiplat.services.store.budgets import Budget
 from aiplat.services.store.changes import settings_version
 from aiplat.services.store.database import Database
@@ -66,8 +67,7 @@ class Book:
     async def refresh(self) -> None:
         """Look whether something has changed, and read everything again if so."""
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                version = await settings_version(self._database)
+            version = await within(_PATIENCE_SECONDS, settings_version(self._database))
             if version != self._version:
                 self._take(await read_snapshot(self._database))
         except Exception as error:

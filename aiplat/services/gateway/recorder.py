@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from aiplat.services.gateway.patience import within
 from aiplat.services.gateway.spool import Spool, SpoolFull
 from aiplat.services.store.audit import AuditEntry, append_audit
 from aiplat.services.store.database import Database
@@ -22,7 +23,7 @@ _EVERY_SECONDS = 0.5
 _BATCH = 1000
 # About 10 MB; the writer empties it every half second, to the disk when not to the database.
 _MOST = 10_000
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 3.0
 _PAUSE_SECONDS = 1.0
 
 Item = UsageRow | AuditEntry
@@ -138,7 +139,7 @@ class Recorder:
     async def _insert(self, items: Sequence[Item]) -> None:
         """Write items; one that the database refuses is set aside, so that it holds up no others."""
         try:
-            await self._insert_all(items)
+            await within(_PATIENCE_SECONDS, self._insert_all(items))
         except Unreachable:
             raise
         except Exception as error:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from aiplat.errors import Finding
+from aiplat.services.gateway.patience import within
 from aiplat.services.store.budgets import Budget
 from aiplat.services.store.database import Database
 from aiplat.services.store.faults import Unreachable
@@ -84,6 +85,7 @@ class Slices:
         self._replica = replica
         self._slices: dict[tuple[int, date], Slice] = {}
         self._leasing = asyncio.Lock()
+        self._failed_at = -_ASK_AGAIN
         self._starts: dict[Period, date] = {}
         self._starts_until = 0.0
 
@@ -136,11 +138,15 @@ class Slices:
             found.asked_at = now
             # What is given back must not be used while the answer is on its way.
             found.granted = min(found.granted, demand.wanted)
+        if now - self._failed_at < _ASK_AGAIN:
+            # Those who waited for their turn must not wait again, each for itself.
+            raise Unreachable(Finding("budgets", "the database did not answer just now"))
         try:
-            async with asyncio.timeout(_LEASE_SECONDS):
-                grants = await lease(self._database, self._replica, [demand for _, demand in asking])
-        except TimeoutError:
-            raise Unreachable(Finding("budgets", "the database does not answer in time")) from None
+            demands = [demand for _, demand in asking]
+            grants = await within(_LEASE_SECONDS, lease(self._database, self._replica, demands))
+        except Unreachable:
+            self._failed_at = time.monotonic()
+            raise
         for found, demand in asking:
             self._take(found, demand, grants.get(demand.window), now)
 

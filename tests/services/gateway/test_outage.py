@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ KEYS = [
     key(),
     key("strict", on_outage="refuse"),
     key("strict-budget", onOutage="refuse", budgets=[budget(10**6)]),
-    key("thrifty", budgets=[budget(10**6)]),
+    key("thrifty", budgets=[budget(10**5)]),  # small enough that a slice is used up every second
 ]
 
 
@@ -38,6 +39,7 @@ class Load:
 
     def __init__(self, gateway: Alone, names: tuple[str, ...]) -> None:
         self.statuses: dict[int, int] = {}
+        self.slowest = 0.0
         self._stop = threading.Event()
         self._gateway = gateway
         self._threads = [threading.Thread(target=self._run, args=(name,)) for name in names]
@@ -55,7 +57,9 @@ class Load:
     def _run(self, name: str) -> None:
         with self._gateway.client(name) as client:
             while not self._stop.is_set():
+                begin = time.monotonic()
                 code = client.post("/v1/completions", json=BODY).status_code
+                self.slowest = max(self.slowest, time.monotonic() - begin)
                 self.statuses[code] = self.statuses.get(code, 0) + 1
 
     def goes_on(self, count: int) -> bool:
@@ -97,6 +101,28 @@ def test_an_outage_under_load_costs_no_request_and_no_record(
     used = total(url)
     assert used.requests == answered
     assert used.prompt_tokens + used.completion_tokens == answered * TOKENS
+
+
+def test_a_database_that_hangs_holds_up_nobody_for_long(
+    engine: Engine, tmp_path: Path, stoppable: PostgresServer
+) -> None:
+    """It takes connections and says nothing: requests go on after a few seconds, and all are counted."""
+    url = stoppable.new_database()
+    with alone(tmp_path / "g", engine, url, keys=KEYS) as gateway:
+        with Load(gateway, ("me", *["thrifty"] * 6)) as load:
+            assert load.goes_on(50)
+            stoppable.freeze()
+            try:
+                assert eventually(lambda: gateway.metric("aiplat_gateway_database_up") == 0)
+                assert load.goes_on(300)
+            finally:
+                stoppable.freeze(False)
+            assert eventually(lambda: gateway.metric("aiplat_gateway_database_up") == 1, seconds=30)
+            assert load.goes_on(50)
+        assert eventually(lambda: gateway.metric("aiplat_gateway_usage_spooled_bytes") == 0, seconds=30)
+    assert set(load.statuses) == {200}
+    assert load.slowest < 10
+    assert total(url).requests == len(engine.asked("/v1/completions"))
 
 
 def test_what_was_spooled_outlives_the_gateway(
