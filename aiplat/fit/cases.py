@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 from aiplat.errors import BadInput, Finding
 from aiplat.fit.measured import Comparison, compare
 from aiplat.fit.memory import plan_memory
-from aiplat.fit.placement import FITS, NO, TIGHT, MemoryPlan
+from aiplat.fit.placement import FITS, INCOMPLETE, NO, TIGHT, MemoryPlan
 from aiplat.fit.request import Incomplete, Request, block, read_request
 
 RAN = "fits"
@@ -64,6 +64,7 @@ def judge_memory(cases: Iterable[Mapping[str, Any]], shapes: Mapping[str, Any]) 
         "tight": [r["id"] for r in rows if r["verdict"] == TIGHT],
         "tight_that_ran": [r["id"] for r in ran if r["verdict"] == TIGHT],
         "incomplete": [r["id"] for r in rows if not r["counted"]],
+        "no_verdict": [r["id"] for r in rows if r["verdict"] == INCOMPLETE],
         "ran": len(ran),
         "cases": rows,
     }

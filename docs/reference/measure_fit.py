@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aiplat.fit.cases import in_fitting_half, is_throughput, judge_memory, read_cases, table
+from aiplat.fit.cases import RAN, in_fitting_half, is_throughput, judge_memory, read_cases, table
 from aiplat.fit.speeds import judge_throughput
 
 HERE = Path(__file__).parent
@@ -58,7 +58,9 @@ def _memory(report: Mapping[str, Any]) -> list[str]:
 def _verdicts(report: Mapping[str, Any]) -> list[str]:
     tight = report["tight_that_ran"]
     refused = report["false_refusals"]
-    share = (len(tight) + len(refused)) / max(1, report["ran"])
+    unsaid = set(report["no_verdict"])
+    judged = sum(row["outcome"] == RAN and row["id"] not in unsaid for row in report["cases"])
+    share = (len(tight) + len(refused)) / max(1, judged)
     return [
         "## Verdicts",
         "| | runs |",
@@ -66,7 +68,9 @@ def _verdicts(report: Mapping[str, Any]) -> list[str]:
         f"| called `fits`, but failed, fell back or were cut | {len(report['false_fits'])} |",
         f"| ran as asked, but refused | {len(refused)}: {', '.join(f'`{i}`' for i in refused)} |",
         f"| ran as asked, but called `tight` | {len(tight)}: {', '.join(f'`{i}`' for i in tight)} |",
-        f"| ran as asked, refused or `tight` | {share:.0%} of {report['ran']} |",
+        f"| ran as asked, refused or `tight` | {share:.0%} of {judged} with a verdict |",
+        f"| ran as asked, no verdict: the card or its memory is not said | {report['ran'] - judged} |",
+        f"| failed, no verdict for the same reason | {len(unsaid) - (report['ran'] - judged)} |",
         "",
     ]
 

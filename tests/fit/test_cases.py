@@ -82,6 +82,11 @@ def test_incomplete_inputs_are_said_and_not_counted() -> None:
     assert not row["counted"]
     assert any("does not say which device" in reason for reason in row["missing"])
     assert "ollama-model-larger-than-ram" in REPORT["incomplete"]
+    assert set(REPORT["no_verdict"]) == {
+        "card-is-not-named",
+        "deepseek-latent-cache-on-cpu",
+        "gemma3-27b-whole-cache-on-cpu",
+    }
 
 
 def test_speed_is_a_range_and_near_at_the_median() -> None:
