@@ -10,7 +10,7 @@ from aiplat.gpu.signals.all import Signals
 from aiplat.gpu.signals.kernel import Xid
 
 _ADDRESS = re.compile(r"(?:nvidia|gpu) ([\da-f:]*[\da-f]{2}:[\da-f]{2}\.\d)")
-_NO = re.compile(r"^(?:no|none|0|n/?a|\[n/?a\]|not supported|false)$", re.IGNORECASE)
+_YES = re.compile(r"^(?:yes|true|[1-9]\d*|.*\b(?:reset|reboot|drain)\b.*)$", re.IGNORECASE)
 
 
 def _detail(xids: tuple[Xid, ...]) -> str:
@@ -63,7 +63,7 @@ def reset_required(signals: Signals) -> Seen | None:
         r"remapp\w* rows?.*(?:pending|failure)|pending page|retired.*pending|"
         r"reset required|reset recommended|recovery action|remapped_rows\.(?:pending|failure)"
     )
-    waiting = tuple(field.evidence for field in fields if not _NO.match(field.value))
+    waiting = tuple(field.evidence for field in fields if _YES.match(field.value))
     return seen(waiting + _mode_waits(signals) + signals.heard("reset-needed") + _proof(xids), _detail(xids))
 
 
