@@ -17,8 +17,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from aiplat.actions import model as actions
 from aiplat.catalog.resolve import resolve
 from aiplat.cluster.raw import RawObjects
+from aiplat.errors import BadInput
+from aiplat.state import site_dir
 from aiplat.supply.oci import blob_path
 from aiplat.supply.packages import PackagesSupply
 from tests.plan.test_golden import SITE
@@ -250,6 +253,31 @@ def test_the_number_follows_what_the_gateways_say(
         until(lambda: replicas() == number, operator)  # noqa: B023 - asked at once
     api.change(asleep, {"spec": {"replicas": 2}})
     until(lambda: replicas() == 2, operator)
+
+
+def test_models_by_the_verbs_of_the_command_line(
+    api: ApiServer, operator: Operator, objects: RawObjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Declared, followed, listed, found by the name clients use, taken away; the site's own is not."""
+    monkeypatch.setenv("AIPLAT_STATE", str(tmp_path))
+    shutil.copyfile(api.kubeconfig(ADMIN), site_dir(SITE.name) / "kubeconfig")
+    actions.declare(SITE, actions.manifest_of(actions.Order(name="mine", catalogue="small", minimum=0)))
+    until(lambda: actions.find_model(SITE, "mine").state == "Starting", operator)
+    assert "model-mine" in names(objects, "Deployment")
+    actions.declare(SITE, actions.manifest_of(actions.Order(name="vast:70b")))
+    refused = list(actions.follow(SITE, "vast-70b", 60))[-1]
+    assert (refused.state, refused.message[:48]) == (
+        "Refused",
+        "the model 'vast:70b' is not in the site's bundle",
+    )
+    assert {"mine", "vast-70b", "small-1b"} <= {m.name for m in actions.list_models(SITE).models}
+    for name in ("vast-70b", f"{SPACE}/mine"):
+        actions.take_away(SITE, name)
+    assert "model-mine" not in names(objects, "Deployment")
+    with pytest.raises(BadInput, match="is declared in the site file"):
+        actions.take_away(SITE, "small-1b")
+    with pytest.raises(BadInput, match="there is no such Model"):
+        actions.find_model(SITE, "vast-70b")
 
 
 def test_the_sites_engine_gets_a_model_and_keeps_its_form(
