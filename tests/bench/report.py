@@ -124,7 +124,7 @@ def _in_short(run: Run) -> Iterator[str]:
     if "litellm" in run.peers and one and many and streams:
         yield (
             f"- Against LiteLLM: **{many['aiplat'].per_second / many['litellm'].per_second:.0f} times** the requests/s, "
-            f"**{_added(one, 'litellm', 0.5) / _added(one, 'aiplat', 0.5):.0f} times** less added latency, "
+            f"**{_added(one, 'litellm', 0.5) / max(0.01, _added(one, 'aiplat', 0.5)):.0f} times** less added latency, "
             f"**{streams['aiplat'].frames_per_second / streams['litellm'].frames_per_second:.0f} times** the frames/s."
         )
 

@@ -15,7 +15,7 @@ from tests.bench.report import Run, write_report
 from tests.bench.scenarios import measure, save, scenarios
 from tests.services.postgresql import PostgresServer
 
-_PREFIX_REQUESTS = 24
+_PREFIX_REQUESTS = 16
 
 
 def _arguments() -> argparse.Namespace:
@@ -65,7 +65,9 @@ def main() -> int:
     os.sched_setaffinity(0, {peers.OTHER_CORE})
     run, away = _measure(given)
     sections = [outage.section(away)] if away else []
-    if not given.without_ollama and (found := prefixes.measure(given.rounds, _PREFIX_REQUESTS, _tell)):
+    if not given.without_ollama and (
+        found := prefixes.measure(min(2, given.rounds), _PREFIX_REQUESTS, _tell)
+    ):
         sections.append(prefixes.section(found, _PREFIX_REQUESTS))
     if given.raw:
         save(run.results, run.idle, given.raw)

@@ -57,6 +57,19 @@ def test_the_report_holds_every_table(measured: Run, tmp_path: Path) -> None:
     assert "cores of" in page
 
 
+def test_ratios_are_to_the_peer(measured: Run, tmp_path: Path) -> None:
+    """Twice as fast as itself it is not: with ours in the peer's place every ratio is one."""
+    for by_peer in measured.results.values():
+        by_peer["litellm"] = by_peer["aiplat"]
+    memory = dict.fromkeys(("direct", "aiplat", "litellm"), 1.0)
+    run = Run(measured.results, memory, memory, 1, 0.2, 0.1)
+    write_report(tmp_path / "page.md", run)
+    for by_peer in measured.results.values():
+        del by_peer["litellm"]
+    page = (tmp_path / "page.md").read_text()
+    assert "**1 times** the requests/s, **1 times** less added latency, **1 times** the frames/s" in page
+
+
 def test_percentiles_are_of_sorted_values() -> None:
     """The share that a value is not exceeded by; none of nothing."""
     assert percentile([1.0, 2.0, 3.0, 4.0], 0.5) == 3.0

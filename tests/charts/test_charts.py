@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from kubernetes_validate.utils import ValidationError, validate
 from ruamel.yaml import YAML
 
+from aiplat.services.gateway.routes import Routes
 from aiplat.shipped import shipped
 from tests.charts.conftest import NAMES, VALUES, Document, Helm, documents
 
@@ -152,3 +154,28 @@ def test_values_that_make_no_sense_are_refused(
     done = helm("template", name, charts[name], "-f", VALUES / f"values-{name}.yaml", "--set", given)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_a_sites_providers_reach_the_gateway(helm: Helm, charts: dict[str, Path], tmp_path: Path) -> None:
+    """`routes` becomes a file that the gateway understands, keys a mounted Secret, addresses an opening."""
+    routes = {
+        "providers": [
+            {"name": "oai", "url": "https://api.example.com/v1", "key_file": "/etc/aiplat/providers/oai"}
+        ],
+        "models": [{"name": "gpt", "provider": "oai"}],
+    }
+    opened = [{"cidr": "203.0.113.7/32", "port": 443}]
+    (tmp_path / "more.json").write_text(json.dumps({"routes": routes, "egressTo": opened}))
+    given = ("-f", VALUES / "values-gateway.yaml", "-f", tmp_path / "more.json")
+    done = helm("template", "gateway", charts["gateway"], "-n", "aiplat-access", *given)
+    assert done.returncode == 0, done.stderr
+    for document in documents(done.stdout):
+        validate(document, kubernetes_minor(), strict=True)
+    found = {d["kind"]: d for d in documents(done.stdout)}
+    assert Routes.model_validate_json(found["ConfigMap"]["data"]["routes.json"]).models[0].name == "gpt"
+    pod = dict(pods(done.stdout))["gateway"]
+    assert "--routes=/etc/aiplat/routes/routes.json" in pod["containers"][0]["args"]
+    mounts = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+    assert (mounts["routes"], mounts["providers"]) == ("/etc/aiplat/routes", "/etc/aiplat/providers")
+    last = found["NetworkPolicy"]["spec"]["egress"][-1]
+    assert last["to"] == [{"ipBlock": {"cidr": "203.0.113.7/32"}}]
