@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -126,12 +127,23 @@ def test_what_a_verb_raises_decides_how_it_ends(
     assert aiplat("raising") == (code, "", says)
 
 
+@contextmanager
+def _heard_control_c() -> Iterator[None]:
+    # A test run in the background of a script ignores it, and what it starts would too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("in_register", ["pass", "wait()"])
 def test_control_c_ends_with_130_and_a_sentence(in_register: str) -> None:
     """While a verb is at work, and also while it is still being loaded."""
     program = [sys.executable, "-c", WAITING.format(in_register=in_register)]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(program, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    with _heard_control_c():
+        process = subprocess.Popen(program, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)

@@ -27,9 +27,11 @@ class Journey:
     site_file: Path
     state: Path
 
-    def aiplat(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a verb of the command line and see that it ends with the exit code `expect`."""
-        done = subprocess.run([AIPLAT, *words], capture_output=True, text=True, timeout=1500, check=False)
+    def aiplat(self, *words: str, expect: int = 0, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a verb of the command line with `given` as its input and see that it exits with `expect`."""
+        done = subprocess.run(
+            [AIPLAT, *words], input=given, capture_output=True, text=True, timeout=1500, check=False
+        )
         assert done.returncode == expect, (
             f"{words}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         )

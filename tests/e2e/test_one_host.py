@@ -6,11 +6,13 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from ruamel.yaml import YAML
 
 from aiplat.lab import egress_report, lab_down, lab_status
 from tests.e2e.journey import Journey
@@ -233,13 +235,64 @@ def test_egress_counter_rises_for_a_host_and_for_a_pod(ward: Journey, first: dic
     assert seen < by_address < by_name < by_pod
 
 
-def test_a_changed_file_is_planned_named_and_put_back(ward: Journey, first: dict[str, Any]) -> None:
-    """Drift is a reason of the plan, and bootstrap repairs just that."""
-    ward.on_host("chmod 0644 /etc/rancher/k3s/registries.yaml")
-    assert "/etc/rancher/k3s/registries.yaml" in json.dumps(ward.document("plan"))
-    assert ward.bootstrap()["changed"] > 0
-    assert ward.on_host("stat -c %a /etc/rancher/k3s/registries.yaml").strip() == "600"
+REGISTRIES = "/etc/rancher/k3s/registries.yaml"
+
+
+@pytest.mark.parametrize(
+    ("disturb", "restarts"),
+    [
+        (f"chmod 0644 {REGISTRIES}", False),
+        (f"echo '# by hand' >> {REGISTRIES}", False),
+        (f"echo '# by hand' >> {REGISTRIES}; systemctl restart k3s", True),
+        ("systemctl stop k3s", False),
+    ],
+    ids=["mode", "content", "content and a restart", "stopped"],
+)
+def test_drift_is_put_right_with_the_restarts_that_were_announced(
+    ward: Journey, first: dict[str, Any], disturb: str, restarts: bool
+) -> None:
+    """Bootstrap repairs just what drifted; k3s is restarted if it was started with the wrong file."""
+    ward.on_host(disturb)
+    pid = "systemctl show -P MainPID k3s"
+    before = ward.on_host(pid)
+    steps = ward.document("plan")["steps"]
+    assert [step["id"] for step in steps] == ["k3s_server"]
+    summary = ward.bootstrap()
+    assert summary["changed"] > 0
+    assert summary["restarts"] == steps[0]["restarts"] == (["k3s.service on t-one-s1"] if restarts else [])
+    assert (ward.on_host(pid) != before) == (restarts or before.strip() == "0")
+    assert ward.on_host(f"stat -c %a {REGISTRIES}; grep -c 'by hand' {REGISTRIES} || true").split() == [
+        "600",
+        "0",
+    ]
     assert ward.bootstrap()["changed"] == 0
+
+
+def test_a_secret_reaches_the_cluster_and_nothing_else(
+    ward: Journey, first: dict[str, Any], tmp_path: Path
+) -> None:
+    """Without it a plan stops; with it its release alone is upgraded, and no file of ours shows it."""
+    reference = {"global": {"probe": {"password": {"fromSecret": "probe"}}}}
+    site = YAML(typ="safe").load(ward.site_file)
+    site["planes"] = {"access": {"gateway": {"values": reference}}}
+    with (tmp_path / "site.yaml").open("w") as file:
+        YAML(typ="safe").dump(site, file)
+    also = replace(ward, site_file=tmp_path / "site.yaml")
+    assert "give it one: aiplat secret set probe" in also.aiplat("plan", str(also.site_file), expect=2).stderr
+    value = "SECRET-of-the-journey"
+    also.aiplat("secret", "set", "probe", str(also.site_file), given=value)
+    lines = also.lines("bootstrap", str(also.site_file), "--yes", "--json")
+    assert [s for e in lines if e.get("event") == "task" for s in e["notes"]] == ["gateway upgraded"]
+    helm = "KUBECONFIG=/etc/rancher/k3s/k3s.yaml /usr/local/lib/aiplat/helm"
+    values = json.loads(ward.on_host(f"{helm} get values gateway -n aiplat-access -o json"))
+    assert values["global"]["probe"]["password"] == value
+    assert value not in json.dumps(lines) + ward.on_host(
+        "cat /var/lib/aiplat/ledger.json; ls /run/aiplat 2>&1 || true"
+    )
+    held = [p for p in ward.state.rglob("*") if p.is_file() and value.encode() in p.read_bytes()]
+    assert held == []
+    assert also.bootstrap()["changed"] == 0
+    assert ward.bootstrap()["changed"] > 0
 
 
 @contextmanager
