@@ -35,14 +35,14 @@ def end_processes_of(run_id: str, spare: int = 0) -> int:
 
     Asked first, killed after three seconds; repeated, since they may start others.
     """
-    ended = 0
+    ended: set[int] = set()
     for _ in range(_ROUNDS):
         found = [pid for pid in processes_of(run_id) if pid != spare]
         if not found:
             break
-        ended += len(found)
+        ended.update(found)
         _end(found)
-    return ended
+    return len(ended)
 
 
 @contextlib.contextmanager

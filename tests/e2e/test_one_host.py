@@ -280,19 +280,26 @@ def test_a_secret_reaches_the_cluster_and_nothing_else(
     also = replace(ward, site_file=tmp_path / "site.yaml")
     assert "give it one: aiplat secret set probe" in also.aiplat("plan", str(also.site_file), expect=2).stderr
     value = "SECRET-of-the-journey"
+    helm = "KUBECONFIG=/etc/rancher/k3s/k3s.yaml /usr/local/lib/aiplat/helm"
+    before = _revisions(ward, helm)
     also.aiplat("secret", "set", "probe", str(also.site_file), given=value)
     lines = also.lines("bootstrap", str(also.site_file), "--yes", "--json")
-    assert [s for e in lines if e.get("event") == "task" for s in e["notes"]] == ["gateway upgraded"]
-    helm = "KUBECONFIG=/etc/rancher/k3s/k3s.yaml /usr/local/lib/aiplat/helm"
+    assert set(_revisions(ward, helm).items()) - set(before.items()) == {("gateway", before["gateway"] + 1)}
     values = json.loads(ward.on_host(f"{helm} get values gateway -n aiplat-access -o json"))
     assert values["global"]["probe"]["password"] == value
     assert value not in json.dumps(lines) + ward.on_host(
         "cat /var/lib/aiplat/ledger.json; ls /run/aiplat 2>&1 || true"
     )
-    held = [p for p in ward.state.rglob("*") if p.is_file() and value.encode() in p.read_bytes()]
-    assert held == []
+    ours = [p for p in (ward.state / "aiplat" / "sites" / ward.name).rglob("*") if p.is_file()]
+    assert ours
+    assert [p for p in ours if value.encode() in p.read_bytes()] == []
     assert also.bootstrap()["changed"] == 0
     assert ward.bootstrap()["changed"] > 0
+
+
+def _revisions(ward: Journey, helm: str) -> dict[str, int]:
+    releases = json.loads(ward.on_host(f"{helm} list --all-namespaces --output json"))
+    return {release["name"]: int(release["revision"]) for release in releases}
 
 
 @contextmanager

@@ -88,10 +88,12 @@ def test_stop_signal_ends_the_run_cleanly(runner: Started, number: signal.Signal
 
 def test_other_runs_and_the_runner_itself_are_spared() -> None:
     """Only what carries this run's id is ended: not its prefix, not others."""
-    bystander = subprocess.Popen(["sleep", "600"], env={**os.environ, RUN_ID: "one-and-more"})
-    meant = subprocess.Popen(["sleep", "600"], env={**os.environ, RUN_ID: "one"})
+    # An id of this process alone: the same test may run from another checkout at the same time.
+    one = f"one-{os.getpid()}"
+    bystander = subprocess.Popen(["sleep", "600"], env={**os.environ, RUN_ID: f"{one}-and-more"})
+    meant = subprocess.Popen(["sleep", "600"], env={**os.environ, RUN_ID: one})
     try:
-        assert end_processes_of("one") == 1
+        assert end_processes_of(one) == 1
         assert meant.wait() == -signal.SIGTERM
         assert bystander.poll() is None
     finally:
