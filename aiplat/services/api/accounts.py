@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -206,6 +207,11 @@ class Budgets(Document):
     """The budgets of a key or a team."""
 
     budgets: tuple[BudgetView, ...]
+
+    @classmethod
+    def of(cls, states: Iterable[BudgetState]) -> Budgets:
+        """Return the states of budgets as a document."""
+        return cls(budgets=tuple(map(BudgetView.of, states)))
 
 
 def budget_of(wish: MoneyBudget | CountBudget, scope: Literal["key", "team"], subject: str) -> Budget:

@@ -12,7 +12,6 @@ from aiplat.services.api.accounts import (
     KEY_ID,
     TEAM,
     Budgets,
-    BudgetView,
     BudgetWish,
     IssuedKeyView,
     KeyChange,
@@ -116,7 +115,7 @@ async def revoke(key: KeyId, here: Here, caller: Asking) -> KeyView:
 async def list_budgets(key: KeyId, here: Here, caller: Asking) -> Budgets:
     """Return the key's budgets and what is used of them."""
     await _visible(here, caller, key)
-    return Budgets(budgets=tuple(map(BudgetView.of, await budget_states(here.database, "key", key))))
+    return Budgets.of(await budget_states(here.database, "key", key))
 
 
 @router.put("/{key}/budgets", operation_id="setKeyBudget", responses=problems(404, 409), **needs("admin"))
@@ -125,7 +124,7 @@ async def put_budget(key: KeyId, wish: BudgetWish, here: Here, caller: Asking) -
     await get_key(here.database, key)
     with as_things_stand():
         await set_budget(here.database, budget_of(wish, "key", key), caller.key)
-    return await list_budgets(key, here, caller)
+    return Budgets.of(await budget_states(here.database, "key", key))
 
 
 @router.delete(

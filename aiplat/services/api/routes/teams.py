@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Response, status
 from aiplat.services.api.accounts import (
     TEAM,
     Budgets,
-    BudgetView,
     BudgetWish,
     TeamChange,
     TeamView,
@@ -91,7 +90,7 @@ async def list_budgets(team: TeamId, here: Here, caller: Asking) -> Budgets:
     """Return the team's budgets and what is used of them."""
     _must_see(caller, team)
     await get_team(here.database, team)
-    return Budgets(budgets=tuple(map(BudgetView.of, await budget_states(here.database, "team", team))))
+    return Budgets.of(await budget_states(here.database, "team", team))
 
 
 @router.put("/{team}/budgets", operation_id="setTeamBudget", responses=problems(404, 409), **needs("admin"))
@@ -100,7 +99,7 @@ async def put_budget(team: TeamId, wish: BudgetWish, here: Here, caller: Asking)
     await get_team(here.database, team)
     with as_things_stand():
         await set_budget(here.database, budget_of(wish, "team", team), caller.key)
-    return await list_budgets(team, here, caller)
+    return Budgets.of(await budget_states(here.database, "team", team))
 
 
 @router.delete(
