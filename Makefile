@@ -5,7 +5,7 @@ GO := $(CURDIR)/.venv/bin/go
 GO_ENV := CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
 .DEFAULT_GOAL := help
 
-.PHONY: help setup bootstrap test lint standin-test standin-vet unit lab-test test-cold bench lock clean
+.PHONY: help setup bootstrap test with-hosts without-hosts lint standin-test standin-vet unit lab-test test-cold bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,9 +24,18 @@ setup: ## Install system packages and the environment at .venv
 bootstrap: setup ## From nothing to a served model on the built-in lab site
 	@.venv/bin/aiplat bootstrap --yes
 
-test: setup ## What CI runs: lint, unit tests, lab journeys
-	@$(MAKE) --no-print-directory lint standin-test
-	@$(PY) -m pytest -q
+test: setup ## What CI runs: lint, then what needs hosts and what does not, side by side
+	@$(MAKE) --no-print-directory lint
+	@rm -rf .reports
+	@status=0; $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target with-hosts without-hosts standin-test || status=$$?; \
+		$(PY) -m tests.tally .reports/with-hosts.xml .reports/without-hosts.xml || status=$$?; exit $$status
+
+# Journeys mostly wait, the others mostly compute. The journeys are seen as they go, the others when they end.
+with-hosts: setup
+	@$(MAKE) --no-print-directory --output-sync=none lab-test PYTEST_FLAGS=--junit-xml=.reports/with-hosts.xml
+
+without-hosts: setup
+	@$(MAKE) --no-print-directory unit PYTEST_FLAGS=--junit-xml=.reports/without-hosts.xml
 
 lint: setup ## Formatting, types, imports, roles
 	@.venv/bin/ruff format --check -q .
@@ -45,10 +54,10 @@ standin-vet: setup ## Vet the stand-in (minutes on a cold cache)
 	@cd lab/standin && $(GO_ENV) $(GO) vet ./...
 
 unit: setup ## Only the tests that take seconds
-	@$(PY) -m pytest -q -m "not lab"
+	@$(PY) -m pytest -q -m "not lab" $(PYTEST_FLAGS)
 
 lab-test: setup ## Only the journeys through real hosts
-	@$(PY) -m pytest -q -m lab
+	@$(PY) -m pytest -q -m lab $(PYTEST_FLAGS)
 
 test-cold: setup ## The same on fresh Debian 12 and 13 roots with empty caches
 	@tests/cold/run bookworm
@@ -64,4 +73,4 @@ lock: setup ## Resolve the Python locks anew from pyproject.toml
 	@.venv/bin/uv pip compile tests/bench/peer.in -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/bench.txt
 
 clean: ## Remove the environment and what tools left in the checkout
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .ansible dist
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .reports .ansible dist

@@ -50,14 +50,21 @@ def dies_with_this_process(run_id: str, private: Path) -> Iterator[None]:
     """Put the run's id into the environment: what is started inside ends with the block or this process.
 
     The folder `private` is removed then too: it may hold secrets.
+
+    Raises:
+        OSError: what watches over this process could not be started.
     """
     watchdog = subprocess.Popen(
         [sys.executable, "-I", "-S", str(Path(__file__).resolve()), run_id, str(os.getpid()), str(private)],
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    # A process that was only just started shows the kernel no arguments yet, and signals still end it.
+    if watchdog.stdout is None or not watchdog.stdout.read(1):
+        watchdog.communicate()
+        raise OSError(f"the watchdog of the run ended at once with {watchdog.returncode}")
     before = os.environ.get(RUN_ID)
     os.environ[RUN_ID] = run_id
     try:
@@ -114,6 +121,7 @@ def _signal(handle: int, number: signal.Signals) -> None:
 def _main(run_id: str, runner: int, private: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    os.write(1, b"\n")
     while os.read(0, 4096):
         continue
     end_processes_of(run_id, spare=runner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,9 +56,8 @@ def test_completion_over_plain_https(ward: Journey, first: dict[str, Any]) -> No
     env = ward.environment()
     body = {"model": "gemma3:270m", "prompt": PROMPT, "max_tokens": 12, "temperature": 0}
     key = {"Authorization": f"Bearer {env['OPENAI_API_KEY']}"}
-    with httpx.Client(
-        base_url=env["OPENAI_BASE_URL"] + "/", verify=env["SSL_CERT_FILE"], timeout=120
-    ) as client:
+    trusted = ssl.create_default_context(cafile=env["SSL_CERT_FILE"])
+    with httpx.Client(base_url=env["OPENAI_BASE_URL"] + "/", verify=trusted, timeout=120) as client:
         answer = client.post("completions", json=body, headers=key)
         nobody = client.post("completions", json=body)
         unknown = client.post("completions", json=body | {"model": "nothing:1b"}, headers=key)
