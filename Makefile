@@ -5,14 +5,14 @@ GO := $(CURDIR)/.venv/bin/go
 GO_ENV := CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
 .DEFAULT_GOAL := help
 
-.PHONY: help setup bootstrap test with-hosts without-hosts lint standin-test standin-vet unit lab-test test-cold bench lock clean
+.PHONY: help setup bootstrap test artifacts with-hosts without-hosts lint standin-test standin-vet unit lab-test test-cold bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install system packages and the environment at .venv
 	@lab/prepare-machine
-	@$(MAKE) --no-print-directory .venv/.ready
+	@$(MAKE) --no-print-directory --silent .venv/.ready
 
 .venv/.ready: locks/requirements.txt pyproject.toml
 	@echo "aiplat: making the environment at .venv" >&2
@@ -27,8 +27,14 @@ bootstrap: setup ## From nothing to a served model on the built-in lab site
 test: setup ## What CI runs: lint, then what needs hosts and what does not, side by side
 	@$(MAKE) --no-print-directory lint
 	@rm -rf .reports
+	@$(MAKE) --no-print-directory artifacts
 	@status=0; $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target with-hosts without-hosts standin-test || status=$$?; \
 		$(PY) -m tests.tally .reports/with-hosts.xml .reports/without-hosts.xml || status=$$?; exit $$status
+
+# Into the cache, with all processors: what is built cold takes longer than all the tests.
+artifacts: setup
+	@AIPLAT_STATE=.reports/state .venv/bin/aiplat bundle build tests/e2e/sites/one-host.yaml
+	@rm -rf .reports/state
 
 # Journeys mostly wait, the others mostly compute. The journeys are seen as they go, the others when they end.
 with-hosts: setup

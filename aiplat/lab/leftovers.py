@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,14 +11,20 @@ from pathlib import Path
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.lab import cgroups, egress, forwarding, keys, machine_limits, rootfs
 from aiplat.lab.bridge import bridge_links, remove_links
-from aiplat.lab.machine import all_machines, end_all, running_below, still_working_on
+from aiplat.lab.machine import (
+    all_machines,
+    end_all,
+    remove_run_files,
+    run_files,
+    running_below,
+    still_working_on,
+)
 from aiplat.lab.names import cgroup_name, table_name
 from aiplat.lab.record import hosts_dir, lab_folder
 from aiplat.lab.tools import attempt
 from aiplat.lab.tree import remove_tree
 from aiplat.state import cache_home, state_home
 
-_NSPAWN_RUN = Path("/run/systemd/nspawn")
 _WAIT_SECONDS = 30
 
 
@@ -50,7 +55,7 @@ def look(lab: str) -> Leftovers:
         links=bridge_links(lab),
         tables=_tables(lab),
         groups=tuple(g for g in groups if g.is_dir()),
-        files=(*_folder(lab), *_run_files(lab), *_published(lab), *rootfs.unfinished_builds()),
+        files=(*_folder(lab), *run_files(_machines(lab)), *_published(lab), *rootfs.unfinished_builds()),
     )
 
 
@@ -74,8 +79,7 @@ def remove(lab: str) -> tuple[str, ...]:
         machine_limits.put_back()
     if _published(lab):
         keys.withdraw(state_home() / "sites" / lab)
-    for path in _run_files(lab):
-        shutil.rmtree(path, ignore_errors=True)
+    remove_run_files(_machines(lab))
     if rootfs.unfinished_builds():
         rootfs.remove_unfinished(cache_home() / "lab")
     remove_tree(lab_folder(lab))
@@ -104,13 +108,8 @@ def mounts_below(folder: Path, mountinfo: str) -> tuple[str, ...]:
     return tuple(p for p in points if Path(p).is_relative_to(folder))
 
 
-def _run_files(lab: str) -> tuple[Path, ...]:
-    """What systemd-nspawn keeps for its machines and leaves behind when it is killed."""
-    return tuple(
-        path
-        for kind in ("propagate", "unix-export")
-        for path in sorted((_NSPAWN_RUN / kind).glob(f"{lab}.*"))
-    )
+def _machines(lab: str) -> str:
+    return f"{lab}.*"
 
 
 def _published(lab: str) -> tuple[Path, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from aiplat.errors import AiplatError, Finding
 from aiplat.lab.cgroups import processes
 from aiplat.lab.names import bridge_name, machine_name
+from aiplat.lab.tools import attempt
 
 # The shell puts itself into every group and becomes systemd-nspawn, which takes the groups it is in as
 # the roots of what the host sees. 0 stands for the process that writes it.
@@ -22,6 +24,7 @@ _INTO_GROUPS = 'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs"; shift; done
 # What a container runtime calls and nspawn would refuse.
 _ALSO_ALLOWED = "@mount @keyring bpf perf_event_open"
 _DIRECTORY = "--directory="
+_RUN, _KEPT = Path("/run/systemd/nspawn"), ("propagate", "unix-export")
 _OWN_TOOLS = ("setpriv", "cp", "rm", "ssh")
 _POLL_SECONDS = 0.05
 
@@ -41,6 +44,7 @@ def boot(lab: str, host: str, tree: Path, groups: Iterable[Path], console: Path)
     Raises:
         AiplatError: the launcher itself could not be started.
     """
+    remove_run_files(machine_name(lab, host))
     argv = (
         *("setsid", "--fork", "sh", "-eu", "-c", _INTO_GROUPS, "aiplat-lab"),
         *(str(group) for group in groups),
@@ -121,6 +125,20 @@ def started_at(pid: int) -> int:
     """Return when a process started, in clock ticks since the machine booted."""
     stat = Path(f"/proc/{pid}/stat").read_text()
     return int(stat.rpartition(")")[2].split()[19])
+
+
+def run_files(machines: str) -> tuple[Path, ...]:
+    """Return what systemd-nspawn keeps for machines (a glob of their names), also when it was killed."""
+    return tuple(path for kind in _KEPT for path in sorted((_RUN / kind).glob(machines)))
+
+
+def remove_run_files(machines: str) -> None:
+    """Remove what systemd-nspawn left of machines that no longer run, and would refuse to start again."""
+    for path in run_files(machines):
+        # That of Debian 13 mounts a file system for the sockets that a machine shows to the outside.
+        if path.is_mount():
+            attempt(("umount", "--lazy", str(path)))
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def power_off(machine: Machine, seconds: float) -> None:

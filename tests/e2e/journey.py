@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import testinfra
 from testinfra.host import Host
 
@@ -17,6 +21,15 @@ from aiplat.site.load import load_site
 
 AIPLAT = str(Path(sys.executable).with_name("aiplat"))
 SITES = Path(__file__).parent / "sites"
+
+
+def until(look: Callable[[], Any], seconds: float = 60) -> Any:
+    """Look again and again until something is seen, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"not seen within {seconds} s"
+        time.sleep(0.2)
+    return seen
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,16 @@ class Journey:
             ["/bin/sh", "-c", script], capture_output=True, text=True, timeout=60, check=True
         )
         return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if "=" in pair)
+
+    def platform(self) -> httpx.Client:
+        """Return a client of the site's platform that sends its key."""
+        env = self.environment()
+        return httpx.Client(
+            base_url=env["OPENAI_BASE_URL"] + "/",
+            headers={"Authorization": f"Bearer {env['OPENAI_API_KEY']}"},
+            verify=ssl.create_default_context(cafile=env["SSL_CERT_FILE"]),
+            timeout=120,
+        )
 
     def with_clients(self, program: str) -> str:
         """Run a Python program in that environment and return what it printed."""

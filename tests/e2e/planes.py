@@ -96,6 +96,14 @@ class Planes:
         assert ended.isdigit(), ran.output
         return ended == "0"
 
+    def sql(self, statement: str) -> str:
+        """Run a statement in the site's database and return what it printed."""
+        pod = self.cluster.pods("aiplat-data", "app.kubernetes.io/name=postgresql")[0]
+        ask = f'/usr/lib/postgresql/*/bin/psql -h /tmp -U postgres aiplat -Atc "{statement}"'
+        ran = self.cluster.run_in_pod(pod, ["sh", "-c", ask])
+        assert ran.code == 0, ran.output
+        return ran.output.strip()
+
     def kill(self, namespace: str, name: str) -> None:
         """Take a pod away without any warning, and wait until its successor is ready."""
         before = self._uid(name, namespace)

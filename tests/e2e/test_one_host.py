@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from ruamel.yaml import YAML
 
 from aiplat.lab import egress_report, lab_down, lab_status
-from tests.e2e.journey import Journey
+from tests.e2e.journey import Journey, until
 from tests.e2e.planes import Planes
 
 pytestmark = pytest.mark.lab
@@ -53,14 +51,11 @@ def test_nothing_left_the_lab(ward: Journey, first: dict[str, Any]) -> None:
 
 def test_completion_over_plain_https(ward: Journey, first: dict[str, Any]) -> None:
     """A request with the key is answered; without it 401; an unknown model is a 404 in OpenAI's shape."""
-    env = ward.environment()
     body = {"model": "gemma3:270m", "prompt": PROMPT, "max_tokens": 12, "temperature": 0}
-    key = {"Authorization": f"Bearer {env['OPENAI_API_KEY']}"}
-    trusted = ssl.create_default_context(cafile=env["SSL_CERT_FILE"])
-    with httpx.Client(base_url=env["OPENAI_BASE_URL"] + "/", verify=trusted, timeout=120) as client:
-        answer = client.post("completions", json=body, headers=key)
-        nobody = client.post("completions", json=body)
-        unknown = client.post("completions", json=body | {"model": "nothing:1b"}, headers=key)
+    with ward.platform() as client:
+        answer = client.post("completions", json=body)
+        unknown = client.post("completions", json=body | {"model": "nothing:1b"})
+        nobody = client.post("completions", json=body, headers={"Authorization": ""})
     assert "5, 6, 7" in answer.json()["choices"][0]["text"]
     assert nobody.status_code == 401
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
@@ -204,18 +199,39 @@ def test_engines_take_connections_from_the_gateway_only(planes: Planes) -> None:
 
 def test_postgresql_keeps_vectors_through_a_kill(planes: Planes) -> None:
     """What was written is there after its pod was taken away without warning."""
-
-    def sql(statement: str) -> str:
-        pod = planes.cluster.pods("aiplat-data", "app.kubernetes.io/name=postgresql")[0]
-        ask = f'/usr/lib/postgresql/*/bin/psql -h /tmp -U postgres aiplat -Atc "{statement}"'
-        ran = planes.cluster.run_in_pod(pod, ["sh", "-c", ask])
-        assert ran.code == 0, ran.output
-        return ran.output.strip()
-
-    sql("CREATE TABLE kept (v vector(3)); INSERT INTO kept VALUES ('[1,2,3]'), ('[9,9,9]')")
+    planes.sql("CREATE TABLE kept (v vector(3)); INSERT INTO kept VALUES ('[1,2,3]'), ('[9,9,9]')")
     planes.kill("aiplat-data", "postgresql-0")
-    assert sql("SELECT v FROM kept ORDER BY v <-> '[1,1,1]' LIMIT 1") == "[1,2,3]"
-    sql("DROP TABLE kept")
+    assert planes.sql("SELECT v FROM kept ORDER BY v <-> '[1,1,1]' LIMIT 1") == "[1,2,3]"
+    planes.sql("DROP TABLE kept")
+
+
+def test_what_is_asked_is_counted_also_while_the_database_is_away(
+    ward: Journey, first: dict[str, Any], planes: Planes
+) -> None:
+    """Every answer's tokens stand in PostgreSQL, of those asked without it as soon as it is back."""
+
+    def counted() -> tuple[int, int]:
+        sums = "SELECT count(*), coalesce(sum(prompt_tokens + completion_tokens), 0) FROM usage"
+        requests, tokens = planes.sql(f"{sums} WHERE key = 'site'").split("|")
+        return int(requests), int(tokens)
+
+    def ask(times: int) -> int:
+        body = {"model": "gemma3:270m", "prompt": PROMPT, "max_tokens": 4, "temperature": 0}
+        with ward.platform() as client:
+            answers = [client.post("completions", json=body) for _ in range(times)]
+        return sum(int(a.raise_for_status().json()["usage"]["total_tokens"]) for a in answers)
+
+    database = "k3s kubectl -n aiplat-data"
+    until(lambda: counted()[0])
+    requests, tokens = counted()
+    tokens += ask(1)
+    until(lambda: counted() == (requests + 1, tokens))
+    ward.on_host(f"{database} scale statefulset/postgresql --replicas=0")
+    ward.on_host(f"{database} wait --for=delete pod/postgresql-0 --timeout=120s")
+    tokens += ask(3)
+    ward.on_host(f"{database} scale statefulset/postgresql --replicas=1")
+    ward.on_host(f"{database} rollout status statefulset/postgresql --timeout=120s")
+    until(lambda: counted() == (requests + 4, tokens))
 
 
 def test_egress_counter_rises_for_a_host_and_for_a_pod(ward: Journey, first: dict[str, Any]) -> None:

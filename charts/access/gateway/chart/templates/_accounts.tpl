@@ -1,0 +1,11 @@
+{{/* What the gateway is told of accounts, as JSON. */}}
+{{- define "gateway.accounts" -}}
+{{- $database := dict "url" .Values.accounts.url "password_file" "/etc/aiplat/database/password" "migrate" true }}
+{{- $spool := dict "folder" "/var/spool/aiplat" "max_mib" (include "gateway.spoolMiB" . | int) }}
+{{- dict "database" $database "spool" $spool "prices" (.Values.accounts.prices | default dict) | toJson }}
+{{- end }}
+
+{{/* How much usage may wait on disk, in MiB. */}}
+{{- define "gateway.spoolMiB" -}}
+{{ .Values.accounts.spoolMiB | default 256 }}
+{{- end }}
