@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -16,7 +15,8 @@ from pathlib import Path
 from aiplat.errors import AiplatError, Finding
 from aiplat.lab.cgroups import processes
 from aiplat.lab.names import bridge_name, machine_name
-from aiplat.lab.tools import attempt
+from aiplat.lab.tools import run
+from aiplat.lab.tree import remove_tree
 
 # The shell puts itself into every group and becomes systemd-nspawn, which takes the groups it is in as
 # the roots of what the host sees. 0 stands for the process that writes it.
@@ -42,7 +42,7 @@ def boot(lab: str, host: str, tree: Path, groups: Iterable[Path], console: Path)
     """Start the host of `tree`; it outlives the caller. What it says while booting goes to `console`.
 
     Raises:
-        AiplatError: the launcher itself could not be started.
+        AiplatError: the launcher could not be started, or what an earlier one left cannot be removed.
     """
     remove_run_files(machine_name(lab, host))
     argv = (
@@ -133,12 +133,16 @@ def run_files(machines: str) -> tuple[Path, ...]:
 
 
 def remove_run_files(machines: str) -> None:
-    """Remove what systemd-nspawn left of machines that no longer run, and would refuse to start again."""
+    """Remove what systemd-nspawn left of machines that no longer run, and would refuse to start again.
+
+    Raises:
+        AiplatError: something of it cannot be unmounted or removed.
+    """
     for path in run_files(machines):
         # That of Debian 13 mounts a file system for the sockets that a machine shows to the outside.
         if path.is_mount():
-            attempt(("umount", "--lazy", str(path)))
-        shutil.rmtree(path, ignore_errors=True)
+            run("umount", "--lazy", str(path))
+        remove_tree(path)
 
 
 def power_off(machine: Machine, seconds: float) -> None:
