@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from aiplat.errors import EXIT_INTERRUPTED, AiplatError, Finding
 from aiplat.fleet.ssh import runtime_dir
 from aiplat.runs.events import Event, RunFinished, RunStarted, State, StepFailed, StepFinished, StepStarted
-from aiplat.runs.journal import Journal, cut_off_run, one_run_at_a_time
+from aiplat.runs.journal import Journal, cut_off_run, new_run_id, one_run_at_a_time
 from aiplat.runs.stop import StopRequest, stoppable
 from aiplat.runs.watchdog import dies_with_this_process, end_processes_of
 
@@ -71,15 +71,18 @@ def running(site: str, verb: str, listener: Listener, run_id: str | None = None)
         earlier = cut_off_run(site)
         if earlier:
             end_processes_of(earlier[0].id)
-        journal = Journal(site, verb, run_id)
+        run_id = run_id or new_run_id()
         began = time.monotonic()
-        private = runtime_dir() / f"run-{journal.run_id}"
-        with stoppable(journal.run_id) as stop, dies_with_this_process(journal.run_id, private):
+        private = runtime_dir() / f"run-{run_id}"
+        # Whoever reads the journal may stop the run: that is answered before there is a journal.
+        with stoppable(run_id) as stop, dies_with_this_process(run_id, private):
+            journal = Journal(site, verb, run_id)
             run = Run(journal, listener, stop)
             after, after_step = (earlier[0].id, earlier[1]) if earlier else (None, None)
             run.emit(RunStarted(site=site, verb=verb, after=after, after_step=after_step))
             try:
-                yield run
+                with stop.at_any_point():
+                    yield run
             except KeyboardInterrupt:
                 run.state = "interrupted"
                 raise StoppedError(_interrupted(run)) from None

@@ -13,18 +13,29 @@ from aiplat.runs.watchdog import end_processes_of
 class StopRequest:
     """Whether the user asked to stop. The first signal stops at the next safe point, the second at once.
 
-    Between `at_safe_points` the first signal is only noted, for code that polls `requested`; elsewhere it
-    ends what the run started and raises KeyboardInterrupt.
+    Inside `at_any_point` the first signal ends what the run started and raises KeyboardInterrupt; before
+    and after it, and inside `at_safe_points`, it is only noted.
     """
 
     def __init__(self, run_id: str) -> None:
         self.requested = False
         self._run_id = run_id
-        self._deferred = False
+        self._deferred = True
 
     def __call__(self) -> bool:
         """Return `requested`: the form that pollers want."""
         return self.requested
+
+    @contextmanager
+    def at_any_point(self) -> Iterator[None]:
+        """Let a signal stop the block wherever it is; one that came before does so at its beginning."""
+        self._deferred = False
+        try:
+            if self.requested:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._deferred = True
 
     @contextmanager
     def at_safe_points(self) -> Iterator[None]:

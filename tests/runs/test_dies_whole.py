@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aiplat.runs.events import RunStarted
+from aiplat.runs.events import Event, RunStarted
 from aiplat.runs.journal import last_run, read_events, runs_dir
 from aiplat.runs.run import StoppedError, running
 from aiplat.runs.watchdog import RUN_ID, end_processes_of, processes_of
@@ -137,6 +137,20 @@ def test_stop_does_not_wait_for_a_thread_that_waits_for_a_program() -> None:
     with pytest.raises(StoppedError):
         step()
     assert ended == [-signal.SIGTERM]
+
+
+def test_run_that_is_stopped_as_it_begins_says_so() -> None:
+    """Whoever sees the run in the journal can stop it: even then it ends as interrupted."""
+
+    def stop(event: Event) -> None:
+        if isinstance(event, RunStarted):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(StoppedError), running("ward-3", "bootstrap", stop) as run:
+        pytest.fail(f"run {run.id} did not stop")
+    record = last_run("ward-3")
+    assert record is not None
+    assert record.state == "interrupted"
 
 
 def test_stop_request_waits_for_a_safe_point() -> None:
