@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from aiplat.supply.go import build_go
 from aiplat.supply.oci import VERSION
 from aiplat.supply.storage import Storage
 from aiplat.supply.wheels import install_wheels
+
+# What buildah would ask for; a limit without an end has no number that all its versions read.
+_MOST = 1048576
 
 
 def build_image(job: Job) -> Made:
@@ -80,6 +84,7 @@ def _buildah(job: Job, context: Path, labels: dict[str, str]) -> Digest:
     options = ["--isolation", "chroot", "--network", "host", "--format", "oci", "--timestamp", "0"]
     options += ["--layers=false", "--identity-label=false", "--pull=never", "--tag", name]
     options += [part for key, value in sorted(labels.items()) for part in ("--label", f"{key}={value}")]
+    options += _limits()
     storage = Storage(job.cache / "buildah")
     containerfile = job.component.folder / str(job.recipe.containerfile)
     digest_file = job.work / "digest"
@@ -91,3 +96,19 @@ def _buildah(job: Job, context: Path, labels: dict[str, str]) -> Digest:
         storage.buildah(*push, f"oci:{job.folder}:{job.artifact.version.replace('+', '_')}")
         storage.buildah("rmi", "--force", name)
     return digest_file.read_text().strip()
+
+
+def _limits() -> list[str]:
+    """Return options by which a build runs under the limits of this process.
+
+    Of itself buildah wants 1048576 for both, which not every root user may have.
+    """
+    soft_and_hard = {
+        "nofile": resource.getrlimit(resource.RLIMIT_NOFILE),
+        "nproc": resource.getrlimit(resource.RLIMIT_NPROC),
+    }
+    bounded = {
+        name: [_MOST if limit == resource.RLIM_INFINITY else min(limit, _MOST) for limit in limits]
+        for name, limits in soft_and_hard.items()
+    }
+    return [part for name, (soft, hard) in bounded.items() for part in ("--ulimit", f"{name}={soft}:{hard}")]
