@@ -16,8 +16,8 @@ from aiplat.supply.oci import VERSION
 from aiplat.supply.storage import Storage
 from aiplat.supply.wheels import install_wheels
 
-# What buildah would ask for; a limit without an end has no number that all its versions read.
-_MOST = 1048576
+# Of itself buildah wants 1048576 of both in Debian 13, and in 12 it has no more than 32768 processes to give.
+_MOST = {"nofile": (resource.RLIMIT_NOFILE, 1048576), "nproc": (resource.RLIMIT_NPROC, 32768)}
 
 
 def build_image(job: Job) -> Made:
@@ -99,16 +99,15 @@ def _buildah(job: Job, context: Path, labels: dict[str, str]) -> Digest:
 
 
 def _limits() -> list[str]:
-    """Return options by which a build runs under the limits of this process.
+    """Return options by which a build runs under limits that this process may give.
 
-    Of itself buildah wants 1048576 for both, which not every root user may have.
+    Not every root user may raise them, and a limit without an end has no number that every buildah reads.
     """
-    soft_and_hard = {
-        "nofile": resource.getrlimit(resource.RLIMIT_NOFILE),
-        "nproc": resource.getrlimit(resource.RLIMIT_NPROC),
-    }
-    bounded = {
-        name: [_MOST if limit == resource.RLIM_INFINITY else min(limit, _MOST) for limit in limits]
-        for name, limits in soft_and_hard.items()
-    }
-    return [part for name, (soft, hard) in bounded.items() for part in ("--ulimit", f"{name}={soft}:{hard}")]
+    options: list[str] = []
+    for name, (which, most) in _MOST.items():
+        given = [
+            most if limit == resource.RLIM_INFINITY else min(limit, most)
+            for limit in resource.getrlimit(which)
+        ]
+        options += ["--ulimit", f"{name}={given[0]}:{given[1]}"]
+    return options

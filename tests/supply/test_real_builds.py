@@ -24,6 +24,7 @@ from tests.supply.worlds import silent
 pytestmark = pytest.mark.lab
 
 PAUSE = "docker.io/rancher/mirrored-pause"
+BUSYBOX = "docker.io/rancher/mirrored-library-busybox"
 
 
 @pytest.fixture
@@ -32,10 +33,11 @@ def wanted() -> Lock:
     return resolve(load_site(shipped("inventory/lab/site.yaml")))
 
 
-def test_an_image_comes_out_the_same_twice(tmp_path: Path, wanted: Lock) -> None:
+@pytest.mark.parametrize("name", [PAUSE, BUSYBOX], ids=["of-files", "by-running-a-program"])
+def test_an_image_comes_out_the_same_twice(tmp_path: Path, wanted: Lock, name: str) -> None:
     """Two caches that know nothing of each other; no mount and no half image is left behind."""
-    pause = wanted.artifact("image", PAUSE)
-    built = [PackagesSupply(wanted, Cache(tmp_path / name)).supply(pause, silent) for name in ("one", "two")]
+    image = wanted.artifact("image", name)
+    built = [PackagesSupply(wanted, Cache(tmp_path / n)).supply(image, silent) for n in ("one", "two")]
     assert built[0].artifact.digest
     assert built[0].artifact == built[1].artifact
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
