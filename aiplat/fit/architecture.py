@@ -84,6 +84,8 @@ class Architecture(_Shape):
     vision: Vision | None = None
     aliases: tuple[str, ...] = ()
     hf: str = ""
+    published: str = ""
+    """The quantisation its makers publish it in, where that is not 16-bit."""
 
     @property
     def encoder(self) -> bool:

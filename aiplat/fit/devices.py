@@ -26,6 +26,9 @@ _FORMS = {"pcie", "sxm", "sxm2", "sxm4", "sxm5", "nvl", "oam"}
 _SERIES = {"rtx", "gtx", "rx", "pro", "arc"}
 # Bare numbers that name no card without their series.
 _TOO_SHORT = {"2000", "4000", "5000", "6000", "8000", "4500", "vii", "2", "5", "4"}
+# Profiles as nvidia-smi, node labels and hypervisors write them: MIG 1g.10gb (also 1g.10gb+me), A100-10C.
+_MIG = re.compile(r"(?<![\w.])(?P<sevenths>[1-7])g\.(?P<gb>\d{1,3})gb(?:\+[a-z.]+)?", re.IGNORECASE)
+_VGPU = re.compile(r"-(?P<gb>\d{1,3})[CQAB]\b")
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,29 @@ def find_device(text: str, sections: tuple[str, ...] = ("gpus", "systems")) -> D
     return _device(best[0], text)
 
 
+def part_of(device: Device | None, text: str) -> Device | None:
+    """Return the part of a card that a MIG profile (`1g.10gb`) or a vGPU profile (`A100-10C`) names, or None.
+
+    A profile's memory is a share of the card's, its bandwidth the same share; a MIG profile's first number
+    counts sevenths of the card's cores.
+    """
+    mig, vgpu = _MIG.search(text), _VGPU.search(text) if device else None
+    profile = mig or vgpu
+    if profile is None:
+        return None
+    base = device or Device("a card", "cuda")
+    size = int(profile["gb"]) * GIB
+    share = min(1.0, size / base.total) if base.total else 1.0
+    cores = int(mig["sevenths"]) / 7 if mig else share
+    return replace(
+        base,
+        name=f"{base.name} {profile[0].lstrip('-')}",
+        total=seen_by_driver(size),
+        bandwidth=base.bandwidth * share,
+        tensor_tflops=base.tensor_tflops * cores,
+    )
+
+
 def device_names() -> list[str]:
     """Return the names of all known devices."""
     return [str(entry["name"]) for key in ("gpus", "systems", "cpus") for entry in knowledge("hardware")[key]]
@@ -95,7 +121,8 @@ def device_names() -> list[str]:
 
 def memory_in(text: str) -> int | None:
     """Return the first amount of memory that a text names, in bytes; GB of devices are GiB in truth."""
-    match = re.search(r"(\d+(?:\.\d+)?)[ -]?(mib|gib|gb|g)\b", text.lower())
+    # The 10 of an A10G is part of a name; the 24 of 2x24GB is not.
+    match = re.search(r"(?<![a-wyz\d.])(\d+(?:\.\d+)?)[ -]?(mib|gib|gb|g)\b", text.lower())
     if not match:
         return None
     # `8.2 GB` is a number a tool printed, `8 GB` one from a box.

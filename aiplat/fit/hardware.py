@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aiplat.fit.devices import Device, find_device, memory_in, seen_by_driver
+from aiplat.fit.devices import Device, find_device, memory_in, part_of, seen_by_driver
 from aiplat.fit.knowledge import GIB, MIB
 
-_SHARED = re.compile(r"\b(resident|shared with|desktop|windows|win1[01]|wsl2?|other process)", re.IGNORECASE)
+# `-SHARED` ends the product's label of a card whose time is sliced: its memory is everybody's.
+_SHARED = re.compile(
+    r"\b(resident|shared with|desktop|windows|win1[01]|wsl2?|other process)|-shared\b", re.IGNORECASE
+)
 _TIMES = re.compile(
     r"(?:^|\s)(\d{1,2})\s*[x\u00d7*]\s*(?=[A-Za-z])|(?<![A-Za-z])[x\u00d7*]\s*(\d{1,2})\s*$", re.IGNORECASE
 )
@@ -72,6 +75,9 @@ def _one(text: str, said: Mapping[str, Any]) -> Device | None:
     """Return the device that a text names; one that is known by its memory alone is as good for fitting."""
     shared = bool(_SHARED.search(text))
     device = find_device(text)
+    part = part_of(device, text)
+    if part:
+        return replace(part, shared=shared)
     if device:
         return replace(device, shared=shared, total=_overridden(device, text))
     size = memory_in(text)

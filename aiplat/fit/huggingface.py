@@ -58,11 +58,25 @@ def shape_of(config: Mapping[str, Any], name: str) -> Architecture:
         hidden=hidden,
         ffn=text.get("intermediate_size") or 0,
         vocab=text["vocab_size"],
-        max_ctx=text.get("max_position_embeddings") or 0,
+        max_ctx=_longest(text),
         tied=bool(text.get("tie_word_embeddings", kind.startswith("gemma"))),
         gated=kind not in ("bert", "xlm-roberta", "roberta", "mpnet", "gpt2"),
         **_variants(text, layers),
     )
+
+
+def _longest(text: Mapping[str, Any]) -> int:
+    """Return the tokens the model is made for, stretched as its configuration says (as vLLM derives it)."""
+    tokens = int(text.get("max_position_embeddings") or 0)
+    scaling = text.get("rope_scaling") or text.get("rope_parameters") or {}
+    kind = scaling.get("rope_type") or scaling.get("type")
+    factor = scaling.get("factor")
+    # These kinds have the stretched length in max_position_embeddings already.
+    if not isinstance(factor, int | float) or kind in ("su", "longrope", "llama3"):
+        return tokens
+    if kind == "yarn":
+        tokens = int(scaling.get("original_max_position_embeddings") or tokens)
+    return int(tokens * factor)
 
 
 def weights_of(files: list[Path], arch: Architecture) -> Weights:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from aiplat.fit.admissible import divisors
 from aiplat.fit.costs import Machine, Prices, machine, use
 from aiplat.fit.knowledge import knowledge
 from aiplat.fit.known_models import find_architecture
@@ -116,8 +117,11 @@ def _answer(model: str, one: Machine, engine: str) -> Answer:
 def _on(model: str, one: Machine, devices: tuple[str, ...], engine: str) -> Answer:
     on_cards = devices == one.gpus
     program = engine if on_cards or engine == "ollama" else f"{engine}-cpu"
-    settings = Settings(context=CONTEXT, tensor_parallel=max(1, len(one.gpus)))
-    request = as_request(Question(model, devices, program, _stored(engine), settings))
+    arch = find_architecture(model)
+    together = divisors(arch, len(one.gpus))[-1:] if arch and on_cards else []
+    settings = Settings(context=CONTEXT, tensor_parallel=together[0] if together else 1)
+    stored = None if arch and arch.published else _stored(engine)
+    request = as_request(Question(model, devices, program, stored, settings))
     plan = plan_memory(request)
     speed = batched(request) if program == "vllm" else None
     speed = speed or single_stream(request)

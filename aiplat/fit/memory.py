@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from aiplat.fit.admissible import cautions, obstacles
 from aiplat.fit.knowledge import GIB, MIB, constant
 from aiplat.fit.llama_cpp import plan_llama_cpp
 from aiplat.fit.ollama import plan_ollama
@@ -25,7 +26,18 @@ def plan_memory(request: Request) -> MemoryPlan:
     else:
         plan = plan_ollama(request) if request.engine == "ollama" else plan_llama_cpp(request)
         _judge_loads(request, plan)
+    _judge_settings(request, plan)
     return plan
+
+
+def _judge_settings(request: Request, plan: MemoryPlan) -> None:
+    """Refuse what the engine refuses at its start, whatever the memory."""
+    found = obstacles(request)
+    if found:
+        plan.verdict = NO
+        plan.why = [obstacle.why for obstacle in found]
+        plan.remedies = [obstacle.remedy for obstacle in found]
+    plan.why += cautions(request)
 
 
 def _judge_loads(request: Request, plan: MemoryPlan) -> None:

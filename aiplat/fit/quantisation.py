@@ -55,6 +55,16 @@ def find_quantisation(text: str | None, *, checkpoint: bool) -> Quantisation | N
     return gguf or _checkpoint(words) or _gguf(words)
 
 
+def published_quantisation(arch: Architecture, *, checkpoint: bool) -> Quantisation | None:
+    """Return the form the model's makers publish, None where that is 16-bit or no engine's files have it.
+
+    GGUF files are made by others: only a form that GGUF has too (MXFP4) is carried over as it is.
+    """
+    if not arch.published:
+        return None
+    return find_quantisation(arch.published, checkpoint=True) if checkpoint else _gguf(arch.published)
+
+
 def cache_bits(name: str | None) -> float | None:
     """Return the bits of one element of a KV cache of type `name`; None where the type is not known."""
     if not name:

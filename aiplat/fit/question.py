@@ -13,7 +13,7 @@ from aiplat.fit.gguf import read_gguf
 from aiplat.fit.hardware import Hardware, read_hardware
 from aiplat.fit.huggingface import read_snapshot
 from aiplat.fit.known_models import find_architecture, known_names, near_names
-from aiplat.fit.quantisation import cache_bits, find_quantisation
+from aiplat.fit.quantisation import cache_bits, find_quantisation, published_quantisation
 from aiplat.fit.request import ENGINES, Request, Settings, Version
 from aiplat.fit.weights import Weights, counted_weights
 
@@ -98,10 +98,13 @@ def _model(question: Question, wrong: list[Finding]) -> tuple[tuple[Architecture
             Finding("--quant", f"{question.quantisation!r} is not known", "use Q4_K_M, Q8_0, F16, fp8, awq …")
         )
         return None, []
-    assumed = [] if quantisation else [f"quantisation ({default})"]
-    quantisation = quantisation or find_quantisation(default, checkpoint=checkpoint)
+    if quantisation:
+        return (arch, counted_weights(arch, quantisation)), []
+    published = published_quantisation(arch, checkpoint=checkpoint)
+    quantisation = published or find_quantisation(default, checkpoint=checkpoint)
     assert quantisation  # noqa: S101 - the defaults are known
-    return (arch, counted_weights(arch, quantisation)), assumed
+    said = f"quantisation (as published, {published.name})" if published else f"quantisation ({default})"
+    return (arch, counted_weights(arch, quantisation)), [said]
 
 
 def with_context(request: Request, tokens: int) -> Request:

@@ -10,7 +10,7 @@ from typing import Any
 from aiplat.fit.architecture import Architecture
 from aiplat.fit.hardware import Hardware, read_hardware
 from aiplat.fit.known_models import as_architecture, find_architecture
-from aiplat.fit.quantisation import Quantisation, cache_bits, find_quantisation
+from aiplat.fit.quantisation import Quantisation, cache_bits, find_quantisation, published_quantisation
 from aiplat.fit.weights import Weights, counted_weights
 
 ENGINES = ("ollama", "llama.cpp", "ik_llama.cpp", "vllm", "vllm-cpu")
@@ -149,7 +149,7 @@ def read_request(case: Mapping[str, Any], shapes: Mapping[str, Any] | None = Non
         reading.missing.append(
             f"the shape of {model.get('arch') or model.get('name') or 'the model'!r} is not known"
         )
-    quantisation = _quantisation(model, engine, version, reading)
+    quantisation = _quantisation(model, arch, engine, version, reading)
     hardware = read_hardware(block(case, "hardware"))
     if engine == "vllm" and settings.utilisation is None:
         reading.assumed.append("gpu_memory_utilization (0.9)")
@@ -200,7 +200,7 @@ def _architecture(model: Mapping[str, Any], shapes: Mapping[str, Any] | None) ->
 
 
 def _quantisation(
-    model: Mapping[str, Any], engine: str, version: Version, reading: _Reading
+    model: Mapping[str, Any], arch: Architecture | None, engine: str, version: Version, reading: _Reading
 ) -> Quantisation | None:
     said, name = str(model.get("quant") or ""), str(model.get("name") or "")
     checkpoint = engine not in ("ollama", "llama.cpp", "ik_llama.cpp")
@@ -212,7 +212,11 @@ def _quantisation(
         else None
     )
     found = found or find_quantisation(name.partition("/")[2] or name, checkpoint=checkpoint)
-    if found is None and (engine == "ollama" or "library default" in said):
+    published = published_quantisation(arch, checkpoint=checkpoint) if arch else None
+    if found is None and published:
+        reading.assumed.append(f"quantisation (as published, {published.name})")
+        found = published
+    elif found is None and (engine == "ollama" or "library default" in said):
         older = version.before((0, 3, 14), "2024-10")
         embeds = find_architecture(name)
         default = "F16" if embeds and embeds.encoder else "Q4_0" if older else "Q4_K_M"

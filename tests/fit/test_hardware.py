@@ -37,6 +37,44 @@ def test_devices_are_found_under_their_many_names(text: str, name: str) -> None:
     assert found.name == name
 
 
+@pytest.mark.parametrize(
+    ("text", "gib"),
+    [
+        ("NVIDIA-A100-SXM4-80GB-MIG-1g.10gb", 10),
+        ("MIG 1g.10gb", 10),
+        ("H100 MIG 3g.40gb", 40),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb+me", 5),
+        ("NVIDIA H200 MIG 1g.18gb", 18),
+        ("GRID A100-10C", 10),
+        ("NVIDIA A40-8Q", 8),
+    ],
+)
+def test_a_part_of_a_card_has_its_own_memory(text: str, gib: int) -> None:
+    """A MIG or vGPU profile is never taken for the whole card, however the name is spelt."""
+    (gpu,) = read_hardware({"gpu": text}).gpus
+    assert (gpu.total or 0) / GIB == pytest.approx(gib, rel=0.02)
+    whole = find_device(text)
+    assert whole is None or gpu.bandwidth < whole.bandwidth
+
+
+@pytest.mark.parametrize(
+    ("text", "gib"), [("NVIDIA A10G", 22), ("g5.xlarge with A10G", 22), ("2x24GB card", 24)]
+)
+def test_letters_of_a_name_are_no_amount_of_memory(text: str, gib: int) -> None:
+    """The 10G of an A10G is its name."""
+    assert round((read_hardware({"gpu": text}).gpus[0].total or 0) / GIB) == gib
+
+
+def test_a_name_that_only_looks_like_memory_is_not_known() -> None:
+    """Where no card of the name is known, the G behind its number says nothing."""
+    assert read_hardware({"gpu": "NVIDIA Q99G"}).unclear
+
+
+def test_a_card_whose_time_is_sliced_is_shared() -> None:
+    """The label of a time-sliced card ends in -SHARED: its memory is everybody's."""
+    assert read_hardware({"gpu": "NVIDIA-A10-SHARED"}).gpus[0].shared
+
+
 def test_counts_are_read_where_they_stand() -> None:
     """A field, a number before the name, or one after it; a model's number is no count."""
     assert len(read_hardware({"gpu": "RTX 3090"}).gpus) == 1

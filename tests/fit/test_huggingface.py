@@ -95,3 +95,18 @@ def test_a_damaged_header_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(data)
     with pytest.raises(BadInput, match="header is damaged"):
         read_snapshot(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "tokens"),
+    [
+        (None, 4096),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}, 16384),
+        ({"type": "linear", "factor": 2}, 8192),
+        ({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 512}, 4096),
+        ({"type": "longrope", "factor": 32}, 4096),
+    ],
+)
+def test_a_stretched_context_is_the_models_limit(scaling: dict[str, Any] | None, tokens: int) -> None:
+    """Rope scaling stretches what position embeddings allow, where those do not say so already."""
+    assert shape_of({**CONFIG, "rope_scaling": scaling}, "x").max_ctx == tokens
