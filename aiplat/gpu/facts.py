@@ -73,12 +73,20 @@ class Fact:
             previous = is_nvrm
         return joined
 
-    def evidence(self, quote: str) -> Evidence:
-        """Return a passage of this fact as evidence, cut to a line's length."""
-        folded = re.sub(r"\s+", " ", quote).strip()
-        return Evidence(
-            self.command, folded if len(folded) <= QUOTE_CHARACTERS else f"{folded[: QUOTE_CHARACTERS - 1]}…"
-        )
+    def evidence(self, quote: str, at: int = 0) -> Evidence:
+        """Return a passage of this fact as evidence, cut to a line's length around the character `at`.
+
+        What matters in a long line may stand at its end: every layer that passes an error on puts its own
+        words before it.
+        """
+        before = re.sub(r"\s+", " ", quote[:at]).lstrip()
+        folded = (before + re.sub(r"\s+", " ", quote[at:])).strip()
+        if len(folded) <= QUOTE_CHARACTERS:
+            return Evidence(self.command, folded)
+        width = QUOTE_CHARACTERS - 2
+        start = min(max(0, len(before) - width // 2), len(folded) - width)
+        head, tail = "…" if start else "", "…" if start + width < len(folded) else ""
+        return Evidence(self.command, f"{head}{folded[start : start + width]}{tail}")
 
 
 def _plain(text: str) -> str:

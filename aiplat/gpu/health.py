@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from aiplat.gpu.facts import Evidence, Fact
 from aiplat.gpu.knowledge import words_of_trouble
@@ -18,6 +19,7 @@ _ECC_CELL = re.compile(
 )
 
 
+_LINES_SHOWN = 3
 _IDLE_LINK = re.compile(r"Link \d+: <inactive>")
 
 
@@ -39,19 +41,26 @@ def troubles(signals: Signals) -> tuple[Evidence, ...]:
 
 
 def _words(signals: Signals) -> tuple[Evidence, ...]:
-    """Return each fact's first line with a word that no healthy host prints."""
+    """Return each fact's first lines with a word that no healthy host prints, cut around the last one."""
     joined = has_switches(signals)  # links between cards that have none are never up
-    found = (
-        next(filter(None, (_trouble_in(line, joined) for line in fact.lines)), "") for fact in signals.facts
-    )
-    return tuple(fact.evidence(line) for fact, line in zip(signals.facts, found, strict=True) if line)
+    return tuple(evidence for fact in signals.facts for evidence in _lines_of_trouble(fact, joined))
 
 
-def _trouble_in(line: str, joined: object) -> str:
+def _lines_of_trouble(fact: Fact, joined: object) -> list[Evidence]:
+    found = ((line, _trouble_in(line, joined)) for line in fact.lines)
+    cut = (fact.evidence(line, at) for line, at in found if at is not None)
+    return list(dict.fromkeys(islice(cut, _LINES_SHOWN)))
+
+
+def _trouble_in(line: str, joined: object) -> int | None:
+    """Return where a line's last word of trouble stands, None where it has none that means something."""
     trouble, harmless = words_of_trouble()
     if not trouble.search(line) or (not joined and _IDLE_LINK.search(line)):
-        return ""
-    return line if trouble.search(harmless.sub(" ", line)) else ""
+        return None
+    # Blanks in place of harmless words keep every other word where it stood.
+    rest = harmless.sub(lambda match: " " * len(match[0]), line)
+    places = [match.start() for match in trouble.finditer(rest)]
+    return places[-1] if places else None
 
 
 def _memory_errors(signals: Signals) -> tuple[Evidence, ...]:

@@ -50,6 +50,17 @@ def test_an_ill_host_is_explained(case: dict[str, Any]) -> None:
     assert {passage.command for passage in found.evidence} <= set(case["facts"])
 
 
+def test_evidence_of_a_long_line_is_cut_around_what_matters() -> None:
+    """Layers that pass an error on write before it: its end is shown, as many lines as may help, no more."""
+    long = "level=error " + "failed to create shim task: " * 30 + "could not frobnicate the widget"
+    quotes = [
+        e.quote for e in judge(facts_of({"kubectl describe pod": "\n".join([long] + ["error"] * 9)})).evidence
+    ]
+    assert "frobnicate the widget" in quotes[0]
+    assert len(quotes[0]) <= 240
+    assert len(quotes) <= 3
+
+
 @pytest.mark.parametrize("case", ILL, ids=lambda case: case["id"])
 def test_a_proof_of_health_does_not_hide_an_illness(case: dict[str, Any]) -> None:
     """A host that lists its card and is ill elsewhere is never called healthy."""

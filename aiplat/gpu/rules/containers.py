@@ -50,6 +50,12 @@ def cuda_unsatisfied(signals: Signals) -> Seen | None:
     return seen(told, f"{wants}, which begins with driver branch {branch}" if branch else wants)
 
 
+@rule("container-ldconfig-unusable")
+def ldconfig(signals: Signals) -> Seen | None:
+    """The container library cannot run the ldconfig that its configuration names."""
+    return seen(signals.heard("ldconfig-unusable"))
+
+
 @rule("cdi-spec-broken")
 def cdi_broken(signals: Signals) -> Seen | None:
     """A CDI device is unresolvable or a specification is empty."""

@@ -30,6 +30,12 @@ def fallen_off_bus(signals: Signals) -> Seen | None:
     return seen(_proof(xids) + signals.heard("fallen-off") + gone, _detail(xids))
 
 
+@rule("gpu-lacks-power")
+def lacks_power(signals: Signals) -> Seen | None:
+    """The driver says that power cables are missing or that the card has too little power."""
+    return seen(signals.heard("power-cable", "power-short"))
+
+
 @rule("pci-bar-unassigned")
 def bar_unassigned(signals: Signals) -> Seen | None:
     """The driver or the kernel says so, or lspci shows a GPU's memory as unassigned."""

@@ -9,6 +9,7 @@ from aiplat.gpu.rules.rule import Rule
 # holds a card, the fabric, containers, Kubernetes; last what is no fault of the host.
 RULES: tuple[Rule, ...] = (
     containers.wsl,
+    hardware.lacks_power,
     hardware.fallen_off_bus,
     hardware.bar_unassigned,
     driver.needs_legacy_branch,
@@ -38,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     fabric.status_error,
     hardware.inforom,
     containers.libraries_missing,
+    containers.ldconfig,
     containers.cgroup_denied,
     containers.cuda_unsatisfied,
     containers.cdi_broken,
