@@ -107,18 +107,27 @@ class _Builder:
         self.document = document
         self.scalars = SafeConstructor(loader=YAML(typ="safe", pure=True))
         self.count = 0
+        self.merging = 0
 
     def build(self, node: Node, path: Path) -> Any:
         """Return the plain value of `node`, which stands at `path`."""
-        self.count += 1
-        if self.count > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise _bad(self.document.file, _TOO_DEEP, *_at(node))
+        self._spend(node, len(path))
         self.document.places.setdefault(path, _at(node))
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, ScalarNode):
             return self._scalar(node, path)
         return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+
+    def _spend(self, node: Node, depth: int) -> None:
+        """Count one step of work: aliases make a short file a long one, as values and as merged maps.
+
+        Raises:
+            BadInput: the file asks for more, or is nested deeper, than any site is.
+        """
+        self.count += 1
+        if self.count > MAX_VALUES or depth > MAX_DEPTH:
+            raise _bad(self.document.file, _TOO_DEEP, *_at(node))
 
     def _scalar(self, node: ScalarNode, path: Path) -> Any:
         if node.tag == _TIMESTAMP:
@@ -154,9 +163,12 @@ class _Builder:
             said = ("only a map can be merged in", "name an anchor of a map")
             self._complain("yaml", source, (*path, "<<"), said)
             return
+        self.merging += 1
+        self._spend(source, len(path) + self.merging)
         more = [(k, v) for k, v in source.value if getattr(k, "value", None) not in values]
         for key, value in self._mapping(_with_entries(source, more), path).items():
             values.setdefault(key, value)
+        self.merging -= 1
 
     def _duplicate(self, key: ScalarNode, path: Path) -> None:
         first = self.document.places[path][0]

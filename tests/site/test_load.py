@@ -118,6 +118,16 @@ def test_aliases_cannot_blow_up(tmp_path: Path) -> None:
         load_site(_write(tmp_path, "\n".join(lines)))
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_merged_maps_cannot_blow_up(tmp_path: Path, width: int) -> None:
+    """Maps merged into maps double the work at each level, or go down as deep, without a single value."""
+    levels = 60 if width == 1 else 24
+    lines = ["a0: &a0 {}"]
+    lines += [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * width)}]}}" for i in range(1, levels)]
+    with pytest.raises(BadInput, match="too many or too deeply nested"):
+        load_site(_write(tmp_path, "\n".join(lines)))
+
+
 def test_endless_brackets_are_refused(tmp_path: Path) -> None:
     """Nesting that would exhaust the parser's stack is bad input, not a crash."""
     with pytest.raises(BadInput, match=r"too many or too deeply nested"):

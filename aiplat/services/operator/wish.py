@@ -130,7 +130,11 @@ def _own(document: Document) -> Wish:
 
 
 def _of_ollama_operator(document: Document) -> Wish:
-    """Return what a Model of the Ollama operator asks for; volume and pull policy mean nothing here."""
+    """Return what a Model of the Ollama operator asks for.
+
+    Of its environment two variables of Ollama are settings here as well; volumes, pull policy, runtime class
+    and pod template mean nothing.
+    """
     spec, meta = document["spec"], document["metadata"]
     resources = spec.get("resources", {})
     name = spec["image"]
@@ -143,4 +147,12 @@ def _of_ollama_operator(document: Document) -> Wish:
         requests=resources.get("requests", {}),
         limits=resources.get("limits", {}),
         replicas=spec.get("replicas", 1),
+        context_length=_number_in(spec, "OLLAMA_CONTEXT_LENGTH"),
+        parallel=_number_in(spec, "OLLAMA_NUM_PARALLEL"),
     )
+
+
+def _number_in(spec: Document, name: str) -> int | None:
+    """Return the positive whole number that the pod's environment gives to a variable, None without one."""
+    given = [str(e.get("value", "")) for e in spec.get("extraEnv") or () if e.get("name") == name]
+    return int(given[-1]) if given and given[-1].isdecimal() and int(given[-1]) > 0 else None

@@ -30,6 +30,7 @@ _IN_ORDER: tuple[Rule, ...] = (
     networks.cidr_overlap,
     networks.cidr_holds_host,
     networks.cidr_too_small,
+    networks.cidr_too_large,
     networks.mixed_address_families,
     networks.bad_domain,
     networks.reserved_domain,

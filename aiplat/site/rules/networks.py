@@ -15,6 +15,8 @@ from aiplat.site.models import Cluster
 
 # Every node takes one /24 (IPv6: /64) of the pod network.
 _NODE_LENGTH = {4: 24, 6: 64}
+# What the controller manager counts between an IPv6 cluster network and a node's (clusterSubnetMaxDiff).
+_NODE_BITS = 16
 # The API server refuses service networks with more than 20 host bits; DNS takes the tenth address.
 _SERVICE_LENGTHS = {4: (12, 28), 6: (108, 124)}
 _EXAMPLE = {"podCIDR": "10.42.0.0/16", "serviceCIDR": "10.43.0.0/16"}
@@ -75,6 +77,16 @@ def cidr_too_small(document: Document, known: Known) -> Iterator[SiteFinding]:
         if not longest <= services.prefixlen <= shortest:
             problem = f"/{services.prefixlen} is no length for a service network"
             yield document.finding(("cluster", "serviceCIDR"), problem, f"use /{longest} to /{shortest}")
+
+
+def cidr_too_large(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """An IPv6 pod network is a /48 or smaller: Kubernetes counts at most 2^16 of the nodes' /64 in it."""
+    pods = _networks(document).get("podCIDR")
+    if pods and pods.version == 6 and _NODE_LENGTH[6] - pods.prefixlen > _NODE_BITS:
+        largest = _NODE_LENGTH[6] - _NODE_BITS
+        problem = f"/{pods.prefixlen} is too large: each host takes a /{_NODE_LENGTH[6]} of it"
+        fix = f"use a /{largest} or smaller, such as {pods.network_address}/{largest}"
+        yield document.finding(("cluster", "podCIDR"), problem, fix)
 
 
 def mixed_address_families(document: Document, known: Known) -> Iterator[SiteFinding]:
