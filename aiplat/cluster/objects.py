@@ -42,7 +42,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod; `problem` is why it does not run, in one sentence, empty when it does."""
+    """A pod; `problem` is why it does not run, in one sentence, empty when it does.
+
+    `restarts` is how often its containers were started again; `ended` when one last ended before that (UTC,
+    as the API writes it) and `end` why; both empty where none did.
+    """
 
     namespace: str
     name: str
@@ -52,6 +56,9 @@ class Pod:
     images: tuple[str, ...]
     labels: dict[str, str] = field(default_factory=dict)
     problem: str = ""
+    restarts: int = 0
+    ended: str = ""
+    end: str = ""
 
 
 @dataclass(frozen=True)

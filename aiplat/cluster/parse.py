@@ -59,7 +59,21 @@ def pod(document: Document) -> Pod:
         images=(*(c["image"] for c in containers), *volumes),
         labels=meta.get("labels", {}),
         problem="" if done else _pod_problem(status),
+        **_ends(status),
     )
+
+
+def _ends(status: Document) -> Document:
+    """Return how often containers were started again, and when and why one last ended."""
+    containers = status.get("containerStatuses", ())
+    ends = [end for c in containers if (end := c.get("lastState", {}).get("terminated"))]
+    last = max(ends, key=lambda end: str(end.get("finishedAt", "")), default={})
+    reason = last.get("reason", "")
+    return {
+        "restarts": sum(c.get("restartCount", 0) for c in containers),
+        "ended": last.get("finishedAt") or "",
+        "end": f"{reason}, exit code {last['exitCode']}" if "exitCode" in last else reason,
+    }
 
 
 def _pod_problem(status: Document) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import httpx
 
 from aiplat.catalog.components import CatalogModel, Component
 from aiplat.catalog.resolve import served_models
-from aiplat.cluster.objects import Pod
+from aiplat.cluster.objects import Pod, Workload
 from aiplat.verify.check import Check, Failed, Look, Skipped, fail_on
 from aiplat.verify.declared import (
     Connection,
@@ -26,6 +27,9 @@ from aiplat.verify.world import World
 _TRY_SECONDS = 3
 _TIMED_OUT = 124
 _WORDS = 12
+_NAME_LABEL = "app.kubernetes.io/name"
+# A pod may end once or twice while what it needs is still starting.
+_CRASHES, _CRASHES_WITHIN = 3, timedelta(minutes=10)
 
 
 def check_of(component: Component, declared: DeclaredCheck) -> Check:
@@ -50,12 +54,29 @@ def _look_of(component: Component, way: Declared) -> Look:
 def _deployment_available(component: Component, wanted: DeploymentAvailable, world: World) -> str:
     for workload in world.workloads:
         if (workload.namespace, workload.name) == (component.namespace, wanted.name):
+            if not workload.wanted:
+                raise Failed("it is scaled to 0, so nothing of it runs", f"scale {workload.title} up again")
             if not workload.is_available:
                 raise Failed(
                     f"{workload.available} of {workload.wanted} available; {workload.problem}".rstrip("; ")
                 )
+            fail_on(_crashing(world, workload))
             return f"{workload.available} of {workload.wanted} available"
     raise Failed(f"{component.namespace}/{wanted.name} is not there", "run `aiplat bootstrap`")
+
+
+def _crashing(world: World, workload: Workload) -> list[str]:
+    """Return a sentence for each pod of a workload that ends again and again: it serves between two ends."""
+    mine = [
+        pod
+        for pod in world.pods
+        if pod.namespace == workload.namespace and pod.labels.get(_NAME_LABEL) == workload.name
+    ]
+    since = datetime.now(UTC) - _CRASHES_WITHIN
+    again = [
+        p for p in mine if p.restarts >= _CRASHES and p.ended and datetime.fromisoformat(p.ended) > since
+    ]
+    return [f"{p.name} was started again {p.restarts} times, last after {p.end} at {p.ended}" for p in again]
 
 
 def _http(wanted: Http, world: World) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -51,6 +52,23 @@ def crash_gateway(site: Loopback) -> None:
     items[index] = given.deployment(
         "gateway", "aiplat-access", items[index]["metadata"]["labels"], available=0
     )
+
+
+def scale_gateway_to_nothing(site: Loopback) -> None:
+    """Somebody wants no pod of the gateway: none of none is no success."""
+    items = site.kube.lists["deployments"]
+    index = next(i for i, d in enumerate(items) if d["metadata"]["name"] == "gateway")
+    labels = items[index]["metadata"]["labels"]
+    items[index] = given.deployment("gateway", "aiplat-access", labels, available=0, wanted=0)
+
+
+def let_gateway_crash_again_and_again(site: Loopback) -> None:
+    """A pod serves just now, and ended four times, a minute ago the last time."""
+    pod = next(p for p in site.kube.lists["pods"] if p["metadata"]["name"] == "gateway-1")
+    ended = (datetime.now(UTC) - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    container = pod["status"]["containerStatuses"][0]
+    container["restartCount"] = 4
+    container["lastState"] = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": ended}}
 
 
 def sneak_image_in(site: Loopback) -> None:
@@ -106,6 +124,12 @@ ALLOWED = {"The gateway may connect to the engines."}
         (lose_node, {"Every host is a Ready node."}, "s1: Kubelet stopped posting node status."),
         (fail_release, {"Every release is deployed."}, "gateway is failed"),
         (crash_gateway, {"Every workload is available.", "The gateway serves."}, "0 of 1 available"),
+        (scale_gateway_to_nothing, {"The gateway serves."}, "it is scaled to 0"),
+        (
+            let_gateway_crash_again_and_again,
+            {"The gateway serves."},
+            "4 times, last after OOMKilled, exit code 137",
+        ),
         (sneak_image_in, {"Every image is named by digest and comes from the site registry."}, "by digest"),
         (replace_image, {"Every image is named by digest and comes from the site registry."}, "site's lock"),
         (open_plane, {"Every plane denies connections that no policy allows."}, "aiplat-access has no"),
