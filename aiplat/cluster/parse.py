@@ -67,7 +67,7 @@ def _ends(status: Document) -> Document:
     """Return how often containers were started again, and when and why one last ended."""
     containers = status.get("containerStatuses", ())
     ends = [end for c in containers if (end := c.get("lastState", {}).get("terminated"))]
-    last = max(ends, key=lambda end: str(end.get("finishedAt", "")), default={})
+    last: Document = max(ends, key=lambda end: str(end.get("finishedAt", "")), default={})
     reason = last.get("reason", "")
     return {
         "restarts": sum(c.get("restartCount", 0) for c in containers),
