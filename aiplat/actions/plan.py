@@ -10,6 +10,7 @@ from aiplat.catalog.artifacts import Lock
 from aiplat.errors import EXIT_BAD_INPUT, EXIT_FAILED, AiplatError, BadInput, Finding
 from aiplat.plan.make import make_plan
 from aiplat.plan.models import Facts, Plan
+from aiplat.plan.ownership import other_secrets
 from aiplat.plan.refusals import refusals
 from aiplat.runs.world import public_parts
 from aiplat.site.models import Site
@@ -79,5 +80,8 @@ def view_of(
 ) -> PlanView:
     """Return the plan for what is known about a site."""
     plan = make_plan(site, lock, facts, public_parts(secrets))
-    findings = refusals(site, lock, facts, secrets.given if secrets else ())
+    findings = (
+        *refusals(site, lock, facts, secrets.given if secrets else ()),
+        *other_secrets(site.name, facts, secrets.identities if secrets else {}),
+    )
     return PlanView(plan, lock, facts, findings, assumed)

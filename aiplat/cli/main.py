@@ -14,6 +14,7 @@ from aiplat.errors import EXIT_INTERRUPTED, AiplatError
 _VERBS = {
     "site": "site",
     "secret": "secret",
+    "vault": "vault",
     "catalog": "catalog",
     "bundle": "bundle",
     "lab": "lab",

@@ -6,7 +6,7 @@ import json
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ansible.parsing.vault import AnsibleVaultError, VaultLib, VaultSecret
 from pydantic import Field
@@ -21,6 +21,8 @@ from aiplat.vault.password import PASSWORD_FILE, vault_password
 from aiplat.vault.pki import KeyPair, issue, make_ca, still_good
 
 _VERSION = "aiplat.dev/v1alpha1"
+_EXPORT = "VaultExport"
+_OTHER_PASSWORD = f"set {PASSWORD_FILE} to the file that holds the password it was made with"
 
 
 class GivenSecret(Frozen):
@@ -107,6 +109,40 @@ def give_secret(site: str, known: SiteSecrets, name: str, value: str | None) -> 
     return True
 
 
+def seal_export(site: str, known: SiteSecrets, password: bytes) -> bytes:
+    """Return a site's secrets as a file for another machine, encrypted with a password of its own."""
+    document = {
+        "apiVersion": _VERSION,
+        "kind": _EXPORT,
+        "site": site,
+        "vault": known.model_dump(mode="json", by_alias=True),
+    }
+    sealed: bytes = VaultLib().encrypt(json.dumps(document).encode(), secret=VaultSecret(password))
+    return sealed
+
+
+def take_export(site: Site, path: Path, password: bytes, *, lab: bool) -> bool:
+    """Make an exported file the site's vault; say whether anything changed.
+
+    Raises:
+        BadInput: it cannot be opened or is another site's, or the site has a vault with other secrets here.
+    """
+    document = json.loads(_decrypt(path, password, "the password it was exported with is another one"))
+    if document.get("kind") != _EXPORT or document.get("site") != site.name:
+        problem = f"is of the site {document.get('site')}, not of {site.name}"
+        raise BadInput(Finding(str(path), problem, "name the file that was exported for this site"))
+    wanted, known = _parse_document(path, document["vault"]), read_secrets(site.name)
+    if known and known.k3s_token != wanted.k3s_token:
+        problem = "holds other secrets than this file"
+        fix = "move it away if nothing was installed with it, then import again"
+        raise BadInput(Finding(str(_vault_file(site.name)), problem, fix))
+    if wanted == known:
+        return False
+    _write(site.name, wanted, vault_password(site.name, lab=lab, create=known is None))
+    write_atomic(site_dir(site.name) / "ca.crt", wanted.ca.crt.encode())
+    return True
+
+
 def _generated(site: Site, now: datetime | None) -> SiteSecrets:
     ca = make_ca(site.name, now)
     names = certificate_names(site)
@@ -136,17 +172,23 @@ def _write(site: str, wanted: SiteSecrets, password: bytes) -> None:
     write_atomic(_vault_file(site), sealed, mode=0o600)
 
 
-def _decrypt(path: Path, password: bytes) -> bytes:
+def _decrypt(path: Path, password: bytes, fix: str = _OTHER_PASSWORD) -> bytes:
     try:
         opened: bytes = VaultLib([("default", VaultSecret(password))]).decrypt(path.read_bytes())
+    except OSError as error:
+        raise BadInput(
+            Finding(str(path), f"cannot be read ({error.strerror})", "name another file")
+        ) from error
     except AnsibleVaultError as error:
-        fix = f"set {PASSWORD_FILE} to the file that holds the password it was made with"
         raise BadInput(Finding(str(path), "cannot be opened with the password at hand", fix)) from error
     return opened
 
 
 def _parse(path: Path, plain: bytes) -> SiteSecrets:
-    document = json.loads(plain)
+    return _parse_document(path, json.loads(plain))
+
+
+def _parse_document(path: Path, document: dict[str, Any]) -> SiteSecrets:
     if document.get("apiVersion") != _VERSION:
         problem = f"has apiVersion {document.get('apiVersion')!r}, this aiplat knows {_VERSION}"
         raise BadInput(Finding(str(path), problem, "use a newer aiplat"))

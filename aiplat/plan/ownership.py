@@ -1,0 +1,44 @@
+"""Whether hosts were installed with the secrets that are at hand; what is installed is aiplat.plan.make's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from aiplat.errors import Finding
+from aiplat.plan.models import Facts, HostFacts
+
+TOKEN = "k3s token"  # noqa: S105 - the name of a secret's identity
+_STEPS = ("k3s_server", "k3s_agent")
+
+
+def other_secrets(site: str, facts: Facts, identities: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield a finding for each host whose cluster was made with another token than the site's vault has.
+
+    The token also encrypts what k3s keeps: one that is made anew takes a running control plane down for good.
+
+    Args:
+        site: its name.
+        facts: what the hosts' ledgers say they were made of.
+        identities: the identities of the vault's secrets by name; empty where there is no vault.
+    """
+    for host in facts.hosts:
+        recorded = _token_of(host)
+        if recorded is None or recorded == identities.get(TOKEN) or _is_of_other(site, host):
+            continue
+        have = "the vault here has another token" if identities else "there is no vault of it here"
+        problem = f"its cluster was made with the secrets of {site}, and {have}"
+        fix = (
+            "bring the vault from where the site was made: aiplat vault import FILE (see aiplat vault --help)"
+        )
+        yield Finding(host.host, problem, fix)
+
+
+def _token_of(host: HostFacts) -> str | None:
+    steps = host.ledger.steps if host.ledger else {}
+    found = (steps[name].inputs.get(f"secret:{TOKEN}") for name in _STEPS if name in steps)
+    return next((digest for digest in found if digest), None)
+
+
+def _is_of_other(site: str, host: HostFacts) -> bool:
+    # That is refused already, and by its own sentence.
+    return bool(host.ledger) and host.ledger.site != site  # type: ignore[union-attr]

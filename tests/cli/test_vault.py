@@ -1,0 +1,103 @@
+"""`aiplat vault`: a site's secrets on another machine, and never over other ones."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aiplat.cli.main import main
+from aiplat.site.load import load_site
+from aiplat.vault.password import PASSWORD_FILE
+from aiplat.vault.store import ensure_secrets, read_secrets
+
+SITE = """\
+apiVersion: aiplat.dev/v1alpha1
+kind: Site
+name: {name}
+hosts: [{{name: s1, address: 10.0.0.11, role: server}}]
+"""
+Aiplat = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def aiplat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Aiplat:
+    """Run `aiplat vault …` as on the machine named; return its exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    for name in ("ward", "other"):
+        (tmp_path / f"{name}.yaml").write_text(SITE.format(name=name))
+    for name in ("vault", "export"):
+        (tmp_path / name).write_text(f"password of the {name}")
+    monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "vault"))
+
+    def run(machine: str, *words: str) -> tuple[int, str]:
+        monkeypatch.setenv("AIPLAT_STATE", str(tmp_path / machine))
+        monkeypatch.setattr(sys, "argv", ["aiplat", "vault", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        seen = capsys.readouterr()
+        return int(ended.value.code or 0), seen.out + seen.err
+
+    monkeypatch.setenv("AIPLAT_STATE", str(tmp_path / "here"))
+    ensure_secrets(load_site(tmp_path / "ward.yaml"), lab=False)
+    return run
+
+
+def test_a_vault_goes_to_another_machine_whole(aiplat: Aiplat, tmp_path: Path) -> None:
+    """What was exported here and imported there is the same, and the second import changes nothing."""
+    assert aiplat("here", "export", "kept", "ward.yaml", "--password-file", "export")[0] == 0
+    kept = read_secrets("ward")
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o600
+    assert kept
+    assert kept.k3s_token not in (tmp_path / "kept").read_text()
+    take = ("import", "kept", "ward.yaml", "--password-file", "export", "--json")
+    answers = [aiplat("there", *take) for _ in range(2)]
+    assert [(code, json.loads(out)["changed"]) for code, out in answers] == [(0, 1), (0, 0)]
+    assert read_secrets("ward") == kept
+    assert (tmp_path / "there/aiplat/sites/ward/ca.crt").read_text() == kept.ca.crt
+
+
+def test_other_secrets_are_never_replaced(
+    aiplat: Aiplat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that made secrets of its own keeps them, and says which file is in the way."""
+    aiplat("here", "export", "kept", "ward.yaml", "--password-file", "export")
+    monkeypatch.setenv("AIPLAT_STATE", str(tmp_path / "there"))
+    own = ensure_secrets(load_site(tmp_path / "ward.yaml"), lab=False)
+    code, said = aiplat("there", "import", "kept", "ward.yaml", "--password-file", "export")
+    assert (code, "holds other secrets than this file; move it away" in said) == (2, True)
+    assert read_secrets("ward") == own
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("export", "vault", "ward.yaml", "--password-file", "export"), "is there already"),
+        (("export", "new", "other.yaml", "--password-file", "export"), "other has no vault on this machine"),
+        (("export", "export/x", "ward.yaml", "--password-file", "export"), "cannot be written"),
+        (("export", "new", "ward.yaml", "--password-file", "nothing"), "cannot be read"),
+        (("export", "new", "ward.yaml"), "cannot be asked for without a terminal"),
+        (("import", "nothing", "ward.yaml", "--password-file", "export"), "cannot be read"),
+        (("import", "kept", "other.yaml", "--password-file", "export"), "is of the site ward, not of other"),
+        (
+            ("import", "kept", "ward.yaml", "--password-file", "vault"),
+            "the password it was exported with is another",
+        ),
+        (("import", "export", "ward.yaml", "--password-file", "export"), "cannot be opened"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    aiplat: Aiplat, words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bad input ends with 2 and one sentence, and nothing is written."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    aiplat("here", "export", "kept", "ward.yaml", "--password-file", "export")
+    code, told = aiplat("here", *words)
+    assert code == 2
+    assert said in told
+    assert not Path("new").exists()
