@@ -97,6 +97,18 @@ def _service(engaged: Engaged, namespace: str) -> Document:
     }
 
 
+# As `lib.leaveLostNode` of the charts says, and why.
+LEAVE_LOST_NODE = tuple(
+    {
+        "key": f"node.kubernetes.io/{state}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 30,
+    }
+    for state in ("not-ready", "unreachable")
+)
+
+
 def _deployment(engaged: Engaged, namespace: str, replicas: int) -> Document:
     wish, run = engaged.wish, run_of(engaged)
     labels = {**_selector(wish), LABEL_MODEL: wish.slug, LABEL_ENGINE: engaged.engine_name}
@@ -135,8 +147,7 @@ def _pod(engaged: Engaged, run: Run) -> Document:
     }
     if wish.node_selector:
         pod["nodeSelector"] = dict(wish.node_selector)
-    if wish.tolerations:
-        pod["tolerations"] = [dict(t) for t in wish.tolerations]
+    pod["tolerations"] = [*LEAVE_LOST_NODE, *(dict(t) for t in wish.tolerations)]
     return pod
 
 

@@ -56,6 +56,14 @@ def test_engines_are_restricted(spec: Document) -> None:
     assert all("@sha256:" in image for image in images)
 
 
+@pytest.mark.parametrize(("spec", "own"), [(OLLAMA, []), (VLLM, [{"operator": "Exists"}])])
+def test_an_engine_leaves_a_lost_node_soon(spec: Document, own: list[Document]) -> None:
+    """As the charts' pods do, beside what a Model tolerates itself."""
+    tolerations = objects(spec)["Deployment"]["spec"]["template"]["spec"]["tolerations"]
+    assert {t["tolerationSeconds"] for t in tolerations[:2]} == {30}
+    assert tolerations[2:] == own
+
+
 def test_the_gateway_finds_a_model_by_labels_and_annotations() -> None:
     """The name that clients use, the name in the engine's store, how long to hold requests."""
     service = objects(OLLAMA)["Service"]
