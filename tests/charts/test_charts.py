@@ -93,7 +93,7 @@ def test_containers_have_probes_requests_and_limits(name: str, rendered: dict[st
 
 @pytest.mark.parametrize("name", NAMES)
 def test_pods_without_a_state_leave_a_lost_node_soon(name: str, rendered: dict[str, str]) -> None:
-    """Kubernetes' own five minutes would be five minutes without a model; a database stays with its volume."""
+    """Kubernetes' own five minutes would be minutes without a model; a database stays with its volume."""
     for workload, pod in pods(rendered[name]):
         waits = {t["key"]: t.get("tolerationSeconds") for t in pod.get("tolerations", ())}
         soon = {f"node.kubernetes.io/{state}": 30 for state in ("not-ready", "unreachable")}
