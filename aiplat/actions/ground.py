@@ -78,10 +78,10 @@ def known_lock(site: Site) -> Lock:
     earlier = _earlier_lock(site)
     if earlier is None:
         return lock
-    known = {(a.kind, a.name, a.inputs): a for a in earlier.artifacts if a.digest}
+    known = {(a.label, a.inputs): a for a in earlier.artifacts if a.digest}
 
     def supplied(artifact: Artifact) -> Artifact:
-        return known.get((artifact.kind, artifact.name, artifact.inputs), artifact)
+        return known.get((artifact.label, artifact.inputs), artifact)
 
     return lock.model_copy(update={"artifacts": tuple(supplied(a) for a in lock.artifacts)})
 
@@ -96,15 +96,15 @@ def _earlier_lock(site: Site) -> Lock | None:
 
 def _given_lock(site: Site, lock: Lock) -> Lock:
     given = bundle_of(site).lock
-    there = {(a.kind, a.name) for a in given.artifacts}
+    there = {a.label for a in given.artifacts}
     findings = [
         Finding(
             site.supply,
-            f"has no {a.kind} {a.name}, which {a.component} needs",
+            f"has no {a.label}, which {a.component} needs",
             "use a bundle made for this site",
         )
         for a in lock.artifacts
-        if (a.kind, a.name) not in there
+        if a.label not in there
     ]
     if findings:
         raise BadInput(findings)

@@ -71,8 +71,8 @@ def open_ready(site: Site, lock: Lock) -> Bundle | None:
     return bundle if whole else None
 
 
-def _wanted(artifact: Artifact) -> tuple[str, str, str]:
-    return artifact.kind, artifact.name, artifact.inputs
+def _wanted(artifact: Artifact) -> tuple[str, str]:
+    return artifact.label, artifact.inputs
 
 
 def _supply_all(lock: Lock, supply: Supply, told: Progress) -> list[Supplied]:

@@ -10,6 +10,8 @@ from aiplat.frozen import Frozen
 
 ArtifactKind = Literal["image", "hostfile", "chart", "model"]
 Digest = str  # `sha256:<64 hex>`
+PLATFORM = "linux/amd64"
+"""What an artifact is for that does not say otherwise."""
 
 
 class Blob(Frozen):
@@ -26,7 +28,8 @@ class Artifact(Frozen):
     name (`k3s`). `inputs` is the digest of everything it is made of and the key of the build cache.
     `hosts` says which hosts install or run it; one that is `lab_only` never goes to any other host.
     `digest` (of its OCI manifest) and `blobs` (manifest, config and layers) are empty until it was
-    supplied once. For a host file the layer is the file itself and `file` its digest. `taken` is which
+    supplied once. For a host file the layer is the file itself and `file` its digest; a site with hosts of
+    two architectures has it twice, once a `platform`. `taken` is which
     Debian packages are in it, `release/name` → version; None where there are none, or nothing noted them.
     """
 
@@ -34,7 +37,7 @@ class Artifact(Frozen):
     name: str
     version: str
     component: str
-    platform: str = "linux/amd64"
+    platform: str = PLATFORM
     hosts: Literal["all", "server"] = "server"
     lab_only: bool = False
     inputs: Digest
@@ -46,7 +49,8 @@ class Artifact(Frozen):
     @property
     def label(self) -> str:
         """`kind name`: what people see of it; the same before and after its exact version is known."""
-        return f"{self.kind} {self.name}"
+        other = "" if self.platform == PLATFORM else f" for {self.platform}"
+        return f"{self.kind} {self.name}{other}"
 
     @property
     def ref(self) -> str:
@@ -77,6 +81,17 @@ class Lock(Frozen):
     def of(self, kind: ArtifactKind) -> tuple[Artifact, ...]:
         """Return the artifacts of one kind, in lock order."""
         return tuple(a for a in self.artifacts if a.kind == kind)
+
+    def hostfile(self, name: str, arch: str) -> Artifact:
+        """Return a host file of hosts of one architecture (`amd64`, `arm64`).
+
+        Raises:
+            KeyError: the lock has no such host file for them.
+        """
+        for candidate in self.of("hostfile"):
+            if candidate.name == name and candidate.platform == f"linux/{arch}":
+                return candidate
+        raise KeyError(f"hostfile {name} for linux/{arch} is not in the lock of site {self.site}")
 
     def artifact(self, kind: ArtifactKind, name: str) -> Artifact:
         """Return one artifact by kind and name.

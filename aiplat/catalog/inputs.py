@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import aiplat
+from aiplat.catalog.artifacts import PLATFORM
 from aiplat.catalog.components import ArtifactRecipe, Component
 from aiplat.catalog.versions import lock_entries, lock_entry, versions_yaml
 from aiplat.content import digest_of, digest_tree, sha256_file
@@ -15,14 +16,23 @@ BUILDER_REVISION = 1
 """Raised when the supply makes something else of the same recipe: then everything is built again."""
 
 
-def inputs_of(component: Component, recipe: ArtifactRecipe, version: str, builds_on: dict[str, str]) -> str:
+def inputs_of(
+    component: Component,
+    recipe: ArtifactRecipe,
+    version: str,
+    builds_on: dict[str, str],
+    platform: str = PLATFORM,
+) -> str:
     """Return the digest of an artifact's recipe, its files, versions, toolchain and of what it builds on.
 
     `builds_on` maps other artifacts it is made with to their own input digests. A file
     that is missing counts as such; making the artifact is what fails then.
     """
+    # Without the usual platform, so that what was built before keeps its key.
+    other = {} if platform == PLATFORM else {"platform": platform}
     return digest_of(
         {
+            **other,
             "builder": BUILDER_REVISION,
             "kind": recipe.kind,
             "name": recipe.name,

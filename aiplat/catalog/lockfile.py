@@ -73,20 +73,21 @@ def diff_locks(old: Lock, new: Lock) -> list[str]:
     sentences += [f"{_title(after[k])} comes" for k in after if k not in before]
     for key in before.keys() & after.keys():
         said = _change(before[key], after[key])
-        sentences += [f"{key[0]} {key[1]} {said}"] if said else []
+        sentences += [f"{after[key].label} {said}"] if said else []
     return sorted(sentences)
 
 
-Key = tuple[str, str, str]
+Key = tuple[str, str, str, str]
 
 
 def _by_name(lock: Lock) -> dict[Key, Artifact]:
     """Return artifacts by what stays when their version changes; a model's version is part of its name."""
-    return {(a.kind, a.name, a.version if a.kind == "model" else ""): a for a in lock.artifacts}
+    return {(a.kind, a.name, a.platform, a.version if a.kind == "model" else ""): a for a in lock.artifacts}
 
 
 def _title(artifact: Artifact) -> str:
-    return f"{artifact.kind} {artifact.name}:{artifact.version}"
+    other = artifact.label.removeprefix(f"{artifact.kind} {artifact.name}")
+    return f"{artifact.kind} {artifact.name}:{artifact.version}{other}"
 
 
 def _change(old: Artifact, new: Artifact) -> str:

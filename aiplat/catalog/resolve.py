@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.catalog.artifacts import PLATFORM, Artifact, Lock
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component
 from aiplat.catalog.inputs import inputs_of
@@ -15,7 +15,21 @@ from aiplat.site.known import ENGINES
 from aiplat.site.models import Site
 
 SupplyName = Literal["packages", "upstream"]
-Wanted = tuple[Component, ArtifactRecipe, CatalogModel | None]
+
+
+class Wanted(NamedTuple):
+    """One artifact to be: whose it is, how it is made, the model it is, and which hosts it is for."""
+
+    component: Component
+    recipe: ArtifactRecipe
+    model: CatalogModel | None = None
+    platform: str = PLATFORM
+
+    @property
+    def key(self) -> str:
+        """Names it among all of a site."""
+        name = f"{self.recipe.name}:{self.model.tag}" if self.model else self.recipe.name
+        return name if self.platform == PLATFORM else f"{name} {self.platform}"
 
 
 def resolve(site: Site, catalog: Catalog | None = None) -> Lock:
@@ -33,15 +47,15 @@ def resolve(site: Site, catalog: Catalog | None = None) -> Lock:
     wanted = list(_wanted(site, catalog))
     inputs: dict[str, str] = {}
     # What others are made with comes first, so that its digest is known.
-    for component, recipe, model in sorted(wanted, key=lambda w: w[2] is not None):
-        engine = recipe.packages.engine if recipe.packages else None
+    for one in sorted(wanted, key=lambda w: w.model is not None):
+        engine = one.recipe.packages.engine if one.recipe.packages else None
         builds_on = {engine: inputs[engine]} if engine else {}
-        version = version_of(component, recipe, model)
-        inputs[_key(recipe, model)] = inputs_of(component, recipe, version, builds_on)
+        version = version_of(one.component, one.recipe, one.model)
+        inputs[one.key] = inputs_of(one.component, one.recipe, version, builds_on, one.platform)
     return Lock(
         site=site.name,
         supply=supply_of(site),
-        artifacts=tuple(_artifact(c, r, m, inputs[_key(r, m)]) for c, r, m in wanted),
+        artifacts=tuple(_artifact(one, inputs[one.key]) for one in wanted),
     )
 
 
@@ -74,6 +88,7 @@ def undeliverable(site: Site, catalog: Catalog | None = None) -> list[Finding]:
     return [
         *_still_to_come(site, catalog),
         *_needed_but_off(site, catalog),
+        *_unbuilt_architectures(site),
         *_unserved_models(site, catalog),
     ]
 
@@ -97,6 +112,15 @@ def _needed_but_off(site: Site, catalog: Catalog) -> Iterator[Finding]:
         )
 
 
+def _unbuilt_architectures(site: Site) -> Iterator[Finding]:
+    if site.supply not in ("auto", "packages") or supply_of(site) != "packages":
+        return
+    for index, host in enumerate(site.hosts):
+        if f"linux/{host.arch}" != PLATFORM:
+            problem = f"the supply `packages` builds for amd64 alone, and {host.name} is {host.arch}"
+            yield Finding(f"hosts[{index}].arch", problem, "write `supply: upstream`")
+
+
 def _unserved_models(site: Site, catalog: Catalog) -> Iterator[Finding]:
     on = {c.name for c in components_on(site, catalog)}
     for index, wanted in enumerate(site.models):
@@ -115,9 +139,18 @@ def _wanted(site: Site, catalog: Catalog) -> Iterator[Wanted]:
     rank = {c.name: i for i, c in enumerate(catalog.components)}
     for component in sorted(components_on(site, catalog), key=lambda c: rank[c.name]):
         for recipe in component.artifacts:
-            yield component, recipe, None
+            for platform in _platforms(site, recipe):
+                yield Wanted(component, recipe, platform=platform)
     for component, model in site_models(site, catalog):
-        yield component, model.artifact, model
+        yield Wanted(component, model.artifact, model)
+
+
+def _platforms(site: Site, recipe: ArtifactRecipe) -> tuple[str, ...]:
+    """Return what a host file is needed for; images are for several at once, charts and models for all."""
+    if recipe.kind != "hostfile":
+        return (PLATFORM,)
+    hosts = site.hosts if recipe.hosts == "all" else site.servers
+    return tuple(sorted({f"linux/{host.arch}" for host in hosts}))
 
 
 def site_models(site: Site, catalog: Catalog | None = None) -> tuple[tuple[Component, CatalogModel], ...]:
@@ -137,16 +170,15 @@ def served_models(site: Site, catalog: Catalog | None = None) -> tuple[tuple[Com
     return site_models(site.model_copy(update={"models": site.served}), catalog)
 
 
-def _artifact(
-    component: Component, recipe: ArtifactRecipe, model: CatalogModel | None, inputs: str
-) -> Artifact:
+def _artifact(one: Wanted, inputs: str) -> Artifact:
     return Artifact(
-        kind=recipe.kind,
-        name=recipe.name,
-        version=version_of(component, recipe, model),
-        component=component.name,
-        hosts=recipe.hosts,
-        lab_only=_lab_only(recipe),
+        kind=one.recipe.kind,
+        name=one.recipe.name,
+        version=version_of(one.component, one.recipe, one.model),
+        component=one.component.name,
+        platform=one.platform,
+        hosts=one.recipe.hosts,
+        lab_only=_lab_only(one.recipe),
         inputs=inputs,
     )
 
@@ -154,7 +186,3 @@ def _artifact(
 def _lab_only(recipe: ArtifactRecipe) -> bool:
     """Whether only lab hosts may get it: the stand-in, and packages of the suite that lab hosts run."""
     return recipe.packages is not None and (recipe.packages.lab_only or recipe.packages.deb is not None)
-
-
-def _key(recipe: ArtifactRecipe, model: CatalogModel | None) -> str:
-    return f"{recipe.name}:{model.tag}" if model else recipe.name

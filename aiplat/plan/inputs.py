@@ -8,8 +8,9 @@ from functools import cache
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.content import digest_of, digest_tree
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SiteRegistry
-from aiplat.plan.variables import PACKAGES_COMPONENT, content_digest
+from aiplat.plan.variables import content_digest, packages_of
 from aiplat.shipped import shipped
+from aiplat.site.models import Host
 from aiplat.site.references import identity_name
 
 # Variables that the artifacts' own inputs already stand for.
@@ -35,7 +36,9 @@ _SECRETS = {
 }
 
 
-def step_inputs(variables: RoleVariables, lock: Lock, identities: Mapping[str, str]) -> dict[str, str]:
+def step_inputs(
+    variables: RoleVariables, lock: Lock, identities: Mapping[str, str], host: Host
+) -> dict[str, str]:
     """Return the inputs of one role on one host.
 
     Names: `role` (its files), `variable:<name>`, `artifact:<name>` (value `version@digest`),
@@ -46,7 +49,7 @@ def step_inputs(variables: RoleVariables, lock: Lock, identities: Mapping[str, s
     plain = variables.model_dump(mode="json", exclude=_BY_ARTIFACT)
     inputs = {"role": role_digest(role)}
     inputs |= {f"variable:{name}": digest_of(value) for name, value in plain.items()}
-    inputs |= {f"artifact:{a.name}": identity(a) for a in _artifacts_of(variables, lock)}
+    inputs |= {f"artifact:{a.name}": identity(a) for a in _artifacts_of(variables, lock, host)}
     inputs |= {f"secret:{n}": identities[n] for n in _SECRETS.get(role, ()) if n in identities}
     if isinstance(variables, PlaneRelease):
         for release in variables.releases:
@@ -83,10 +86,10 @@ def texts_digest(role: str) -> str:
     return digest_of([digest_tree(folder) for folder in folders if folder.is_dir()])
 
 
-def _artifacts_of(variables: RoleVariables, lock: Lock) -> list[Artifact]:
-    named = [lock.artifact("hostfile", name) for name in _ARTIFACTS.get(variables.role, ())]
+def _artifacts_of(variables: RoleVariables, lock: Lock, host: Host) -> list[Artifact]:
+    named = [lock.hostfile(name, host.arch) for name in _ARTIFACTS.get(variables.role, ())]
     if variables.role == "host_prepare":
-        named += [a for a in lock.of("hostfile") if a.component == PACKAGES_COMPONENT]
+        named += packages_of(host, lock)
     if isinstance(variables, SiteRegistry):
         named += [a for a in lock.artifacts if a.kind != "hostfile"]
     return named

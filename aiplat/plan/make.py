@@ -14,7 +14,7 @@ from aiplat.plan.reasons import reason_for
 from aiplat.plan.role_variables import RoleVariables
 from aiplat.plan.staging import missing_blobs, wanted_artifacts, wanted_blobs
 from aiplat.plan.variables import PublicParts, role_variables
-from aiplat.site.models import Site
+from aiplat.site.models import Host, Site
 
 OPERATOR = "operator"
 """Stands for the machine aiplat runs on where a step's hosts are named."""
@@ -56,7 +56,10 @@ def make_plan(
     public = public or PublicParts()
     variables = role_variables(site, lock, catalog or load_catalog(), public)
     seen = [f for f in facts.hosts if f.reachable]
-    needs = [need for host in seen for need in _needs(variables[host.host], host, lock, public)]
+    hosts = {host.name: host for host in site.hosts}
+    needs = [
+        need for f in seen for need in _needs(variables[f.host], hosts[f.host], f, lock, public.identities)
+    ]
     blobs = wanted_blobs(site, lock)
     missing = {f.host: missing_blobs(blobs[f.host], f) for f in seen}
     steps = [*_bundle_steps(lock, missing), *_stage_steps(site, lock, missing), *_role_steps(needs, facts)]
@@ -69,13 +72,17 @@ def make_plan(
 
 
 def _needs(
-    variables: Sequence[RoleVariables], host: HostFacts, lock: Lock, public: PublicParts
+    variables: Sequence[RoleVariables],
+    host: Host,
+    seen: HostFacts,
+    lock: Lock,
+    identities: Mapping[str, str],
 ) -> list[_Need]:
     found = []
     for role in variables:
-        inputs = step_inputs(role, lock, public.identities)
-        if reason := reason_for(role, inputs, host):
-            found.append(_Need(role.role, host.host, reason, inputs))
+        inputs = step_inputs(role, lock, identities, host)
+        if reason := reason_for(role, inputs, seen):
+            found.append(_Need(role.role, host.name, reason, inputs))
     return found
 
 

@@ -8,11 +8,11 @@ from aiplat.catalog.artifacts import Lock
 from aiplat.errors import Finding
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.plan.staging import missing_blobs, wanted_blobs
-from aiplat.site.models import Site
+from aiplat.plan.variables import X86_64_LEVEL, x86_64_level
+from aiplat.site.models import Host, Site
 from aiplat.site.references import references_of
+from aiplat.site.systems import MACHINES, SYSTEMS, arch_of, system_name
 
-ARCH = "x86_64"
-X86_64_LEVEL = 3
 # The blob itself, and what containerd unpacks of it later.
 _UNPACKED_FACTOR = 3
 _SPARE_MIB = 1024
@@ -56,21 +56,35 @@ def _of_host(site: Site, lock: Lock, host: HostFacts) -> Iterator[Finding]:
     if not host.reachable:
         yield Finding(host.host, host.problem.removeprefix(f"{host.host}: ") or "cannot be reached")
         return
-    if host.arch != ARCH:
-        yield Finding(
-            host.host, f"its architecture is {host.arch}; this version knows {ARCH}", "use another host"
-        )
-    elif lock.supply == "packages" and host.x86_64_level < X86_64_LEVEL:
-        problem = (
-            f"its processor is x86-64-v{host.x86_64_level}; the supply `packages` builds for v{X86_64_LEVEL}"
-        )
-        yield Finding(host.host, problem, "use a host with AVX2")
+    yield from _machine(site.host(host.host), lock, host)
     if not host.default_route:
         yield Finding(host.host, "it has no default route, without which k3s does not start", "give it one")
     if host.ledger and host.ledger.site != site.name:
         problem = f"it belongs to the site {host.ledger.site}"
         yield Finding(host.host, problem, f"reset that site first, or take {host.host} out of {site.name}")
     yield from _disk(site, lock, host)
+
+
+def _machine(host: Host, lock: Lock, seen: HostFacts) -> Iterator[Finding]:
+    """Yield where the host is another machine than site.yaml says, by which its files are chosen."""
+    arch = arch_of(seen.arch)
+    if arch is None:
+        known = " and ".join(MACHINES)
+        problem = f"its architecture is {seen.arch}; this version knows {known}"
+        yield Finding(host.name, problem, "use another host")
+    elif arch != host.arch:
+        problem = f"its architecture is {arch} ({seen.arch}), and site.yaml says {host.arch}"
+        yield Finding(host.name, problem, f"write `arch: {arch}` for {host.name} in site.yaml")
+    elif seen.x86_64_level < x86_64_level(host, lock):
+        problem = (
+            f"its processor is x86-64-v{seen.x86_64_level}; the supply `packages` builds for v{X86_64_LEVEL}"
+        )
+        yield Finding(host.name, problem, "use a host with AVX2")
+    system = system_name(seen.os_id, seen.os_version)
+    if host.os and system and system != host.os:
+        fix = f"write `os: {system}`" if system in SYSTEMS else "leave `os` out, and no packages are carried"
+        problem = f"its operating system is {system}, and site.yaml says {host.os}"
+        yield Finding(host.name, problem, f"{fix} for {host.name} in site.yaml")
 
 
 def _disk(site: Site, lock: Lock, host: HostFacts) -> Iterator[Finding]:

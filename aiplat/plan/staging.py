@@ -15,12 +15,17 @@ def wanted_blobs(site: Site, lock: Lock) -> dict[str, tuple[Blob, ...]]:
 def wanted_artifacts(host: Host, lock: Lock) -> tuple[Artifact, ...]:
     """Return what is brought to a host.
 
-    Servers get all artifacts, since the site registry serves them from there; agents only get the host
-    files they install and pull everything else from the registry.
+    Servers get all images, charts and models, since the site registry serves them from there; every host gets
+    the host files that it installs, for its own architecture.
     """
-    if host.role == "server":
-        return lock.artifacts
-    return tuple(a for a in lock.of("hostfile") if a.hosts == "all")
+    return tuple(a for a in lock.artifacts if _is_for(host, a))
+
+
+def _is_for(host: Host, artifact: Artifact) -> bool:
+    if artifact.kind != "hostfile":
+        return host.role == "server"
+    mine = artifact.platform == f"linux/{host.arch}"
+    return mine and (artifact.hosts == "all" or host.role == "server")
 
 
 def missing_blobs(wanted: tuple[Blob, ...], facts: HostFacts) -> tuple[Blob, ...]:

@@ -18,10 +18,13 @@ from aiplat.plan.role_variables import (
     RoleVariables,
     SiteRegistry,
 )
+from aiplat.plan.staging import wanted_artifacts
 from aiplat.site.models import Host, Site
 
 REGISTRY_PORT = 5443
 PACKAGES_COMPONENT = "host-packages"
+X86_64_LEVEL = 3
+"""What the supply `packages` builds for; upstream's own files run on any processor."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def role_variables(
 def _of_host(
     site: Site, host: Host, lock: Lock, catalog: Catalog, public: PublicParts
 ) -> list[RoleVariables]:
-    prepare = _host_prepare(lock, public)
+    prepare = _host_prepare(host, lock, public)
     if host.role == "agent":
         return [prepare, _k3s_agent(site, host, lock)]
     variables = [prepare, _site_registry(host, lock, public), _k3s_server(site, host, lock)]
@@ -57,19 +60,30 @@ def _of_host(
     return variables
 
 
-def _host_prepare(lock: Lock, public: PublicParts) -> HostPrepare:
-    debs = [a for a in lock.of("hostfile") if a.component == PACKAGES_COMPONENT]
+def packages_of(host: Host, lock: Lock) -> list[Artifact]:
+    """Return the packages of the operating system that are brought to a host."""
+    return [a for a in wanted_artifacts(host, lock) if a.component == PACKAGES_COMPONENT]
+
+
+def x86_64_level(host: Host, lock: Lock) -> int:
+    """Return the x86-64 level that a host's processor must reach; 0 where any will do."""
+    return X86_64_LEVEL if lock.supply == "packages" and host.arch == "amd64" else 0
+
+
+def _host_prepare(host: Host, lock: Lock, public: PublicParts) -> HostPrepare:
+    debs = packages_of(host, lock)
     return HostPrepare(
         ca_certificate=public.ca_certificate,
         packages=tuple(Package(name=a.name, version=a.version, digest=content_digest(a)) for a in debs),
         lab_only=any(a.lab_only for a in lock.artifacts),
+        x86_64_level=x86_64_level(host, lock),
     )
 
 
 def _site_registry(host: Host, lock: Lock, public: PublicParts) -> SiteRegistry:
     served = [a for a in lock.artifacts if a.kind != "hostfile"]
     return SiteRegistry(
-        binary=content_digest(lock.artifact("hostfile", "registry")),
+        binary=content_digest(lock.hostfile("registry", host.arch)),
         certificate=public.registry_certificate,
         address=host.address,
         port=REGISTRY_PORT,
@@ -87,7 +101,7 @@ def _content(artifact: Artifact) -> Content:
 def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
     names = {name for server in site.servers for name in (server.address, server.name)}
     return K3sServer(
-        binary=content_digest(lock.artifact("hostfile", "k3s")),
+        binary=content_digest(lock.hostfile("k3s", host.arch)),
         node_ip=host.address,
         registry_endpoints=_registry_endpoints(site),
         tls_san=tuple(sorted({*names, site.endpoint, site.domain})),
@@ -98,7 +112,7 @@ def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
 
 def _k3s_agent(site: Site, host: Host, lock: Lock) -> K3sAgent:
     return K3sAgent(
-        binary=content_digest(lock.artifact("hostfile", "k3s")),
+        binary=content_digest(lock.hostfile("k3s", host.arch)),
         node_ip=host.address,
         registry_endpoints=_registry_endpoints(site),
         server_url=f"https://{site.servers[0].address}:6443",
@@ -111,7 +125,7 @@ def _registry_endpoints(site: Site) -> tuple[str, ...]:
 
 def _plane_release(site: Site, lock: Lock, catalog: Catalog, public: PublicParts) -> PlaneRelease:
     return PlaneRelease(
-        helm=content_digest(lock.artifact("hostfile", "helm")),
+        helm=content_digest(lock.hostfile("helm", site.servers[0].arch)),
         namespaces=namespaces_of(site, catalog),
         releases=releases_of(site, lock, catalog, public.identities),
     )

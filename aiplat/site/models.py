@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from aiplat.site.systems import Arch, OsName
+
 Rfc1123Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 
 PLANES = (
@@ -78,6 +80,10 @@ class Host(Strict):
     """A server runs Kubernetes' control plane (and workloads); an agent runs workloads only."""
     ssh: Ssh = Ssh()
     """How to reach the host; left out, ssh's own configuration decides."""
+    arch: Arch = "amd64"
+    """Its processor architecture; what is brought to the host is chosen by it."""
+    os: OsName | None = None
+    """Its operating system (`debian-12`): packages it may lack are carried for it; left out, none are."""
     gpu: Literal["auto", "none"] = "auto"
     """`auto` uses the GPUs that are found, `none` leaves them alone."""
     hardware: Hardware = Hardware()
@@ -145,6 +151,17 @@ class Site(Strict):
     def domain(self) -> str:
         """The site's outer DNS domain; defaults to `<name>.internal`."""
         return self.cluster.domain or f"{self.name}.internal"
+
+    def host(self, name: str) -> Host:
+        """Return one host by its name.
+
+        Raises:
+            KeyError: the site has no such host.
+        """
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise KeyError(name)
 
     @property
     def servers(self) -> tuple[Host, ...]:

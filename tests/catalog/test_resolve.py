@@ -170,3 +170,25 @@ def test_asking_for_a_component_brings_what_it_requires(small: Catalog) -> None:
     asked = _site(planes={"data": {"b": {}}})
     assert [c.name for c in components_on(asked, small)] == ["a", "b", "c"]
     assert [c.name for c in components_on(_site(), small)] == ["a"]
+
+
+def test_a_site_of_two_architectures_has_host_files_for_both() -> None:
+    """Agents' files are there for each architecture, those of servers only for theirs; other kinds once."""
+    hosts = [
+        {"name": "s1", "address": "10.0.0.11", "role": "server"},
+        {"name": "a1", "address": "10.0.0.12", "role": "agent", "arch": "arm64"},
+    ]
+    lock = resolve(_site(hosts=hosts, supply="upstream"))
+    platforms = {name: [a.platform for a in lock.artifacts if a.name == name] for name in ("k3s", "helm")}
+    assert platforms == {"k3s": ["linux/amd64", "linux/arm64"], "helm": ["linux/amd64"]}
+    assert lock.hostfile("k3s", "arm64").inputs != lock.hostfile("k3s", "amd64").inputs
+    assert {a.platform for a in lock.artifacts if a.kind != "hostfile"} == {"linux/amd64"}
+
+
+def test_the_supply_that_builds_knows_one_architecture() -> None:
+    """A host of another one is refused before anything is built, with the word to write."""
+    host = {"name": "s1", "address": "10.0.0.11", "role": "server", "arch": "arm64"}
+    assert [str(f) for f in undeliverable(_site(hosts=[host], supply="packages"))] == [
+        "hosts[0].arch: the supply `packages` builds for amd64 alone, and s1 is arm64; "
+        "write `supply: upstream`"
+    ]

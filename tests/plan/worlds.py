@@ -73,16 +73,23 @@ def site_of(over: dict[str, Any] | None = None) -> Site:
 
 
 def lock_of(described: dict[str, Any] | None = None) -> Lock:
-    """Return a lock; `described` may have `built`, `unbuilt` (names), `versions`, `rebuilt`, `lab_only`."""
+    """Return a lock.
+
+    `described` may have `built`, `unbuilt` (names), `versions`, `rebuilt`, `lab_only`, `supply`, and `arm64`:
+    host files are then there for that architecture, too.
+    """
     described = described or {}
-    artifacts = tuple(_artifact(row, described) for row in ARTIFACTS)
-    return Lock(site="case", supply="packages", artifacts=artifacts)
+    artifacts = [_artifact(row, described) for row in ARTIFACTS]
+    if described.get("arm64"):
+        artifacts += [_artifact(row, described, "linux/arm64") for row in ARTIFACTS if row[0] == "hostfile"]
+    return Lock(site="case", supply=described.get("supply", "packages"), artifacts=tuple(artifacts))
 
 
-def _artifact(row: tuple[Any, ...], described: dict[str, Any]) -> Artifact:
+def _artifact(row: tuple[Any, ...], described: dict[str, Any], platform: str = "linux/amd64") -> Artifact:
     kind, name, version, component, hosts, mib = row
     version = described.get("versions", {}).get(name, version)
     seed = f"{kind} {name} {version} {name in described.get('rebuilt', ())}"
+    seed += "" if platform == "linux/amd64" else platform
     built = described.get("built", True) and name not in described.get("unbuilt", ())
     content, manifest = sha256_bytes(f"{seed} content".encode()), sha256_bytes(f"{seed} manifest".encode())
     supplied = {
@@ -95,6 +102,7 @@ def _artifact(row: tuple[Any, ...], described: dict[str, Any]) -> Artifact:
         name=name,
         version=version,
         component=component,
+        platform=platform,
         hosts=hosts,
         lab_only=name == "k3s" and described.get("lab_only", True),
         inputs=sha256_bytes(f"{seed} inputs".encode()),
@@ -136,7 +144,10 @@ def _host_facts(site: Site, name: str, earlier: tuple[Site, Lock] | None, over: 
 def _installed(name: str, site: Site, lock: Lock) -> dict[str, Any]:
     roles = role_variables(site, lock, small_catalog(), PUBLIC)[name]
     files = {path: ManagedFile(sha256="as-written", mode="0600") for path in STARTED_WITH}
-    steps = {r.role: LedgerStep(inputs=step_inputs(r, lock, PUBLIC.identities), files=files) for r in roles}
+    steps = {
+        r.role: LedgerStep(inputs=step_inputs(r, lock, PUBLIC.identities, site.host(name)), files=files)
+        for r in roles
+    }
     running = {
         unit: {"ActiveState": "active", "MainPID": "1"} for role, unit in UNITS.items() if role in steps
     }
