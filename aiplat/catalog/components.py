@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from aiplat.catalog.artifacts import ArtifactKind
 from aiplat.catalog.recipes import Recipe
+from aiplat.catalog.upstream_recipes import UpstreamRecipe
 from aiplat.frozen import Frozen
 
 ApiVersion = Literal["aiplat.dev/v1alpha1"]
@@ -52,12 +53,6 @@ VersionSource = Annotated[
     FromVersions | FromGoMod | FromLocks | FromProject | FromModel,
     Field(discriminator="source"),
 ]
-
-
-class UpstreamRecipe(BaseModel):
-    """Where the `upstream` supply fetches an artifact from."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
 
 class ArtifactRecipe(Frozen):

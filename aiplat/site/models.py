@@ -123,6 +123,34 @@ class SiteModel(Strict):
     """Whether the site serves it by itself; if not, the bundle holds it for Model objects that ask for it."""
 
 
+class UpstreamCredential(Strict):
+    """Who asks an upstream host; the secret itself is never in the file."""
+
+    user: str = ""
+    """User name; left out, the secret is a token that is sent as it is."""
+    env: str | None = Field(default=None, json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})
+    """Environment variable that holds the password or token."""
+    keyring: str | None = None
+    """Service under which your keyring holds it; its user there is `user`, else the host's name."""
+
+
+class Upstream(Strict):
+    """How the projects' own releases are reached."""
+
+    mirrors: dict[str, str] = Field(default_factory=dict)
+    """Your own copy of a host's content, by the host's name (`docker.io: https://mirror.example/docker`)."""
+    ca: Path | None = None
+    """File with further CA certificates (PEM) that may sign for those hosts."""
+    proxy: str | None = None
+    """Proxy for all of it; left out, HTTPS_PROXY, HTTP_PROXY and NO_PROXY decide."""
+    no_proxy: tuple[str, ...] = Field(default=(), alias="noProxy")
+    """Hosts that are reached without `proxy`."""
+    credentials: dict[str, UpstreamCredential] = Field(default_factory=dict)
+    """Who asks which host, by the name of the host that is really asked, or of the proxy."""
+    concurrency: int = Field(default=4, ge=1, le=32, strict=True)
+    """How many things are fetched at once."""
+
+
 class Site(Strict):
     """The whole desired world of one site."""
 
@@ -134,6 +162,8 @@ class Site(Strict):
     """Name of the site; its state on your machine is kept under it."""
     supply: str = Field(default="auto", json_schema_extra={"pattern": "^(auto|upstream|packages|bundle:.+)$"})
     """Where artifacts come from: auto, upstream, packages, or a ready bundle as bundle:PATH."""
+    upstream: Upstream = Upstream()
+    """How the projects' own releases are reached, where artifacts come from there."""
     cluster: Cluster = Cluster()
     """Networks and names of the cluster."""
     hosts: tuple[Host, ...] = Field(json_schema_extra={"minItems": 1})

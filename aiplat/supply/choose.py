@@ -8,7 +8,7 @@ from aiplat.catalog.artifacts import Lock
 from aiplat.site.models import Site
 from aiplat.supply.contract import Supply
 from aiplat.supply.packages import PackagesSupply
-from aiplat.supply.upstream import UpstreamSupply
+from aiplat.supply.upstream.supply import UpstreamSupply
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from aiplat.errors import BadInput
 from aiplat.supply.choose import choose_supply
 from aiplat.supply.packages import PackagesSupply
-from aiplat.supply.upstream import UpstreamSupply
+from aiplat.supply.upstream.supply import UpstreamSupply
 from tests.supply.worlds import lock, silent, site
 
 

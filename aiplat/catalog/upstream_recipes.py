@@ -1,0 +1,117 @@
+"""How the supply `upstream` gets an artifact: `upstream:` in component.yaml; fetching is aiplat.supply's."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from aiplat.frozen import Frozen
+
+UpstreamKind = Literal["release", "image", "helm", "ollama", "huggingface", "ospackages", "chart", "assemble"]
+Architecture = Literal["amd64", "arm64"]
+
+
+class Release(Frozen):
+    """A file of a project's release, or a member of an archive that is one.
+
+    In `url`, `checksums` and `member`, `{version}` is the artifact's version (escaped in addresses),
+    `{plain}` the same without a leading v, `{arch}` the architecture and `{name}` what `names` has for it.
+    `checksums` is a file in sha256sum's format, or one that holds nothing but the digest.
+    """
+
+    url: str
+    checksums: str
+    member: str | None = None
+    names: dict[Architecture, str] = Field(default_factory=dict)
+
+
+class UpstreamImage(Frozen):
+    """An image of a registry.
+
+    `reference` is its repository, left out: the artifact's name. `tag` may hold `{version}`. With `listed`
+    the tag is not ours to choose: it is the one that this list of images (an address, one reference a line)
+    names for the repository.
+    """
+
+    reference: str | None = None
+    tag: str = "{version}"
+    listed: str | None = None
+
+
+class HelmChart(Frozen):
+    """A chart of a Helm repository (https://…, with an index.yaml) or of a registry (oci://…)."""
+
+    repository: str
+    chart: str
+    version: str = "{version}"
+
+
+class OllamaModel(Frozen):
+    """A model of Ollama's registry; `name` left out is the artifact's name, `tag` its version."""
+
+    name: str | None = None
+    tag: str = "{version}"
+
+
+class HuggingFaceModel(Frozen):
+    """Files of a repository of the Hugging Face hub at one commit; `files` are glob patterns."""
+
+    repository: str
+    revision: str
+    files: tuple[str, ...] = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+
+
+class OsPackages(Frozen):
+    """Packages of the hosts' own operating systems, with what they depend on, by family."""
+
+    packages: dict[Literal["debian", "ubuntu", "rhel", "suse"], tuple[str, ...]] = Field(default_factory=dict)
+
+
+class Assemble(Frozen):
+    """An image made of another one and a layer of ours: Python wheels of a lock, and sources.
+
+    `base` is the other image's repository, `tag` its tag, `python` the version of the Python in it.
+    """
+
+    base: str
+    tag: str
+    python: str
+    requirements: str
+    sources: tuple[str, ...] = ()
+
+
+class UpstreamRecipe(Frozen):
+    """Exactly one way to fetch, or make of fetched parts, one artifact."""
+
+    release: Release | None = None
+    image: UpstreamImage | None = None
+    helm: HelmChart | None = None
+    ollama: OllamaModel | None = None
+    huggingface: HuggingFaceModel | None = None
+    ospackages: OsPackages | None = None
+    chart: str | None = None
+    assemble: Assemble | None = None
+
+    @property
+    def kind(self) -> UpstreamKind:
+        """Which fetcher gets it."""
+        kinds: tuple[UpstreamKind, ...] = (
+            "release",
+            "image",
+            "helm",
+            "ollama",
+            "huggingface",
+            "ospackages",
+            "chart",
+            "assemble",
+        )
+        return next(kind for kind in kinds if getattr(self, kind) is not None)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            ways = ", ".join(type(self).model_fields)
+            raise ValueError(f"needs exactly one of {ways}")
+        return self

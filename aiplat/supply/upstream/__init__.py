@@ -1,0 +1,1 @@
+"""The `upstream` supply: fetches artifacts from their projects' own releases, each protocol in a module."""
