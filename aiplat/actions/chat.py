@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiplat.actions.access import Access, access_to
+from aiplat.catalog.lockfile import supply_in_use
 from aiplat.catalog.resolve import site_models
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.site.models import Site
@@ -106,7 +107,9 @@ def _first_model(site: Site) -> str:
 
 def _mode_of(site: Site, name: str) -> Mode:
     # A base model has no turns: asked to chat, it rambles.
-    known = next((m for _, m in site_models(site) if name in {m.name, *m.aliases}), None)
+    known = next(
+        (m for _, m in site_models(site, supply=supply_in_use(site)) if name in {m.name, *m.aliases}), None
+    )
     only_continues = known is not None and "completion" in known.features and "chat" not in known.features
     return "completion" if only_continues else "chat"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiplat.bundle.bundle import Bundle, bundle_path
 from aiplat.bundle.document import DOCUMENT
 from aiplat.catalog.artifacts import Artifact, Lock
-from aiplat.catalog.lockfile import read_lock
+from aiplat.catalog.lockfile import lock_path, read_lock
 from aiplat.catalog.resolve import resolve
 from aiplat.errors import BadInput, Finding
 from aiplat.fleet.probe import gather_facts
@@ -15,7 +15,8 @@ from aiplat.shipped import shipped
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
 from aiplat.site.rules.files import BUNDLE_PREFIX
-from aiplat.state import bundle_dir, lab_dir, site_dir
+from aiplat.state import bundle_dir, lab_dir
+from aiplat.supply.choose import choose_supply
 
 BUILT_IN_LABS = ("lab", "lab-agents")
 
@@ -66,19 +67,20 @@ def bundle_of(site: Site) -> Bundle:
 def known_lock(site: Site) -> Lock:
     """Return the site's lock, with digests known from before where what an artifact is made of is the same.
 
-    They come from the site's bundle, or from its lock.yaml where the bundle was removed. With
-    `supply: bundle:PATH` it is that bundle's lock.
+    They come from the site's bundle, or from its lock.yaml where the bundle was removed or the artifacts
+    come from upstream, whose pins are there. With `supply: bundle:PATH` it is that bundle's lock.
 
     Raises:
         BadInput: the bundle given lacks something that the site needs, or is damaged.
     """
-    lock = resolve(site)
     if site.supply.startswith(BUNDLE_PREFIX):
-        return _given_lock(site, lock)
-    earlier = _earlier_lock(site)
+        return _given_lock(site)
+    lock = resolve(site, supply=choose_supply(site).name)
+    # What was pinned is only in the lock; a bundle may be older.
+    earlier = written_lock(site) if lock.supply == "upstream" else _earlier_lock(site)
     if earlier is None:
         return lock
-    known = {(a.label, a.inputs): a for a in earlier.artifacts if a.digest}
+    known = {(a.label, a.inputs): a for a in earlier.artifacts if a.digest or a.pinned}
 
     def supplied(artifact: Artifact) -> Artifact:
         return known.get((artifact.label, artifact.inputs), artifact)
@@ -90,12 +92,18 @@ def _earlier_lock(site: Site) -> Lock | None:
     # A bundle whose making was cut off has content, but no document yet.
     if (bundle_dir(site.name) / DOCUMENT).exists():
         return bundle_of(site).lock
-    path = site_dir(site.name) / "lock.yaml"
+    return written_lock(site)
+
+
+def written_lock(site: Site) -> Lock | None:
+    """Return the lock that is written down for a site, or None."""
+    path = lock_path(site)
     return read_lock(path) if path.exists() else None
 
 
-def _given_lock(site: Site, lock: Lock) -> Lock:
+def _given_lock(site: Site) -> Lock:
     given = bundle_of(site).lock
+    lock = resolve(site, supply=given.supply)
     there = {a.label for a in given.artifacts}
     findings = [
         Finding(

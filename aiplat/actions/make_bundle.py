@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aiplat.actions.lock import pinned
 from aiplat.bundle.build import build_bundle
 from aiplat.bundle.bundle import Bundle
 from aiplat.catalog.artifacts import Artifact, Lock
@@ -9,7 +10,7 @@ from aiplat.plan.make import OPERATOR, TITLES
 from aiplat.runs.events import Progress
 from aiplat.runs.run import Run
 from aiplat.site.models import Site
-from aiplat.supply.choose import choose_supply
+from aiplat.supply.choose import supply_for
 
 
 def complete_bundle(run: Run, site: Site, lock: Lock) -> Bundle:
@@ -20,4 +21,5 @@ def complete_bundle(run: Run, site: Site, lock: Lock) -> Bundle:
         run.emit(Progress(step="bundle", host=OPERATOR, done=done, total=total, unit="artifact", what=what))
 
     with run.step("bundle", TITLES["bundle"], (OPERATOR,)):
-        return build_bundle(site, lock, choose_supply(site, lock).supply, report)
+        lock = pinned(site, lock, report)
+        return build_bundle(site, lock, supply_for(site, lock), report)

@@ -10,6 +10,7 @@ from pydantic import Field
 from aiplat.actions.first_words import platform_url
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.components import Component, Plane
+from aiplat.catalog.lockfile import supply_in_use
 from aiplat.catalog.resolve import components_on, served_models
 from aiplat.cluster.objects import Workload
 from aiplat.errors import AiplatError, BadInput
@@ -166,7 +167,7 @@ def _host(world: World, index: int, reached: bool) -> HostState:
 
 def _models(site: Site, world: World, reached: bool) -> tuple[ModelState, ...]:
     states = []
-    for engine, model in served_models(site):
+    for engine, model in served_models(site, supply=supply_in_use(site)):
         state, sentence = _model(world, model.name) if reached else ("unknown", "cannot be seen")
         states.append(
             ModelState(

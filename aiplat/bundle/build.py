@@ -25,10 +25,8 @@ from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Site
 from aiplat.state import bundle_dir, private_dir, site_dir
 from aiplat.supply.contract import DONE, Progress, Supplied, Supply
-from aiplat.supply.oci import MANIFEST, REF_NAME, blob_path, link_or_copy, write_layout
+from aiplat.supply.oci import MANIFEST, REF_NAME, blob_path, link_or_copy, read_json, write_layout
 
-# While one builder waits for a registry or links a program, another can compile.
-_AT_ONCE = 2
 ADD = "add bytes to the bundle"
 """The phase in which an artifact's content is compared and linked into the bundle."""
 
@@ -72,14 +70,14 @@ def open_ready(site: Site, lock: Lock) -> Bundle | None:
 
 
 def _wanted(artifact: Artifact) -> tuple[str, str]:
-    return artifact.label, artifact.inputs
+    return artifact.label, artifact.key
 
 
 def _supply_all(lock: Lock, supply: Supply, told: Progress) -> list[Supplied]:
     """Return every artifact, or raise all findings at once when the last one has been tried."""
     findings: list[Finding] = []
     supplied: list[Supplied] = []
-    pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
+    pool = ThreadPoolExecutor(max_workers=supply.concurrency)
     try:
         futures = [pool.submit(_supply, artifact, supply, told) for artifact in lock.artifacts]
         for future in futures:
@@ -135,7 +133,7 @@ def _whole(supplied: Supplied, digest: str, supply: Supply, told: Progress) -> P
 
 def _finish(path: Path, lock: Lock) -> Bundle:
     """Write the bundle's own files, bundle.json last, and remove blobs that no artifact needs."""
-    write_layout(path, [_described(artifact) for artifact in lock.artifacts])
+    write_layout(path, [_described(path, artifact) for artifact in lock.artifacts])
     blobs = {blob.digest: blob.size for artifact in lock.artifacts for blob in artifact.blobs}
     files = {
         f"blobs/sha256/{d.removeprefix('sha256:')}": BundledFile(sha256=d, size=s) for d, s in blobs.items()
@@ -153,15 +151,17 @@ def _finish(path: Path, lock: Lock) -> Bundle:
     return Bundle(path, document)
 
 
-def _described(artifact: Artifact) -> dict[str, Any]:
-    """Return the index entry of an artifact."""
+def _described(path: Path, artifact: Artifact) -> dict[str, Any]:
+    """Return the index entry of an artifact; an image for several platforms is an index of its own."""
     size = next(blob.size for blob in artifact.blobs if blob.digest == artifact.digest)
+    media = read_json(path, str(artifact.digest)).get("mediaType", MANIFEST)
     system, _, architecture = artifact.platform.partition("/")
+    one = {"platform": {"os": system, "architecture": architecture}}
     return {
-        "mediaType": MANIFEST,
+        "mediaType": media,
         "digest": artifact.digest,
         "size": size,
-        "platform": {"os": system, "architecture": architecture},
+        **({} if "index" in media or "list" in media else one),
         "annotations": {
             REF_NAME: f"{artifact.name}:{artifact.version}",
             "dev.aiplat.kind": artifact.kind,

@@ -42,9 +42,10 @@ def lock_digest(lock: Lock) -> Digest:
     """Return the identity of a lock: the digest of all it says."""
     document = lock.model_dump(mode="json", by_alias=True)
     for artifact in document["artifacts"]:
-        # Bundles from before it was noted what is taken keep their digests.
-        if artifact["taken"] is None:
-            del artifact["taken"]
+        # Bundles from before these were noted keep their digests.
+        for name in ("taken", "source", "pinned", "download", "platforms"):
+            if artifact[name] is None:
+                del artifact[name]
     return digest_of(document)
 
 

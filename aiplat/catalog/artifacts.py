@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from aiplat.content import digest_of
 from aiplat.frozen import Frozen
 
 ArtifactKind = Literal["image", "hostfile", "chart", "model"]
@@ -31,6 +32,9 @@ class Artifact(Frozen):
     supplied once. For a host file the layer is the file itself and `file` its digest; a site with hosts of
     two architectures has it twice, once a `platform`. `taken` is which
     Debian packages are in it, `release/name` → version; None where there are none, or nothing noted them.
+    Of what comes from upstream, `source` is where it is, `pinned` the digest of what is there (an image's
+    index, a release's file, a model's manifest), `download` its bytes, and `platforms` which of several are
+    taken.
     """
 
     kind: ArtifactKind
@@ -44,6 +48,10 @@ class Artifact(Frozen):
     digest: Digest | None = None
     file: Digest | None = None
     taken: dict[str, str] | None = None
+    source: str | None = None
+    pinned: Digest | None = None
+    download: int | None = None
+    platforms: tuple[str, ...] | None = None
     blobs: tuple[Blob, ...] = ()
 
     @property
@@ -51,6 +59,11 @@ class Artifact(Frozen):
         """`kind name`: what people see of it; the same before and after its exact version is known."""
         other = "" if self.platform == PLATFORM else f" for {self.platform}"
         return f"{self.kind} {self.name}{other}"
+
+    @property
+    def key(self) -> Digest:
+        """Under what it is kept once it was supplied: what it is made of, and what upstream had for it."""
+        return self.inputs if self.pinned is None else digest_of([self.inputs, self.pinned, self.platforms])
 
     @property
     def ref(self) -> str:

@@ -44,21 +44,30 @@ class Catalog:
         """Every model with the component (engine) that serves it."""
         return tuple((c, m) for c in self.components for m in c.models)
 
-    def model(self, name: str, engine: str) -> CatalogModel | None:
-        """Return the model that `engine` serves under `name` or an alias, or None."""
-        wanted = (m for c, m in self.models if c.name == engine)
-        return next((m for m in wanted if name == m.name or name in m.aliases), None)
+    def model(self, name: str, engine: str, supply: str | None = None) -> CatalogModel | None:
+        """Return the model that `engine` serves under `name` or an alias, or None.
 
-    def recipe(self, kind: str, name: str) -> tuple[Component, ArtifactRecipe]:
-        """Return the component and recipe behind an artifact of a lock.
+        Where several have it as their alias, the one that `supply` can deliver.
+        """
+        called = [m for c, m in self.models if c.name == engine and (name == m.name or name in m.aliases)]
+        had = [m for m in called if supply and getattr(m.artifact, supply) is not None]
+        return next(iter(had or called), None)
+
+    def model_of(self, name: str, tag: str) -> CatalogModel | None:
+        """Return the model whose artifact has this name and tag, or None."""
+        return next((m for _, m in self.models if (m.artifact.name, m.tag) == (name, tag)), None)
+
+    def recipe(self, kind: str, name: str, version: str = "") -> tuple[Component, ArtifactRecipe]:
+        """Return component and recipe behind an artifact of a lock; models of one name differ by version.
 
         Raises:
             KeyError: no component has such an artifact.
         """
-        for component in self.components:
-            for recipe in (*component.artifacts, *(m.artifact for m in component.models)):
-                if (recipe.kind, recipe.name) == (kind, name):
-                    return component, recipe
+        models = [(c, m.artifact) for c, m in self.models if m.tag == version]
+        every = [(c, a) for c in self.components for a in (*c.artifacts, *(m.artifact for m in c.models))]
+        for component, recipe in (*models, *every):
+            if (recipe.kind, recipe.name) == (kind, name):
+                return component, recipe
         raise KeyError(f"no component has the {kind} {name}")
 
 

@@ -3,56 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from aiplat.catalog.artifacts import ArtifactKind
 from aiplat.catalog.recipes import Recipe
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
+from aiplat.catalog.version_sources import VersionSource
 from aiplat.frozen import Frozen
 
 ApiVersion = Literal["aiplat.dev/v1alpha1"]
-
-
-class FromVersions(Frozen):
-    """A version that versions.yaml owns; `key` is the dotted path to it."""
-
-    source: Literal["versions.yaml"] = Field(alias="from")
-    key: str
-
-
-class FromGoMod(Frozen):
-    """A version that the go.mod of the recipe's `go` folder owns; its leading `v` goes unless `keep_v`."""
-
-    source: Literal["go.mod"] = Field(alias="from")
-    module: str
-    keep_v: bool = False
-
-
-class FromLocks(Frozen):
-    """A version that the Python lock (locks/*.txt) owns."""
-
-    source: Literal["locks"] = Field(alias="from")
-    package: str
-
-
-class FromProject(Frozen):
-    """aiplat's own version: for what is made of aiplat's own sources."""
-
-    source: Literal["project"] = Field(alias="from")
-
-
-class FromModel(Frozen):
-    """The tag in the model's catalogue name."""
-
-    source: Literal["model"] = Field(alias="from")
-
-
-VersionSource = Annotated[
-    FromVersions | FromGoMod | FromLocks | FromProject | FromModel,
-    Field(discriminator="source"),
-]
 
 
 class ArtifactRecipe(Frozen):

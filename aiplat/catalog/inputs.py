@@ -14,6 +14,37 @@ from aiplat.shipped import shipped_root
 
 BUILDER_REVISION = 1
 """Raised when the supply makes something else of the same recipe: then everything is built again."""
+FETCHER_REVISION = 1
+"""The same for what is made of the same content of an upstream."""
+
+
+def upstream_inputs(component: Component, recipe: ArtifactRecipe, version: str, platform: str) -> str:
+    """Return the digest of an artifact's upstream recipe, its version, and the files of ours that go into it.
+
+    What upstream has for it is not in it: that is pinned in the lock.
+    """
+    how = recipe.upstream
+    return digest_of(
+        {
+            "fetcher": FETCHER_REVISION,
+            "kind": recipe.kind,
+            "name": recipe.name,
+            "version": version,
+            "platform": platform,
+            "recipe": how.model_dump(mode="json", by_alias=True, exclude_none=True) if how else None,
+            "files": {name: _digest(path) for name, path in _upstream_files(component, recipe).items()},
+        }
+    )
+
+
+def _upstream_files(component: Component, recipe: ArtifactRecipe) -> dict[str, Path]:
+    how = recipe.upstream
+    if how and how.chart:
+        return {how.chart: component.folder / how.chart, "charts/_lib": source_path("charts/_lib")}
+    if how and how.assemble:
+        named = (how.assemble.requirements, *how.assemble.sources)
+        return {name: source_path(name) for name in named}
+    return {}
 
 
 def inputs_of(

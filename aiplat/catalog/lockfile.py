@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -13,6 +13,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.content import write_atomic
 from aiplat.errors import BadInput, Finding
+from aiplat.site.models import Site
+from aiplat.state import site_dir
 
 API_VERSION = "aiplat.dev/v1alpha1"
 _HEADER = "# Written by aiplat: every version and digest of the site. Compare it, keep it, do not edit it.\n"
@@ -65,6 +67,19 @@ def _read(path: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
+def supply_in_use(site: Site) -> Literal["packages", "upstream"] | None:
+    """Return the supply of a site's artifacts: as its file says, else as its lock says; None if neither."""
+    if site.supply in ("packages", "upstream"):
+        return "upstream" if site.supply == "upstream" else "packages"
+    path = lock_path(site)
+    return read_lock(path).supply if path.exists() else None
+
+
+def lock_path(site: Site) -> Path:
+    """Return where a site's lock is, whether or not it is there."""
+    return site_dir(site.name) / "lock.yaml"
+
+
 def diff_locks(old: Lock, new: Lock) -> list[str]:
     """Return one sentence for each artifact that differs, and for the supply; empty where nothing does."""
     before, after = _by_name(old), _by_name(new)
@@ -96,6 +111,8 @@ def _change(old: Artifact, new: Artifact) -> str:
         return f"changes from {old.version} to {new.version}"
     if old.inputs != new.inputs:
         return "is made anew: what it is made of changed"
+    if old.pinned and new.pinned and old.pinned != new.pinned:
+        return f"is exchanged upstream: {old.pinned[:19]} becomes {new.pinned[:19]}"
     if old.digest and new.digest and old.digest != new.digest:
         return f"has other content: {old.digest[:19]} becomes {new.digest[:19]}"
     return ""

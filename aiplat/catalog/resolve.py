@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from aiplat.catalog.artifacts import PLATFORM, Artifact, Lock
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component
-from aiplat.catalog.inputs import inputs_of
+from aiplat.catalog.inputs import inputs_of, upstream_inputs
 from aiplat.catalog.versions import version_of
 from aiplat.errors import BadInput, Finding
 from aiplat.site.known import ENGINES
@@ -32,8 +32,10 @@ class Wanted(NamedTuple):
         return name if self.platform == PLATFORM else f"{name} {self.platform}"
 
 
-def resolve(site: Site, catalog: Catalog | None = None) -> Lock:
+def resolve(site: Site, catalog: Catalog | None = None, supply: SupplyName | None = None) -> Lock:
     """Return the lock of a site: each artifact with its version and inputs, not yet supplied.
+
+    `supply` is the one chosen where the site leaves it open.
 
     Artifacts come in the order of planes, releases and component.yaml; models come last.
 
@@ -41,22 +43,36 @@ def resolve(site: Site, catalog: Catalog | None = None) -> Lock:
         BadInput: the site asks for something that this version cannot deliver, or turns off what is needed.
     """
     catalog = catalog or load_catalog()
-    findings = undeliverable(site, catalog)
+    supply = supply or supply_of(site)
+    wanted = list(_wanted(site, catalog, supply))
+    findings = [*undeliverable(site, catalog, supply), *_without_recipe(wanted, supply)]
     if findings:
         raise BadInput(findings)
-    wanted = list(_wanted(site, catalog))
     inputs: dict[str, str] = {}
     # What others are made with comes first, so that its digest is known.
     for one in sorted(wanted, key=lambda w: w.model is not None):
         engine = one.recipe.packages.engine if one.recipe.packages else None
         builds_on = {engine: inputs[engine]} if engine else {}
-        version = version_of(one.component, one.recipe, one.model)
-        inputs[one.key] = inputs_of(one.component, one.recipe, version, builds_on, one.platform)
+        version = version_of(one.component, one.recipe, one.model, supply)
+        if supply == "upstream":
+            found = upstream_inputs(one.component, one.recipe, version, one.platform)
+        else:
+            found = inputs_of(one.component, one.recipe, version, builds_on, one.platform)
+        inputs[one.key] = found
     return Lock(
         site=site.name,
-        supply=supply_of(site),
-        artifacts=tuple(_artifact(one, inputs[one.key]) for one in wanted),
+        supply=supply,
+        artifacts=tuple(_artifact(one, supply, inputs[one.key]) for one in wanted),
     )
+
+
+def _without_recipe(wanted: list[Wanted], supply: SupplyName) -> Iterator[Finding]:
+    """Yield what the supply has no way to get; of `packages` the supply itself says so."""
+    for one in wanted:
+        if supply == "upstream" and one.recipe.upstream is None:
+            what = f"model {one.model.name}" if one.model else f"{one.recipe.kind} {one.recipe.name}"
+            problem = f"the supply `upstream` has no {what}"
+            yield Finding(one.component.name, problem, "leave it out, or use the supply `packages` in a lab")
 
 
 def supply_of(site: Site) -> SupplyName:
@@ -82,13 +98,15 @@ def components_on(site: Site, catalog: Catalog | None = None) -> tuple[Component
     return tuple(c for c in sorted(catalog.components, key=lambda c: (c.order, c.name)) if c.name in on)
 
 
-def undeliverable(site: Site, catalog: Catalog | None = None) -> list[Finding]:
+def undeliverable(
+    site: Site, catalog: Catalog | None = None, supply: SupplyName | None = None
+) -> list[Finding]:
     """Return a finding for everything the site asks for that this version cannot deliver."""
     catalog = catalog or load_catalog()
     return [
         *_still_to_come(site, catalog),
         *_needed_but_off(site, catalog),
-        *_unbuilt_architectures(site),
+        *_unbuilt_architectures(site, supply or supply_of(site)),
         *_unserved_models(site, catalog),
     ]
 
@@ -112,8 +130,8 @@ def _needed_but_off(site: Site, catalog: Catalog) -> Iterator[Finding]:
         )
 
 
-def _unbuilt_architectures(site: Site) -> Iterator[Finding]:
-    if site.supply not in ("auto", "packages") or supply_of(site) != "packages":
+def _unbuilt_architectures(site: Site, supply: SupplyName) -> Iterator[Finding]:
+    if site.supply not in ("auto", "packages") or supply != "packages":
         return
     for index, host in enumerate(site.hosts):
         if f"linux/{host.arch}" != PLATFORM:
@@ -134,14 +152,14 @@ def _unserved_models(site: Site, catalog: Catalog) -> Iterator[Finding]:
             yield Finding(where, problem, f"turn planes.{plane}.{component} on")
 
 
-def _wanted(site: Site, catalog: Catalog) -> Iterator[Wanted]:
+def _wanted(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[Wanted]:
     """Yield each artifact's component and recipe once, models of the site last."""
     rank = {c.name: i for i, c in enumerate(catalog.components)}
     for component in sorted(components_on(site, catalog), key=lambda c: rank[c.name]):
         for recipe in component.artifacts:
             for platform in _platforms(site, recipe):
                 yield Wanted(component, recipe, platform=platform)
-    for component, model in site_models(site, catalog):
+    for component, model in site_models(site, catalog, supply):
         yield Wanted(component, model.artifact, model)
 
 
@@ -153,32 +171,39 @@ def _platforms(site: Site, recipe: ArtifactRecipe) -> tuple[str, ...]:
     return tuple(sorted({f"linux/{host.arch}" for host in hosts}))
 
 
-def site_models(site: Site, catalog: Catalog | None = None) -> tuple[tuple[Component, CatalogModel], ...]:
-    """Return the site's models with their engines, each once, in the order of the site."""
+def site_models(
+    site: Site, catalog: Catalog | None = None, supply: SupplyName | None = None
+) -> tuple[tuple[Component, CatalogModel], ...]:
+    """Return the site's models with their engines, each once, in the order of the site.
+
+    Where a name stands for other weights under another supply, those of `supply` are meant.
+    """
     catalog = catalog or load_catalog()
     found: dict[tuple[str, str], tuple[Component, CatalogModel]] = {}
     for wanted in site.models:
         component = catalog.component(ENGINES[wanted.engine][1])
-        model = catalog.model(wanted.name, component.name) if component else None
+        model = catalog.model(wanted.name, component.name, supply) if component else None
         if component and model:
             found.setdefault((component.name, model.name), (component, model))
     return tuple(found.values())
 
 
-def served_models(site: Site, catalog: Catalog | None = None) -> tuple[tuple[Component, CatalogModel], ...]:
+def served_models(
+    site: Site, catalog: Catalog | None = None, supply: SupplyName | None = None
+) -> tuple[tuple[Component, CatalogModel], ...]:
     """Return those of the site's models that it serves by itself, not only for Models that ask for them."""
-    return site_models(site.model_copy(update={"models": site.served}), catalog)
+    return site_models(site.model_copy(update={"models": site.served}), catalog, supply)
 
 
-def _artifact(one: Wanted, inputs: str) -> Artifact:
+def _artifact(one: Wanted, supply: SupplyName, inputs: str) -> Artifact:
     return Artifact(
         kind=one.recipe.kind,
         name=one.recipe.name,
-        version=version_of(one.component, one.recipe, one.model),
+        version=version_of(one.component, one.recipe, one.model, supply),
         component=one.component.name,
         platform=one.platform,
         hosts=one.recipe.hosts,
-        lab_only=_lab_only(one.recipe),
+        lab_only=supply == "packages" and _lab_only(one.recipe),
         inputs=inputs,
     )
 

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from aiplat.catalog.version_sources import VersionSource
 from aiplat.frozen import Frozen
 
 UpstreamKind = Literal["release", "image", "helm", "ollama", "huggingface", "ospackages", "chart", "assemble"]
@@ -82,8 +83,12 @@ class Assemble(Frozen):
 
 
 class UpstreamRecipe(Frozen):
-    """Exactly one way to fetch, or make of fetched parts, one artifact."""
+    """Exactly one way to fetch, or make of fetched parts, one artifact.
 
+    `version` is there where the upstream counts otherwise than what `packages` builds.
+    """
+
+    version: VersionSource | None = None
     release: Release | None = None
     image: UpstreamImage | None = None
     helm: HelmChart | None = None
@@ -110,8 +115,7 @@ class UpstreamRecipe(Frozen):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if len(given) != 1:
-            ways = ", ".join(type(self).model_fields)
-            raise ValueError(f"needs exactly one of {ways}")
+        ways = [name for name in type(self).model_fields if name != "version"]
+        if sum(getattr(self, name) is not None for name in ways) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(ways)}")
         return self

@@ -10,26 +10,27 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from aiplat.catalog.components import (
-    ArtifactRecipe,
-    CatalogModel,
-    Component,
-    FromGoMod,
-    FromLocks,
-    FromProject,
-    FromVersions,
-)
+from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component
+from aiplat.catalog.version_sources import FromGoMod, FromLocks, FromProject, FromVersions
 from aiplat.errors import AiplatError, Finding
 from aiplat.shipped import shipped
 
 
-def version_of(component: Component, recipe: ArtifactRecipe, model: CatalogModel | None = None) -> str:
+def version_of(
+    component: Component,
+    recipe: ArtifactRecipe,
+    model: CatalogModel | None = None,
+    supply: str = "packages",
+) -> str:
     """Return the version of an artifact; `model` is the catalogue entry whose artifact it is, if one.
+
+    An upstream may count its versions otherwise than the packages do.
 
     Raises:
         AiplatError: its owner does not have it (a defect of this installation).
     """
-    source = recipe.version
+    own = recipe.upstream.version if recipe.upstream and supply == "upstream" else None
+    source = own or recipe.version
     if isinstance(source, FromVersions):
         return from_versions_yaml(source.key)
     if isinstance(source, FromGoMod):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,19 +11,29 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from aiplat.actions.ground import known_lock
+from aiplat.actions.lock import pinned
 from aiplat.bundle.build import build_bundle
 from aiplat.bundle.bundle import Bundle, bundle_path
 from aiplat.bundle.check import verify as verify_bundle
 from aiplat.bundle.document import DOCUMENT
 from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.resolve import resolve
-from aiplat.cli.arguments import JsonLinesOption, JsonOption, SiteArgument, print_json
+from aiplat.cli.arguments import (
+    JsonLinesOption,
+    JsonOption,
+    SiteArgument,
+    SupplyOption,
+    print_json,
+    with_supply,
+)
 from aiplat.cli.bundle_progress import bundle_progress
 from aiplat.errors import BadInput, CheckFailed, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
-from aiplat.supply.choose import choose_supply
+from aiplat.supply.choose import choose_supply, supply_for
 from aiplat.supply.contract import Supply
+from aiplat.supply.upstream.supply import UpstreamSupply
 
 bundle_app = typer.Typer(
     no_args_is_help=True,
@@ -47,29 +58,40 @@ def register(app: typer.Typer) -> None:
 
 
 @bundle_app.command()
-def build(site: SiteArgument = None, refresh: _Refresh = False, as_json: JsonLinesOption = False) -> None:
+def build(
+    site: SiteArgument = None,
+    supply: SupplyOption = None,
+    refresh: _Refresh = False,
+    as_json: JsonLinesOption = False,
+) -> None:
     """Make the bundle of SITE, and write its lock with every version, digest and size.
 
-    The first time this compiles programs and takes minutes; what is finished is kept, so that an interrupted
-    build goes on where it stopped and nothing is built twice. So Debian packages stay at the versions they
+    With the supply `upstream` the projects' own releases are fetched, as `aiplat lock` has pinned them; what is
+    not pinned yet is pinned first. With `packages` it compiles programs, which takes minutes the first time.
+    What is finished is kept, and what broke off in the middle goes on there. So Debian packages stay at the versions they
     had when they were fetched; the lock says which. With --refresh those that have newer versions by now are
     fetched, and what they are in is made anew. With --json it prints one event a line, the last one with
     kind Summary.
     """
-    wanted = load_site(find_site(site))
+    wanted = with_supply(load_site(find_site(site)), supply)
     if wanted.supply.startswith("bundle:"):
         raise BadInput(
             Finding("supply", f"{wanted.name} installs from a ready {wanted.supply}", "nothing to build")
         )
-    lock = resolve(wanted)
-    choice = choose_supply(wanted, lock)
+    choice = choose_supply(wanted)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"supply: {choice.why}", markup=False)
+    lock = known_lock(wanted) if choice.name == "upstream" else resolve(wanted, supply=choice.name)
+    source = supply_for(wanted, lock)
     if refresh:
-        _refresh(choice.supply, lock, console, as_json=as_json)
+        _refresh(source, lock, console, as_json=as_json)
     before = _digest_of_bundle(bundle_path(wanted))
     with bundle_progress(as_json, len(lock.artifacts)) as told:
-        bundle = build_bundle(wanted, lock, choice.supply, told)
+        lock = pinned(wanted, lock, told)
+    if isinstance(source, UpstreamSupply):
+        _say_outlook(source, lock, console, as_json=as_json)
+    with bundle_progress(as_json, len(lock.artifacts)) as told:
+        bundle = build_bundle(wanted, lock, source, told)
     changed = before != bundle.document.lock_digest
     if as_json:
         print_json({**bundle.info(), "kind": "Summary", "changed": int(changed)})
@@ -77,6 +99,16 @@ def build(site: SiteArgument = None, refresh: _Refresh = False, as_json: JsonLin
     said = "is ready" if changed else "was ready already"
     size = f"{bundle.document.size / 1e6:.0f} MB"
     console.print(f"bundle of {wanted.name} {said}: {bundle.path} ({size})", markup=False)
+
+
+def _say_outlook(supply: UpstreamSupply, lock: Lock, console: Console, *, as_json: bool) -> None:
+    """Say what is to come before it comes."""
+    outlook = supply.outlook(lock.artifacts)
+    if as_json:
+        print_json({"event": "outlook", **asdict(outlook)})
+        return
+    to_come = f"{outlook.missing / 1e6:.0f} of {outlook.total / 1e6:.0f} MB are to be fetched"
+    console.print(f"{to_come}; {outlook.free / 1e9:.1f} GB are free", markup=False)
 
 
 def _refresh(supply: Supply, lock: Lock, console: Console, *, as_json: bool) -> None:

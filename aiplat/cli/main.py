@@ -16,6 +16,7 @@ _VERBS = {
     "secret": "secret",
     "vault": "vault",
     "catalog": "catalog",
+    "lock": "lock",
     "bundle": "bundle",
     "lab": "lab",
     "plan": "plan",

@@ -139,7 +139,8 @@ def _context(
         "lock": lock,
         "images": {image.name: image.ref for image in lock.of("image")},
         "models": [
-            _model(engine, model, site, lock, catalog) for engine, model in site_models(site, catalog)
+            _model(engine, model, site, lock, catalog)
+            for engine, model in site_models(site, catalog, lock.supply)
         ],
         "catalogue_models": sorted(n for _, m in catalog.models for n in (m.name, *m.aliases)),
         "digests": [a.digest for a in lock.artifacts if a.kind in {"image", "model"} and a.digest],
@@ -166,7 +167,7 @@ def _model(
         "aliases": list(model.aliases),
         "features": list(model.features),
         "context_length": model.context_length,
-        "serve": (engine, model) in served_models(site, catalog),
+        "serve": (engine, model) in served_models(site, catalog, lock.supply),
         "fit": fitted(engine, model),
     }
 

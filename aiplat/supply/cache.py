@@ -44,7 +44,7 @@ class Cache:
 
     def find(self, artifact: Artifact) -> Supplied | None:
         """Return the artifact if it was finished before, or None; one that lost a blob is not there."""
-        folder = self._entry("artifacts", artifact.inputs)
+        folder = self._entry("artifacts", artifact.key)
         try:
             record = Record.model_validate_json((folder / _RECORD).read_bytes())
             whole = all(blob_path(folder, b.digest).stat().st_size == b.size for b in record.blobs)
@@ -60,14 +60,14 @@ class Cache:
 
         Two callers with the same inputs, in this process or another, wait for each other.
         """
-        with self._held(artifact.inputs):
+        with self._held(artifact.key):
             found = self.find(artifact)
             if found:
                 return found
-            with self._new("artifacts", artifact.inputs) as folder:
+            with self._new("artifacts", artifact.key) as folder:
                 record = make(folder)
                 (folder / _RECORD).write_text(record.model_dump_json(indent=1))
-            return Supplied(record.complete(artifact), self._entry("artifacts", artifact.inputs))
+            return Supplied(record.complete(artifact), self._entry("artifacts", artifact.key))
 
     def part(self, key: Digest, make: Callable[[Path], None]) -> Path:
         """Return the shared folder of `key`; `make` fills it if it is not there."""
@@ -80,10 +80,14 @@ class Cache:
                     make(new)
             return folder
 
-    def discard(self, inputs: Digest) -> None:
+    def kept(self, name: str) -> Path:
+        """Return a folder for what is on its way; it outlives whoever is killed while filling it."""
+        return private_dir(self.root / "kept" / name)
+
+    def discard(self, key: Digest) -> None:
         """Forget an artifact whose content is damaged or has aged, so that it is made again."""
-        with self._held(inputs):
-            shutil.rmtree(self._entry("artifacts", inputs), ignore_errors=True)
+        with self._held(key):
+            shutil.rmtree(self._entry("artifacts", key), ignore_errors=True)
 
     def discard_part(self, key: Digest) -> None:
         """Forget what several artifacts share, so that it is made again."""
@@ -103,7 +107,7 @@ class Cache:
             yield Path(name)
 
     def prune(self, keep: Collection[Digest], cap: int = CAP_BYTES) -> None:
-        """Remove what was used longest ago until the cache is below `cap` bytes; `keep` are inputs in use."""
+        """Remove what was used longest ago until the cache is below `cap` bytes; `keep` are keys in use."""
         kept = {digest.removeprefix("sha256:") for digest in keep}
         entries = [p for kind in ("artifacts", "parts") for p in self._all(kind) if p.name not in kept]
         used = sum(folder_size(entry) for kind in ("artifacts", "parts") for entry in self._all(kind))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -13,71 +12,81 @@ from ruamel.yaml import YAML
 
 from aiplat.catalog.inputs import source_path
 from aiplat.content import canonical_json
+from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Job, Made
-from aiplat.supply.oci import TITLE, VERSION, add_bytes, add_file, add_manifest, blob_path, write_layout
-from aiplat.supply.process import run
+from aiplat.supply.oci import TITLE, VERSION, add_bytes, add_file, add_manifest, write_layout
 
 _CONFIG = "application/vnd.cncf.helm.config.v1+json"
 _CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
 
 def build_chart(job: Job) -> Made:
-    """Package the chart with helm, with its library inside, so that the same files give the same digest.
+    """Package the component's chart.
 
     Raises:
-        AiplatError: helm refuses the chart.
+        AiplatError: it is no chart.
     """
     job.phase("package", 0, 0)
-    packaged = _package(job)
-    chart = job.work / "chart.tgz"
-    chart.write_bytes(_without_times(packaged.read_bytes()))
-    meta = _chart_yaml(chart)
-    layer = add_file(job.folder, chart, _CONTENT)
-    config = add_bytes(job.folder, canonical_json(meta), _CONFIG)
-    annotations = {TITLE: str(meta["name"]), VERSION: str(meta["version"]), "dev.aiplat.supply": "packages"}
-    manifest = add_manifest(job.folder, config, [layer], annotations)
-    write_layout(job.folder, [manifest])
+    source = job.component.folder / str(job.recipe.chart)
+    return store_chart(job.folder, source, job.artifact.version, job.work, "packages")
+
+
+def store_chart(folder: Path, source: Path, version: str, work: Path, supply: str) -> Made:
+    """Package a chart, with our library inside, into the layout `folder`.
+
+    The archive is the same wherever it is made: no tool, no time and no order of a file system is in it.
+
+    Raises:
+        AiplatError: it is no chart.
+    """
+    meta = _metadata(source, version)
+    chart = work / "chart.tgz"
+    chart.write_bytes(pack_chart(source, meta, version))
+    layer = add_file(folder, chart, _CONTENT)
+    config = add_bytes(folder, canonical_json(meta), _CONFIG)
+    annotations = {TITLE: str(meta["name"]), VERSION: version, "dev.aiplat.supply": supply}
+    manifest = add_manifest(folder, config, [layer], annotations)
+    write_layout(folder, [manifest])
     return Made(manifest["digest"], file=layer["digest"])
 
 
-def _package(job: Job) -> Path:
-    """Run helm on a copy that has the library chart inside."""
-    helm = job.other("hostfile", "helm")
-    program = job.work / "helm"
-    shutil.copyfile(blob_path(helm.folder, str(helm.artifact.file)), program)
-    program.chmod(0o700)
-    copy = job.work / "chart"
-    shutil.copytree(job.component.folder / str(job.recipe.chart), copy)
-    # Where helm would put it; letting helm do so writes the time of day into a Chart.lock.
-    shutil.copytree(source_path("charts/_lib"), copy / "charts" / "lib")
-    version = job.artifact.version
-    homes = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
-    environment = {name: str(job.work / "helm-home") for name in homes}
-    what = f"chart {job.artifact.name}"
-    arguments = ["package", "--version", version, "--app-version", version]
-    run([program, *arguments, "--destination", job.work / "packed", copy], what=what, env=environment)
-    return next((job.work / "packed").glob("*.tgz"))
-
-
-def _without_times(packaged: bytes) -> bytes:
-    """Return the same archive with entries in order and all times at the epoch."""
+def pack_chart(source: Path, meta: dict[str, Any], version: str) -> bytes:
+    """Return the chart as the archive that helm reads: below its name, with the library in `charts/lib`."""
+    name = str(meta["name"])
+    library = source_path("charts/_lib")
+    members = {f"{name}/{at}": data for at, data in _files(source).items()}
+    members |= {f"{name}/charts/lib/{at}": data for at, data in _files(library).items()}
+    members[f"{name}/Chart.yaml"] = _yaml(meta)
+    members[f"{name}/charts/lib/Chart.yaml"] = _yaml(_metadata(library, version))
     content = io.BytesIO()
     with (
-        tarfile.open(fileobj=io.BytesIO(packaged), mode="r:gz") as source,
         gzip.GzipFile(fileobj=content, mode="wb", mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as target,
     ):
-        for member in sorted(source.getmembers(), key=lambda m: m.name):
-            data = source.extractfile(member)
-            entry = tarfile.TarInfo(member.name)
-            entry.size, entry.mode, entry.type = member.size, 0o644, member.type
-            target.addfile(entry, data)
+        for member in sorted(members):
+            entry = tarfile.TarInfo(member)
+            entry.size, entry.mode = len(members[member]), 0o644
+            target.addfile(entry, io.BytesIO(members[member]))
     return content.getvalue()
 
 
-def _chart_yaml(chart: Path) -> dict[str, Any]:
-    with tarfile.open(chart) as archive:
-        name = min((n for n in archive.getnames() if n.endswith("/Chart.yaml")), key=len)
-        stream = archive.extractfile(name)
-        document: dict[str, Any] = YAML(typ="safe", pure=True).load(stream)
-    return document
+def _files(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def _metadata(source: Path, version: str) -> dict[str, Any]:
+    """Return Chart.yaml with the version that the chart gets, as helm would write it."""
+    where = source / "Chart.yaml"
+    try:
+        document = YAML(typ="safe", pure=True).load(where)
+    except FileNotFoundError:
+        document = None
+    if not isinstance(document, dict) or not {"apiVersion", "name"} <= document.keys():
+        raise AiplatError(Finding(str(where), "is no chart's description", "install aiplat again"))
+    return dict(sorted({**document, "version": version, "appVersion": version}.items()))
+
+
+def _yaml(document: dict[str, Any]) -> bytes:
+    # Every JSON document is a YAML document, and JSON has one way to be written.
+    return canonical_json(document) + b"\n"

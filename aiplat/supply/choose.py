@@ -5,27 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aiplat.catalog.artifacts import Lock
+from aiplat.catalog.lockfile import lock_path, read_lock
+from aiplat.catalog.resolve import SupplyName
 from aiplat.site.models import Site
 from aiplat.supply.contract import Supply
 from aiplat.supply.packages import PackagesSupply
+from aiplat.supply.upstream.answering import unanswering
 from aiplat.supply.upstream.supply import UpstreamSupply
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The supply and one sentence on why it is this one."""
+    """The supply's name and one sentence on why it is this one."""
 
-    supply: Supply
+    name: SupplyName
     why: str
 
 
-def choose_supply(site: Site, lock: Lock) -> Choice:
-    """Return the supply that site.yaml asks for; `auto` means `packages` until `upstream` exists."""
+def choose_supply(site: Site) -> Choice:
+    """Return the supply that site.yaml asks for; with `auto` that of its lock, else upstream if it answers.
+
+    Every host that is needed is asked for an answer, all at once and not for long.
+    """
     if site.supply == "upstream":
-        return Choice(UpstreamSupply(), "upstream, because site.yaml says so")
-    if site.supply == "auto":
-        why = (
-            "packages, because this version has no other supply: everything is built from package registries"
-        )
-        return Choice(PackagesSupply(lock), why)
-    return Choice(PackagesSupply(lock), "packages, because site.yaml says so")
+        return Choice("upstream", "upstream, because site.yaml says so")
+    if site.supply != "auto":
+        return Choice("packages", "packages, because site.yaml says so")
+    path = lock_path(site)
+    if path.exists():
+        name = read_lock(path).supply
+        return Choice(name, f"{name}, because the site's lock says so")
+    silent = unanswering(site)
+    if silent:
+        return Choice("packages", f"packages, because upstream does not answer: {silent}")
+    return Choice("upstream", "upstream, because all of its hosts answer")
+
+
+def supply_for(site: Site, lock: Lock) -> Supply:
+    """Return what supplies the artifacts of a lock."""
+    return UpstreamSupply(site) if lock.supply == "upstream" else PackagesSupply(lock)

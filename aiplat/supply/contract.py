@@ -91,6 +91,8 @@ class Supply(Protocol):
     """Where artifacts come from."""
 
     name: str
+    concurrency: int
+    """How many artifacts it may be asked for at once."""
 
     def check(self, artifacts: Iterable[Artifact]) -> None:
         """See that all of them could be supplied now.

@@ -21,7 +21,7 @@ def build_program(job: Job) -> Made:
     """Build a Go program as a host file."""
     program = job.work / job.artifact.name
     build_go(job, program)
-    return _artefact(job, program, job.artifact.version)
+    return store_hostfile(job.folder, program, job.artifact.version, "packages")
 
 
 def build_by_script(job: Job) -> Made:
@@ -43,7 +43,7 @@ def build_by_script(job: Job) -> Made:
     copied = root / str(job.recipe.script)
     program = copied if copied.exists() else script
     run([program, target], what=f"host file {job.artifact.name}", env=environment, on_line=on_line)
-    return _artefact(job, target, job.artifact.version)
+    return store_hostfile(job.folder, target, job.artifact.version, "packages")
 
 
 def _mortal(job: Job, program: str) -> Path:
@@ -69,7 +69,7 @@ def fetch_deb(job: Job) -> Made:
     """Fetch a Debian package of the suite that stands for its version until its own is known."""
     suite = job.artifact.version
     deb = fetch(job, suite, [str(job.recipe.deb)], job.work / "deb")[0]
-    return _artefact(job, _plainly_named(deb), deb.version)
+    return store_hostfile(job.folder, _plainly_named(deb), deb.version, "packages")
 
 
 def _plainly_named(deb: Deb) -> Path:
@@ -77,12 +77,12 @@ def _plainly_named(deb: Deb) -> Path:
     return deb.path.rename(deb.path.with_name(f"{deb.name}.deb"))
 
 
-def _artefact(job: Job, path: Path, version: str) -> Made:
-    """Store one file as an OCI artefact."""
+def store_hostfile(folder: Path, path: Path, version: str, supply: str) -> Made:
+    """Move one file into the layout `folder` as an OCI artefact."""
     title = path.name
-    layer = add_file(job.folder, path, HOSTFILE) | {"annotations": {TITLE: title}}
-    empty = add_bytes(job.folder, b"{}", EMPTY)
-    annotations = {TITLE: title, VERSION: version, "dev.aiplat.supply": "packages"}
-    manifest = add_manifest(job.folder, empty, [layer], annotations, artifactType=HOSTFILE)
-    write_layout(job.folder, [manifest])
+    layer = add_file(folder, path, HOSTFILE) | {"annotations": {TITLE: title}}
+    empty = add_bytes(folder, b"{}", EMPTY)
+    annotations = {TITLE: title, VERSION: version, "dev.aiplat.supply": supply}
+    manifest = add_manifest(folder, empty, [layer], annotations, artifactType=HOSTFILE)
+    write_layout(folder, [manifest])
     return Made(manifest["digest"], version=version, file=layer["digest"])

@@ -47,6 +47,8 @@ class PackagesSupply:
     """Builds the artifacts of one lock on this machine."""
 
     name = "packages"
+    # While one builder waits for a registry or links a program, another can compile.
+    concurrency = 2
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class PackagesSupply:
             AiplatError: naming everything that is missing.
         """
         artifacts = tuple(artifacts)
-        self.cache.prune({a.inputs for a in artifacts})
+        self.cache.prune({a.key for a in artifacts})
         recipes = [self._recipe(a)[1] for a in artifacts if self.cache.find(a) is None]
         if not recipes:
             return
@@ -94,7 +96,7 @@ class PackagesSupply:
 
     def discard(self, artifact: Artifact) -> None:
         """Forget what was built for the artifact, because it is damaged."""
-        self.cache.discard(artifact.inputs)
+        self.cache.discard(artifact.key)
 
     def refresh(self, artifacts: Iterable[Artifact]) -> list[Aged]:
         """Forget those with Debian packages that have newer versions by now, and return them.
@@ -108,7 +110,7 @@ class PackagesSupply:
         if any(self._recipe(one.artifact)[1].base for one in old):
             self.cache.discard_part(base_key())
         for one in old:
-            self.cache.discard(one.artifact.inputs)
+            self.cache.discard(one.artifact.key)
         return old
 
     def _newest(self, suite: str, packages: Collection[str]) -> Mapping[str, str]:
@@ -147,7 +149,7 @@ class PackagesSupply:
 
     def _recipe(self, artifact: Artifact) -> tuple[Component, Recipe]:
         catalog = self._catalog or load_catalog()
-        component, described = catalog.recipe(artifact.kind, artifact.name)
+        component, described = catalog.recipe(artifact.kind, artifact.name, artifact.version)
         if described.packages is None:
             problem = f"the supply `packages` cannot deliver {artifact.ref}"
             raise AiplatError(

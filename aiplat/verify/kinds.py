@@ -9,6 +9,7 @@ from functools import partial
 import httpx
 
 from aiplat.catalog.components import CatalogModel, Component
+from aiplat.catalog.lockfile import supply_in_use
 from aiplat.catalog.resolve import served_models
 from aiplat.cluster.objects import Pod, Workload
 from aiplat.verify.check import Check, Failed, Look, Skipped, fail_on
@@ -101,7 +102,8 @@ def _ask(world: World, wanted: Http) -> httpx.Response:
 
 
 def _model_completes(component: Component, wanted: ModelCompletes, world: World) -> str:
-    served = (m for engine, m in served_models(world.site) if engine.name == component.name)
+    every = served_models(world.site, supply=supply_in_use(world.site))
+    served = (m for engine, m in every if engine.name == component.name)
     models = [m for m in served if "completion" in m.features]
     if not models:
         raise Skipped("the site serves no model that continues text")

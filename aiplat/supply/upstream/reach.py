@@ -16,7 +16,7 @@ from aiplat.errors import BadInput, Finding
 from aiplat.site.models import Upstream
 
 # Names under which people know a host, and the one that answers.
-_ANSWERING = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+ANSWERING = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Reach:
 
     def __init__(self, upstream: Upstream | None = None) -> None:
         self.upstream = upstream or Upstream()
-        self._mirrors = {_ANSWERING.get(host, host): url for host, url in self.upstream.mirrors.items()}
+        self._mirrors = {ANSWERING.get(host, host): url for host, url in self.upstream.mirrors.items()}
 
     def address(self, url: str) -> str:
         """Return where a request for `url` really goes: to the host's mirror, if it has one."""
         parts = urlsplit(url)
-        mirror = self._mirrors.get(_ANSWERING.get(parts.netloc, parts.netloc))
+        mirror = self._mirrors.get(ANSWERING.get(parts.netloc, parts.netloc))
         if mirror is None:
             return url
         at = urlsplit(mirror)

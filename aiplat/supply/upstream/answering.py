@@ -1,0 +1,68 @@
+"""Whether upstream answers from here, host by host and quickly; what is then fetched is not asked."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from urllib.parse import urlsplit
+
+import httpx
+
+from aiplat.catalog.catalog import load_catalog
+from aiplat.catalog.components import ArtifactRecipe
+from aiplat.catalog.resolve import components_on
+from aiplat.errors import AiplatError
+from aiplat.site.models import Site
+from aiplat.supply.upstream.reach import ANSWERING, Reach
+from aiplat.supply.upstream.sentences import host_of, of_fault
+
+_SECONDS = 3.0
+
+
+def unanswering(site: Site) -> str:
+    """Return why upstream cannot be used from here, in a few words; empty if every host answers."""
+    reach = Reach(site.upstream)
+    addresses = sorted({reach.address(f"https://{host}/") for host in hosts_needed(site)})
+    try:
+        client = reach.client(httpx.Timeout(_SECONDS))
+    except AiplatError as error:
+        return error.findings[0].problem
+    pool = ThreadPoolExecutor(max_workers=len(addresses) or 1)
+    try:
+        for asked in as_completed([pool.submit(_silence, client, address) for address in addresses]):
+            if asked.result():
+                return asked.result()
+        return ""
+    finally:
+        # Whoever is still silent changes nothing any more.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def hosts_needed(site: Site) -> set[str]:
+    """Return the names of the hosts that the recipes of what a site installs begin at."""
+    catalog = load_catalog()
+    components = components_on(site, catalog)
+    recipes = [recipe for component in components for recipe in component.artifacts]
+    return {host for recipe in recipes for host in _hosts(recipe)}
+
+
+def _hosts(recipe: ArtifactRecipe) -> set[str]:
+    how = recipe.upstream
+    if how is None:
+        return set()
+    if how.release:
+        return {urlsplit(how.release.url).netloc}
+    reference = (how.assemble and how.assemble.base) or (how.image and (how.image.reference or recipe.name))
+    if reference:
+        host = reference.partition("/")[0]
+        return {ANSWERING.get(host, host)}
+    return set()
+
+
+def _silence(client: httpx.Client, address: str) -> str:
+    """Return why a host does not answer; any answer at all is one."""
+    try:
+        client.head(address)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        finding = of_fault(address, error).findings[0]
+        return f"{host_of(address)}: {finding.problem}"
+    return ""

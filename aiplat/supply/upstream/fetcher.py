@@ -1,0 +1,111 @@
+"""What every upstream fetcher is given and gives back; how anything is fetched is not here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from aiplat.catalog.artifacts import Artifact, Blob, Digest
+from aiplat.catalog.catalog import Catalog
+from aiplat.catalog.components import CatalogModel, Component
+from aiplat.catalog.upstream_recipes import UpstreamRecipe
+from aiplat.site.models import Site
+from aiplat.supply.contract import Made
+from aiplat.supply.oci import blob_path, link_or_copy
+from aiplat.supply.upstream.http import Http
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What an upstream has for an artifact now: enough to fetch the very same content later.
+
+    `digest` is the content's own: of an image's index (or manifest, where it has no index), of a release's
+    file or archive, of a model's manifest. `source` is where it is, for people (`docker.io/library/x:1`, an
+    address); `size` the bytes that are to come. `version` is set where only upstream knows it exactly.
+    `platforms` are those that are taken. `blobs` and `file` are the artifact's, where they are known before
+    the content is there.
+    """
+
+    digest: Digest
+    source: str
+    size: int
+    version: str | None = None
+    platforms: tuple[str, ...] = ()
+    blobs: tuple[Blob, ...] = ()
+    file: Digest | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """One artifact to be fetched for one site.
+
+    `kept` is a folder for content on its way, by digest; it outlives a run that is killed. `phase` is told
+    what is going on, how much is done and of how much; `work` is a folder that goes away afterwards.
+    `other` returns the recipe of another artifact, pinned: what an assembled image is built on.
+    """
+
+    artifact: Artifact
+    component: Component
+    recipe: UpstreamRecipe
+    site: Site
+    catalog: Catalog
+    http: Http
+    kept: Path
+    work: Path
+    phase: Callable[[str, int, int], None]
+    model: CatalogModel | None = None
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms of the site's hosts (`linux/amd64`), sorted."""
+        return tuple(sorted({f"linux/{getattr(host, 'arch', 'amd64')}" for host in self.site.hosts}))
+
+    @property
+    def arch(self) -> str:
+        """The architecture of the artifact itself, where it is for one."""
+        return self.artifact.platform.partition("/")[2]
+
+    def filled(self, template: str, **more: str) -> str:
+        """Return a recipe's text with `{version}` and what else is known filled in."""
+        version = self.artifact.version
+        return template.format(version=version, plain=version.removeprefix("v"), arch=self.arch, **more)
+
+    def bring(
+        self, url: str, layout: Path, blob: Blob, headers: dict[str, str] | None = None, done: int = 0
+    ) -> None:
+        """Fetch one blob into a layout, going on with what is kept of it; told as bytes of the whole pin.
+
+        Raises:
+            AiplatError: it cannot be had whole.
+        """
+        kept = self.kept / blob.digest.removeprefix("sha256:")
+        total = self.artifact.size or blob.size
+
+        def told(count: int, _: int) -> None:
+            self.phase("fetch bytes", done + count, total)
+
+        self.http.download(url, kept, digest=blob.digest, size=blob.size, headers=headers, on_bytes=told)
+        link_or_copy(kept, blob_path(layout, blob.digest))
+        kept.unlink()
+
+
+class Fetcher(Protocol):
+    """One protocol: asks what is there, and fetches what was pinned."""
+
+    def pin(self, order: Order) -> Pin:
+        """Ask upstream what the artifact is now; no content is fetched that the answer does not need.
+
+        Raises:
+            AiplatError: it cannot be had.
+        """
+        ...
+
+    def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
+        """Fetch what was pinned into `folder`, an empty OCI layout.
+
+        Raises:
+            AiplatError: it cannot be had, or is not what was pinned any more.
+        """
+        ...

@@ -1,0 +1,112 @@
+"""Fetches files of projects' releases, by their published checksums; which files is the recipes'."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tarfile
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from aiplat.catalog.artifacts import Digest
+from aiplat.catalog.upstream_recipes import Release
+from aiplat.errors import AiplatError, Finding
+from aiplat.supply.contract import Made
+from aiplat.supply.hostfiles import store_hostfile
+from aiplat.supply.upstream.fetcher import Order, Pin
+from aiplat.supply.upstream.sentences import plain
+
+_HEX = re.compile(r"\b[0-9a-f]{64}\b")
+
+
+class ReleaseFiles:
+    """Files that a project's release has, each with the checksum that the release itself publishes."""
+
+    def pin(self, order: Order) -> Pin:
+        """Ask for the published checksum and the size; the file itself is not fetched.
+
+        Raises:
+            AiplatError: the release does not have it, or publishes no checksum for it.
+        """
+        release = _recipe(order)
+        url, checksums = _address(order, release.url), _address(order, release.checksums)
+        order.phase("ask for its checksum", 0, 0)
+        text = order.http.get(checksums, limit=1 << 20).body.decode(errors="replace")
+        digest = published(text, url, plain(checksums))
+        said = order.http.head(url).headers.get("Content-Length", "")
+        size = int(said) if said.isdecimal() else 0
+        file = None if release.member else digest
+        return Pin(digest, url, size, platforms=(order.artifact.platform,), file=file)
+
+    def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
+        """Fetch what was pinned, and take the one file out of it that is wanted."""
+        kept = order.kept / pin.digest.removeprefix("sha256:")
+
+        def told(done: int, total: int) -> None:
+            order.phase("fetch bytes", done, total or pin.size)
+
+        order.http.download(pin.source, kept, digest=pin.digest, size=pin.size or None, on_bytes=told)
+        target = order.work / order.artifact.name
+        member = _recipe(order).member
+        if member:
+            _take_out(kept, order.filled(member), target, plain(pin.source))
+        else:
+            kept.rename(target)
+        made = store_hostfile(folder, target, order.artifact.version, "upstream")
+        kept.unlink(missing_ok=True)
+        return made
+
+
+def published(text: str, url: str, where: str) -> Digest:
+    """Return what a checksum file says of the file at `url`: a line of sha256sum's, or one digest alone.
+
+    Raises:
+        AiplatError: it says nothing of it.
+    """
+    name = urlsplit(url).path.rpartition("/")[2]
+    named = re.findall(rf"^([0-9a-f]{{64}}) [ *](?:\S*/)?{re.escape(name)}$", text, re.MULTILINE)
+    alone = _HEX.findall(text) if len(text.split()) == 1 else []
+    found = set(named or alone)
+    if len(found) != 1:
+        said = "has no checksum" if not found else "has more than one checksum"
+        fix = "see whether the version exists for this architecture, and whether a proxy or mirror answers"
+        raise AiplatError(Finding(where, f"{said} of {name}", fix))
+    return f"sha256:{found.pop()}"
+
+
+def _recipe(order: Order) -> Release:
+    assert order.recipe.release is not None  # noqa: S101 - the supply asks by the recipe's kind
+    return order.recipe.release
+
+
+def _address(order: Order, template: str) -> str:
+    """Fill an address in; what a version holds (`+`) must not mean anything else in it."""
+    names = _recipe(order).names
+    arch = order.arch
+    if names and arch not in names:
+        problem = f"its release has no file for {arch}"
+        raise AiplatError(Finding(order.artifact.ref, problem, "use hosts of another architecture"))
+    version = quote(order.artifact.version, safe="")
+    plainly = quote(order.artifact.version.removeprefix("v"), safe="")
+    name = names.get(arch, "")  # type: ignore[call-overload]
+    return template.format(version=version, plain=plainly, arch=arch, name=name)
+
+
+def _take_out(archive: Path, member: str, target: Path, where: str) -> None:
+    """Write one member of an archive to `target`.
+
+    Raises:
+        AiplatError: it is no archive, or has no such file.
+    """
+    try:
+        with tarfile.open(archive) as opened:
+            source = opened.extractfile(member)
+            if source is not None:
+                with target.open("wb") as stream:
+                    shutil.copyfileobj(source, stream)
+                return
+    except KeyError:
+        pass
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise AiplatError(Finding(where, f"is no archive that can be read: {error}")) from error
+    raise AiplatError(Finding(where, f"holds no file {member}", "its project packs otherwise now"))
