@@ -72,11 +72,11 @@ class OsPackages(Frozen):
 class Assemble(Frozen):
     """An image made of another one and a layer of ours: Python wheels of a lock, and sources.
 
-    `base` is the other image's repository, `tag` its tag, `python` the version of the Python in it.
+    `base` is the other image's repository, `tag` where its tag is owned, `python` the version of its Python.
     """
 
     base: str
-    tag: str
+    tag: VersionSource
     python: str
     requirements: str
     sources: tuple[str, ...] = ()

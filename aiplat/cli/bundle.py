@@ -66,12 +66,12 @@ def build(
 ) -> None:
     """Make the bundle of SITE, and write its lock with every version, digest and size.
 
-    With the supply `upstream` the projects' own releases are fetched, as `aiplat lock` has pinned them; what is
-    not pinned yet is pinned first. With `packages` it compiles programs, which takes minutes the first time.
-    What is finished is kept, and what broke off in the middle goes on there. So Debian packages stay at the versions they
-    had when they were fetched; the lock says which. With --refresh those that have newer versions by now are
-    fetched, and what they are in is made anew. With --json it prints one event a line, the last one with
-    kind Summary.
+    With the supply `upstream` the projects' own releases are fetched, as `aiplat lock` has pinned them; what
+    is not pinned yet is pinned first. With `packages` programs are compiled, which takes minutes the first
+    time. What is finished is kept, and what broke off goes on where it stopped. So Debian packages stay at
+    the versions they had when they were fetched; the lock says which. With --refresh those that have newer
+    versions by now are fetched, and what they are in is made anew. With --json it prints one event a line,
+    the last one with kind Summary.
     """
     wanted = with_supply(load_site(find_site(site)), supply)
     if wanted.supply.startswith("bundle:"):
