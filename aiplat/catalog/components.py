@@ -26,6 +26,13 @@ class ArtifactRecipe(Frozen):
     packages: Recipe | None = None
     upstream: UpstreamRecipe | None = None
 
+    @property
+    def only(self) -> Literal["packages", "upstream"] | None:
+        """The one supply whose artifact it is, where the other has another for the same."""
+        if self.packages and self.packages.deb and not self.upstream:
+            return "packages"
+        return "upstream" if self.upstream and self.upstream.ospackages and not self.packages else None
+
 
 class Licence(Frozen):
     """The licence as an SPDX expression, and what a licence gate must know beyond it."""
@@ -98,7 +105,7 @@ class Component(Frozen):
     def supplies(self) -> tuple[Literal["packages", "upstream"], ...]:
         """The supplies that can deliver every artifact of the component."""
         both: tuple[Literal["packages", "upstream"], ...] = ("packages", "upstream")
-        return tuple(s for s in both if all(getattr(a, s) is not None for a in self.artifacts))
+        return tuple(s for s in both if all(a.only or getattr(a, s) is not None for a in self.artifacts))
 
 
 class Planned(Frozen):

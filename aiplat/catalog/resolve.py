@@ -157,6 +157,8 @@ def _wanted(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[Wanted
     rank = {c.name: i for i, c in enumerate(catalog.components)}
     for component in sorted(components_on(site, catalog), key=lambda c: rank[c.name]):
         for recipe in component.artifacts:
+            if recipe.only not in (None, supply):
+                continue
             for platform in _platforms(site, recipe):
                 yield Wanted(component, recipe, platform=platform)
     for component, model in site_models(site, catalog, supply):

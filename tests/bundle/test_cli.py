@@ -41,8 +41,10 @@ def aiplat(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "site.yaml").write_text(SITE)
     made = supply(tmp_path / "cache", workshop)
-    monkeypatch.setattr(verbs, "resolve", lambda _: lock())
-    monkeypatch.setattr(verbs, "choose_supply", lambda *_: Choice(made, "packages, because a test says so"))
+    monkeypatch.setattr(verbs, "resolve", lambda *_, **__: lock())
+    chosen = Choice("packages", "packages, because a test says so")
+    monkeypatch.setattr(verbs, "choose_supply", lambda _: chosen)
+    monkeypatch.setattr(verbs, "supply_for", lambda *_: made)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["aiplat", "bundle", *arguments])
@@ -97,7 +99,7 @@ def test_bootstrap_says_of_a_bundle_in_a_log_what_bundle_build_says(
 ) -> None:
     """The same lines for every artifact that is made, on standard error and without carriage returns."""
     made = supply(tmp_path / "second cache", Workshop())
-    monkeypatch.setattr(make_bundle, "choose_supply", lambda *_: Choice(made, "a test says so"))
+    monkeypatch.setattr(make_bundle, "supply_for", lambda *_: made)
     watch = LineWatch(yes=True, on_lab=ignore_events)
     run = Run(Journal("ward", "bootstrap"), watch.on_event, StopRequest("r"))
     make_bundle.complete_bundle(run, site(), lock())

@@ -32,7 +32,7 @@ def test_the_catalogue_lists_every_plane_and_component(aiplat: Aiplat) -> None:
     planes = json.loads(aiplat("--json"))["planes"]
     assert [p["order"] for p in planes] == list(range(1, 12))
     found = {c["name"]: c for p in planes for c in p["components"]}
-    assert (found["ollama"]["state"], found["ollama"]["supplies"]) == ("on", ["packages"])
+    assert (found["ollama"]["state"], found["ollama"]["supplies"]) == ("on", ["packages", "upstream"])
     assert found["vllm"]["state"] == "later"
 
 

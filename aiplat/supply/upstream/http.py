@@ -25,12 +25,14 @@ from aiplat.supply.upstream.sentences import HttpFailed, host_of, of_fault, of_s
 REDIRECTS = 8
 ANSWER_LIMIT = 16 << 20
 """Bytes that an answer kept in memory may have, unless its asker says otherwise."""
+_WORTH = 1 << 20
+"""Bytes that a try must have brought so as not to count as failed."""
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long is waited for what, in seconds; `tries` is how often without a byte of progress."""
+    """How long is waited for what, in seconds; `tries` is how often without getting on."""
 
     tries: int = 5
     connect: float = 15
@@ -242,10 +244,11 @@ class _Tries:
         return isinstance(error, HttpFailed) and error.again and (error.after or 0) <= self._patience.asked
 
     def over(self, _: RetryCallState) -> bool:
-        """Whether it failed too often without one more byte."""
+        """Whether it failed too often without getting on."""
         there = self._progress()
-        self._in_vain = 0 if there > self._best else self._in_vain + 1
-        self._best = max(there, self._best)
+        forward = there >= self._best + _WORTH
+        self._in_vain = 1 if forward else self._in_vain + 1
+        self._best = there if forward else self._best
         return self._in_vain >= self._patience.tries
 
     def pause(self, state: RetryCallState) -> float:

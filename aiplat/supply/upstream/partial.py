@@ -56,9 +56,11 @@ class Partial:
         with self._lock.open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             self.complete = self._wanted.size is not None and self.offset == self._wanted.size
-            yield
-            # Whoever waits for it finds the target whole.
-            self._lock.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                # Whoever waits for it finds the target whole, or starts with what is there.
+                self._lock.unlink(missing_ok=True)
 
     @property
     def offset(self) -> int:
@@ -147,14 +149,17 @@ class Partial:
             raise HttpFailed(
                 Finding(self._wanted.where, f"sends more than the {self._total} bytes it has", _ALTERED)
             )
+        self._append(piece, self._path)
+        self._told(self.offset, self._total or 0)
+
+    def _append(self, piece: bytes, path: Path) -> None:
         try:
-            with self._path.open("ab") as stream:
+            with path.open("ab") as stream:
                 stream.write(piece)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
-            raise AiplatError(Finding(str(self._path.parent), "the disk is full", _ROOM)) from error
-        self._told(self.offset, self._total or 0)
+            raise AiplatError(Finding(str(path.parent), "the disk is full", _ROOM)) from error
 
     def end(self) -> None:
         """Take note that the body is over.

@@ -1,0 +1,1 @@
+"""The upstream supply against loopback servers that speak the upstreams' protocols."""

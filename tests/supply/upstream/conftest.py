@@ -1,0 +1,50 @@
+"""Every test has upstreams of its own, and nothing of this machine's own way to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiplat.site.models import Upstream
+from aiplat.supply.upstream.http import Http, Patience
+from tests.upstreams.conftest import net  # noqa: F401 - a fixture
+from tests.upstreams.server import Upstreams
+
+SHORT = Patience(tries=3, connect=5, stall=0.5, first=0.001, longest=0.01, asked=1)
+
+
+@pytest.fixture(autouse=True)
+def no_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Take proxies and CAs out of the environment, and give state and cache folders of the test's own."""
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("AIPLAT_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def reached(net: Upstreams) -> Upstream:  # noqa: F811 - the fixture of that name
+    """Return settings by which the test's upstreams are found under their own names."""
+    return Upstream.model_validate({"proxy": net.proxy, "ca": net.ca})
+
+
+@pytest.fixture
+def http(reached: Upstream) -> Iterator[Http]:
+    """Return what asks them, with little patience."""
+    one = Http(reached, SHORT)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def asking(net: Upstreams) -> Callable[..., Http]:  # noqa: F811 - the fixture of that name
+    """Return a function that makes what asks them with other settings."""
+
+    def make(**more: Any) -> Http:
+        return Http(Upstream.model_validate({"proxy": net.proxy, "ca": net.ca, **more}), SHORT)
+
+    return make
