@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import tarfile
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from aiplat.catalog.inputs import source_path
 from aiplat.content import canonical_json
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Job, Made
-from aiplat.supply.oci import TITLE, VERSION, add_bytes, add_file, add_manifest, write_layout
+from aiplat.supply.oci import TITLE, VERSION, add_bytes, add_manifest, write_layout
 
-_CONFIG = "application/vnd.cncf.helm.config.v1+json"
-_CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+CONFIG = "application/vnd.cncf.helm.config.v1+json"
+CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
 
 def build_chart(job: Job) -> Made:
@@ -28,10 +30,10 @@ def build_chart(job: Job) -> Made:
     """
     job.phase("package", 0, 0)
     source = job.component.folder / str(job.recipe.chart)
-    return store_chart(job.folder, source, job.artifact.version, job.work, "packages")
+    return store_chart(job.folder, source, job.artifact.version, "packages")
 
 
-def store_chart(folder: Path, source: Path, version: str, work: Path, supply: str) -> Made:
+def store_chart(folder: Path, source: Path, version: str, supply: str) -> Made:
     """Package a chart, with our library inside, into the layout `folder`.
 
     The archive is the same wherever it is made: no tool, no time and no order of a file system is in it.
@@ -40,11 +42,14 @@ def store_chart(folder: Path, source: Path, version: str, work: Path, supply: st
         AiplatError: it is no chart.
     """
     meta = _metadata(source, version)
-    chart = work / "chart.tgz"
-    chart.write_bytes(pack_chart(source, meta, version))
-    layer = add_file(folder, chart, _CONTENT)
-    config = add_bytes(folder, canonical_json(meta), _CONFIG)
-    annotations = {TITLE: str(meta["name"]), VERSION: version, "dev.aiplat.supply": supply}
+    return store_archive(folder, pack_chart(source, meta, version), meta, supply)
+
+
+def store_archive(folder: Path, archive: bytes, meta: dict[str, Any], supply: str) -> Made:
+    """Make a packaged chart an OCI chart in the layout `folder`; `meta` is what its Chart.yaml says."""
+    layer = add_bytes(folder, archive, CONTENT)
+    config = add_bytes(folder, canonical_json(meta), CONFIG)
+    annotations = {TITLE: str(meta["name"]), VERSION: str(meta["version"]), "dev.aiplat.supply": supply}
     manifest = add_manifest(folder, config, [layer], annotations)
     write_layout(folder, [manifest])
     return Made(manifest["digest"], file=layer["digest"])
@@ -90,3 +95,23 @@ def _metadata(source: Path, version: str) -> dict[str, Any]:
 def _yaml(document: dict[str, Any]) -> bytes:
     # Every JSON document is a YAML document, and JSON has one way to be written.
     return canonical_json(document) + b"\n"
+
+
+def chart_yaml(archive: bytes) -> dict[str, Any]:
+    """Return what the Chart.yaml in a packaged chart says.
+
+    Raises:
+        ValueError: the archive holds no chart.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+            names = [name for name in opened.getnames() if name.endswith("/Chart.yaml")]
+            stream = opened.extractfile(min(names, key=len)) if names else None
+            document = YAML(typ="safe", pure=True).load(stream) if stream else None
+    except (tarfile.TarError, EOFError, OSError, YAMLError) as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(document, dict) or not {"name", "version"} <= document.keys():
+        raise ValueError("its Chart.yaml names no chart")
+    # Helm reads a date as the text it is; YAML makes a date of it.
+    plain: dict[str, Any] = json.loads(json.dumps(document, default=str))
+    return plain

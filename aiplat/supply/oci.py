@@ -73,17 +73,39 @@ def add_tar_image(
 
     The image says nothing about when it was made, so that the same tar gives the same digest.
     """
-    layer = add_file(layout, tar, LAYER)
+    return add_image(layout, [add_file(layout, tar, LAYER)], labels, config)
+
+
+def add_image(
+    layout: Path,
+    layers: list[Descriptor],
+    labels: Mapping[str, str],
+    config: Mapping[str, Any] | None = None,
+    platform: str = "linux/amd64",
+) -> Descriptor:
+    """Store the manifest and config of an image of plain tar layers that are there already."""
+    system, _, architecture = platform.partition("/")
     document = {
-        "architecture": "amd64",
-        "os": "linux",
+        "architecture": architecture,
+        "os": system,
         "created": "1970-01-01T00:00:00Z",
         "config": {**(config or {}), "Labels": dict(labels)},
-        "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
-        "history": [{"created": "1970-01-01T00:00:00Z"}],
+        "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
+        "history": [{"created": "1970-01-01T00:00:00Z"} for _ in layers],
     }
     described = add_bytes(layout, canonical_json(document), CONFIG)
-    return add_manifest(layout, described, [layer], {})
+    return add_manifest(layout, described, layers, {})
+
+
+def add_index(layout: Path, images: Mapping[str, Descriptor]) -> Descriptor:
+    """Store an index of images by platform (`linux/arm64`) and return its descriptor."""
+    named = [
+        {**image, "platform": dict(zip(("os", "architecture"), platform.split("/"), strict=True))}
+        for platform, image in sorted(images.items())
+    ]
+    return add_bytes(
+        layout, canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": named}), INDEX
+    )
 
 
 def write_layout(layout: Path, manifests: list[Descriptor]) -> None:
@@ -101,11 +123,15 @@ def read_json(layout: Path, digest: Digest) -> dict[str, Any]:
 
 
 def blobs_of(layout: Path, manifest: Digest) -> tuple[Blob, ...]:
-    """Return a manifest, its config and its layers, each once."""
+    """Return a manifest, its config and its layers, each once; of an index, those of the images that came."""
     document = read_json(layout, manifest)
     found = {manifest: blob_path(layout, manifest).stat().st_size}
-    for descriptor in (document["config"], *document["layers"]):
-        found[descriptor["digest"]] = descriptor["size"]
+    for child in document.get("manifests", ()):
+        if blob_path(layout, child["digest"]).is_file():
+            found |= {blob.digest: blob.size for blob in blobs_of(layout, child["digest"])}
+    if "config" in document:
+        for descriptor in (document["config"], *document.get("layers", ())):
+            found[descriptor["digest"]] = descriptor["size"]
     return tuple(Blob(digest=digest, size=size) for digest, size in found.items())
 
 

@@ -29,4 +29,4 @@ class OwnCharts:
     def _package(self, order: Order, folder: Path) -> Made:
         order.phase("package", 0, 0)
         source = order.component.folder / str(order.recipe.chart)
-        return store_chart(folder, source, order.artifact.version, order.work, "upstream")
+        return store_chart(folder, source, order.artifact.version, "upstream")

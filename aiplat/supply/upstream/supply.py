@@ -19,11 +19,19 @@ from aiplat.supply.contract import Aged, Made, Progress, Supplied
 from aiplat.supply.oci import blobs_of
 from aiplat.supply.upstream.charts import OwnCharts
 from aiplat.supply.upstream.fetcher import Fetcher, Order, Pin
+from aiplat.supply.upstream.helm import HelmCharts
 from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.huggingface import HuggingFaceModels
+from aiplat.supply.upstream.images import RegistryImages
+from aiplat.supply.upstream.ollama import OllamaModels
 from aiplat.supply.upstream.releases import ReleaseFiles
 
 FETCHERS: Mapping[UpstreamKind, Fetcher] = {
     "release": ReleaseFiles(),
+    "image": RegistryImages(),
+    "helm": HelmCharts(),
+    "ollama": OllamaModels(),
+    "huggingface": HuggingFaceModels(),
     "chart": OwnCharts(),
 }
 # Archives are unpacked and layers assembled beside what was fetched.
