@@ -54,9 +54,10 @@ def shortened(request: Request, reply: Reply) -> Reply:
     return reply.but(body=reply.content(0, reply.size // 2))
 
 
-def status(code: int, body: bytes = b"") -> Act:
-    """Another status than the right one."""
-    return lambda *_: Reply(code, {"Content-Type": "text/plain"}, body)
+def status(code: int, body: bytes = b"", **headers: str) -> Act:
+    """Another status than the right one; `_` in a header's name stands for `-`."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda *_: Reply(code, {"Content-Type": "text/plain", **named}, body)
 
 
 def rate_limited(seconds: int | None, at: datetime | None = None) -> Act:

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from aiplat.content import canonical_json, sha256_bytes
 from aiplat.supply.oci import INDEX, MANIFEST, add_bytes, write_layout
 
@@ -104,11 +102,11 @@ def _attestation(layout: Path, subject: str) -> dict[str, Any]:
     return {**described, "platform": {"os": "unknown", "architecture": "unknown"}, "annotations": kind}
 
 
-def chart(name: str = "server", version: str = "1.0.0") -> bytes:
-    """Return a packaged Helm chart."""
-    text = io.BytesIO()
-    YAML(typ="safe", pure=True).dump({"apiVersion": "v2", "name": name, "version": version}, text)
-    files = {f"{name}/Chart.yaml": text.getvalue(), f"{name}/values.yaml": b"{}\n"}
+def chart(name: str = "server", version: str = "1.0.0", **more: str) -> bytes:
+    """Return a packaged Helm chart; `more` stands in its Chart.yaml, as it is."""
+    said = {"apiVersion": "v2", "name": name, "version": f'"{version}"', **more}
+    text = "".join(f"{key}: {value}\n" for key, value in said.items())
+    files = {f"{name}/Chart.yaml": text.encode(), f"{name}/values.yaml": b"{}\n"}
     return gzip.compress(tar_of(files), mtime=0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def resolve_image(http: Http, name: str, platforms: Sequence[str]) -> Pin:
     blobs = {m.digest: m.blob for m in found.manifests} | found.blobs
     return Pin(
         digest=found.top.digest,
-        source=str(replace(reference, digest=None)),
+        source=reference.tagged,
         size=sum(blob.size for blob in blobs.values()),
         platforms=tuple(sorted(found.platforms)),
         blobs=tuple(blobs.values()),
@@ -113,7 +113,7 @@ def _look(registry: Registry, reference: Reference, platforms: Sequence[str]) ->
         has = ", ".join(sorted({platform for platform in there if platform})) or "nothing that runs"
         problem = f"has no image for {' and '.join(lacking)}: there is {has}"
         raise AiplatError(
-            Finding(str(reference), problem, "use another version, or hosts of that architecture")
+            Finding(reference.tagged, problem, "use another version, or hosts of that architecture")
         )
     return found
 
@@ -129,7 +129,8 @@ def _images(found: _Found, manifest: Manifest, depth: int = 0) -> Iterator[str]:
             found.platforms.add(platform)
         return
     if depth == _DEPTH:
-        raise AiplatError(Finding(str(found.reference), "is an index of indexes of indexes", "ask its maker"))
+        problem = "is an index of indexes of indexes"
+        raise AiplatError(Finding(found.reference.tagged, problem, "ask its maker"))
     found.manifests.append(manifest)
     for child in _children(found.reference, manifest):
         platform = _platform(child.get("platform") or {})
@@ -145,12 +146,12 @@ def _children(reference: Reference, manifest: Manifest) -> Iterator[dict[str, An
     """Yield the images that an index names; what builders attest of them is none."""
     children = manifest.document.get("manifests")
     if not isinstance(children, list):
-        raise AiplatError(Finding(str(reference), "is an index that names nothing", "ask its maker"))
+        raise AiplatError(Finding(reference.tagged, "is an index that names nothing", "ask its maker"))
     for child in children:
         if _ATTESTATION in (child.get("annotations") or {}) or child.get("artifactType"):
             continue
         if child.get("mediaType") in (*MANIFESTS, *INDEXES):
-            blob_of(str(reference), child)
+            blob_of(reference.tagged, child)
             yield child
 
 
@@ -169,12 +170,12 @@ def _image(registry: Registry, reference: Reference, manifest: Manifest) -> tupl
     config = manifest.document.get("config") or {}
     if config.get("mediaType") not in (CONFIG, _DOCKER_CONFIG):
         problem = f"is no container image: its config is {config.get('mediaType') or 'missing'}"
-        raise AiplatError(Finding(str(reference), problem, "see the name"))
+        raise AiplatError(Finding(reference.tagged, problem, "see the name"))
     layers = manifest.document.get("layers") or []
     findings = [f for layer in layers if (f := _unusable(reference, layer))]
     if findings:
         raise AiplatError(findings)
-    blobs = {b.digest: b for d in (config, *layers) for b in [blob_of(str(reference), d)]}
+    blobs = {b.digest: b for d in (config, *layers) for b in [blob_of(reference.tagged, d)]}
     said = registry.config(reference, blobs[config["digest"]])
     return _platform(said), blobs
 
@@ -185,9 +186,9 @@ def _unusable(reference: Reference, layer: dict[str, Any]) -> Finding | None:
         return None
     if any(word in kind for word in _ELSEWHERE):
         problem = f"has a layer that its registry may not hand out ({kind})"
-        return Finding(str(reference), problem, "such layers come from their maker only: use another image")
+        return Finding(reference.tagged, problem, "such layers come from their maker only: use another image")
     if kind.endswith("+encrypted"):
-        return Finding(str(reference), "has an encrypted layer", "use one that is not encrypted")
+        return Finding(reference.tagged, "has an encrypted layer", "use one that is not encrypted")
     return Finding(
-        str(reference), f"has a layer of a kind that no host unpacks ({kind})", "use another image"
+        reference.tagged, f"has a layer of a kind that no host unpacks ({kind})", "use another image"
     )

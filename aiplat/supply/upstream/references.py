@@ -38,9 +38,10 @@ class Reference:
         """Return the same name, pinned."""
         return replace(self, digest=digest)
 
-    def __str__(self) -> str:
-        """Render in full."""
-        return f"{self.name}:{self.tag}" + (f"@{self.digest}" if self.digest else "")
+    @property
+    def tagged(self) -> str:
+        """What people call it."""
+        return f"{self.name}:{self.tag}"
 
 
 def image_reference(text: str) -> Reference:

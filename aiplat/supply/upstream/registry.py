@@ -91,7 +91,7 @@ class Registry:
             document = None
         if not isinstance(document, dict):
             raise AiplatError(
-                Finding(str(reference), f"its config {blob.digest} is no JSON object", "ask its maker")
+                Finding(reference.tagged, f"its config {blob.digest} is no JSON object", "ask its maker")
             )
         return document
 
@@ -133,12 +133,12 @@ class Registry:
                 )
                 once()
         except HttpFailed as error:
-            raise self._named(reference, f"its blob {blob.digest}", error) from error
+            raise self._named(reference, f"its {_short(blob.digest)}", error) from error
 
     def _get(self, reference: Reference, path: str, headers: dict[str, str], limit: int = _LIMIT) -> Answer:
         """Return the answer to a request, with a token if it wants one."""
         url = self._url(reference, path)
-        what = "" if path.startswith("manifests/") else f"its {path.replace('s/', ' ', 1)}"
+        what = "" if path.startswith("manifests/") else f"its {_short(path.removeprefix('blobs/'))}"
         try:
             answer = self._asked(url, reference, headers, limit)
             if answer.status == 401:
@@ -177,25 +177,19 @@ class Registry:
 
     def _named(self, reference: Reference, what: str, error: HttpFailed) -> AiplatError:
         """Return a failure with the image's name in front, as whoever wrote the name knows it."""
-        url = self._url(reference, "")
-        if error.status == 404 and not self.http.reach.mirrored(url):
+        if error.status == 404 and not self.http.reach.mirrored(self._url(reference, "")):
             problem = f"{what} is not there (404)".strip()
-            return AiplatError(
-                Finding(
-                    str(reference),
-                    problem,
-                    f"see which there are: skopeo list-tags docker://{reference.name}",
-                )
-            )
-        return AiplatError(
-            [Finding(str(reference), f"{what} {f.where}: {f.problem}".strip(), f.fix) for f in error.findings]
-        )
+            fix = f"see which there are: skopeo list-tags docker://{reference.name}"
+            return AiplatError(Finding(reference.tagged, problem, fix))
+        part = f"{what} from " if what else ""
+        said = [(f"{part}{host_of(found.where)} {found.problem}", found.fix) for found in error.findings]
+        return AiplatError([Finding(reference.tagged, *one) for one in said])
 
     def _refused(self, reference: Reference) -> Finding:
         problem = "is not there, or only for accounts that may read it (401)"
         give = f"name credentials under upstream.credentials.{self.host} in site.yaml"
         fix = f"see the spelling; for a private one {give}"
-        return Finding(str(reference), problem, fix)
+        return Finding(reference.tagged, problem, fix)
 
 
 def read_manifest(reference: Reference, body: bytes, said: str, announced: str | None) -> Manifest:
@@ -216,21 +210,21 @@ def read_manifest(reference: Reference, body: bytes, said: str, announced: str |
         kind = said or "no media type"
         problem = f"the registry answers with something that is no manifest ({kind})"
         raise AiplatError(
-            Finding(str(reference), problem, "see whether a proxy or log-in page answers instead")
+            Finding(reference.tagged, problem, "see whether a proxy or log-in page answers instead")
         )
     media_type = str(document.get("mediaType") or said)
     if media_type.startswith(_SCHEMA_1) or document.get("schemaVersion") == 1:
         problem = "is kept in Docker's first format, which no runtime takes any more"
         raise AiplatError(
-            Finding(str(reference), problem, "use a newer version, or push it again with skopeo")
+            Finding(reference.tagged, problem, "use a newer version, or push it again with skopeo")
         )
     if media_type not in (*INDEXES, *MANIFESTS):
         raise AiplatError(
-            Finding(str(reference), f"is no image but {media_type or 'something unknown'}", "see the name")
+            Finding(reference.tagged, f"is no image but {media_type or 'something unknown'}", "see the name")
         )
     if said in (*INDEXES, *MANIFESTS) and said != media_type:
         problem = f"says it is {media_type}, but its registry says {said}"
-        raise AiplatError(Finding(str(reference), problem, "ask the registry's operator: do not use it"))
+        raise AiplatError(Finding(reference.tagged, problem, "ask the registry's operator: do not use it"))
     return Manifest(body, media_type, found, document)
 
 
@@ -249,8 +243,12 @@ def blob_of(where: str, descriptor: Mapping[str, Any]) -> Blob:
     return Blob(digest=digest, size=size)
 
 
+def _short(digest: str) -> str:
+    return f"blob {digest[:19]}"
+
+
 def _exchanged(reference: Reference, what: str, found: Digest) -> Finding:
     problem = f"asked for {what}, got {found}"
     return Finding(
-        str(reference), problem, "it was exchanged or damaged: do not use it; see what stands in between"
+        reference.tagged, problem, "it was exchanged or damaged: do not use it; see what stands in between"
     )

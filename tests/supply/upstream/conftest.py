@@ -10,7 +10,9 @@ import pytest
 
 from aiplat.site.models import Upstream
 from aiplat.supply.upstream.http import Http, Patience
+from tests.upstreams import orders
 from tests.upstreams.conftest import net  # noqa: F401 - a fixture
+from tests.upstreams.orders import Desk
 from tests.upstreams.server import Upstreams
 
 SHORT = Patience(tries=3, connect=5, stall=0.5, first=0.001, longest=0.01, asked=1)
@@ -48,3 +50,25 @@ def asking(net: Upstreams) -> Callable[..., Http]:  # noqa: F811 - the fixture o
         return Http(Upstream.model_validate({"proxy": net.proxy, "ca": net.ca, **more}), SHORT)
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no token or log-in of this machine's user be found."""
+    for name in (
+        "HF_TOKEN",
+        "HF_ENDPOINT",
+        "HUGGING_FACE_HUB_TOKEN",
+        "REGISTRY_AUTH_FILE",
+        "XDG_RUNTIME_DIR",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("DOCKER_CONFIG", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "nobody"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "nobody" / "token"))
+
+
+@pytest.fixture
+def desk(net: Upstreams, tmp_path: Path) -> Desk:  # noqa: F811 - the fixture of that name
+    """Return a desk that orders through the test's proxy."""
+    return Desk(tmp_path, orders.http(net))
