@@ -116,8 +116,7 @@ def test_a_killed_fetch_goes_on_where_it_was(net: Upstreams, desk: Desk, tmp_pat
     before = len(net.seen)
     desk.get(IMAGES, order, pin)
     asked = [r.headers["range"] for r in net.seen[before:] if "range" in r.headers]
-    assert asked == [f"bytes={start}-" for start in [int(asked[0][6:-1])]]
-    assert int(asked[0][6:-1]) > 0
+    assert set(asked) == {"bytes=300000-"}
 
 
 def test_nothing_is_kept_of_a_finished_image(net: Upstreams, desk: Desk, tmp_path: Path) -> None:
