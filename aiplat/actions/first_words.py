@@ -7,6 +7,7 @@ import ssl
 import httpx
 
 from aiplat.actions.summary import Words
+from aiplat.site.addresses import in_url
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 from aiplat.vault.store import SiteSecrets
@@ -37,5 +38,4 @@ def first_words(site: Site, secrets: SiteSecrets) -> Words | None:
 
 def platform_url(site: Site) -> str:
     """Return the platform's URL for good."""
-    host = f"[{site.endpoint}]" if ":" in site.endpoint else site.endpoint
-    return f"https://{host}/v1"
+    return f"https://{in_url(site.endpoint)}/v1"

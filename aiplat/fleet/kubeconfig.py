@@ -7,6 +7,7 @@ from pathlib import Path
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, Finding
 from aiplat.fleet.ssh import run_on
+from aiplat.site.addresses import in_url
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 
@@ -25,12 +26,8 @@ def fetch_kubeconfig(site: Site) -> Path:
     if done.code != 0:
         raise AiplatError(Finding(server.name, f"has no {ON_SERVER}", "run `aiplat bootstrap`"))
     text = done.stdout.decode().replace(
-        f"https://127.0.0.1:{API_PORT}", f"https://{_in_url(server.address)}:{API_PORT}"
+        f"https://127.0.0.1:{API_PORT}", f"https://{in_url(server.address)}:{API_PORT}"
     )
     path = site_dir(site.name) / "kubeconfig"
     write_atomic(path, text.encode(), 0o600)
     return path
-
-
-def _in_url(address: str) -> str:
-    return f"[{address}]" if ":" in address else address

@@ -19,6 +19,7 @@ from aiplat.plan.role_variables import (
     SiteRegistry,
 )
 from aiplat.plan.staging import wanted_artifacts
+from aiplat.site.addresses import in_url
 from aiplat.site.models import Host, Site
 
 REGISTRY_PORT = 5443
@@ -85,7 +86,7 @@ def _site_registry(host: Host, lock: Lock, public: PublicParts) -> SiteRegistry:
     return SiteRegistry(
         binary=content_digest(lock.hostfile("registry", host.arch)),
         certificate=public.registry_certificate,
-        address=host.address,
+        address=in_url(host.node_ip),
         port=REGISTRY_PORT,
         content=tuple(_content(a) for a in served),
     )
@@ -99,10 +100,10 @@ def _content(artifact: Artifact) -> Content:
 
 
 def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
-    names = {name for server in site.servers for name in (server.address, server.name)}
+    names = {name for server in site.servers for name in (server.address, server.node_ip, server.name)}
     return K3sServer(
         binary=content_digest(lock.hostfile("k3s", host.arch)),
-        node_ip=host.address,
+        node_ip=host.node_ip,
         registry_endpoints=_registry_endpoints(site),
         tls_san=tuple(sorted({*names, site.endpoint, site.domain})),
         cluster_cidr=site.cluster.pod_cidr,
@@ -113,14 +114,14 @@ def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
 def _k3s_agent(site: Site, host: Host, lock: Lock) -> K3sAgent:
     return K3sAgent(
         binary=content_digest(lock.hostfile("k3s", host.arch)),
-        node_ip=host.address,
+        node_ip=host.node_ip,
         registry_endpoints=_registry_endpoints(site),
-        server_url=f"https://{site.servers[0].address}:6443",
+        server_url=f"https://{in_url(site.servers[0].node_ip)}:6443",
     )
 
 
 def _registry_endpoints(site: Site) -> tuple[str, ...]:
-    return tuple(f"https://{server.address}:{REGISTRY_PORT}" for server in site.servers)
+    return tuple(f"https://{in_url(server.node_ip)}:{REGISTRY_PORT}" for server in site.servers)
 
 
 def _plane_release(site: Site, lock: Lock, catalog: Catalog, public: PublicParts) -> PlaneRelease:

@@ -75,7 +75,11 @@ class Host(Strict):
     name: Rfc1123Label
     """Name of the host and of its Kubernetes node."""
     address: str = Field(json_schema_extra={"minLength": 1})
-    """IP address or DNS name under which you and the other hosts reach it."""
+    """IP address or DNS name under which you reach it; with `nodeAddress` also a name of ~/.ssh/config."""
+    node_address: str | None = Field(default=None, alias="nodeAddress", json_schema_extra={"minLength": 1})
+    """IP address under which the other hosts reach it; left out, `address`."""
+    interface: str | None = Field(default=None, json_schema_extra={"minLength": 1, "maxLength": 15})
+    """Network card for what pods of different hosts say to each other; left out, the node address' own."""
     role: Literal["server", "agent"]
     """A server runs Kubernetes' control plane (and workloads); an agent runs workloads only."""
     ssh: Ssh = Ssh()
@@ -88,6 +92,11 @@ class Host(Strict):
     """`auto` uses the GPUs that are found, `none` leaves them alone."""
     hardware: Hardware = Hardware()
     """What the machine has, for `aiplat fit --site`; installing looks at the machine itself."""
+
+    @property
+    def node_ip(self) -> str:
+        """The address among nodes; a DNS name, where the site gives no other, is refused by the plan."""
+        return self.node_address or self.address
 
 
 class Cluster(Strict):

@@ -12,6 +12,7 @@ from aiplat.catalog.components import CatalogModel, Component
 from aiplat.catalog.lockfile import supply_in_use
 from aiplat.catalog.resolve import served_models
 from aiplat.cluster.objects import Pod, Workload
+from aiplat.site.addresses import in_url
 from aiplat.verify.check import Check, Failed, Look, Skipped, fail_on
 from aiplat.verify.declared import (
     Connection,
@@ -96,7 +97,7 @@ def _ask(world: World, wanted: Http) -> httpx.Response:
         with world.platform(with_key=wanted.key) as client:
             return client.get(wanted.path)
     except (httpx.HTTPError, ssl.SSLError) as error:
-        raise Failed(f"https://{world.site.endpoint}{wanted.path}: {error}") from error
+        raise Failed(f"https://{in_url(world.site.endpoint)}{wanted.path}: {error}") from error
     except OSError as error:
         raise Skipped("the site has no CA yet") from error
 
@@ -148,7 +149,7 @@ def _source(world: World, wanted: Pods) -> Pod:
 
 def _address(world: World, wanted: Target) -> tuple[str, int]:
     if wanted.server_port is not None:
-        return world.site.servers[0].address, wanted.server_port
+        return world.site.servers[0].node_ip, wanted.server_port
     for service in world.cluster.services(wanted.selector or ""):
         if service.namespace == wanted.namespace and service.address:
             return service.address, service.ports[0]

@@ -23,6 +23,8 @@ _IN_ORDER: tuple[Rule, ...] = (
     hosts.duplicate_host_address,
     hosts.bad_host_address,
     hosts.unusable_host_address,
+    hosts.bad_node_address,
+    hosts.bad_interface,
     hosts.reserved_host_name,
     hosts.bad_ssh_user,
     networks.bad_cidr,

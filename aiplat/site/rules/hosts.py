@@ -13,6 +13,10 @@ from aiplat.site.findings import Path, SiteFinding, shown
 from aiplat.site.known import Known
 
 MAX_SERVERS = 7
+# The kernel's limit, less the terminating zero, and what it refuses in the name of a network card.
+_INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
+# What ssh's configuration may call a host; ssh takes a leading dash for an option.
+_ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 # Words with a meaning of their own in an Ansible inventory.
 RESERVED_NAMES = ("all", "ungrouped", "localhost")
 _USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
@@ -54,23 +58,47 @@ def duplicate_host_name(document: Document, known: Known) -> Iterator[SiteFindin
 
 
 def duplicate_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:
-    """No two hosts have the same address, however it is written."""
+    """No two hosts have the same address or node address, however it is written."""
     seen: dict[str, Path] = {}
     for path, address in _addresses(document):
         first = seen.setdefault(canonical(address), path)
-        if first != path:
+        if first[:-1] != path[:-1]:
             other = document.at(*first[:-1], "name")
             problem = f"{shown(address)} is already the address of {shown(other)}"
             yield document.finding(path, problem, "give each host an address of its own")
 
 
 def bad_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:
-    """A host's address is an IP address or a DNS name, with nothing around it."""
-    for path, address in _addresses(document):
+    """A host's address is an IP address, a DNS name or (with nodeAddress) a name of ~/.ssh/config, alone."""
+    for path, host in document.maps("hosts"):
+        address = host.get("address")
+        if not isinstance(address, str) or (host.get("nodeAddress") and _is_alias(address)):
+            continue
         if as_ip(address) is None and not is_dns_name(address):
             fix = "leave out user, port and scheme" if re.search(r"[@/]|:\d+$", address) else ""
             problem = f"{shown(address)} is neither an IP address nor a DNS name"
-            yield document.finding(path, problem, fix or "write it like 10.0.0.11 or s1.example.org")
+            yield document.finding(
+                (*path, "address"), problem, fix or "write it like 10.0.0.11 or s1.example.org"
+            )
+
+
+def bad_node_address(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """A host's node address is an IP address: Kubernetes joins nodes by address, never by name."""
+    for path, host in document.maps("hosts"):
+        address = host.get("nodeAddress")
+        if isinstance(address, str) and as_ip(address) is None:
+            problem = f"{shown(address)} is not an IP address"
+            fix = "write the address that the other hosts reach it by, like 10.0.0.11"
+            yield document.finding((*path, "nodeAddress"), problem, fix)
+
+
+def bad_interface(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """A host's interface is the name of one network card as `ip link` shows it."""
+    for path, host in document.maps("hosts"):
+        name = host.get("interface")
+        if isinstance(name, str) and not _INTERFACE.fullmatch(name):
+            problem = f"{shown(name)} is no name of a network card"
+            yield document.finding((*path, "interface"), problem, "write it as `ip link` shows it, like eth1")
 
 
 def unusable_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:
@@ -110,8 +138,14 @@ def _servers(document: Document) -> int | None:
 
 def _addresses(document: Document) -> Iterator[tuple[Path, str]]:
     for path, host in document.maps("hosts"):
-        if isinstance(host.get("address"), str):
-            yield (*path, "address"), host["address"]
+        for key in ("address", "nodeAddress"):
+            if isinstance(host.get(key), str):
+                yield (*path, key), host[key]
+
+
+def _is_alias(address: str) -> bool:
+    """Whether it may be a name of ssh's configuration; a mistyped IP address is none."""
+    return bool(_ALIAS.fullmatch(address)) and not re.fullmatch(r"[0-9.]+", address)
 
 
 def _unusable(ip: Address) -> str | None:

@@ -99,7 +99,7 @@ def mixed_address_families(document: Document, known: Known) -> Iterator[SiteFin
         yield document.finding(("cluster", at), problem, "use IPv4 for both or IPv6 for both")
     elif versions:
         version = versions.pop()
-        for path, ip in _host_ips(document):
+        for path, ip in _node_ips(document):
             if ip.version != version:
                 problem = f"{ip} is IPv{ip.version}, and the cluster's networks are IPv{version}"
                 yield document.finding(path, problem, "use one address family for the whole site")
@@ -153,6 +153,14 @@ def _host_ips(document: Document) -> Iterator[tuple[Path, Address]]:
     if endpoint:
         yield ("cluster", "endpoint"), endpoint
     for path, host in document.maps("hosts"):
-        ip = as_ip(host.get("address"))
-        if ip:
-            yield (*path, "address"), ip
+        for key in ("address", "nodeAddress"):
+            ip = as_ip(host.get(key))
+            if ip:
+                yield (*path, key), ip
+
+
+def _node_ips(document: Document) -> Iterator[tuple[Path, Address]]:
+    """Yield the addresses that must be of the cluster's family; one that only you use may be of another."""
+    for path, ip in _host_ips(document):
+        if path[-1] != "address" or document.at(*path[:-1], "nodeAddress") is None:
+            yield path, ip
