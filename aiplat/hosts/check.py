@@ -1,0 +1,145 @@
+"""What a check of hosts is, and how one is written; the checks themselves are in aiplat.hosts.checks."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from aiplat.hosts.facts import HostLook
+
+Severity = Literal["blocker", "warning", "note"]
+BLOCKER: Severity = "blocker"
+WARNING: Severity = "warning"
+NOTE: Severity = "note"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the host is wanted for."""
+
+    site: str
+    role: Literal["server", "agent"]
+    address: str
+    pod_cidr: str = "10.42.0.0/16"
+    service_cidr: str = "10.43.0.0/16"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A host that was looked at, what it is wanted for, and all hosts of the site, itself among them."""
+
+    name: str
+    look: HostLook
+    wish: Wish
+    fellows: tuple[Seen, ...] = ()
+
+    @property
+    def others(self) -> tuple[Seen, ...]:
+        """The site's other hosts that could be looked at."""
+        return tuple(f for f in self.fellows if f.name != self.name and not f.look.problem)
+
+    def active(self, unit: str) -> bool:
+        """Whether a systemd unit runs."""
+        return self.look.units.get(unit) in ("active", "activating", "reloading")
+
+    def trace(self, *begins: str) -> str:
+        """Return the first telling path that begins with one of these, or nothing."""
+        return next((path for path in self.look.traces if path.startswith(begins)), "")
+
+
+Ask = Callable[[Seen], str | None]
+"""Returns what is wrong, nothing where nothing is, None where it could not be seen."""
+
+Fix = str | Callable[[Seen], str]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One precondition: its name, how bad it is where it is not met, what must be so, and what to do.
+
+    `early` ones are asked first, and the others only where those hold. `fresh` ones are asked only of hosts
+    that have nothing of aiplat's, `real` ones only of hosts that are no lab's.
+    """
+
+    name: str
+    severity: Severity
+    wants: str
+    ask: Ask
+    fix: Fix
+    early: bool = False
+    fresh: bool = False
+    real: bool = False
+
+    def concerns(self, host: Seen) -> bool:
+        """Whether this host is asked at all."""
+        if self.fresh and host.look.owner is not None:
+            return False
+        return not (self.real and host.look.lab is not None)
+
+    def fix_for(self, host: Seen) -> str:
+        """Return what to do about it on this host."""
+        return self.fix if isinstance(self.fix, str) else self.fix(host)
+
+
+CHECKS: list[Check] = []
+"""Every check, in the order in which they are told."""
+
+
+def check(  # noqa: PLR0913 - each says when a check is asked
+    name: str, severity: Severity, fix: Fix, *, early: bool = False, fresh: bool = False, real: bool = False
+) -> Callable[[Ask], Ask]:
+    """Make a function a check; its docstring is what must be so."""
+
+    def add(ask: Ask) -> Ask:
+        wants = " ".join((ask.__doc__ or "").split())
+        CHECKS.append(Check(name, severity, wants, ask, fix, early, fresh, real))
+        return ask
+
+    return add
+
+
+def install(debian: str, redhat: str = "", suse: str = "") -> Callable[[Seen], str]:
+    """Return a fix that installs a package by the host's own means."""
+
+    def fix(host: Seen) -> str:
+        family = family_of(host.look.os_id)
+        if family == "redhat":
+            return f"dnf install {redhat or debian}"
+        return (
+            f"zypper install {suse or redhat or debian}" if family == "suse" else f"apt-get install {debian}"
+        )
+
+    return fix
+
+
+FAMILIES = {
+    "debian": ("debian", "ubuntu", "raspbian"),
+    "redhat": ("rhel", "rocky", "almalinux", "centos", "ol", "fedora", "amzn"),
+    "suse": ("sles", "sled", "opensuse-leap", "sle_hpc", "sl-micro", "opensuse-tumbleweed"),
+}
+
+
+def family_of(os_id: str) -> str:
+    """Return the family of an operating system by its os-release ID, or nothing."""
+    return next((name for name, ids in FAMILIES.items() if os_id in ids), "")
+
+
+def shared(host: Seen, value: Callable[[HostLook], str]) -> str:
+    """Return the names of other hosts that have the same value, where there is one."""
+    own = value(host.look)
+    return ", ".join(other.name for other in host.others if own and value(other.look) == own)
+
+
+def networks(texts: Sequence[str]) -> list[Network]:
+    """Return those texts that are networks or addresses in one."""
+    found = []
+    for text in texts:
+        try:
+            found.append(ipaddress.ip_network(text, strict=False))
+        except ValueError:
+            continue
+    return found

@@ -1,0 +1,174 @@
+"""Checks of disks: room, what a file system may do, how fast it can be."""
+
+from __future__ import annotations
+
+from aiplat.hosts.check import BLOCKER, NOTE, WARNING, Seen, check
+
+DATA = "/var/lib"
+"""Where content, images and volumes go."""
+TMP = "/tmp"  # noqa: S108 - a path of the host that was looked at
+LEAST_MIB, ROOMY_MIB = 6 * 1024, 20 * 1024
+NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs")
+
+
+@check("disk-room", BLOCKER, "make room below /var/lib, or mount a larger disk there", fresh=True)
+def disk_room(host: Seen) -> str | None:
+    """6 GiB are free below /var/lib; a plan says how much exactly is needed."""
+    place = host.look.places.get(DATA)
+    if place is None:
+        return None
+    return f"{place.free_mib} MiB are free below {DATA}" if place.free_mib < LEAST_MIB else ""
+
+
+@check("disk-room-for-models", WARNING, "make room below /var/lib, or mount a larger disk there", fresh=True)
+def disk_room_for_models(host: Seen) -> str | None:
+    """20 GiB are free below /var/lib, so that models of some size have room."""
+    place = host.look.places.get(DATA)
+    if place is None:
+        return None
+    tight = LEAST_MIB <= place.free_mib < ROOMY_MIB
+    return f"{place.free_mib} MiB are free below {DATA}: little for models" if tight else ""
+
+
+@check(
+    "disk-nearly-full", WARNING, "make room: Kubernetes removes images and pods when less than 15 % is free"
+)
+def disk_nearly_full(host: Seen) -> str | None:
+    """More than 15 % of the data's file system is free: below that the kubelet throws images and pods out."""
+    place = host.look.places.get(DATA)
+    if place is None or not place.size_mib:
+        return None
+    share = 100 * place.free_mib // place.size_mib
+    return f"{share} % of the file system below {DATA} is free" if share <= 15 else ""
+
+
+@check("disk-inodes", BLOCKER, "remove small files there (`df -i` shows where), or make a new file system")
+def disk_inodes(host: Seen) -> str | None:
+    """More than 5 % of the data's inodes are free: images are made of many small files."""
+    place = host.look.places.get(DATA)
+    if place is None:
+        return None
+    left = place.inodes_free_percent
+    return f"{left} % of the inodes below {DATA} are free" if left <= 5 else ""
+
+
+@check("disk-tmp", WARNING, "make room in /tmp")
+def disk_tmp(host: Seen) -> str | None:
+    """100 MiB are free in /tmp, where Ansible puts what it runs."""
+    place = host.look.places.get(TMP)
+    return None if place is None else f"{place.free_mib} MiB are free in /tmp" if place.free_mib < 100 else ""
+
+
+@check("disk-network", BLOCKER, "use a disk of the host's own below /var/lib")
+def disk_network(host: Seen) -> str | None:
+    """The data folder is on a disk of the host's own, not on a network's file system."""
+    place = host.look.places.get(DATA)
+    if place is None:
+        return None
+    return f"{DATA} is on {place.kind} ({place.source})" if place.kind in NETWORK else ""
+
+
+@check("disk-overlay", BLOCKER, "mount an ext4 or XFS file system at /var/lib/rancher", real=True)
+def disk_overlay(host: Seen) -> str | None:
+    """The data folder is on a file system that containers' layers can be laid over."""
+    place = host.look.places.get(DATA)
+    if place is None:
+        return None
+    return (
+        f"{DATA} is on {place.kind}, over which overlays do not work"
+        if place.kind in ("overlay", "aufs")
+        else ""
+    )
+
+
+@check("disk-memory", BLOCKER, "mount a disk at /var/lib", real=True)
+def disk_memory(host: Seen) -> str | None:
+    """The data folder survives a restart: it is not in memory."""
+    place = host.look.places.get(DATA)
+    if place is None:
+        return None
+    return f"{DATA} is on {place.kind}, which a restart empties" if place.kind in ("tmpfs", "ramfs") else ""
+
+
+@check("disk-xfs-type", BLOCKER, "make the file system anew with `mkfs.xfs -n ftype=1`")
+def disk_xfs_type(host: Seen) -> str:
+    """An XFS below /var/lib stores file types (ftype=1), which overlays need."""
+    return f"the XFS below {DATA} has ftype=0" if host.look.xfs_without_type else ""
+
+
+@check(
+    "disk-rotating", NOTE, "put /var/lib on an SSD; with one server a slow disk is slow, with three it fails"
+)
+def disk_rotating(host: Seen) -> str | None:
+    """The data folder is on an SSD: Kubernetes' store waits for the disk at every write."""
+    place = host.look.places.get(DATA)
+    return (
+        None
+        if place is None
+        else f"{DATA} is on a disk that turns ({place.source})"
+        if place.rotating
+        else ""
+    )
+
+
+def _remount(path: str, option: str) -> str:
+    return f"take `{option}` from its line in /etc/fstab and `mount -o remount,{option[2:]} {path}`"
+
+
+@check("data-noexec", BLOCKER, _remount(DATA, "noexec"))
+def data_noexec(host: Seen) -> str | None:
+    """Programs below /var/lib may run: k3s unpacks its own there."""
+    place = host.look.places.get(DATA)
+    return None if place is None else f"{DATA} is mounted noexec" if place.noexec else ""
+
+
+@check("data-nodev", WARNING, _remount(DATA, "nodev"))
+def data_nodev(host: Seen) -> str | None:
+    """Device files below /var/lib work: images and volumes may have some."""
+    place = host.look.places.get(DATA)
+    return None if place is None else f"{DATA} is mounted nodev" if place.nodev else ""
+
+
+@check("data-nosuid", NOTE, "leave it, unless a container complains that it may not change its user")
+def data_nosuid(host: Seen) -> str | None:
+    """Programs below /var/lib may change their user, as some images expect."""
+    place = host.look.places.get(DATA)
+    return None if place is None else f"{DATA} is mounted nosuid" if place.nosuid else ""
+
+
+@check("programs-noexec", BLOCKER, _remount("/usr/local", "noexec"))
+def programs_noexec(host: Seen) -> str | None:
+    """Programs below /usr/local may run: k3s and helm go there."""
+    place = host.look.places.get("/usr/local")
+    return None if place is None else "/usr/local is mounted noexec" if place.noexec else ""
+
+
+def _writable(host: Seen) -> str:
+    if host.trace("/run/ostree-booted"):
+        return "this system keeps /usr read-only; use one that does not"
+    return "mount it writable"
+
+
+@check("programs-read-only", BLOCKER, _writable)
+def programs_read_only(host: Seen) -> str | None:
+    """Files can be written below /usr/local."""
+    place = host.look.places.get("/usr/local")
+    return None if place is None else "/usr/local is read-only" if place.read_only else ""
+
+
+@check("etc-read-only", BLOCKER, "mount it writable; see `dmesg` for a disk that failed")
+def etc_read_only(host: Seen) -> str | None:
+    """Files can be written below /etc and /var/lib."""
+    read_only = [
+        path for path in ("/etc", DATA) if path in host.look.places and host.look.places[path].read_only
+    ]
+    return (
+        f"{' and '.join(read_only)} {'is' if len(read_only) == 1 else 'are'} read-only" if read_only else ""
+    )
+
+
+@check("tmp-noexec", NOTE, "leave it: only programs that other tools unpack in /tmp fail")
+def tmp_noexec(host: Seen) -> str | None:
+    """Programs in /tmp may run."""
+    place = host.look.places.get(TMP)
+    return None if place is None else f"{TMP} is mounted noexec" if place.noexec else ""
