@@ -11,6 +11,7 @@ from aiplat.errors import EXIT_BAD_INPUT, EXIT_FAILED, AiplatError, BadInput, Fi
 from aiplat.plan.make import make_plan
 from aiplat.plan.models import Facts, Plan
 from aiplat.plan.ownership import other_secrets
+from aiplat.plan.preconditions import troubles
 from aiplat.plan.refusals import refusals
 from aiplat.runs.world import public_parts
 from aiplat.site.models import Site
@@ -33,19 +34,28 @@ class PlanMovedError(BadInput):
 
 @dataclass(frozen=True)
 class PlanView:
-    """A plan with what it was made from; `assumed` says that the lab's hosts are not up yet."""
+    """A plan with what it was made from; `assumed` says that the lab's hosts are not up yet.
+
+    `findings` forbid carrying it out, `warnings` do not.
+    """
 
     plan: Plan
     lock: Lock
     facts: Facts
     findings: tuple[Finding, ...]
     assumed: bool
+    warnings: tuple[Finding, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the plan for programs: its steps, its digest, and what forbids carrying it out."""
-        refused = [{"where": f.where, "problem": f.problem, "fix": f.fix} for f in self.findings]
+        refused, warned = ([vars(f) for f in found] for found in (self.findings, self.warnings))
         plan = self.plan.model_dump(mode="json", by_alias=True)
-        return plan | {"digest": self.plan.digest, "assumed": self.assumed, "refusals": refused}
+        return plan | {
+            "digest": self.plan.digest,
+            "assumed": self.assumed,
+            "refusals": refused,
+            "warnings": warned,
+        }
 
     def is_still(self, agreed: str) -> None:
         """Stop unless this is the plan with the digest that was agreed to.
@@ -80,8 +90,13 @@ def view_of(
 ) -> PlanView:
     """Return the plan for what is known about a site."""
     plan = make_plan(site, lock, facts, public_parts(secrets))
+    found = troubles(site, facts)
+    blockers, warnings = (
+        tuple(t.finding for t in found if t.severity == severity) for severity in ("blocker", "warning")
+    )
     findings = (
         *refusals(site, lock, facts, secrets.given if secrets else ()),
         *other_secrets(site.name, facts, secrets.identities if secrets else {}),
+        *blockers,
     )
-    return PlanView(plan, lock, facts, findings, assumed)
+    return PlanView(plan, lock, facts, findings, assumed, warnings)

@@ -21,12 +21,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(doctor_app, name="doctor")
 
 
-@doctor_app.callback()
-def _doctor() -> None:
-    # With a callback Typer keeps `gpu` a verb of its own while it is the only one.
-    pass
-
-
 @doctor_app.command()
 def gpu(
     site: Annotated[
@@ -60,6 +54,37 @@ def gpu(
         raise BadInput(Finding("aiplat doctor gpu", "takes a site or --facts, not both", "leave one out"))
     good = show_facts(facts, as_json=as_json) if facts else show_site(site, as_json=as_json)
     if not good:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+@doctor_app.command()
+def hosts(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SITE | HOST…]",
+            help="A site.yaml, its folder, a built-in site; or hosts as [USER@]HOST[:PORT] or aliases, the "
+            "first of which is the server. Default: ./site.yaml, else lab.",
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Private key for hosts that are named.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say which preconditions hosts do not meet, each with what was seen and what to do.
+
+    All hosts are looked at side by side, in one SSH call each. A blocker keeps a site from being installed
+    and is refused by `aiplat plan` and `aiplat bootstrap` too; a warning will trouble somebody later; a note
+    is good to know. All checks stand in docs/reference/host-checks.md.
+
+      aiplat doctor hosts root@10.0.0.11 root@10.0.0.12
+
+    Exit codes: 0 every host is well, 2 the arguments cannot be read, 3 a host has a blocker or a warning.
+    """
+    from aiplat.cli.doctor_hosts import show_hosts  # noqa: PLC0415 - what reaches hosts takes a second
+
+    if not show_hosts(targets or [], key, as_json=as_json):
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 

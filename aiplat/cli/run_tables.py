@@ -25,7 +25,8 @@ def plan_table(view: PlanView) -> RenderableType:
     """Return the plan: a line per step and host with its reason, then restarts, bytes and the digest."""
     plan = view.plan
     if plan.nothing_to_do:
-        return Text(f"{plan.site}: nothing to do, the hosts are as the site wants them", style="green")
+        done = Text(f"{plan.site}: nothing to do, the hosts are as the site wants them", style="green")
+        return Group(done, *_warnings(view)) if view.warnings else done
     table = Table(
         box=box.SIMPLE_HEAD, title=f"Plan for site {plan.site}", title_justify="left", pad_edge=False
     )
@@ -36,7 +37,11 @@ def plan_table(view: PlanView) -> RenderableType:
     for step in plan.steps:
         for row in _rows(step):
             table.add_row(*row)
-    return Group(table, _footer(view))
+    return Group(table, *_warnings(view), _footer(view))
+
+
+def _warnings(view: PlanView) -> list[Text]:
+    return [Text(f"warning: {finding}", style="yellow") for finding in view.warnings]
 
 
 def _rows(step: Step) -> list[tuple[str, str, str, str]]:

@@ -3,50 +3,119 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from aiplat.errors import Finding
 from aiplat.fleet.ssh import HostError, run_on
+from aiplat.hosts.checks.network import PEER_PORTS, PORTS
+from aiplat.hosts.facts import HostLook
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.site.models import Host, Site
 
 PROBE_SECONDS = 60
 MAX_PARALLEL = 32
 REMOTE = Path(__file__).parent / "remote"
+MODULES = ("probe_host", "look_machine", "look_network")
+NOT_THERE = 127  # what a shell answers where a command is not installed
+
+# What goes into the look alone; the rest of what it has is among the probe's own facts.
+_LOOKED_AT = set(HostLook.model_fields) - set(HostFacts.model_fields)
 
 
-def gather_facts(site: Site) -> Facts:
+def gather_facts(site: Site, *, thorough: bool = False) -> Facts:
     """Probe all hosts of a site side by side.
 
     A host that cannot be reached is a fact (`reachable` false, `problem` a sentence), not an error.
-    Each line of `drift` is `<step>: <sentence>`.
+    Each line of `drift` is `<step>: <sentence>`. `thorough` asks hosts that already run aiplat for as much
+    as new ones.
     """
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
-        return Facts(hosts=tuple(pool.map(lambda host: probe(site, host), site.hosts)))
+        return Facts(hosts=tuple(pool.map(lambda host: probe(site, host, thorough=thorough), site.hosts)))
 
 
-def probe(site: Site, host: Host) -> HostFacts:
+def probe(site: Site, host: Host, *, thorough: bool = False) -> HostFacts:
     """Return one host's facts from a single ssh call."""
-    script = (REMOTE / "probe_host.py").read_bytes()
+    began = time.time()
     try:
-        done = run_on(site, host, ["python3", "-"], stdin=script, timeout=PROBE_SECONDS)
+        done = run_on(
+            site, host, ["python3", "-c", _text("run_looks")], _asked(site, host, thorough), PROBE_SECONDS
+        )
     except HostError as error:
-        return HostFacts(host=host.name, reachable=False, problem=str(error.findings[0]))
+        return _unseen(host, error.findings[0])
+    if done.code == NOT_THERE:
+        return _without_python(site, host)
     if done.code != 0:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.code}"])[-1]
-        return HostFacts(host=host.name, reachable=False, problem=f"{host.name}: the probe failed ({last})")
-    return facts_of(host.name, json.loads(done.stdout))
+        return _unseen(host, Finding(host.name, f"the probe failed ({last})", "see whether its disk is full"))
+    return facts_of(host.name, json.loads(done.stdout), between=(began, time.time()))
 
 
-def facts_of(name: str, seen: dict[str, Any]) -> HostFacts:
-    """Turn what the probe printed into facts; a ledger from a newer aiplat is refused in words."""
+def facts_of(name: str, seen: dict[str, Any], between: tuple[float, float] | None = None) -> HostFacts:
+    """Turn what the probe printed into facts; a ledger from a newer aiplat is refused in words.
+
+    `between` are this machine's times before and after the call: the host's clock should lie there.
+    """
+    if "too_old" in seen:
+        return _old_python(name, seen["too_old"])
+    look = {key: seen.pop(key) for key in set(seen) & _LOOKED_AT}
+    both = {key: seen[key] for key in set(seen) & set(HostLook.model_fields)}
+    clock = look.get("clock")
+    off = _off(clock, between) if clock and between else None
+    owner = (seen.get("ledger") or {}).get("site")
     try:
-        return HostFacts.model_validate({"host": name, "reachable": True, **seen})
+        judged = HostLook.model_validate({**both, **look, "clock_off": off, "owner": owner}) if look else None
+        return HostFacts.model_validate({"host": name, "reachable": True, **seen, "look": judged})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        problem = f"{name}: what it has at {where} is not understood; it may be from a newer aiplat"
-        return HostFacts(host=name, reachable=False, problem=problem)
+        problem = f"what it has at {where} is not understood; it may be from a newer aiplat"
+        return _unseen_as(name, HostLook(problem=problem, fix="use the aiplat that was used for it last"))
+
+
+def _text(module: str) -> str:
+    return (REMOTE / f"{module}.py").read_text()
+
+
+def _asked(site: Site, host: Host, thorough: bool) -> bytes:
+    """Return what goes to a host: the modules that look, and what they are to ask for."""
+    others = [other.address for other in site.hosts if other.name != host.name]
+    peers = [f"{address}:{port}" for address in others for port in PEER_PORTS]
+    arguments = {"ports": list(PORTS), "peers": peers, "thorough": thorough}
+    modules = [[name, _text(name)] for name in MODULES]
+    return json.dumps({"modules": modules, "root": "/", "arguments": arguments}).encode()
+
+
+def _off(clock: float, between: tuple[float, float]) -> float:
+    before, after = between
+    return clock - min(max(clock, before), after)
+
+
+def _unseen(host: Host, finding: Finding) -> HostFacts:
+    return _unseen_as(host.name, HostLook(problem=finding.problem, fix=finding.fix))
+
+
+def _unseen_as(name: str, look: HostLook) -> HostFacts:
+    finding = Finding(name, look.problem, look.fix)
+    return HostFacts(host=name, reachable=False, problem=str(finding), look=look)
+
+
+def _without_python(site: Site, host: Host) -> HostFacts:
+    """Return the facts of a host that has no Python: which system it runs says how to install it."""
+    try:
+        text = run_on(site, host, ["cat", "/etc/os-release"]).stdout.decode(errors="replace")
+    except HostError:
+        text = ""
+    found = dict(line.partition("=")[::2] for line in text.splitlines())
+    look = HostLook(os_id=found.get("ID", "").strip("\"'"))
+    problem = Finding(host.name, "python3 is not installed", "install the package python3")
+    return HostFacts(host=host.name, reachable=False, problem=str(problem), look=look)
+
+
+def _old_python(name: str, version: str) -> HostFacts:
+    problem = Finding(name, f"its python3 is {version}, and 3.9 is the oldest that will do")
+    return HostFacts(host=name, reachable=False, problem=str(problem), look=HostLook(python=version))

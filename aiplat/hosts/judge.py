@@ -59,8 +59,8 @@ def _verdict(host: Seen) -> Verdict:
         # What could not be reached or run says nothing about the rest.
         rest = tuple(check.name for check in CHECKS if not check.early)
         return replace(early, troubles=early.troubles[:1], unseen=rest)
-    rest = _asked(host, [check for check in CHECKS if not check.early])
-    return replace(rest, met=early.met + rest.met)
+    others = _asked(host, [check for check in CHECKS if not check.early])
+    return replace(others, met=early.met + others.met)
 
 
 def _asked(host: Seen, checks: Sequence[Check]) -> Verdict:

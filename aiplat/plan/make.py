@@ -162,7 +162,7 @@ def _as_wanted(running: Running, start: str, recorded: LedgerStep | None) -> boo
 
 def _steady(facts: Facts) -> list[dict[str, object]]:
     """Return the facts without what moves by itself, so that a plan for the same world is the same plan."""
-    moving = {"disk_free_mib", "memory_mib"}
+    moving = {"disk_free_mib", "memory_mib", "look"}
     seen = [host.model_dump(mode="json", exclude=moving) for host in facts.hosts]
     for host in seen:
         host["units"] = {name: unit.get("ActiveState") for name, unit in host["units"].items()}

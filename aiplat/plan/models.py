@@ -8,6 +8,7 @@ from pydantic import Field
 
 from aiplat.content import digest_of
 from aiplat.frozen import Frozen
+from aiplat.hosts.facts import HostLook
 
 
 class ManagedFile(Frozen):
@@ -78,6 +79,8 @@ class HostFacts(Frozen):
     running: dict[str, Running] = Field(default_factory=dict)
     nodes_ready: tuple[str, ...] = ()
     releases: tuple[Release, ...] = ()
+    look: HostLook | None = None
+    """What the checks of hosts judge by; None where nobody looked."""
 
 
 class Facts(Frozen):

@@ -15,6 +15,8 @@ from aiplat.fit.knowledge import knowledge
 from aiplat.fit.known_models import known_names
 from aiplat.fit.layouts import EXAMPLE, compare_layouts, planned_site
 from aiplat.gpu.rules.order import RULES as GPU_RULES
+from aiplat.hosts.check import Check
+from aiplat.hosts.judge import CHECKS
 from aiplat.site.rules import RULES
 from aiplat.site.schema import site_schema
 
@@ -29,6 +31,7 @@ def pages() -> dict[str, str]:
         "fit.md": _fit(),
         "catalog.md": _catalog(load_catalog()),
         "gpu-verdicts.md": _gpu_verdicts(),
+        "host-checks.md": _host_checks(),
         "cli.md": _command_line(typer.main.get_command(command_line())),
     }
 
@@ -223,6 +226,24 @@ def _gpu_verdicts() -> str:
     rows = "".join(f"| `{name}` | {rule.cause}. | {rule.fix} |\n" for name, rule in rules.items())
     measured = (HERE / "gpu-verdicts-measured.md").read_text()
     return f"# GPU verdicts\n{_NOTE}\n{head}\n\n| verdict | cause | fix |\n|---|---|---|\n{rows}\n{measured}"
+
+
+def _host_checks() -> str:
+    head = (
+        f"The {len(CHECKS)} preconditions that `aiplat doctor hosts` asks of every host; `aiplat plan` and "
+        "`aiplat bootstrap` ask too. A **blocker** keeps a site from being installed; a **warning** will "
+        "trouble somebody later; a **note** is good to know. *new* ones are asked only of hosts that have "
+        "nothing of aiplat's yet, *real* ones only of hosts that are no lab's. Each has a prepared defect in "
+        "tests/hosts/defects.yaml that shows that it finds what it is for."
+    )
+    rows = "".join(_host_check(check) for check in CHECKS)
+    table = f"| check | is a | asked of | what must be so |\n|---|---|---|---|\n{rows}"
+    return f"# Checks of hosts\n{_NOTE}\n{head}\n\n{table}"
+
+
+def _host_check(check: Check) -> str:
+    asked = ", ".join(word for word, only in (("new", check.fresh), ("real", check.real)) if only) or "all"
+    return f"| `{check.name}` | {check.severity} | {asked} | {check.wants} |\n"
 
 
 if __name__ == "__main__":

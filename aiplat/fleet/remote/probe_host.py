@@ -236,7 +236,7 @@ def machine(root: Path) -> dict[str, Any]:
     }
 
 
-def facts(root: Path) -> dict[str, Any]:
+def facts(root: Path, _arguments: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return everything; what takes time runs side by side."""
     text = read(root / "var/lib/aiplat/ledger.json")
     ledger = json.loads(text) if text else None

@@ -13,8 +13,8 @@ BROKEN_IPTABLES = ((1, 8, 0), (1, 8, 4))
 def _open_firewalld(host: Seen) -> str:
     pods, services = host.wish.pod_cidr, host.wish.service_cidr
     return (
-        "`firewall-cmd --permanent --zone=trusted --add-source=" + pods + " --add-source=" + services + "`, "
-        "`--add-port` 6443, 10250, 5443/tcp and 8472/udp, `firewall-cmd --reload`; or `systemctl disable --now firewalld`"
+        f"`firewall-cmd --permanent --zone=trusted --add-source={pods} --add-source={services}`, then ports "
+        "6443, 10250, 5443/tcp and 8472/udp, then `--reload`; or `systemctl disable --now firewalld`"
     )
 
 
@@ -34,8 +34,8 @@ def firewalld_flush(host: Seen) -> str:
 def _open_ufw(host: Seen) -> str:
     pods, services = host.wish.pod_cidr, host.wish.service_cidr
     return (
-        f"`ufw allow from {pods}`, `ufw allow from {services}`, `ufw allow` 6443, 10250, 5443/tcp and 8472/udp "
-        "from the other hosts; or `ufw disable`"
+        f"`ufw allow from {pods}`, `ufw allow from {services}`, `ufw allow` 6443, 10250, 5443/tcp and "
+        "8472/udp from the other hosts; or `ufw disable`"
     )
 
 
@@ -82,11 +82,10 @@ def iptables_one_kind(host: Seen) -> str:
     )
 
 
-def _leftover_fix(host: Seen) -> str:
-    return "uninstall what made them with its own tool (`k3s-uninstall.sh`, `kubeadm reset`), then restart the host"
+_UNINSTALL = "uninstall what made them (`k3s-uninstall.sh`, `kubeadm reset`), then restart the host"
 
 
-@check("leftover-rules", BLOCKER, _leftover_fix, fresh=True)
+@check("leftover-rules", BLOCKER, _UNINSTALL, fresh=True)
 def leftover_rules(host: Seen) -> str:
     """No earlier Kubernetes left its rules: a stale one sends packets to pods that are gone."""
     count = host.look.leftover_chains

@@ -125,5 +125,5 @@ def mac_unique(host: Seen) -> str:
     for other in host.others:
         for link in other.look.links:
             if link.up and link.mac in own and not link.name.startswith(("cni", "flannel", "veth", "docker")):
-                return f"{own[link.mac]} has the same hardware address ({link.mac}) as {link.name} of {other.name}"
+                return f"{own[link.mac]} has the hardware address of {link.name} of {other.name} ({link.mac})"
     return ""

@@ -186,11 +186,7 @@ def search_domains(host: Seen) -> str:
     return f"{count} domains are searched for every name" if count > SEARCH_DOMAINS else ""
 
 
-def _taken(host: Seen) -> str:
-    return "stop that program, or give it another port; `ss -lntup` shows all"
-
-
-@check("ports-free", BLOCKER, _taken, fresh=True)
+@check("ports-free", BLOCKER, "stop that program, or give it another port (`ss -lntup`)", fresh=True)
 def ports_free(host: Seen) -> str:
     """The ports that Kubernetes, the registry and the gateway use are free."""
     lost = {

@@ -79,11 +79,7 @@ def containerd(host: Seen) -> str:
     return f"{' and '.join(runs)} runs there" if runs else ""
 
 
-def _uninstall(host: Seen) -> str:
-    return "remove them with the tool that made them, or restart the host after `ip link delete`"
-
-
-@check("leftover-links", BLOCKER, _uninstall, fresh=True)
+@check("leftover-links", BLOCKER, "uninstall what made them, or `ip link delete` each", fresh=True)
 def leftover_links(host: Seen) -> str:
     """No earlier cluster left its links (cni0, flannel.1): the new pods' network would clash with them."""
     known = ("cni0", "flannel", "kube-ipvs0", "cilium_", "cali", "weave", "vxlan.calico")

@@ -66,7 +66,7 @@ def _has_module(host: Seen, name: str) -> bool:
 
 @check("apparmor-parser", BLOCKER, install("apparmor", suse="apparmor-parser"))
 def apparmor_parser(host: Seen) -> str:
-    """Where the kernel has AppArmor on, the program that loads profiles is there: containers do not start without."""
+    """Where AppArmor is on, the program that loads profiles is there, or no container starts."""
     lost = host.look.apparmor and not host.look.apparmor_parser
     return "AppArmor is on, and apparmor_parser is not installed" if lost else ""
 
@@ -95,7 +95,7 @@ def nm_cloud_setup(host: Seen) -> str:
 @check(
     "networkmanager",
     WARNING,
-    "write `[keyfile]` and `unmanaged-devices=interface-name:cni*;interface-name:flannel*;interface-name:veth*` "
+    "write `[keyfile]` and `unmanaged-devices=interface-name:cni*;interface-name:flannel*` "
     "to /etc/NetworkManager/conf.d/k3s.conf, then `systemctl reload NetworkManager`",
 )
 def networkmanager(host: Seen) -> str:
@@ -122,7 +122,7 @@ def cloud_init(host: Seen) -> str:
 @check(
     "proxy",
     WARNING,
-    "see that no_proxy has the hosts, 10.0.0.0/8 and .svc; hosts take everything from this machine and need no proxy",
+    "set no_proxy to the hosts, 10.0.0.0/8 and .svc; an installed site needs no proxy",
 )
 def proxy(host: Seen) -> str:
     """No proxy comes between the hosts: where one is set, it is set not to."""

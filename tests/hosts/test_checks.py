@@ -1,0 +1,116 @@
+"""Every check of hosts finds its prepared defect, names a fix, and is silent about a host that is well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from aiplat.hosts.check import CHECKS, Seen, Wish
+from aiplat.hosts.facts import HostLook
+from aiplat.hosts.judge import Trouble, Verdict, judge
+
+HERE = Path(__file__).parent
+WELL: dict[str, Any] = YAML(typ="safe", pure=True).load(HERE / "well.yaml")
+DEFECTS: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(HERE / "defects.yaml")
+AGENT: dict[str, Any] = {
+    "hostname": "desk-2",
+    "machine_id": "5d1219c7c4c5404aaa1f6d2a48adfd02",
+    "product_uuid": "4c4c4544-0001-4c10-8032-b3c04f000002",
+    "links": [{"name": "enp1s0", "mac": "52:54:00:00:00:02", "addresses": ["10.0.0.12/24"]}],
+    "peers": {"10.0.0.11:6443": "closed"},
+}
+
+
+def changed(facts: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return facts with others laid over them; maps are joined, all else is replaced."""
+    joined = {
+        name: changed(facts[name], value)
+        if isinstance(value, dict) and isinstance(facts.get(name), dict)
+        else value
+        for name, value in change.items()
+    }
+    return {**facts, **joined}
+
+
+def two_hosts(server: dict[str, Any], agent: dict[str, Any]) -> tuple[Verdict, Verdict]:
+    """Judge a server and an agent with these facts."""
+    first, second = HostLook.model_validate(server), HostLook.model_validate(agent)
+    hosts = (
+        Seen("s1", first, Wish("desk", "server", "10.0.0.11")),
+        Seen("a1", second, Wish("desk", "agent", "10.0.0.12")),
+    )
+    one, other = judge(hosts)
+    return one, other
+
+
+def found(case: dict[str, Any]) -> tuple[Trouble, ...]:
+    """Return what is said of the server with a case's defect."""
+    agent = changed(changed(WELL, AGENT), case.get("fellow", {}))
+    return two_hosts(changed(WELL, case.get("change", {})), agent)[0].troubles
+
+
+def test_nothing_is_wrong_with_hosts_that_are_well() -> None:
+    """Server and agent meet every check, and every check could be judged."""
+    for verdict in two_hosts(WELL, changed(WELL, AGENT)):
+        assert verdict.troubles == ()
+        assert verdict.unseen == ()
+        assert len(verdict.met) == len(CHECKS)
+
+
+@pytest.mark.parametrize("case", DEFECTS, ids=lambda case: case["check"])
+def test_a_prepared_defect_is_named_with_its_fix(case: dict[str, Any]) -> None:
+    """The check meant, and no other but those the case names, says what was seen and what to do."""
+    troubles = {trouble.check: trouble for trouble in found(case)}
+    assert set(troubles) == {case["check"], *case.get("with", ())}
+    trouble = troubles[case["check"]]
+    assert case["says"] in trouble.cause
+    assert case.get("fix", "") in trouble.fix
+    assert trouble.fix
+    assert str(trouble.finding).startswith("s1: ")
+
+
+def test_every_check_has_a_prepared_defect() -> None:
+    """A check that nothing could make fail would prove nothing."""
+    assert {case["check"] for case in DEFECTS} == {check.name for check in CHECKS}
+    assert len(CHECKS) == len({check.name for check in CHECKS})
+
+
+def test_every_check_says_what_must_be_so() -> None:
+    """Its sentence stands in the reference."""
+    assert [check.name for check in CHECKS if not check.wants.endswith(".")] == []
+
+
+def test_a_host_that_cannot_be_reached_is_not_judged_further() -> None:
+    """Of what was not seen nothing is said, neither good nor bad."""
+    verdict, _ = two_hosts({"problem": "does not answer", "fix": "see that it is on"}, changed(WELL, AGENT))
+    assert [trouble.check for trouble in verdict.troubles] == ["reachable"]
+    assert len(verdict.unseen) > 100
+
+
+def test_what_was_not_seen_is_no_trouble_and_not_called_well() -> None:
+    """A fact that is missing makes a check silent, and the verdict says which."""
+    verdict, _ = two_hosts(changed(WELL, {"synchronised": None, "clock_off": None}), changed(WELL, AGENT))
+    assert verdict.troubles == ()
+    assert {"clock", "clock-exact", "clock-kept"} <= set(verdict.unseen)
+
+
+def test_hosts_that_run_aiplat_are_not_told_of_its_own_traces() -> None:
+    """Ports in use and links of pods are what is to be there once the site is installed."""
+    ours = {
+        "owner": "desk",
+        "ports": {"6443/tcp": "k3s-server"},
+        "leftover_chains": 90,
+        "traces": ["/var/lib/rancher/k3s", "/var/lib/kubelet"],
+        "links": [*WELL["links"], {"name": "cni0", "addresses": ["10.42.0.1/24"]}, {"name": "flannel.1"}],
+        "routes": [*WELL["routes"], {"to": "10.42.0.0/24", "link": "cni0"}],
+    }
+    assert two_hosts(changed(WELL, ours), changed(WELL, AGENT))[0].troubles == ()
+
+
+def test_an_agent_needs_less_than_a_server() -> None:
+    """One processor and 2 GB of memory do for an agent; the server's ports are not its own."""
+    small = {"cpus": 1, "memory_mib": 2000, "available_mib": 1800, "ports": {"443/tcp": "nginx"}}
+    assert two_hosts(WELL, changed(changed(WELL, AGENT), small))[1].troubles == ()
