@@ -57,7 +57,7 @@ def nftables_service(host: Seen) -> str:
 
 @check("iptables-release", BLOCKER, "upgrade iptables")
 def iptables_release(host: Seen) -> str | None:
-    """A host's own iptables is none of 1.8.0 to 1.8.4, which lose rules."""
+    """A host's own iptables is newer than the early ones of 1.8, up to its fourth fix, which lose rules."""
     found = re.search(r"v(\d+)\.(\d+)\.(\d+)", host.look.iptables)
     if not found:
         return None
