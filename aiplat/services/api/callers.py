@@ -24,11 +24,15 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="aiplat"'}
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the id of the key, its role and its team (empty: none)."""
+    """Who asks: the id of the key, its role and its team (empty: none).
+
+    `old_secret` says that the key has another secret by now, and this one is in its grace.
+    """
 
     key: str
     role: Role
     team: str
+    old_secret: bool = False
 
     def has(self, role: Role) -> bool:
         """Whether the caller has at least this role."""
@@ -83,7 +87,7 @@ class KeyFirst:
         if known is None:
             problem = "this key is not known, was revoked, or is past its time"
             raise Refusal(NO_KEY, Finding("authorization", problem, "ask an admin for another"), _CHALLENGE)
-        return Caller(known.id, known.role, known.team)
+        return Caller(known.id, known.role, known.team, known.old_secret)
 
 
 def _caller(request: Request) -> Caller:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-
-import uvicorn
 
 from aiplat.services.api.app import create_app
 from aiplat.services.api.first_key import ensure_admin
@@ -13,6 +10,8 @@ from aiplat.services.api.ground import Ground
 from aiplat.services.api.launch import Launcher
 from aiplat.services.api.reports import Reports
 from aiplat.services.api.settings import Settings
+from aiplat.services.bounds import BODY_SECONDS
+from aiplat.services.connections import server
 from aiplat.services.store.database import Database
 from aiplat.services.store.migrate import upgrade
 from aiplat.site.load import load_site
@@ -32,7 +31,7 @@ async def run(settings: Settings) -> None:
     """
     site = load_site(settings.site)
     folder = site_dir(site.name)
-    url = settings.database or f"sqlite:///{_private_file(folder / 'accounts.db')}"
+    url = settings.database or f"sqlite:///{folder / 'accounts.db'}"
     database = Database.open(url, password_file=settings.database_password_file)
     try:
         await upgrade(database)
@@ -46,28 +45,9 @@ async def run(settings: Settings) -> None:
         await database.close()
 
 
-def _private_file(path: Path) -> Path:
-    # SQLite makes files for everybody to read, and gives those beside one the mode of that one.
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    return path
-
-
 async def _serve(ground: Ground, settings: Settings) -> None:
-    config = uvicorn.Config(
-        create_app(ground),
-        host=settings.host,
-        port=settings.port,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
-    )
-    server = uvicorn.Server(config)
-    await server.serve()
+    listen = (settings.host, settings.port)
+    certificate = (settings.tls_cert, settings.tls_key)
+    await server(
+        create_app(ground), listen, certificate, grace=_GRACE_SECONDS, body_seconds=BODY_SECONDS
+    ).serve()

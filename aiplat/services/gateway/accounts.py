@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from aiplat.content import write_atomic
 from aiplat.errors import BadInput, Finding
+from aiplat.services.background import Task
 from aiplat.services.gateway.account_metrics import AccountMetrics
 from aiplat.services.gateway.auth import KeyStore
 from aiplat.services.gateway.book import Book
@@ -47,7 +49,7 @@ class Accounts:
 
     keys: KeyStore
     gate: AccountGate
-    work: tuple[Coroutine[None, None, None], ...]
+    work: tuple[Task, ...]
 
 
 @asynccontextmanager
@@ -71,12 +73,18 @@ async def open_accounts(
     try:
         prepared = await _prepared(database, config)
         await book.refresh()
-        work = (_follow(book, database, config, prepared), recorder.run(), _sync(slices, book))
+        work = (
+            Task("accounts", partial(_follow, book, database, config, prepared)),
+            Task("usage", recorder.run),
+            Task("budgets", partial(_sync, slices, book)),
+        )
         yield Accounts(book, AccountGate(ledger), work)
     finally:
         await _say_goodbye(slices)
-        await recorder.close()
-        await database.close()
+        try:
+            await recorder.close()
+        finally:
+            await database.close()
 
 
 async def _prepared(database: Database, config: AccountsConfig) -> bool:
@@ -119,7 +127,7 @@ async def _say_goodbye(slices: Slices) -> None:
     try:
         async with asyncio.timeout(_GOODBYE_SECONDS):
             await slices.give_back()
-    except (Unreachable, TimeoutError) as error:
+    except Exception as error:
         log.warning("slices of budgets come back by themselves in a minute: %s", error)
 
 

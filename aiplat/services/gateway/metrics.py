@@ -69,6 +69,17 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._restarts = Counter(
+            "aiplat_gateway_task_restarts",
+            "Tasks in the background that failed and were begun again",
+            ["task"],
+            registry=self.registry,
+        )
+
+    def restarted(self, task: str) -> None:
+        """Count a task in the background that was begun again."""
+        self._restarts.labels(task).inc()
+
     def provider_answered(self, model: str, provider: str, status: int) -> None:
         """Count a provider's answer."""
         self._providers.labels(model, provider, str(status)).inc()

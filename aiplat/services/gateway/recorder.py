@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from aiplat.services.bounds import RECORDS
 from aiplat.services.gateway.patience import within
 from aiplat.services.gateway.spool import Spool, SpoolFull
 from aiplat.services.store.audit import AuditEntry, append_audit
@@ -21,8 +22,6 @@ log = logging.getLogger("aiplat.gateway")
 
 _EVERY_SECONDS = 0.5
 _BATCH = 1000
-# About 10 MB; the writer empties it every half second, to the disk when not to the database.
-_MOST = 10_000
 _PATIENCE_SECONDS = 3.0
 _PAUSE_SECONDS = 1.0
 
@@ -63,9 +62,9 @@ class Recorder:
 
     def put(self, item: Item) -> None:
         """Take an item; never waits and never raises."""
-        if len(self._queue) >= _MOST:
+        if len(self._queue) >= RECORDS:
             # Only a disk slower than the traffic, or a full one, leads here.
-            self._counts.usage("lost", 1)
+            self._lose(1, "too much waits in memory")
             return
         self._queue.append(item)
         if len(self._queue) >= _BATCH:
@@ -76,10 +75,7 @@ class Recorder:
         while True:
             await self._wait()
             self._writing = asyncio.ensure_future(self.write())
-            try:
-                await asyncio.shield(self._writing)
-            except OSError as error:
-                log.error("usage that waits on disk cannot be read: %s", error)
+            await asyncio.shield(self._writing)
 
     async def _wait(self) -> None:
         self._wake.clear()
@@ -95,7 +91,10 @@ class Recorder:
         while batch := self._next():
             await self._write(batch)
         if not self._spool.empty and not self._away:
-            await self._replay()
+            try:
+                await self._replay()
+            except OSError as error:
+                log.error("usage that waits on disk cannot be read: %s", error)
 
     async def close(self) -> None:
         """Write what is left; what the database does not take now stays on disk for the next start."""
@@ -113,31 +112,40 @@ class Recorder:
         return [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
 
     async def _write(self, batch: list[Item]) -> None:
+        try:
+            await self._write_or_keep(batch)
+        except SpoolFull as error:
+            self._lose(len(batch), str(error))
+        except Exception:
+            # Nobody foresaw it: these records are given up, those after them are not.
+            log.exception("records could not be written")
+            self._lose(len(batch), "they could not be written")
+
+    async def _write_or_keep(self, batch: list[Item]) -> None:
         if not self._away:
             try:
-                await self._insert(batch)
+                done = await self._insert(batch)
             except Unreachable as error:
                 self._gone(error)
             else:
-                self._counts.usage("written", len(batch))
+                self._counts.usage("written", done)
                 return
-        await self._keep(batch)
+        await asyncio.to_thread(self._spool.append, [encode(item) for item in batch])
+        self._counts.usage("spooled", len(batch))
+
+    def _lose(self, count: int, why: str) -> None:
+        log.error("usage of %d requests is lost: %s", count, why)
+        self._counts.usage("lost", count)
 
     def _gone(self, error: Unreachable) -> None:
         self._failed(error)
         self._away_until = asyncio.get_running_loop().time() + _PAUSE_SECONDS
 
-    async def _keep(self, batch: list[Item]) -> None:
-        try:
-            await asyncio.to_thread(self._spool.append, [encode(item) for item in batch])
-        except SpoolFull as error:
-            log.error("usage of %d requests is lost: %s", len(batch), error)
-            self._counts.usage("lost", len(batch))
-        else:
-            self._counts.usage("spooled", len(batch))
+    async def _insert(self, items: Sequence[Item]) -> int:
+        """Write items; one that the database refuses is set aside, so that it holds up no others.
 
-    async def _insert(self, items: Sequence[Item]) -> None:
-        """Write items; one that the database refuses is set aside, so that it holds up no others."""
+        Returns how many were written.
+        """
         try:
             await within(_PATIENCE_SECONDS, self._insert_all(items))
         except Unreachable:
@@ -145,12 +153,19 @@ class Recorder:
         except Exception as error:
             if len(items) == 1:
                 log.error("a record that the database refuses is kept aside: %s", type(error).__name__)
-                await asyncio.to_thread(self._spool.reject, encode(items[0]))
-                self._counts.usage("rejected", 1)
-                return
+                await self._reject(encode(items[0]))
+                return 0
             half = len(items) // 2
-            await self._insert(items[:half])
-            await self._insert(items[half:])
+            return await self._insert(items[:half]) + await self._insert(items[half:])
+        return len(items)
+
+    async def _reject(self, line: bytes) -> None:
+        try:
+            await asyncio.to_thread(self._spool.reject, line)
+        except SpoolFull as error:
+            self._lose(1, str(error))
+        else:
+            self._counts.usage("rejected", 1)
 
     async def _insert_all(self, items: Sequence[Item]) -> None:
         rows = [item for item in items if isinstance(item, UsageRow)]
@@ -167,21 +182,21 @@ class Recorder:
         name, lines = oldest
         try:
             for begin in range(0, len(lines), _BATCH):
-                batch = [item for line in lines[begin : begin + _BATCH] if (item := self._decoded(line))]
-                await self._insert(batch)
-                self._counts.usage("replayed", len(batch))
+                batch = await self._decoded(lines[begin : begin + _BATCH])
+                self._counts.usage("replayed", await self._insert(batch) if batch else 0)
         except Unreachable as error:
             self._gone(error)
             return
         await asyncio.to_thread(self._spool.remove, name)
 
-    def _decoded(self, line: bytes) -> Item | None:
-        try:
-            return decode(line)
-        except (ValueError, TypeError, KeyError):
-            self._spool.reject(line)
-            self._counts.usage("rejected", 1)
-            return None
+    async def _decoded(self, lines: Sequence[bytes]) -> list[Item]:
+        items: list[Item] = []
+        for line in lines:
+            try:
+                items.append(decode(line))
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                await self._reject(line)
+        return items
 
 
 def encode(item: Item) -> bytes:

@@ -41,5 +41,6 @@ async def reload_on_change(
                 read()
                 seen = now
                 log.info("read again: %s", ", ".join(str(p) for p in listed()))
-        except (OSError, ValueError) as error:
-            log.warning("cannot be read, the old content stays: %s", error)
+        except Exception as error:
+            # Whatever is in a file, what was read before goes on.
+            log.warning("cannot be read, the old content stays: %s", str(error) or type(error).__name__)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-import signal
-import socket
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from aiplat.errors import BadInput
+from aiplat.services.background import Task, in_background
+from aiplat.services.bounds import BODY_SECONDS
+from aiplat.services.connections import Server, server
 from aiplat.services.gateway.app import GatewayApp
 from aiplat.services.gateway.auth import FileKeyStore, KeyStore, NoKeys
 from aiplat.services.gateway.calls import Backends
@@ -37,78 +38,48 @@ if TYPE_CHECKING:
 log = logging.getLogger("aiplat.gateway")
 
 _GRACE_SECONDS = 25
-_FLUSH_SECONDS = 1.0
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, except that a signal only asks it to stop: what else is open is then closed in order."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        ending = asyncio.create_task(self._end_when_answered())
-        await super().shutdown(sockets)
-        ending.cancel()
-
-    async def _end_when_answered(self) -> None:
-        # A client that keeps its connection open without reading would otherwise hold the port for as
-        # long as the longest answer may take.
-        while self.server_state.tasks:
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(_FLUSH_SECONDS)
-        self.force_exit = True
-
-
-def _server(app: GatewayApp, settings: Settings) -> _Server:
-    config = uvicorn.Config(
+def _server(app: GatewayApp, settings: Settings) -> Server:
+    return server(
         app,
-        host=settings.host,
-        port=settings.port,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
+        (settings.host, settings.port),
+        (settings.tls_cert, settings.tls_key),
+        grace=_GRACE_SECONDS,
+        body_seconds=BODY_SECONDS,
     )
-    config.load()
-    return _Server(config)
 
 
 def _watchers(
     settings: Settings, backends: Backends, keys: FileKeyStore | None, server: uvicorn.Server
-) -> list[Coroutine[None, None, None]]:
+) -> list[Task]:
     table = backends.table
-    work = [reload_on_change((keys.folder,), keys.reload)] if keys else []
+    work: list[Task] = [_following("keys", (keys.folder,), keys.reload)] if keys else []
     if settings.config is not None:
         work.append(_follow_config(settings.config, backends))
     if (routes := settings.static or settings.routes) is not None:
         file = RouteFile(routes, table, backends.upstreams.egress, backends.providers)
         file.load()
-        work.append(reload_on_change(file.paths, file.load))
+        work.append(_following("routes", file.paths, file.load))
     if settings.static is not None:
         table.replace((), ready=True)
     if settings.namespace is not None:
-        work.append(ServiceWatch(table, settings.namespace, api_server()).run())
+        work.append(Task("models", ServiceWatch(table, settings.namespace, api_server()).run))
     context, cert, key = server.config.ssl, settings.tls_cert, settings.tls_key
     if context is not None and cert is not None and key is not None:
         # Connections made from now on get the new certificate; open ones are left alone.
-        work.append(reload_on_change((cert, key), lambda: context.load_cert_chain(cert, key)))
+        read = partial(context.load_cert_chain, cert, key)
+        work.append(_following("certificate", (cert, key), read))
     return work
 
 
-def _follow_config(path: Path, backends: Backends) -> Coroutine[None, None, None]:
+def _following(
+    name: str, paths: tuple[Path, ...] | Callable[[], tuple[Path, ...]], read: Callable[[], None]
+) -> Task:
+    return Task(name, partial(reload_on_change, paths, read))
+
+
+def _follow_config(path: Path, backends: Backends) -> Task:
     file = RouteFile(path, backends.table, backends.upstreams.egress, backends.providers)
 
     def load() -> None:
@@ -119,7 +90,7 @@ def _follow_config(path: Path, backends: Backends) -> Coroutine[None, None, None
 
     load()
     backends.table.replace((), ready=True)
-    return reload_on_change(file.paths, load)
+    return _following("configuration", file.paths, load)
 
 
 @contextlib.asynccontextmanager
@@ -138,24 +109,6 @@ async def _accounts(
 
     async with open_accounts(config, keys, table, metrics.registry) as accounts:
         yield accounts
-
-
-@contextlib.asynccontextmanager
-async def _background(work: Coroutine[None, None, None], server: uvicorn.Server) -> AsyncIterator[None]:
-    def stop(task: asyncio.Task[None]) -> None:
-        # A watcher that died would leave a gateway that looks well and never learns anything again.
-        if not task.cancelled():
-            server.should_exit = True
-
-    task = asyncio.create_task(work)
-    task.add_done_callback(stop)
-    try:
-        yield
-    finally:
-        task.remove_done_callback(stop)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def run(settings: Settings) -> None:
@@ -177,11 +130,11 @@ async def run(settings: Settings) -> None:
         if accounts is not None:
             keys = accounts.keys
             backends = replace(backends, gate=accounts.gate, audit=accounts.gate.audit)
-        server = _server(GatewayApp(keys, backends, metrics), settings)
-        for work in (*(accounts.work if accounts else ()), *_watchers(settings, backends, files, server)):
-            await stack.enter_async_context(_background(work, server))
+        serving = _server(GatewayApp(keys, backends, metrics), settings)
+        for work in (*(accounts.work if accounts else ()), *_watchers(settings, backends, files, serving)):
+            await stack.enter_async_context(in_background(work, metrics.restarted))
         health = health_port(settings.host, settings.health_port, table, metrics)
         port = await stack.enter_async_context(health)
         log.info("listening on %s:%d, health on port %d", settings.host, settings.port, port)
-        await server.serve()
+        await serving.serve()
         log.info("stopped")

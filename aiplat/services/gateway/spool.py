@@ -61,14 +61,17 @@ class Spool:
         data = b"".join(line + b"\n" for line in lines)
         if self.size + len(data) > self._most:
             raise SpoolFull(f"{self._folder} holds {self.size} bytes, as much as it may")
-        if self._open is None or self._sizes[self._open] >= _SEGMENT_BYTES:
-            self._open = f"{self._next:08d}.spool"
-            self._next += 1
+        name = self._open
+        if name is None or self._sizes.get(name, 0) >= _SEGMENT_BYTES:
+            name = f"{self._next:08d}.spool"
         try:
-            self._write(self._folder / self._open, data)
+            self._write(self._folder / name, data)
         except OSError as error:
             raise SpoolFull(f"{self._folder}: {error.strerror}") from error
-        self._sizes[self._open] = self._sizes.get(self._open, 0) + len(data)
+        if name != self._open:
+            # Only what was written is open: a name without a file would be asked for its size.
+            self._open, self._next = name, self._next + 1
+        self._sizes[name] = self._sizes.get(name, 0) + len(data)
 
     def _write(self, path: Path, data: bytes) -> None:
         begin = self._sizes.get(path.name, 0)
@@ -97,24 +100,45 @@ class Spool:
         """Return the oldest segment and its whole lines; None when nothing waits.
 
         A last line without an end was being written when a process died: nobody was told it was kept.
+
+        Raises:
+            OSError: it cannot be read now.
         """
         if not self._sizes:
             return None
         name = next(iter(self._sizes))
         if name == self._open:
             self._open = None
-        data = (self._folder / name).read_bytes()
+        try:
+            data = (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            # Somebody removed it: it cannot be asked for again and again.
+            data = b""
         return name, data.split(b"\n")[:-1]
 
     def remove(self, name: str) -> None:
         """Forget a segment whose lines are all in the database."""
         (self._folder / name).unlink(missing_ok=True)
-        del self._sizes[name]
+        self._sizes.pop(name, None)
 
     def reject(self, line: bytes) -> None:
-        """Keep a line that the database refuses, for a person to look at."""
-        with (self._folder / _REJECTED).open("ab") as file:
-            file.write(line + b"\n")
+        """Keep a line that the database refuses, for a person to look at.
+
+        Raises:
+            SpoolFull: it cannot be kept.
+        """
+        path = self._folder / _REJECTED
+        try:
+            if path.exists() and path.stat().st_size + len(line) > self._most:
+                raise SpoolFull(f"{path} is as large as it may be")
+            file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                os.fchmod(file, 0o600)
+                os.write(file, line + b"\n")
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise SpoolFull(f"{path}: {error.strerror}") from error
 
     def close(self) -> None:
         """Let another process use the folder."""

@@ -17,6 +17,7 @@ from aiplat.services.store.database import Database
 from aiplat.services.store.faults import bad, not_there
 from aiplat.services.store.limits import refuse
 from aiplat.services.store.money import shown, whole
+from aiplat.services.store.sums import halves, summed
 from aiplat.services.store.tables import budgets, keys, teams, usage
 from aiplat.services.store.windows import Period, window_end, window_start
 
@@ -147,13 +148,15 @@ async def used_in_window(
     connection: AsyncConnection, row: Row[Any], start: date, before: datetime | None = None
 ) -> int:
     """Return what usage has for a budget's subject in a window, in the budget's whole units."""
-    amounts: dict[str, ColumnElement[Any]] = {
-        "tokens": func.sum(usage.c.prompt_tokens + usage.c.completion_tokens),
-        "requests": func.count(),
-        "money": func.sum(usage.c.cost_nano),
-    }
+    amounts = {
+        "tokens": (usage.c.prompt_tokens, usage.c.completion_tokens),
+        "requests": (),
+        "money": (usage.c.cost_nano,),
+    }[row.unit]
+    sums = [half for column in amounts for half in halves(column, column.name)]
     whose = usage.c.key if row.scope == "key" else usage.c.team
-    query = select(func.coalesce(amounts[row.unit], 0)).where(whose == row.subject)
+    query = select(func.count().label("requests"), *sums).where(whose == row.subject)
     query = query.where(usage.c.day >= start, usage.c.day < window_end(row.period, start))
     query = query if before is None else query.where(usage.c.at < before)
-    return int((await connection.execute(query)).scalar_one())
+    found = (await connection.execute(query)).mappings().one()
+    return sum(summed(found, column.name) for column in amounts) if amounts else int(found["requests"])

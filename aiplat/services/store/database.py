@@ -122,7 +122,23 @@ def _postgresql(where: URL, password_file: Path | None, pool_size: int) -> Async
     return engine
 
 
+def _private(where: URL) -> None:
+    # SQLite makes files for everybody to read, and gives those beside one the mode of that one.
+    if not where.database or where.database == ":memory:" or where.database.startswith("file:"):
+        return
+    path = Path(where.database)
+    try:
+        path.touch(mode=0o600)
+        for each in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+            if each.exists():
+                each.chmod(0o600)
+    except OSError:
+        # What is in the way is said by the first use, with a sentence of its own.
+        return
+
+
 def _sqlite(where: URL) -> AsyncEngine:
+    _private(where)
     engine = create_async_engine(where, hide_parameters=True, connect_args={"timeout": 5})
 
     @event.listens_for(engine.sync_engine, "connect")

@@ -45,13 +45,17 @@ class NewKey:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRecord(NewKey):
-    """A key that is there; its id may be shown to anyone."""
+    """A key that is there; its id may be shown to anyone.
+
+    `old_secret` says that it was found by a secret that was replaced and is good until its grace ends.
+    """
 
     id: str
     created_at: datetime
     created_by: str
     revoked_at: datetime | None = None
     rotated_at: datetime | None = None
+    old_secret: bool = field(default=False, compare=False)
 
     def active(self, now: datetime) -> bool:
         """Whether the key is neither revoked nor expired."""
@@ -67,7 +71,7 @@ class IssuedKey:
 
 
 _CHANGEABLE = frozenset(f.name for f in fields(NewKey))
-_RECORD = tuple(f.name for f in fields(KeyRecord))
+_RECORD = tuple(f.name for f in fields(KeyRecord) if f.compare)
 
 
 def _findings(key: NewKey) -> Iterator[Finding]:
@@ -173,8 +177,9 @@ async def find_key(database: Database, secret: str) -> KeyRecord | None:
     query = select(keys).where(or_(keys.c.hash == hashed, rotated))
     async with database.begin() as connection:
         row = (await connection.execute(query)).one_or_none()
-    record = key_of(row) if row is not None else None
-    return record if record is not None and record.active(now) else None
+    if row is None or not (record := key_of(row)).active(now):
+        return None
+    return replace(record, old_secret=row._mapping["hash"] != hashed)
 
 
 async def rotate_key(

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, delete, func, insert, select
+from sqlalchemy import case, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from aiplat.services.bounds import MOST_STORED
 from aiplat.services.store.budgets import used_in_window
 from aiplat.services.store.database import Database
+from aiplat.services.store.sums import halves, summed
 from aiplat.services.store.tables import budget_leases, budget_windows, budgets
 
 Window = tuple[int, date]
@@ -98,6 +100,7 @@ async def _bases(
     for number, start in sorted(wanted - found.keys()):
         # Used before the budget was set: from then on the replicas themselves say what they used.
         base = await used_in_window(connection, limits[number], start, limits[number].since)
+        base = min(base, MOST_STORED)
         await connection.execute(insert(table).values(budget=number, starts_on=start, base=base))
         found[number, start] = base
     return {window: found[window] for window in wanted}
@@ -108,14 +111,14 @@ async def _others(
 ) -> dict[Window, tuple[int, int]]:
     table = budget_leases
     alive = (table.c.expires_at > now) & (table.c.granted > table.c.used)
-    held = func.sum(case((alive, table.c.granted), else_=table.c.used)).label("held")
+    held = halves(case((alive, table.c.granted), else_=table.c.used), "held")
     query = (
-        select(table.c.budget, table.c.starts_on, held, func.sum(table.c.used).label("used"))
+        select(table.c.budget, table.c.starts_on, *held, *halves(table.c.used, "used"))
         .where(table.c.budget.in_(sorted({number for number, _ in windows})), table.c.replica != replica)
         .group_by(table.c.budget, table.c.starts_on)
     )
-    rows = await connection.execute(query)
-    return {(row.budget, row.starts_on): (int(row.held), int(row.used)) for row in rows}
+    rows = (await connection.execute(query)).mappings()
+    return {(r["budget"], r["starts_on"]): (summed(r, "held"), summed(r, "used")) for r in rows}
 
 
 async def _write(
@@ -133,7 +136,7 @@ async def _write(
             "starts_on": window[1],
             "replica": replica,
             "granted": grants[window].granted,
-            "used": demand.used,
+            "used": min(demand.used, MOST_STORED),
             "expires_at": now + SILENCE,
         }
         for window, demand in demands.items()

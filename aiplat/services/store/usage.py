@@ -12,8 +12,10 @@ from typing import Any, Literal, TypeVar
 from sqlalchemy import Integer, Select, TextClause, case, cast, func, select, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
+from aiplat.services.bounds import MOST_COST, MOST_COUNT
 from aiplat.services.store.database import Database
 from aiplat.services.store.money import money
+from aiplat.services.store.sums import halves, summed
 from aiplat.services.store.tables import usage
 
 Group = Literal["team", "key", "model", "day"]
@@ -103,9 +105,13 @@ _INSERT_POSTGRESQL, _INSERT_SQLITE = _statement(True), _statement(False)
 
 def _values(row: UsageRow) -> dict[str, Any]:
     # As SQLite keeps times and days, which PostgreSQL reads as well.
+    most = {"prompt_tokens": MOST_COUNT, "completion_tokens": MOST_COUNT, "cost_nano": MOST_COST}
     at = row.at.astimezone(UTC)
     stamp = at.strftime("%Y-%m-%d %H:%M:%S.%f")
-    return {**{name: getattr(row, name) for name in UsageRow.__slots__}, "at": stamp, "day": stamp[:10]}
+    values = {name: getattr(row, name) for name in UsageRow.__slots__}
+    # Whoever counted them: a number that no column holds would keep out a whole batch.
+    values |= {name: min(max(0, values[name]), limit) for name, limit in most.items()}
+    return {**values, "at": stamp, "day": stamp[:10]}
 
 
 async def insert_usage(database: Database, rows: Sequence[UsageRow]) -> int:
@@ -139,10 +145,10 @@ async def sum_usage(database: Database, asked: UsageQuery) -> list[UsageSum]:
     sums = (
         func.count().label("requests"),
         func.sum(case((usage.c.outcome == "failed", 1), else_=0)).label("failed"),
-        func.sum(usage.c.prompt_tokens).label("prompt_tokens"),
-        func.sum(usage.c.completion_tokens).label("completion_tokens"),
+        *halves(usage.c.prompt_tokens, "prompt_tokens"),
+        *halves(usage.c.completion_tokens, "completion_tokens"),
         func.sum(cast(usage.c.estimated, Integer)).label("estimated_requests"),
-        func.sum(usage.c.cost_nano).label("cost"),
+        *halves(usage.c.cost_nano, "cost"),
     )
     query = _matching(select(*groups, *sums), asked).group_by(*groups).order_by(*groups)
     async with database.begin() as connection:
@@ -150,10 +156,11 @@ async def sum_usage(database: Database, asked: UsageQuery) -> list[UsageSum]:
 
 
 def _sum(row: dict[str, Any]) -> UsageSum:
-    counts = ("requests", "failed", "prompt_tokens", "completion_tokens", "estimated_requests")
+    counts = ("requests", "failed", "estimated_requests")
     named: dict[str, Any] = {name: row.get(name) for name in ("team", "key", "model", "day")}
     named |= {name: int(row[name] or 0) for name in counts}
-    return UsageSum(**named, cost=money(int(row["cost"] or 0)))
+    named |= {name: summed(row, name) for name in ("prompt_tokens", "completion_tokens")}
+    return UsageSum(**named, cost=money(summed(row, "cost")))
 
 
 async def list_usage(

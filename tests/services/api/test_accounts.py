@@ -125,3 +125,15 @@ def test_secrets_are_in_no_log_event_or_file(
         assert secret not in logged, who
         assert [str(path) for path in files if secret.encode() in path.read_bytes()] == [], who
     assert made["secret"] not in api.ask("GET", "/audit").text
+
+
+def test_a_secret_in_its_grace_uses_its_key_and_does_not_rotate_it(api: Api) -> None:
+    """Whoever has the old one, perhaps because it leaked, cannot outlive the grace by it."""
+    made = api.ask("POST", "/keys", json={"name": "app", "team": "red"}).json()
+    path = f"/keys/{made['key']['id']}"
+    api.secrets["old"] = made["secret"]
+    api.secrets["new"] = api.ask("POST", f"{path}/rotate", json={"graceSeconds": 60}).json()["secret"]
+    refused = api.ask("POST", f"{path}/rotate", "old", json={})
+    assert (refused.status_code, refused.json()["findings"][0]["fix"]) == (403, "rotate with the new one")
+    assert [api.ask("GET", path, who).status_code for who in ("old", "new")] == [200, 200]
+    assert api.ask("POST", f"{path}/rotate", "new").status_code == 200

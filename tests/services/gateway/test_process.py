@@ -16,9 +16,20 @@ from tests.services.gateway.conftest import KEY, MODEL, running, write_site_file
 from tests.services.gateway.engine import Engine
 from tests.services.gateway.test_streams import eventually
 
-ALLOWED = {"aiohttp", "httptools", "prometheus_client", "pydantic", "uvicorn", "uvloop", "aiplat"}
+ALLOWED = {
+    "aiohttp",
+    "brotli",
+    "httptools",
+    "prometheus_client",
+    "pydantic",
+    "uvicorn",
+    "uvloop",
+    "zstandard",
+    "aiplat",
+}
 # What the allowed ones bring along or look for themselves.
 BROUGHT = {
+    "_brotli",
     "aiohappyeyeballs", "aiosignal", "annotated_types", "attr", "backports", "click", "frozenlist", "h11",
     "idna", "multidict", "propcache", "pydantic_core", "typing_extensions", "typing_inspection", "yarl",
 }  # fmt: skip

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -203,3 +205,78 @@ def test_memory_is_bounded_when_disk_and_database_are_gone(tmp_path: Path) -> No
     asyncio.run(run())
     assert fates["lost"] == 25_000
     assert fates["written"] == 0
+
+
+def test_a_segment_that_cannot_be_made_costs_its_records_and_no_more(tmp_path: Path) -> None:
+    """The disk is full when the first one is to be made: the next append is a new try."""
+    spool = Spool(tmp_path / "spool", MIB)
+    (tmp_path / "spool" / "00000001.spool").mkdir()
+    for _ in range(3):
+        with pytest.raises(SpoolFull):
+            spool.append([b"one"])
+    (tmp_path / "spool" / "00000001.spool").rmdir()
+    spool.append([b"two"])
+    found = spool.oldest()
+    assert found is not None
+    assert found[1] == [b"two"]
+
+
+@pytest.mark.anyio
+async def test_whatever_fails_the_recorder_goes_on_and_says_what_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody foresaw the fault: its batch is counted as lost, the next one is written."""
+    fates = Fates()
+    writer, database = recorder(f"sqlite:///{tmp_path / 'a.db'}", tmp_path / "spool", fates)
+    await upgrade(database)
+    with monkeypatch.context() as patch:
+        patch.setattr(writer._spool, "append", lambda _: 1 / 0)
+        patch.setattr(writer, "_away_until", float("inf"))
+        writer.put(row("a"))
+        await writer.write()
+    writer.put(row("b"))
+    await writer.write()
+    await writer.close()
+    assert (fates["lost"], fates["written"]) == (1, 1)
+    assert [s.requests for s in await sum_usage(database, UsageQuery())] == [1]
+    await database.close()
+
+
+@pytest.mark.anyio
+async def test_no_count_is_too_large_to_be_written_or_summed(database_url: str, tmp_path: Path) -> None:
+    """Beyond 64 bits, negative, or so that sums overflow: the rest of the batch is written as well."""
+    fates = Fates()
+    writer, database = recorder(database_url, tmp_path / "spool", fates)
+    await upgrade(database)
+    odd = [(10**25, -(10**25), 10**30), (2**63 - 1, 2**63 - 1, 2**63 - 1)] * 20
+    for number, (prompt, completion, cost) in enumerate(odd):
+        writer.put(
+            replace(row(f"n{number}"), prompt_tokens=prompt, completion_tokens=completion, cost_nano=cost)
+        )
+    await writer.write()
+    async with database.begin(writes=True) as connection:
+        await connection.execute(text("UPDATE usage SET prompt_tokens = 9000000000000000000"))
+    [found] = await sum_usage(database, UsageQuery())
+    assert (fates["written"], found.requests, found.prompt_tokens) == (40, 40, 40 * 9 * 10**18)
+    await writer.close()
+    await database.close()
+
+
+def test_files_with_usage_or_hashes_are_their_owners_alone(tmp_path: Path) -> None:
+    """Whatever the process's mask: the database and what lies beside it, the spool, what was refused."""
+    old = os.umask(0)
+    try:
+        asyncio.run(_write_all_files(tmp_path))
+    finally:
+        os.umask(old)
+    modes = {p.name: p.stat().st_mode & 0o777 for p in tmp_path.rglob("*") if p.is_file()}
+    assert {"a.db", "a.db-wal", "rejected.jsonl", "00000001.spool"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
+
+
+async def _write_all_files(folder: Path) -> None:
+    writer, database = recorder(f"sqlite:///{folder / 'a.db'}", folder / "spool", Fates())
+    await upgrade(database)
+    async with database.begin(writes=True):
+        writer._spool.append([b"x"])
+        writer._spool.reject(b"y")

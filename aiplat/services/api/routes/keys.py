@@ -91,7 +91,13 @@ async def change(key: KeyId, changes: KeyChange, here: Here, caller: Asking) -> 
 
 @router.post("/{key}/rotate", operation_id="rotateKey", responses=problems(404, 409), **needs("member"))
 async def rotate(key: KeyId, here: Here, caller: Asking, rotation: Rotation | None = None) -> IssuedKeyView:
-    """Give a key another secret; the old one ends at once, or after a grace. A member may rotate its own."""
+    """Give a key another secret; the old one ends at once, or after a grace. A member may rotate its own.
+
+    A secret that was replaced and is in its grace rotates nothing: it would outlive the grace.
+    """
+    if caller.old_secret:
+        finding = Finding(f"key {caller.key}", "has another secret by now", "rotate with the new one")
+        raise Refusal(FORBIDDEN, finding)
     if not caller.has("admin") and caller.key != key:
         await _visible(here, caller, key)
         finding = Finding(f"key {caller.key}", "may rotate itself alone", "ask an admin")

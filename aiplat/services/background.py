@@ -1,0 +1,50 @@
+"""Tasks that run as long as a service does: one that fails is begun again, and that is said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from aiplat.services.bounds import LONGEST_RESTART_SECONDS, RESTART_SECONDS
+
+log = logging.getLogger("aiplat.services")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What runs until it is cancelled; `begin` is called anew after a failure."""
+
+    name: str
+    begin: Callable[[], Awaitable[None]]
+
+
+async def keep_running(task: Task, restarted: Callable[[str], None], pause: float = RESTART_SECONDS) -> None:
+    """Run a task until cancelled, whatever becomes of it; `restarted` hears its name after each failure."""
+    loop, wait = asyncio.get_running_loop(), pause
+    while True:
+        begun = loop.time()
+        try:
+            await task.begin()
+            log.error("%s ended, which it never should; it is begun again", task.name)
+        except Exception:
+            # Neither a value from outside nor a fault of disk or database may end the process.
+            log.exception("%s failed and is begun again", task.name)
+        restarted(task.name)
+        wait = pause if loop.time() - begun > LONGEST_RESTART_SECONDS else wait
+        await asyncio.sleep(wait)
+        wait = min(2 * wait, LONGEST_RESTART_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def in_background(task: Task, restarted: Callable[[str], None]) -> AsyncIterator[None]:
+    """Keep a task running until the block ends."""
+    running = asyncio.create_task(keep_running(task, restarted))
+    try:
+        yield
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running

@@ -1,0 +1,88 @@
+"""Every limit on what somebody else can make the gateway or the control API hold, wait for, or believe.
+
+Sizes are in bytes, times in seconds. The sum of what the gateway may hold is in the README of its chart.
+"""
+
+from __future__ import annotations
+
+# --- a connection, before anybody is known ---
+CONNECTIONS = 1000
+"""Open at once; beyond, whoever has asked nothing for longest makes room."""
+SPARE_FILES = 64
+"""Open files that connections of clients leave for engines, the database and the health port."""
+HEAD_BYTES = 32 << 10
+"""A request's line and headers together; as much of trailers."""
+HEAD_LINES = 128
+"""Header lines of a request: each costs some hundred bytes beyond its own."""
+HEAD_SECONDS = 20.0
+"""From the first byte (or from connecting) until the headers are whole; also a TLS handshake."""
+PIPELINED = 8
+"""Requests that a connection may send before the first of them is answered."""
+KEEP_ALIVE_SECONDS = 75
+"""What an answered connection may wait before it asks again."""
+LINGER_SECONDS = 30.0
+"""How long the rest of a body is read after its answer, so that the client reads the answer."""
+WRITE_SECONDS = 60.0
+"""A client must take WRITE_BYTES of a waiting answer within this time."""
+WRITE_BYTES = 16 << 10
+
+# --- a request's body ---
+BODY_SECONDS = 60.0
+"""Until the whole body is there."""
+SMALL_BYTES = 32 << 10
+"""What every request may hold beside all other limits: a small one always finds room."""
+JSON_VALUES = 250_000
+"""Values and keys in one document; each may cost a hundred times its bytes."""
+JSON_DEPTH = 100
+"""Lists and objects inside of each other."""
+PROMPTS = 10_000
+"""Answers that one request may ask for: its prompts times `n`."""
+MOST_COUNT = (1 << 31) - 1
+"""The largest number that is believed: of tokens in an answer, or as a bound in a request."""
+MOST_COST = 10**15
+"""The most that one request can cost, in billionths of the site's currency: a million."""
+MOST_STORED = (1 << 63) - 1
+"""What a column of the database holds."""
+
+# --- an upstream's answer ---
+ANSWER_BYTES = 8 << 20
+"""A whole answer that is put into another form, and the text of a streamed one that is said again."""
+ANSWERS_BYTES = 32 << 20
+"""What all such answers may hold together."""
+FRAME_BYTES = 4 << 20
+"""One event of a stream that is put into another form."""
+LOOK_BYTES = 64 << 10
+"""The beginning and the end of a passing answer that are looked at for its counts."""
+ERROR_BYTES = 64 << 10
+"""An error document: so much of it is read."""
+LISTED_BYTES = 1 << 20
+"""What an engine says of its models, or of itself."""
+UNPACKED_PIECE_BYTES = 64 << 10
+"""What is unpacked at once of a compressed body or answer."""
+SILENCE_SECONDS = 900.0
+"""Until the first byte, and between two: a model may be loaded or a long prompt read."""
+ANSWER_SECONDS = 7200.0
+"""A whole answer, from asking to its last byte."""
+LOOK_SECONDS = 5.0
+"""A question to an engine about itself."""
+
+# --- what is kept of many ---
+WAITING_REQUESTS = 256
+"""Requests that wait for one model without a replica."""
+RECORDS = 10_000
+"""Usage and audit lines on their way to the database; about 10 MiB."""
+REMEMBERED = 10_000
+"""Rates by key and team, and refusals that were written down in the last minute."""
+UNKNOWN_FIELDS = 1000
+"""Models of providers of which it is remembered what they do not take."""
+
+# --- the control API ---
+API_BODY_BYTES = 64 << 10
+"""Everything the API takes fits into this many times over."""
+API_ANSWER_PARTS = 1000
+"""Rows of a page, at most."""
+
+# --- tasks in the background ---
+RESTART_SECONDS = 1.0
+LONGEST_RESTART_SECONDS = 30.0
+"""The pause after a task in the background failed, doubled each time in a row."""

@@ -1,0 +1,48 @@
+"""A task in the background that fails is begun again, and that is said."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from aiplat.services.background import Task, in_background, keep_running
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_task_that_fails_or_ends_is_begun_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it raised; each time is counted by its name and logged."""
+    begun, restarted, enough = 0, [], asyncio.Event()
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            raise OverflowError("a number from outside")
+        if begun == 3:
+            enough.set()
+            await asyncio.Event().wait()
+
+    with caplog.at_level(logging.ERROR):
+        task = asyncio.ensure_future(keep_running(Task("budgets", work), restarted.append, pause=0.001))
+        await asyncio.wait_for(enough.wait(), 10)
+        task.cancel()
+    assert restarted == ["budgets", "budgets"]
+    assert "budgets failed and is begun again" in caplog.text
+
+
+async def test_a_task_ends_with_its_block() -> None:
+    """It is cancelled, and waited for."""
+    ended = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    async with in_background(Task("t", work), lambda _: None):
+        await asyncio.sleep(0)
+    assert ended
