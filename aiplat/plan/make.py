@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiplat.catalog.artifacts import Blob, Lock
@@ -57,8 +57,11 @@ def make_plan(
     variables = role_variables(site, lock, catalog or load_catalog(), public)
     seen = [f for f in facts.hosts if f.reachable]
     hosts = {host.name: host for host in site.hosts}
+    nodes = {name for f in seen for name in f.nodes}
     needs = [
-        need for f in seen for need in _needs(variables[f.host], hosts[f.host], f, lock, public.identities)
+        need
+        for f in seen
+        for need in _needs(variables[f.host], hosts[f.host], f, lock, public.identities, nodes)
     ]
     blobs = wanted_blobs(site, lock)
     missing = {f.host: missing_blobs(blobs[f.host], f) for f in seen}
@@ -77,11 +80,12 @@ def _needs(
     seen: HostFacts,
     lock: Lock,
     identities: Mapping[str, str],
+    nodes: Collection[str],
 ) -> list[_Need]:
     found = []
     for role in variables:
         inputs = step_inputs(role, lock, identities, host)
-        if reason := reason_for(role, inputs, seen):
+        if reason := reason_for(role, inputs, seen, nodes):
             found.append(_Need(role.role, host.name, reason, inputs))
     return found
 
@@ -162,7 +166,7 @@ def _as_wanted(running: Running, start: str, recorded: LedgerStep | None) -> boo
 
 def _steady(facts: Facts) -> list[dict[str, object]]:
     """Return the facts without what moves by itself, so that a plan for the same world is the same plan."""
-    moving = {"disk_free_mib", "memory_mib", "look"}
+    moving = {"disk_free_mib", "memory_mib", "look", "interfaces"}
     seen = [host.model_dump(mode="json", exclude=moving) for host in facts.hosts]
     for host in seen:
         host["units"] = {name: unit.get("ActiveState") for name, unit in host["units"].items()}

@@ -29,6 +29,13 @@ class LedgerStep(Frozen):
     packages: tuple[str, ...] = ()
 
 
+class Before(Frozen):
+    """What Kubernetes changes by itself, as it was before: kernel settings, and nftables tables by name."""
+
+    sysctls: dict[str, str] = Field(default_factory=dict)
+    tables: tuple[str, ...] = ()
+
+
 class Ledger(Frozen):
     """/var/lib/aiplat/ledger.json: everything aiplat changed on a host."""
 
@@ -36,6 +43,7 @@ class Ledger(Frozen):
     kind: Literal["Ledger"] = "Ledger"
     site: str
     steps: dict[str, LedgerStep] = Field(default_factory=dict)
+    before: Before | None = None
 
 
 class Release(Frozen):
@@ -56,7 +64,11 @@ class Running(Frozen):
 
 
 class HostFacts(Frozen):
-    """What one probe call saw on a host. Sizes in MiB."""
+    """What one probe call saw on a host. Sizes in MiB.
+
+    `interfaces` are addresses by interface; `node_password` says whether the host can show the password that
+    its node has in a cluster. `nodes`, `nodes_ready` and `releases` are the cluster's, as its server sees it.
+    """
 
     host: str
     reachable: bool
@@ -77,6 +89,9 @@ class HostFacts(Frozen):
     blobs: tuple[str, ...] = ()
     units: dict[str, dict[str, str]] = Field(default_factory=dict)
     running: dict[str, Running] = Field(default_factory=dict)
+    interfaces: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    node_password: bool = False
+    nodes: tuple[str, ...] = ()
     nodes_ready: tuple[str, ...] = ()
     releases: tuple[Release, ...] = ()
     look: HostLook | None = None

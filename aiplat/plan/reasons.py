@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from aiplat.plan.inputs import START
 from aiplat.plan.models import HostFacts, LedgerStep
@@ -10,17 +10,24 @@ from aiplat.plan.role_variables import PlaneRelease, RoleVariables
 
 # More than this many causes are counted, not listed.
 _SHOWN = 3
+_FORGOTTEN = (
+    "the cluster has a node of this name from before, which is deleted first: "
+    "what its local volumes held is lost"
+)
 
 
-def reason_for(variables: RoleVariables, inputs: Mapping[str, str], facts: HostFacts) -> str:
+def reason_for(
+    variables: RoleVariables, inputs: Mapping[str, str], facts: HostFacts, nodes: Collection[str] = ()
+) -> str:
     """Return why the role has something to do on the host, or an empty string.
 
     It has when the host's ledger has no such step, when its inputs differ from those recorded, when the
-    probe saw drift, or when the cluster lacks a release.
+    probe saw drift, or when the cluster lacks a release. `nodes` are the cluster's, by name.
     """
     recorded = facts.ledger.steps.get(variables.role) if facts.ledger else None
     if recorded is None:
-        return "not installed yet"
+        stranger = variables.role == "k3s_agent" and facts.host in nodes and not facts.node_password
+        return _sentence(["not installed yet", *([_FORGOTTEN] if stranger else [])])
     causes = [*changed_inputs(recorded, inputs), *_drift(variables.role, facts)]
     if isinstance(variables, PlaneRelease):
         causes += _release_causes(variables, facts, inputs_say_why=bool(causes))

@@ -9,6 +9,7 @@ from aiplat.errors import Finding
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.plan.staging import missing_blobs, wanted_blobs
 from aiplat.plan.variables import X86_64_LEVEL, x86_64_level
+from aiplat.site.addresses import as_ip
 from aiplat.site.models import Host, Site
 from aiplat.site.references import references_of
 from aiplat.site.systems import MACHINES, SYSTEMS, arch_of, system_name
@@ -57,8 +58,7 @@ def _of_host(site: Site, lock: Lock, host: HostFacts) -> Iterator[Finding]:
         yield Finding(host.host, host.problem.removeprefix(f"{host.host}: ") or "cannot be reached")
         return
     yield from _machine(site.host(host.host), lock, host)
-    if not host.default_route:
-        yield Finding(host.host, "it has no default route, without which k3s does not start", "give it one")
+    yield from _address(site.host(host.host), host)
     if host.ledger and host.ledger.site != site.name:
         problem = f"it belongs to the site {host.ledger.site}"
         yield Finding(host.host, problem, f"reset that site first, or take {host.host} out of {site.name}")
@@ -85,6 +85,22 @@ def _machine(host: Host, lock: Lock, seen: HostFacts) -> Iterator[Finding]:
         fix = f"write `os: {system}`" if system in SYSTEMS else "leave `os` out, and no packages are carried"
         problem = f"its operating system is {system}, and site.yaml says {host.os}"
         yield Finding(host.name, problem, f"{fix} for {host.name} in site.yaml")
+
+
+def _address(host: Host, seen: HostFacts) -> Iterator[Finding]:
+    """Yield where no network card has the node's address: the pod network goes by the card that has it."""
+    address = as_ip(host.node_ip)
+    held = {a: name for name, addresses in seen.interfaces.items() for a in map(as_ip, addresses) if a}
+    # A name is looked up by the host itself; an older probe did not see interfaces.
+    if not address or not held:
+        return
+    if address not in held:
+        others = ", ".join(f"{a} on {name}" for a, name in held.items() if not a.is_loopback)
+        problem = f"no network card of it has {address}; it has {others or 'no address'}"
+        yield Finding(host.name, problem, "write the address that the other hosts reach it by as nodeAddress")
+    if host.interface and host.interface not in seen.interfaces:
+        problem = f"it has no network card {host.interface} with an address"
+        yield Finding(host.name, problem, f"one of {', '.join(sorted(seen.interfaces))}")
 
 
 def _disk(site: Site, lock: Lock, host: HostFacts) -> Iterator[Finding]:

@@ -31,7 +31,8 @@ def load(path: Path, name: str) -> ModuleType:
 
 def load_module(relative: str) -> ModuleType:
     """Load `<role>/library/<module>.py` with the shared files where Ansible would have put them."""
-    for shared in shipped("roles").glob("*/module_utils/*.py"):
+    # By name: each imports only what comes before it.
+    for shared in sorted(shipped("roles").glob("*/module_utils/*.py"), key=lambda path: path.stem):
         load(shared, f"ansible.module_utils.{shared.stem}")
     return load(shipped("roles") / relative, f"aiplat_role_module_{Path(relative).stem}")
 

@@ -1,4 +1,4 @@
-"""When a unit is restarted, and what counts as a remain of Kubernetes."""
+"""When a unit is restarted, and which files a reset knows."""
 
 from __future__ import annotations
 
@@ -90,17 +90,6 @@ def test_the_content_of_a_process_is_read_from_its_environment() -> None:
     assert module.running_content(str(process.pid)) == ""
 
 
-def test_only_tables_and_rules_of_kubernetes_are_remains() -> None:
-    """A host's own firewall is not touched by a reset."""
-    load_module("host_reset/library/host_reset.py")
-    remains = sys.modules["ansible.module_utils.host_remains"]
-    ours = ("kube-proxy", "standin-masquerade", "cni_hostport", "flannel-ipv4", "KUBE-SERVICES")
-    assert all(remains.TABLES.match(name) for name in ours)
-    assert not any(remains.TABLES.match(name) for name in ("filter", "firewalld", "nat", "docker-bridges"))
-    assert remains.CHAINS.search("-A KUBE-SERVICES -j KUBE-MARK-MASQ")
-    assert not remains.CHAINS.search("-A INPUT -p tcp --dport 22 -j ACCEPT")
-
-
 def test_a_reset_knows_every_file_that_a_role_writes() -> None:
     """A run killed before it wrote the ledger leaves nothing that a reset does not look for."""
     module = load_module("host_reset/library/host_reset.py")
@@ -111,7 +100,14 @@ def test_a_reset_knows_every_file_that_a_role_writes() -> None:
             if "path: /" in line:
                 written.add(line.partition("path: ")[2].split(",")[0].rstrip("} "))
     # Every run's lease makes /run/aiplat and removes it.
-    known = {*module.FILES, *module.PARENTS, *module.TREES, "/var/lib/aiplat", "/run/aiplat/values"}
+    known = {
+        *module.FILES,
+        *module.PARENTS,
+        *module.TREES,
+        "/var/lib/aiplat",
+        "/run/aiplat/values",
+        "/etc/rancher/node/password",
+    }
     inside = tuple(f"{tree}/" for tree in module.TREES)
     assert len(written) > 10
     assert sorted(path for path in written if path not in known and not path.startswith(inside)) == []

@@ -191,11 +191,11 @@ def kubectl(*arguments: str) -> str:
     return output([*command, *arguments])
 
 
-def ready_nodes() -> list[str]:
-    """Return the names of the Ready nodes."""
+def nodes_seen() -> dict[str, bool]:
+    """Return the cluster's nodes by name, and whether each is Ready."""
     path = '{range .items[*]}{.metadata.name}{" "}{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
-    pairs = (line.split() for line in kubectl("get", "nodes", "-o", f"jsonpath={path}").splitlines())
-    return sorted(pair[0] for pair in pairs if pair[1:] == ["True"])
+    lines = (line.split() for line in kubectl("get", "nodes", "-o", f"jsonpath={path}").splitlines())
+    return {fields[0]: fields[1:] == ["True"] for fields in lines if fields}
 
 
 def helm_releases() -> list[dict[str, Any]]:
@@ -217,6 +217,13 @@ def helm_releases() -> list[dict[str, Any]]:
     return [newest[key] for key in sorted(newest)]
 
 
+def interfaces() -> dict[str, list[str]]:
+    """Return the addresses of each interface."""
+    links = json.loads(output(["ip", "-json", "address", "show"]) or "[]")
+    held = {link["ifname"]: [a["local"] for a in link.get("addr_info", ()) if "local" in a] for link in links}
+    return {name: addresses for name, addresses in held.items() if addresses}
+
+
 def machine(root: Path) -> dict[str, Any]:
     """Return what the host is."""
     release = os_release(root)
@@ -233,6 +240,8 @@ def machine(root: Path) -> dict[str, Any]:
         "is_root": os.geteuid() == 0,
         "lab": read(marker).strip() or "lab" if marker.exists() else None,
         "default_route": has_default_route(root),
+        "interfaces": interfaces(),
+        "node_password": (root / "etc/rancher/node/password").exists(),
     }
 
 
@@ -244,7 +253,7 @@ def facts(root: Path, _arguments: dict[str, Any] | None = None) -> dict[str, Any
     names = sorted({*UNITS, *(unit for step in steps.values() for unit in step.get("units", ()))})
     on_server = Path("/etc/rancher/k3s/k3s.yaml").exists() and Path("/usr/local/bin/k3s").exists()
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        nodes = pool.submit(ready_nodes) if on_server else None
+        nodes = pool.submit(nodes_seen) if on_server else None
         releases = pool.submit(helm_releases) if on_server else None
         units, packages = pool.submit(units_of, names), pool.submit(installed_packages)
         changed = pool.map(lambda step: list(path_drift(root, step[0], step[1])), steps.items())
@@ -253,6 +262,7 @@ def facts(root: Path, _arguments: dict[str, Any] | None = None) -> dict[str, Any
         for name, step in steps.items():
             drift += system_drift(name, step, units.result(), packages.result())
             drift += started_drift(name, step, running)
+        seen = nodes.result() if nodes else {}
         return {
             **machine(root),
             "ledger": ledger,
@@ -260,7 +270,8 @@ def facts(root: Path, _arguments: dict[str, Any] | None = None) -> dict[str, Any
             "blobs": staged_blobs(root / "var/lib/aiplat/blobs"),
             "units": units.result(),
             "running": running,
-            "nodes_ready": nodes.result() if nodes else [],
+            "nodes": sorted(seen),
+            "nodes_ready": sorted(name for name, ready in seen.items() if ready),
             "releases": releases.result() if releases else [],
         }
 

@@ -12,7 +12,8 @@ DOCUMENTATION = r"""
 module: cluster_wait
 short_description: Objects of the cluster have a condition
 description:
-  - Runs on a server.
+  - Runs on a server. Besides conditions there is C(a ready replica), for a Deployment may be Available
+    without one.
 options:
   objects: {description: "Kind/name to condition.", type: dict, required: true}
   namespace: {description: "Their namespace.", type: str, default: default}
@@ -26,6 +27,8 @@ EXAMPLES = r"""
 RETURN = r"""#"""
 
 RETRY_SECONDS = 1
+# What is no condition of an object but can be waited for: a count that is absent while it is 0.
+OTHERS = {"a ready replica": "jsonpath={.status.readyReplicas}"}
 
 
 def wait(namespace: str, name: str, condition: str, deadline: float) -> None:
@@ -34,7 +37,7 @@ def wait(namespace: str, name: str, condition: str, deadline: float) -> None:
     Raises:
         HostProblem: it did not come to that in time.
     """
-    for what in ("create", f"condition={condition}"):
+    for what in ("create", OTHERS.get(condition, f"condition={condition}")):
         while not _came(namespace, name, what, deadline):
             # kubectl gives up at once where the API server is not there, as when it restarts.
             time.sleep(RETRY_SECONDS)
@@ -69,7 +72,8 @@ def main() -> None:
         for name, condition in module.params["objects"].items():
             wait(module.params["namespace"], name, condition, deadline)
     except HostProblem as error:
-        module.fail_json(msg=f"{name} is not {condition}: {error}")
+        verb = "has no" if condition in OTHERS else "is not"
+        module.fail_json(msg=f"{name} {verb} {condition.removeprefix('a ')}: {error}")
     module.exit_json(changed=False)
 
 

@@ -3,25 +3,31 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from pathlib import Path
+from typing import Any
 
-from ansible.module_utils.aiplat_host import below
+from ansible.module_utils.aiplat_host import HostProblem, below, run
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: node_facts
-short_description: Control group version and nameservers of a host
+short_description: Control group version, nameservers, and where a host's own address is
 options:
+  address: {description: "The address of the node, or a name for it.", type: str, required: true}
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}
 author: [aiplat]
 """
 EXAMPLES = r"""
 - name: What the node's configuration depends on is known
-  node_facts:
+  node_facts: {address: 10.0.0.11}
   register: k3s_server_host
 """
 RETURN = r"""
 cgroup_v1: {description: "Whether the host runs on version 1 control groups.", type: bool, returned: always}
+node_ip: {description: "The node's address as a number.", type: str, returned: always}
+interface: {description: "The interface that holds it, for the pod network.", type: str, returned: always}
 nameservers: {description: "The host's nameservers that pods can reach.", type: list, returned: always}
 """
 
@@ -39,12 +45,53 @@ def nameservers(path: Path) -> list[str]:
     return [server for server in servers if not server.startswith("127.") and server != "::1"]
 
 
+def as_number(address: str) -> str:
+    """Return an address as a number; a name is looked up on the host.
+
+    Raises:
+        HostProblem: the host does not know the name.
+    """
+    try:
+        found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise HostProblem(f"{address} is not known on this host: {error}; use an IP address") from error
+    return str(found[0][4][0])
+
+
+def interface_of(node_ip: str) -> str:
+    """Return the interface that holds an address.
+
+    Raises:
+        HostProblem: none does; with those there are.
+    """
+    links: list[dict[str, Any]] = json.loads(run(["ip", "-json", "address", "show"]))
+    held = [(a.get("local", ""), link["ifname"]) for link in links for a in link.get("addr_info", ())]
+    for local, name in held:
+        if local == node_ip:
+            return str(name)
+    others = ", ".join(f"{local} on {name}" for local, name in held if name != "lo")
+    raise HostProblem(f"no interface of this host holds {node_ip} (it has {others}); name one it has")
+
+
 def main() -> None:
     """Run as an Ansible module."""
-    module = AnsibleModule(argument_spec={"root": {"type": "path", "default": "/"}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={
+            "address": {"type": "str", "required": True},
+            "root": {"type": "path", "default": "/"},
+        },
+        supports_check_mode=True,
+    )
     root = module.params["root"]
+    try:
+        node_ip = as_number(module.params["address"])
+        interface = interface_of(node_ip)
+    except HostProblem as error:
+        module.fail_json(msg=str(error))
     module.exit_json(
         changed=False,
+        node_ip=node_ip,
+        interface=interface,
         cgroup_v1=not below(root, "/sys/fs/cgroup/cgroup.controllers").exists(),
         nameservers=next(filter(None, (nameservers(below(root, name)) for name in CANDIDATES)), []),
     )

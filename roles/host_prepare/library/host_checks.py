@@ -43,17 +43,6 @@ def cpu_problem(root: str, level: int) -> str:
     return f"the processor is not x86-64-v3: it lacks {', '.join(lacking)}" if lacking else ""
 
 
-def route_problem(root: str) -> str:
-    """Say whether a default route is missing."""
-    lines = below(root, "/proc/net/route").read_text().splitlines()[1:]
-    six = below(root, "/proc/net/ipv6_route")
-    v6 = [line.split() for line in six.read_text().splitlines()] if six.exists() else []
-    found = any(line.split()[1] == "00000000" for line in lines) or any(
-        fields[0] == "0" * 32 and fields[1] == "00" and fields[9] != "lo" for fields in v6
-    )
-    return "" if found else "there is no default route, and Kubernetes does not start without one"
-
-
 def disk_problem(root: str, needed: int) -> str:
     """Say whether space is missing."""
     space = os.statvfs(below(root, "/var/lib"))
@@ -98,7 +87,6 @@ def problems(p: dict[str, Any]) -> Iterator[str]:
     yield lab_problem(p["root"], p["lab_only"])
     yield foreign_problem(p["root"], p["site"])
     yield cpu_problem(p["root"], p["x86_64_level"])
-    yield route_problem(p["root"])
     yield disk_problem(p["root"], p["disk_free_mib"])
     yield clock_problem(p["now"])
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from ansible.module_utils.aiplat_host import STATE, HostProblem, ledger_path, read_ledger
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.host_remains import KERNEL, Kind, attempt, runs, text_of
+from ansible.module_utils.host_commands import Kind, attempt, read, text_of
+from ansible.module_utils.host_firewall import kinds as firewall
+from ansible.module_utils.host_remains import GROUPS_OF_PODS, NETWORK, PROCESSES, runs
 
 DOCUMENTATION = r"""
 module: host_reset
@@ -19,6 +21,8 @@ short_description: Takes off a host what aiplat put there and proves it
 description:
   - Goes by the ledger, and by the well-known places of every role, for a run may have been killed before it
     wrote the ledger. The ledger goes last, so that a reset that was killed can be run again.
+  - Files go after everything that runs or filters packets, for k3s' own iptables is in its data folder. If
+    anything of that cannot be removed, the files stay for the next reset.
 options:
   site: {description: "Name of the site the host belongs to.", type: str, required: true}
   keep_blobs: {description: "Digests of staged blobs that stay.", type: list, elements: str, default: []}
@@ -59,8 +63,10 @@ TREES = (
 )
 # Folders that go if nothing else is in them: a lab host's marker is in /etc/aiplat, for example.
 PARENTS = ("/etc/aiplat", "/etc/rancher", "/run/netns", "/var/lib/rancher")
-# Sockets of containerd's shims; a containerd of the host's own would have its here too.
-SHIMS = "/run/containerd"
+# Sockets of containerd's shims and plugins; a containerd of the host's own would have its here too.
+SHIMS = ("/run/containerd", "/run/nri")
+# The kubelet makes folders for plugins here; they go if there is no file in them.
+HOLLOW = "/usr/libexec/kubernetes"
 # k3s' own, which a foreign k3s on the host would have too.
 KUBECTL_LINKS = {"/usr/local/bin/kubectl", "/usr/local/bin/crictl", "/usr/local/bin/ctr"}
 
@@ -70,11 +76,18 @@ class Remains:
 
     def __init__(self, ledger: dict[str, Any], keep: list[str]) -> None:
         self.steps: list[dict[str, Any]] = list(ledger["steps"].values())
+        self.before: dict[str, Any] = ledger.get("before", {})
         self.keep = {digest.removeprefix("sha256:") for digest in keep}
 
     def recorded(self, part: str) -> set[str]:
         """Return everything the ledger has under one heading."""
         return {name for step in self.steps for name in step.get(part, ())}
+
+    def running(self) -> list[str]:
+        """Return our units that are not at rest."""
+        names = sorted({*UNITS, *self.recorded("units")})
+        states = {name: text_of("systemctl", "show", "-P", "ActiveState", name).strip() for name in names}
+        return [name for name in names if states[name] not in ("", "inactive", "failed")]
 
     def units(self) -> list[str]:
         """Return our units that systemd knows."""
@@ -84,9 +97,9 @@ class Remains:
         return [n for n in names if states[n] not in ("", "not-found") or active[n] not in ("", "inactive")]
 
     def remove_units(self, names: list[str]) -> None:
-        """Stop units, and forget them with their files."""
+        """Forget units with their files; systemd reads its own anew, which makes slices that still are."""
         for name in names:
-            attempt("systemctl", "disable", "--now", name)
+            attempt("systemctl", "disable", name)
             Path("/etc/systemd/system", name).unlink(missing_ok=True)
             attempt("systemctl", "reset-failed", name)
         attempt("systemctl", "daemon-reload")
@@ -113,7 +126,7 @@ class Remains:
 
     def trees(self) -> list[str]:
         """Return the folders that go with everything in them, and blobs that are not to be kept."""
-        trees = TREES if runs("containerd") else (*TREES, SHIMS)
+        trees = TREES if runs("containerd") else (*TREES, *SHIMS)
         found = [name for name in trees if Path(name).exists()]
         blobs = STATE / "blobs"
         if not self.keep:
@@ -121,19 +134,51 @@ class Remains:
         store = blobs / "sha256"
         return found + sorted(str(p) for p in store.glob("*") if p.name not in self.keep)
 
+    def hollow(self) -> list[str]:
+        """Return the kubelet's folder for plugins if no plugin is in it."""
+        holds_files = any(files for _, _, files in os.walk(HOLLOW))
+        return [HOLLOW] if Path(HOLLOW).is_dir() and not holds_files else []
+
+    def settings(self) -> list[str]:
+        """Return the kernel settings that are no longer as they were before Kubernetes, as `name=value`."""
+        recorded: dict[str, str] = self.before.get("sysctls", {})
+        paths = {name: Path("/proc/sys", *name.split(".")) for name in recorded}
+        # In a lab host, which is a container, some are another machine's and cannot be written.
+        mine = [name for name, path in paths.items() if os.access(path, os.W_OK)]
+        return [f"{n}={recorded[n]}" for n in mine if read(paths[n]).strip() != recorded[n]]
+
+    def put_back(self, settings: list[str]) -> None:
+        """Give kernel settings the values they had."""
+        for name, _, value in (setting.partition("=") for setting in settings):
+            try:
+                Path("/proc/sys", *name.split(".")).write_text(value)
+            except OSError:
+                continue  # it is seen by looking again
+
     def parents(self) -> list[str]:
         """Return the folders that are empty now."""
         names = {*PARENTS, *self.recorded("dirs")} - {str(STATE)}
         return sorted(name for name in names if Path(name).is_dir() and not any(Path(name).iterdir()))
 
-    def kinds(self) -> tuple[Kind, ...]:
-        """Return everything to look for, in the order in which it can be removed."""
+    def in_kernel(self) -> tuple[Kind, ...]:
+        """Return what runs and what filters packets, in the order in which it can be removed."""
+        return (
+            Kind("running units", self.running, lambda names: attempt("systemctl", "stop", *names)),
+            PROCESSES,
+            *NETWORK,
+            *firewall(set(self.before.get("tables", ()))),
+            *GROUPS_OF_PODS,
+        )
+
+    def on_disk(self) -> tuple[Kind, ...]:
+        """Return what does nothing by itself, in the order in which it can be removed."""
         return (
             Kind("units " + ", ".join(UNITS), self.units, self.remove_units),
-            *KERNEL,
+            Kind("kernel settings that Kubernetes changed", self.settings, self.put_back),
             Kind("packages that aiplat installed", self.packages, self.remove_packages),
             Kind("files and links of the ledger and of every role", self.files, remove_paths),
             Kind("folders " + ", ".join(TREES) + " and staged blobs", self.trees, remove_paths),
+            Kind("the empty folder " + HOLLOW, self.hollow, remove_paths),
             Kind("empty folders " + ", ".join(PARENTS), self.parents, remove_paths),
         )
 
@@ -152,20 +197,24 @@ def reset(
     site: str, keep: list[str], check: bool
 ) -> tuple[dict[str, list[str]], dict[str, list[str]], list[str]]:
     """Remove everything; return what was removed and what is left, by kind, and the kinds looked for."""
-    kinds = Remains(read_ledger("/", site), keep).kinds()
+    remains = Remains(read_ledger("/", site), keep)
     removed, left = {}, {}
-    for kind in kinds:
-        found = kind.find()
-        if found:
-            removed[kind.name] = found
-            if not check:
-                kind.remove(found)
-        # Looked for at once, while the tools for it are still on the host, and again at the end.
-        if not check and (still := kind.find()):
-            left[kind.name] = still
-    if not check:
-        left |= {kind.name: found for kind in kinds if (found := kind.find())}
-    return removed, left, [kind.name for kind in kinds]
+    for kinds in (remains.in_kernel(), remains.on_disk()):
+        for kind in kinds:
+            found = kind.find()
+            if found:
+                removed[kind.name] = found
+                if not check:
+                    kind.remove(found)
+            # Looked for at once, while the tools for it are still on the host, and again at the end.
+            if not check and (still := kind.find()):
+                left[kind.name] = still
+        if left:
+            break
+    every = (*remains.in_kernel(), *remains.on_disk())
+    if not check and not left:
+        left = {kind.name: found for kind in every if (found := kind.find())}
+    return removed, left, [kind.name for kind in every]
 
 
 def main() -> None:

@@ -1,17 +1,14 @@
-"""What Kubernetes and aiplat leave in a host's kernel, each kind to be found and removed; no files."""
+"""What Kubernetes and aiplat leave running on a host; the packet filter is in host_firewall."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import select
 import signal
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from ansible.module_utils.host_commands import Kind, attempt, json_of, read, text_of
 
 KILL_SECONDS = 10.0
 # A process is Kubernetes' or ours if its program is in one of these …
@@ -20,47 +17,7 @@ PROGRAMS = ("/var/lib/rancher/k3s/", "/usr/local/bin/k3s", "/usr/local/lib/aipla
 GROUPS = ("kubepods", "/k3s.service", "/k3s-agent.service", "/aiplat-registry.service")
 MOUNTS = ("/run/k3s", "/var/lib/kubelet", "/var/lib/rancher/k3s", "/run/netns/cni-")
 LINKS = ("cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0")
-TABLES = re.compile(r"^(kube-proxy|standin-.*|cni_.*|cni-.*|flannel.*|KUBE-.*)$")
-CHAINS = re.compile(r"\b(KUBE-|CNI-|FLANNEL|flannel)")
 ROUTE_PROTOCOL = "107"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of remains: what it is called, how it is found and how what was found is removed."""
-
-    name: str
-    find: Callable[[], list[str]]
-    remove: Callable[[list[str]], None]
-
-
-def text_of(*argv: str) -> str:
-    """Return what a command prints; nothing where it is missing or fails."""
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
-
-
-def attempt(*argv: str) -> None:
-    """Run a command whose success is seen by looking again afterwards."""
-    text_of(*argv)
-
-
-def json_of(*argv: str) -> list[dict[str, Any]]:
-    """Return the list a command prints as JSON."""
-    text = text_of(*argv)
-    found: list[dict[str, Any]] = json.loads(text) if text.strip() else []
-    return found
-
-
-def read(path: Path) -> str:
-    """Return a file's text, or nothing where it is gone."""
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 def runs(program: str) -> bool:
@@ -148,32 +105,17 @@ def delete_routes(targets: list[str]) -> None:
         attempt("ip", "route", "delete", target, "proto", ROUTE_PROTOCOL)
 
 
-def find_tables() -> list[str]:
-    """Return the nftables tables of Services, network policies and host ports, as `family name`."""
-    text = text_of("nft", "--json", "list", "tables")
-    items = json.loads(text)["nftables"] if text else []
-    tables = [item["table"] for item in items if "table" in item]
-    return [f"{table['family']} {table['name']}" for table in tables if TABLES.match(table["name"])]
+def find_slices() -> list[str]:
+    """Return the transient units of pods, which systemd would make again when it reads its files anew."""
+    patterns = ("kubepods.slice", "kubepods-*.slice")
+    listed = text_of("systemctl", "list-units", "--all", "--plain", "--no-legend", *patterns)
+    return [line.split()[0] for line in listed.splitlines() if line.strip()]
 
 
-def delete_tables(tables: list[str]) -> None:
-    """Delete nftables tables."""
-    for table in tables:
-        attempt("nft", "delete", "table", *table.split())
-
-
-def find_chains() -> list[str]:
-    """Return the lines of iptables that are Kubernetes' (where iptables is what k3s used)."""
-    saved = [(tool, text_of(f"{tool}-save")) for tool in ("iptables", "ip6tables")]
-    return [f"{tool} {line}" for tool, text in saved for line in text.splitlines() if CHAINS.search(line)]
-
-
-def delete_chains(lines: list[str]) -> None:
-    """Load iptables again without Kubernetes' lines."""
-    for tool in {line.split()[0] for line in lines}:
-        kept = [line for line in text_of(f"{tool}-save").splitlines() if not CHAINS.search(line)]
-        rules = "\n".join([*kept, ""])
-        subprocess.run([f"{tool}-restore"], input=rules, text=True, capture_output=True, check=False)
+def stop_slices(names: list[str]) -> None:
+    """Stop pods' units; the outermost takes all others with it."""
+    attempt("systemctl", "stop", "kubepods.slice", *names)
+    attempt("systemctl", "reset-failed", *names)
 
 
 def find_groups() -> list[str]:
@@ -194,13 +136,15 @@ def delete_groups(paths: list[str]) -> None:
             continue
 
 
-KERNEL = (
-    Kind("processes of pods, of Kubernetes and of aiplat", find_processes, kill),
+NETWORK = (
     Kind("mounts below " + ", ".join(MOUNTS), find_mounts, unmount),
     Kind("network namespaces of pods", find_namespaces, delete_namespaces),
     Kind("network links of the pod network", find_links, delete_links),
     Kind("routes to other nodes' pods", find_routes, delete_routes),
-    Kind("nftables tables of Services and policies", find_tables, delete_tables),
-    Kind("iptables rules of Services and policies", find_chains, delete_chains),
+)
+PROCESSES = Kind("processes of pods, of Kubernetes and of aiplat", find_processes, kill)
+# Before systemd reads its files anew, and when nothing runs in them any more.
+GROUPS_OF_PODS = (
+    Kind("systemd's slices of pods", find_slices, stop_slices),
     Kind("control groups of pods", find_groups, delete_groups),
 )
