@@ -46,11 +46,18 @@ class PlanView:
     assumed: bool
     warnings: tuple[Finding, ...] = ()
 
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Names of the hosts that could not be looked at; what there is to do on them is not known."""
+        return tuple(host.host for host in self.facts.hosts if not host.reachable)
+
     def document(self) -> dict[str, Any]:
         """Return the plan for programs: its steps, its digest, and what forbids carrying it out."""
         refused, warned = ([vars(f) for f in found] for found in (self.findings, self.warnings))
         plan = self.plan.model_dump(mode="json", by_alias=True)
         return plan | {
+            "nothing_to_do": self.plan.nothing_to_do and not self.unseen,
+            "unseen": list(self.unseen),
             "digest": self.plan.digest,
             "assumed": self.assumed,
             "refusals": refused,

@@ -25,8 +25,7 @@ def plan_table(view: PlanView) -> RenderableType:
     """Return the plan: a line per step and host with its reason, then restarts, bytes and the digest."""
     plan = view.plan
     if plan.nothing_to_do:
-        done = Text(f"{plan.site}: nothing to do, the hosts are as the site wants them", style="green")
-        return Group(done, *_warnings(view)) if view.warnings else done
+        return Group(_nothing(view), *_warnings(view)) if view.warnings else _nothing(view)
     table = Table(
         box=box.SIMPLE_HEAD, title=f"Plan for site {plan.site}", title_justify="left", pad_edge=False
     )
@@ -42,6 +41,17 @@ def plan_table(view: PlanView) -> RenderableType:
 
 def _warnings(view: PlanView) -> list[Text]:
     return [Text(f"warning: {finding}", style="yellow") for finding in view.warnings]
+
+
+def _nothing(view: PlanView) -> Text:
+    """Return why there is no step: all is well, or nobody knows."""
+    if not view.unseen:
+        text = f"{view.plan.site}: nothing to do, the hosts are as the site wants them"
+        return Text(text, style="green")
+    seen = [host.host for host in view.facts.hosts if host.reachable]
+    unseen = f"{', '.join(view.unseen)} could not be looked at, so what is to be done there is not known"
+    known = f"nothing to do on {', '.join(seen)}; " if seen else ""
+    return Text(f"{view.plan.site}: {known}{unseen}", style="yellow")
 
 
 def _rows(step: Step) -> list[tuple[str, str, str, str]]:
@@ -61,6 +71,8 @@ def _footer(view: PlanView) -> Text:
         moved if view.lock.complete else "what is to be moved is known when the bundle is made",
         restarts_of(plan),
     ]
+    if view.unseen:
+        lines.append(f"not planned, because not looked at: {', '.join(view.unseen)}")
     if view.assumed:
         lines.append("the lab is not up yet: planned for hosts with nothing on them")
     return Text(f"{'; '.join(lines)}\nplan {plan.digest}", style="dim")

@@ -77,6 +77,13 @@ def test_plan_of_an_unreachable_host_fails_by_name(tmp_path: Path, own_site: Pat
     assert done.stderr.startswith("s1: ")
 
 
+def test_plan_says_which_hosts_nobody_looked_at(tmp_path: Path, own_site: Path) -> None:
+    """Without a host's facts it has no step, which does not mean that nothing is to be done; nor as JSON."""
+    assert "not looked at: s1" in " ".join(aiplat(tmp_path, "plan", str(own_site)).stdout.split())
+    document = json.loads(aiplat(tmp_path, "plan", str(own_site), "--json").stdout)
+    assert (document["nothing_to_do"], document["unseen"]) == (False, ["s1"])
+
+
 def test_bootstrap_of_an_unreachable_host_makes_no_secrets(tmp_path: Path, own_site: Path) -> None:
     """What is refused leaves nothing behind but its journal."""
     done = aiplat(tmp_path, "bootstrap", str(own_site), "--yes")

@@ -35,8 +35,6 @@ class Cluster:
         """Answer as kubectl."""
         if arguments[:2] == ("get", "secrets"):
             return "\n".join(self.rows)
-        if arguments[:2] == ("get", "events"):
-            return "ollama-1   Failed   cannot pull\n"
         self.calls.append(" ".join(arguments))
         return ""
 
@@ -63,6 +61,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, chart: Path) -> Callable[..., Clust
 
     def make(*rows: str) -> Cluster:
         made = Cluster(module, list(rows))
+        monkeypatch.setattr(module, "pod_troubles", lambda _namespace: "ollama-1: Failed: cannot pull")
         monkeypatch.setattr(module, "kubectl", made.kubectl)
         monkeypatch.setattr(module, "helm", made.helm)
         monkeypatch.setattr(module, "blob", lambda _root, _digest: chart)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 
 from ansible.module_utils.aiplat_host import HostProblem, kubectl
+from ansible.module_utils.aiplat_pods import pod_troubles
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -73,7 +74,8 @@ def main() -> None:
             wait(module.params["namespace"], name, condition, deadline)
     except HostProblem as error:
         verb = "has no" if condition in OTHERS else "is not"
-        module.fail_json(msg=f"{name} {verb} {condition.removeprefix('a ')}: {error}")
+        said = f"{name} {verb} {condition.removeprefix('a ')}: {error}"
+        module.fail_json(msg="; ".join(filter(None, (said, pod_troubles(module.params["namespace"])))))
     module.exit_json(changed=False)
 
 

@@ -18,6 +18,7 @@ from ansible.module_utils.aiplat_host import (
     run,
     sha256_of,
 )
+from ansible.module_utils.aiplat_pods import pod_troubles
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -101,17 +102,6 @@ def chart_of(release: dict[str, Any]) -> Path:
     return path
 
 
-def troubles(namespace: str) -> str:
-    """Return what the cluster says about the pods of a namespace that do not run."""
-    columns = "custom-columns=A:.involvedObject.name,B:.reason,C:.message"
-    options = ["--sort-by=.lastTimestamp", "--no-headers", "-o", columns]
-    try:
-        events = kubectl("get", "events", "-n", namespace, "--field-selector=type=Warning", *options)
-    except HostProblem:
-        return ""
-    return "; ".join(" ".join(line.split()) for line in events.splitlines()[-3:])
-
-
 def values_of(release: dict[str, Any]) -> tuple[str, list[str]]:
     """Return a release's values, and the secrets in them that no message may repeat."""
     if not release.get("secret_names"):
@@ -140,7 +130,8 @@ def upgrade(release: dict[str, Any], history: list[Revision]) -> str:
     try:
         wait_for(release, [*what, *label, "--values", "-"], values)
     except HostProblem as error:
-        cause = f"release {release['name']}: {error}; {troubles(release['namespace'])}"
+        causes = (f"release {release['name']}: {error}", pod_troubles(release["namespace"]))
+        cause = "; ".join(filter(None, causes))
         # Without what it came from: a traceback would show it as it was.
         raise HostProblem(without(secrets, f"{cause}; {roll_back(release, history)}")) from None
     return f"{release['name']} {'upgraded' if history else 'installed'}"
