@@ -37,6 +37,15 @@ _UNITS = {
 
 
 @dataclass(frozen=True)
+class _Known:
+    """What is known beside one host: the lock, digests of secrets, and the cluster's nodes by name."""
+
+    lock: Lock
+    identities: Mapping[str, str]
+    nodes: Collection[str]
+
+
+@dataclass(frozen=True)
 class _Need:
     """A role that has something to do on a host."""
 
@@ -57,12 +66,8 @@ def make_plan(
     variables = role_variables(site, lock, catalog or load_catalog(), public)
     seen = [f for f in facts.hosts if f.reachable]
     hosts = {host.name: host for host in site.hosts}
-    nodes = {name for f in seen for name in f.nodes}
-    needs = [
-        need
-        for f in seen
-        for need in _needs(variables[f.host], hosts[f.host], f, lock, public.identities, nodes)
-    ]
+    known = _Known(lock, public.identities, {name for f in seen for name in f.nodes})
+    needs = [need for f in seen for need in _needs(variables[f.host], hosts[f.host], f, known)]
     blobs = wanted_blobs(site, lock)
     missing = {f.host: missing_blobs(blobs[f.host], f) for f in seen}
     steps = [*_bundle_steps(lock, missing), *_stage_steps(site, lock, missing), *_role_steps(needs, facts)]
@@ -74,18 +79,11 @@ def make_plan(
     return Plan(site=site.name, verb="bootstrap", steps=tuple(steps), based_on=based_on)
 
 
-def _needs(
-    variables: Sequence[RoleVariables],
-    host: Host,
-    seen: HostFacts,
-    lock: Lock,
-    identities: Mapping[str, str],
-    nodes: Collection[str],
-) -> list[_Need]:
+def _needs(variables: Sequence[RoleVariables], host: Host, seen: HostFacts, known: _Known) -> list[_Need]:
     found = []
     for role in variables:
-        inputs = step_inputs(role, lock, identities, host)
-        if reason := reason_for(role, inputs, seen, nodes):
+        inputs = step_inputs(role, known.lock, known.identities, host)
+        if reason := reason_for(role, inputs, seen, known.nodes):
             found.append(_Need(role.role, host.name, reason, inputs))
     return found
 
