@@ -18,6 +18,13 @@ class ManagedFile(Frozen):
     mode: str
 
 
+class MadeObject(Frozen):
+    """An object of the cluster as a release made it; its generation grows when somebody changes it."""
+
+    release: str
+    generation: int
+
+
 class LedgerStep(Frozen):
     """What one finished step left on a host and from which inputs (name → digest) it did so."""
 
@@ -27,6 +34,7 @@ class LedgerStep(Frozen):
     links: dict[str, str] = Field(default_factory=dict)
     units: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    objects: dict[str, MadeObject] = Field(default_factory=dict)
 
 
 class Before(Frozen):

@@ -52,6 +52,29 @@ def with_ledger(root: Path, **step: Any) -> None:
     path.write_text(json.dumps(ledger))
 
 
+@pytest.mark.parametrize(
+    ("table", "drift"),
+    [
+        ("Deployment a gateway 2\nConfigMap a c <none>\n", []),
+        (
+            "Deployment a gateway 5\nConfigMap a c <none>\n",
+            ["plane_release: deployment gateway in a was changed"],
+        ),
+        ("Deployment a gateway 2\n", ["plane_release: configmap c in a is gone"]),
+        ("", []),
+    ],
+    ids=["as it was", "changed", "gone", "no answer"],
+)
+def test_what_a_release_made_and_is_no_more_is_drift(
+    monkeypatch: pytest.MonkeyPatch, table: str, drift: list[str]
+) -> None:
+    """Objects are compared with what the ledger recorded; a cluster that does not answer is another fault."""
+    made = {"deployment/a/gateway": {"release": "gateway", "generation": 2}}
+    made["configmap/a/c"] = {"release": "gateway", "generation": 0}
+    monkeypatch.setattr(probe_host, "kubectl", lambda *_arguments: table)
+    assert probe_host.object_drift({"plane_release": {"objects": made}}) == drift
+
+
 def test_a_host_is_described(root: Path) -> None:
     """Release, processor level, memory, marker and default route come from the host's own files."""
     seen = probe(root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,43 @@ def test_an_unchanged_release_is_not_touched(cluster: Callable[..., Cluster]) ->
     seen = cluster(row("ollama", 1, "superseded", "b" * 63), row("ollama", 10, "deployed"))
     assert ensure(seen, release()) == []
     assert seen.calls == []
+
+
+@pytest.mark.parametrize(
+    ("now", "done"),
+    [
+        ("Deployment aiplat-model engine 3 ollama <none>", []),
+        ("Deployment aiplat-model engine 4 ollama <none>", ["ollama upgraded"]),
+        ("Deployment aiplat-model other 1 ollama <none>", ["ollama upgraded"]),
+    ],
+    ids=["unchanged", "changed", "gone"],
+)
+def test_a_release_that_somebody_changed_is_deployed_again(
+    cluster: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch, now: str, done: list[str]
+) -> None:
+    """The ledger knows what a release made; what is gone or of another generation is put right."""
+    seen = cluster(row("ollama", 1, "deployed"))
+    made = {"deployment/aiplat-model/engine": {"release": "ollama", "generation": 3}}
+    ledger = {"steps": {"plane_release": {"objects": made}}}
+    monkeypatch.setattr(seen.module, "read_ledger", lambda _root, _site: ledger)
+    objects = sys.modules["ansible.module_utils.aiplat_objects"]
+    monkeypatch.setattr(objects, "kubectl", lambda *_arguments: f"{now}\n")
+    monkeypatch.setattr(seen.module, "seen_objects", objects.seen_objects)
+    parameters = {"releases": [release()], "uninstall_others": False, "site": "ward"}
+    assert seen.module.ensure_all(parameters, False) == done
+
+
+def test_engines_belong_to_the_operator_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It scales and changes them: that is no drift."""
+    load_module("plane_release/library/release_objects.py")
+    objects = sys.modules["ansible.module_utils.aiplat_objects"]
+    engine = "Deployment aiplat-model model-x 3 ollama x\n"
+    operator = "Deployment aiplat-model operator 1 operator <none>\nConfigMap aiplat-model c <none> operator <none>\n"
+    for rows, expected in ((engine, {"deployment/aiplat-model/model-x"}), (engine + operator, set())):
+        monkeypatch.setattr(objects, "kubectl", lambda *_arguments, rows=rows: rows)
+        found = objects.seen_objects()
+        assert {key for key, made in found.items() if made["release"] == "ollama"} == expected
+    assert found["configmap/aiplat-model/c"] == {"release": "operator", "generation": 0}
 
 
 @pytest.mark.parametrize(("status", "inputs"), [("deployed", "b" * 63), ("failed", INPUTS)])

@@ -224,6 +224,26 @@ def interfaces() -> dict[str, list[str]]:
     return {name: addresses for name, addresses in held.items() if addresses}
 
 
+def object_drift(steps: dict[str, Any]) -> list[str]:
+    """Return what became of the objects that a step made in the cluster: gone, or changed by somebody.
+
+    Nothing where the cluster does not answer: that is drift of what runs it.
+    """
+    recorded = {(step, key): made for step in steps for key, made in steps[step].get("objects", {}).items()}
+    kinds = sorted({key.partition("/")[0] for _, key in recorded})
+    columns = "custom-columns=K:.kind,NS:.metadata.namespace,N:.metadata.name,G:.metadata.generation"
+    select = ("-A", "-l", "app.kubernetes.io/managed-by=Helm", "--no-headers", "-o", columns)
+    rows = [line.split() for line in kubectl("get", ",".join(kinds), *select).splitlines()] if kinds else []
+    seen = {f"{kind.lower()}/{namespace}/{name}": number for kind, namespace, name, number in rows}
+    found = []
+    for (step, key), made in recorded.items() if seen else ():
+        kind, namespace, name = key.split("/")
+        state = "is gone" if key not in seen else "was changed"
+        if seen.get(key) not in (str(made["generation"]), "<none>"):
+            found.append(f"{step}: {kind} {name} in {namespace} {state}")
+    return found
+
+
 def machine(root: Path) -> dict[str, Any]:
     """Return what the host is."""
     release = os_release(root)
@@ -255,6 +275,7 @@ def facts(root: Path, _arguments: dict[str, Any] | None = None) -> dict[str, Any
     with concurrent.futures.ThreadPoolExecutor() as pool:
         nodes = pool.submit(nodes_seen) if on_server else None
         releases = pool.submit(helm_releases) if on_server else None
+        objects = pool.submit(object_drift, steps) if on_server else None
         units, packages = pool.submit(units_of, names), pool.submit(installed_packages)
         changed = pool.map(lambda step: list(path_drift(root, step[0], step[1])), steps.items())
         running = running_of(root, units.result())
@@ -263,6 +284,7 @@ def facts(root: Path, _arguments: dict[str, Any] | None = None) -> dict[str, Any
             drift += system_drift(name, step, units.result(), packages.result())
             drift += started_drift(name, step, running)
         seen = nodes.result() if nodes else {}
+        drift += objects.result() if objects else []
         return {
             **machine(root),
             "ledger": ledger,

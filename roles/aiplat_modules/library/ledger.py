@@ -29,6 +29,7 @@ options:
   links: {description: "Symbolic links it made.", type: list, elements: str, default: []}
   units: {description: "Units that must be active and enabled.", type: list, elements: str, default: []}
   packages: {description: "Debian packages it installed.", type: list, elements: str, default: []}
+  objects: {description: "Objects of the cluster it made, by kind/namespace/name.", type: dict, default: {}}
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}
 author: [aiplat]
 """
@@ -50,6 +51,7 @@ def recorded(parameters: dict[str, Any]) -> dict[str, Any]:
         "links": {name: str(below(root, name).readlink()) for name in sorted(parameters["links"])},
         "units": sorted(parameters["units"]),
         "packages": sorted(parameters["packages"]),
+        "objects": parameters["objects"],
     }
 
 
@@ -66,6 +68,7 @@ def main() -> None:
             "links": names,
             "units": names,
             "packages": names,
+            "objects": {"type": "dict", "default": {}},
             "root": {"type": "path", "default": "/"},
         },
         supports_check_mode=False,

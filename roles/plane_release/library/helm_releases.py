@@ -15,9 +15,11 @@ from ansible.module_utils.aiplat_host import (
     HostProblem,
     blob,
     kubectl,
+    read_ledger,
     run,
     sha256_of,
 )
+from ansible.module_utils.aiplat_objects import drifted_releases, seen_objects
 from ansible.module_utils.aiplat_pods import pod_troubles
 from ansible.module_utils.basic import AnsibleModule
 
@@ -26,6 +28,7 @@ module: helm_releases
 short_description: Helm releases as wanted
 description:
   - A release whose label C(aiplat.dev/inputs) is the wanted one and whose status is deployed is not touched.
+  - It is deployed again all the same where the ledger knows an object of it that is gone or was changed.
   - A revision that a killed run left pending is forgotten; what it made is taken over by the next revision.
   - A failed upgrade is rolled back to the revision deployed before.
   - A failed first install is left to look at.
@@ -38,6 +41,7 @@ options:
     type: list
     elements: dict
     default: []
+  site: {description: "Name of the site, whose ledger knows what the releases made.", type: str, default: ""}
   uninstall_others: {description: "Uninstall other releases of ours.", type: bool, default: false}
 author: [aiplat]
 """
@@ -156,9 +160,15 @@ def roll_back(release: dict[str, Any], history: list[Revision]) -> str:
     return f"rolled back to revision {before[-1]}"
 
 
-def ensure(release: dict[str, Any], history: list[Revision], check: bool) -> str:
+def drifted(site: str) -> set[str]:
+    """Return the releases of which somebody deleted or changed something since the step last finished."""
+    recorded = read_ledger("/", site)["steps"].get("plane_release", {}).get("objects", {})
+    return drifted_releases(recorded, seen_objects()) if recorded else set()
+
+
+def ensure(release: dict[str, Any], history: list[Revision], check: bool, drift: bool = False) -> str:
     """Bring one release to what is wanted; return what was done, or nothing."""
-    if is_as_wanted(release, history):
+    if is_as_wanted(release, history) and not drift:
         return ""
     if check:
         return f"{release['name']} would be deployed"
@@ -185,11 +195,14 @@ def uninstall_others(
 def ensure_all(parameters: dict[str, Any], check: bool) -> list[str]:
     """Bring all releases to what is wanted, side by side; every failure is told."""
     releases, seen = parameters["releases"], revisions()
+    site = parameters.get("site")
+    changed = drifted(site) if site else set()
     failures: list[str] = []
 
     def one(release: dict[str, Any]) -> str:
         try:
-            return ensure(release, seen.get((release["namespace"], release["name"]), []), check)
+            history = seen.get((release["namespace"], release["name"]), [])
+            return ensure(release, history, check, release["name"] in changed)
         except HostProblem as error:
             failures.append(str(error))
             return ""
@@ -212,6 +225,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "releases": {"type": "list", "elements": "dict", "default": [], "options": options},
+            "site": {"type": "str", "default": ""},
             "uninstall_others": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

@@ -1,0 +1,41 @@
+#!/usr/bin/python
+"""Ansible module: what the releases made in the cluster, for the ledger; changes nothing."""
+
+from __future__ import annotations
+
+from ansible.module_utils.aiplat_host import HostProblem
+from ansible.module_utils.aiplat_objects import seen_objects
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: release_objects
+short_description: What the Helm releases made in the cluster
+description:
+  - Runs on a server.
+options: {}
+author: [aiplat]
+"""
+EXAMPLES = r"""
+- name: What the releases made is known
+  release_objects:
+  register: made
+"""
+RETURN = r"""
+objects:
+  description: "kind/namespace/name to release and generation."
+  type: dict
+  returned: always
+"""
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    try:
+        module.exit_json(changed=False, objects=seen_objects())
+    except HostProblem as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
