@@ -121,7 +121,8 @@ def test_engines_belong_to_the_operator_where_there_is_one(monkeypatch: pytest.M
     load_module("plane_release/library/release_objects.py")
     objects = sys.modules["ansible.module_utils.aiplat_objects"]
     engine = "Deployment aiplat-model model-x 3 ollama x\n"
-    operator = "Deployment aiplat-model operator 1 operator <none>\nConfigMap aiplat-model c <none> operator <none>\n"
+    rows_of_operator = ("Deployment aiplat-model operator 1", "ConfigMap aiplat-model c <none>")
+    operator = "".join(f"{row} operator <none>\n" for row in rows_of_operator)
     for rows, expected in ((engine, {"deployment/aiplat-model/model-x"}), (engine + operator, set())):
         monkeypatch.setattr(objects, "kubectl", lambda *_arguments, rows=rows: rows)
         found = objects.seen_objects()
