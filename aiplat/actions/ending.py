@@ -20,6 +20,8 @@ from aiplat.verify.report import Result
 from aiplat.verify.run import run_checks
 
 STEP = "checks"
+PATIENCE_SECONDS = 60
+"""How long checks that fail are asked again: releases take that long to come back after a reboot."""
 
 
 def end_of(run: Run, site: Site, plan: Plan, *, looked: bool, began: float) -> Summary:
@@ -53,17 +55,17 @@ def _planes(site: Site) -> tuple[PlaneLine, ...]:
 
 
 def _look(run: Run, site: Site) -> tuple[tuple[CheckLine, ...], Words | None]:
-    """Run all checks, and ask the model meanwhile."""
+    """Run all checks, again where something is still starting, and ask the model meanwhile."""
     secrets, done = read_secrets(site.name), count(1)
 
     def report(result: Result, total: int) -> None:
-        run.emit(
-            Progress(step=STEP, host="", done=next(done), total=total, unit="checks", what=result.sentence)
-        )
+        asked = next(done)
+        what = result.sentence if asked <= total else f"once more: {result.sentence}"
+        run.emit(Progress(step=STEP, host="", done=min(asked, total), total=total, unit="checks", what=what))
 
     with run.step(STEP, "Look at what came of it", ()), ThreadPoolExecutor(max_workers=1) as aside:
         words = aside.submit(first_words, site, secrets) if secrets else None
-        lines = tuple(_line(result) for result in run_checks(site, report).results)
+        lines = tuple(_line(result) for result in run_checks(site, report, patience=PATIENCE_SECONDS).results)
         return lines, words.result() if words else None
 
 

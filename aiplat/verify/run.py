@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -20,6 +20,7 @@ from aiplat.verify.world import World
 
 OnResult = Callable[[Result, int], None]
 _SIDE_BY_SIDE = 8
+_AGAIN_SECONDS = 2.0
 _NO_CLUSTER = "the Kubernetes API does not answer"
 
 
@@ -39,22 +40,43 @@ def _declared(site: Site) -> Iterator[Check]:
             yield from (check_of(component, declared) for declared in read_checks(path).checks)
 
 
-def run_checks(site: Site, on_result: OnResult = lambda _result, _total: None) -> Report:
+def run_checks(
+    site: Site, on_result: OnResult = lambda _result, _total: None, *, patience: float = 0
+) -> Report:
     """Look at a site and return what was seen, in the order of the checks.
 
-    `on_result` is called with each result as it comes, from several threads, and the number of all checks.
+    `on_result` is called with each result as it comes, from several threads, and the number of all checks; of
+    a check that is asked again, once more with what it says then.
+
+    Args:
+        site: the site.
+        on_result: told of each result.
+        patience: seconds for which checks that fail are asked again, for what is still starting.
     """
-    checks, world = checks_of(site), World(site)
+    checks, deadline = checks_of(site), time.monotonic() + patience
 
-    def one(check: Check) -> Result:
-        result = run_check(check, world)
-        on_result(result, len(checks))
-        return result
+    def ask(asked: Sequence[Check]) -> dict[Check, Result]:
+        world = World(site)
 
-    with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
-        results = tuple(pool.map(one, checks))
+        def one(check: Check) -> Result:
+            result = run_check(check, world)
+            on_result(result, len(checks))
+            return result
+
+        with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
+            return dict(zip(asked, pool.map(one, asked), strict=True))
+
+    results = ask(checks)
+    while _fails(results) and time.monotonic() < deadline:
+        time.sleep(_AGAIN_SECONDS)
+        # What could not be looked at may be there now as well.
+        results |= ask([check for check, result in results.items() if result.result != "OK"])
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Report(site=site.name, checked_at=now, results=results)
+    return Report(site=site.name, checked_at=now, results=tuple(results[check] for check in checks))
+
+
+def _fails(results: Mapping[Check, Result]) -> bool:
+    return any(result.result == "FAIL" for result in results.values())
 
 
 def run_check(check: Check, world: World) -> Result:

@@ -150,6 +150,29 @@ def test_what_is_wrong_is_seen_by_its_own_check(
     assert all(said in detail for detail in found.values())
 
 
+def test_what_is_still_starting_is_waited_for(healthy: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With patience a check that fails is asked again, and only what was not well is."""
+    monkeypatch.setattr("aiplat.verify.run._AGAIN_SECONDS", 0)
+    crash_gateway(healthy)
+    told: list[str] = []
+
+    def heal(result: Result, _total: int) -> None:
+        told.append(result.sentence)
+        if result.result == "FAIL":
+            healthy.bootstrap()
+
+    assert failed(run_checks(healthy.site, heal, patience=60)) == {}
+    assert told.count("The gateway serves.") == 2
+    assert told.count("Every host answers on its SSH port.") == 1
+
+
+def test_patience_ends(healthy: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not come is a failure in the end."""
+    monkeypatch.setattr("aiplat.verify.run._AGAIN_SECONDS", 0)
+    crash_gateway(healthy)
+    assert set(failed(run_checks(healthy.site, patience=0.2))) >= {"The gateway serves."}
+
+
 def test_without_an_api_there_is_one_failure_and_the_rest_is_skipped(healthy: Loopback) -> None:
     """One cause, one FAIL; what goes through the gateway is still looked at."""
     healthy.kube.refuse = 503
