@@ -44,7 +44,7 @@ class Seen:
 
     def active(self, unit: str) -> bool:
         """Whether a systemd unit runs."""
-        return self.look.units.get(unit) in ("active", "activating", "reloading")
+        return self.look.services.get(unit) in ("active", "activating", "reloading")
 
     def trace(self, *begins: str) -> str:
         """Return the first telling path that begins with one of these, or nothing."""

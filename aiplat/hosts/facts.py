@@ -85,7 +85,7 @@ class System(Frozen):
     umask: str = "0022"
     locale_works: bool = True
     foreign_k3s: str = ""
-    units: dict[str, str] = Field(default_factory=dict)
+    services: dict[str, str] = Field(default_factory=dict)
     systemd: int = 0
     """systemd's version; 0 where it does not run the host."""
     system_state: str = ""

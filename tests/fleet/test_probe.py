@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aiplat.fleet.probe import REMOTE, facts_of, gather_facts
+from aiplat.fleet.probe import MODULES, REMOTE, facts_of, gather_facts
 from aiplat.fleet.remote import probe_host
 from aiplat.site.models import Site
 
@@ -200,3 +201,12 @@ def test_a_ledger_from_a_newer_aiplat_is_refused_in_words() -> None:
     facts = facts_of("s1", {"ledger": newer})
     assert not facts.reachable
     assert "newer aiplat" in facts.problem
+
+
+def test_looks_do_not_overwrite_each_other(root: Path) -> None:
+    """What is seen is laid over one another, so no two looks may have one name for different things."""
+    looks = {name: importlib.import_module(f"aiplat.fleet.remote.{name}") for name in MODULES}
+    asked = {"ports": [], "peers": [], "thorough": True}
+    seen = {name: set(module.facts(root, asked)) for name, module in looks.items()}
+    names = [key for keys in seen.values() for key in keys]
+    assert [key for key in set(names) if names.count(key) > 1] == []

@@ -155,7 +155,7 @@ def cgroups(root: Path) -> dict[str, Any]:
     return {"cgroup_version": 1, "cgroup_controllers": [row[0] for row in rows if row[3:] == ["1"]]}
 
 
-def units() -> dict[str, str]:
+def services() -> dict[str, str]:
     """Return the state of the known units that are there."""
     names = [name if "." in name[-6:] else f"{name}.service" for name in UNITS]
     text = output("systemctl", "show", "--property", "Id,LoadState,ActiveState", *names)
@@ -247,7 +247,7 @@ def facts(root: Path, _arguments: dict[str, Any]) -> dict[str, Any]:
     os.umask(mask)
     cpu = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", read(root / "proc/cpuinfo"), re.MULTILINE)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        waiting_units, waiting_systemd = pool.submit(units), pool.submit(systemd, root)
+        waiting_services, waiting_systemd = pool.submit(services), pool.submit(systemd, root)
         places = {path: place(root, path, mounts) for path in PLACES}
         return {
             "python": platform.python_version(),
@@ -274,7 +274,7 @@ def facts(root: Path, _arguments: dict[str, Any]) -> dict[str, Any]:
             "umask": f"{mask:04o}",
             "locale_works": locale_works(),
             "foreign_k3s": foreign_k3s(root),
-            "units": waiting_units.result(),
+            "services": waiting_services.result(),
             **waiting_systemd.result(),
         }
 

@@ -42,7 +42,7 @@ def _open_ufw(host: Seen) -> str:
 @check("ufw", WARNING, _open_ufw)
 def ufw(host: Seen) -> str:
     """No ufw stands between pods, services and hosts, or it lets them through."""
-    return "ufw is active" if host.look.ufw_enabled and host.look.units.get("ufw") != "inactive" else ""
+    return "ufw is active" if host.look.ufw_enabled and host.look.services.get("ufw") != "inactive" else ""
 
 
 @check("nftables-service", WARNING, "put your rules into a table of their own and take `flush ruleset` out")
