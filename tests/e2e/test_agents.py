@@ -1,4 +1,4 @@
-"""One server and two agents: nodes join, pods reach each other by name, and policies hold."""
+"""One server and two agents: nodes join, pods reach each other, policies hold, what is changed comes back."""
 
 from __future__ import annotations
 
@@ -146,3 +146,28 @@ def test_second_bootstrap_changes_nothing_on_three_hosts(trial: Journey) -> None
     before = [trial.units(name) for name in names]
     assert trial.bootstrap()["changed"] == 0
     assert [trial.units(name) for name in names] == before
+
+
+@pytest.mark.parametrize(
+    ("disturb", "said"),
+    [
+        ("delete deployment gateway -n aiplat-access", "deployment gateway in aiplat-access is gone"),
+        ("delete networkpolicy --all -n aiplat-data", "in aiplat-data is gone"),
+        (
+            "scale statefulset postgresql -n aiplat-data --replicas 0",
+            "statefulset postgresql in aiplat-data was changed",
+        ),
+    ],
+    ids=["a door taken away", "a plane laid open", "a database turned off"],
+)
+def test_what_somebody_changed_in_the_cluster_is_seen_and_put_right(
+    ward: Journey, disturb: str, said: str
+) -> None:
+    """The plan names what is gone or was changed, and bootstrap brings back just that."""
+    ward.on_host(f"k3s kubectl {disturb}")
+    (step,) = ward.document("plan")["steps"]
+    assert step["id"] == "plane_release"
+    assert said in step["reason"]["t-agents-s1"]
+    summary = ward.bootstrap()
+    assert (summary["changed"] > 0, summary["restarts"]) == (True, [])
+    assert ward.bootstrap()["changed"] == 0

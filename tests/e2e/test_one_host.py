@@ -284,34 +284,6 @@ def test_drift_is_put_right_with_the_restarts_that_were_announced(
     assert ward.bootstrap()["changed"] == 0
 
 
-KUBECTL = "k3s kubectl --kubeconfig /etc/rancher/k3s/k3s.yaml"
-
-
-@pytest.mark.parametrize(
-    ("disturb", "said"),
-    [
-        ("delete deployment gateway -n aiplat-access", "deployment gateway in aiplat-access is gone"),
-        ("delete networkpolicy --all -n aiplat-data", "in aiplat-data is gone"),
-        (
-            "scale statefulset postgresql -n aiplat-data --replicas 0",
-            "statefulset postgresql in aiplat-data was changed",
-        ),
-    ],
-    ids=["a door taken away", "a plane laid open", "a database turned off"],
-)
-def test_what_somebody_changed_in_the_cluster_is_seen_and_put_right(
-    ward: Journey, first: dict[str, Any], disturb: str, said: str
-) -> None:
-    """The plan names what is gone or was changed, and bootstrap brings back just that."""
-    ward.on_host(f"{KUBECTL} {disturb}")
-    (step,) = ward.document("plan")["steps"]
-    assert step["id"] == "plane_release"
-    assert said in step["reason"]["t-one-s1"]
-    summary = ward.bootstrap()
-    assert (summary["changed"] > 0, summary["restarts"]) == (True, [])
-    assert ward.bootstrap()["changed"] == 0
-
-
 def test_a_secret_reaches_the_cluster_and_nothing_else(
     ward: Journey, first: dict[str, Any], tmp_path: Path
 ) -> None:
