@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from aiplat.catalog.version_sources import VersionSource
+from aiplat.catalog.version_sources import FromVersions, VersionSource
 from aiplat.frozen import Frozen
 
 UpstreamKind = Literal["release", "image", "helm", "ollama", "huggingface", "ospackages", "chart", "assemble"]
@@ -73,13 +73,19 @@ class Assemble(Frozen):
     """An image made of another one and a layer of ours: Python wheels of a lock, and sources.
 
     `base` is the other image's repository, `tag` where its tag is owned, `python` the version of its Python.
+    Wheels and sources go below the folder `root`; the rest says how a container of it is started.
     """
 
     base: str
-    tag: VersionSource
+    tag: FromVersions
     python: str
     requirements: str
     sources: tuple[str, ...] = ()
+    root: str
+    env: dict[str, str] = Field(default_factory=dict)
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    user: str
 
 
 class UpstreamRecipe(Frozen):

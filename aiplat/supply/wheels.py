@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from aiplat.catalog.inputs import source_path
 from aiplat.errors import AiplatError, Finding
@@ -18,8 +20,14 @@ def uv_program() -> Path | None:
     return Path(found) if found else None
 
 
-def install_wheels(requirements: str, python: str, target: Path) -> None:
-    """Unpack what a lock file names into `target`, for CPython `python` on Debian's amd64.
+def install_wheels(
+    requirements: str,
+    python: str,
+    target: Path,
+    platform: str = "x86_64-manylinux_2_40",
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Unpack what a lock file names into `target`, for CPython `python` on `platform` (uv's name for it).
 
     Every file is compared with the lock's hash; nothing is built from source.
 
@@ -40,8 +48,8 @@ def install_wheels(requirements: str, python: str, target: Path) -> None:
         ":all:",
         "--no-deps",
     ]
-    argv += ["--python-version", python, "--python-platform", "x86_64-manylinux_2_40", "--link-mode", "copy"]
-    run([*argv, "--target", target, "-r", source_path(requirements)], what=requirements)
+    argv += ["--python-version", python, "--python-platform", platform, "--link-mode", "copy"]
+    run([*argv, "--target", target, "-r", source_path(requirements)], what=requirements, env=environment)
     # uv notes when and how it installed; that would make every image differ.
     for note in (".lock", "CACHEDIR.TAG"):
         (target / note).unlink(missing_ok=True)
