@@ -1,4 +1,4 @@
-"""Our own images without any build tool: a fetched image, and one layer of locked wheels and sources on it."""
+"""Our own images without a build tool: a fetched image, and a layer of locked wheels and sources on it."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _copy(source: Path, target: Path) -> None:
 def _way_to_wheels(order: Order) -> dict[str, str]:
     """Return the environment in which uv goes the way that site.yaml says."""
     upstream = order.site.upstream
-    environment = {}
+    environment: dict[str, str] = {}
     if upstream.proxy:
         environment |= {"HTTPS_PROXY": upstream.proxy, "HTTP_PROXY": upstream.proxy}
         environment["NO_PROXY"] = ",".join(upstream.no_proxy)
@@ -170,7 +170,7 @@ def _way_to_wheels(order: Order) -> dict[str, str]:
     if upstream.ca:
         trusted = order.work / "trusted.pem"
         system = ssl.get_default_verify_paths().cafile
-        parts = [certifi.where(), *([system] if system else []), upstream.ca.expanduser()]
+        parts = [certifi.where(), *([system] if system else []), str(upstream.ca.expanduser())]
         trusted.write_text("\n".join(Path(part).read_text() for part in parts))
         environment["SSL_CERT_FILE"] = str(trusted)
     return environment

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 from aiplat.catalog.artifacts import Artifact, Blob, Digest
 from aiplat.catalog.catalog import Catalog
@@ -71,6 +72,12 @@ class Order:
         """Return a recipe's text with `{version}` and what else is known filled in."""
         version = self.artifact.version
         return template.format(version=version, plain=version.removeprefix("v"), arch=self.arch, **more)
+
+    def filled_address(self, template: str, **more: str) -> str:
+        """Return an address with the same filled in; nothing in it (`+`) means anything else there."""
+        version = self.artifact.version
+        known = {"version": version, "plain": version.removeprefix("v"), "arch": self.arch, **more}
+        return template.format(**{name: quote(value, safe="") for name, value in known.items()})
 
     def bring(
         self, url: str, layout: Path, blob: Blob, headers: dict[str, str] | None = None, done: int = 0

@@ -6,7 +6,7 @@ import re
 import shutil
 import tarfile
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from aiplat.catalog.artifacts import Digest
 from aiplat.catalog.upstream_recipes import Release
@@ -86,10 +86,7 @@ def _address(order: Order, template: str) -> str:
     if names and arch not in names:
         problem = f"its release has no file for {arch}"
         raise AiplatError(Finding(order.artifact.ref, problem, "use hosts of another architecture"))
-    version = quote(order.artifact.version, safe="")
-    plainly = quote(order.artifact.version.removeprefix("v"), safe="")
-    name = names.get(arch, "")  # type: ignore[call-overload]
-    return template.format(version=version, plain=plainly, arch=arch, name=name)
+    return order.filled_address(template, name=dict(names).get(arch, ""))  # type: ignore[call-overload]
 
 
 def _take_out(archive: Path, member: str, target: Path, where: str) -> None:

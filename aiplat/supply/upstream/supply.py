@@ -17,12 +17,14 @@ from aiplat.site.models import Site
 from aiplat.supply.cache import Cache, Record
 from aiplat.supply.contract import Aged, Made, Progress, Supplied
 from aiplat.supply.oci import blobs_of
+from aiplat.supply.upstream.assemble import AssembledImages
 from aiplat.supply.upstream.charts import OwnCharts
 from aiplat.supply.upstream.fetcher import Fetcher, Order, Pin
 from aiplat.supply.upstream.helm import HelmCharts
 from aiplat.supply.upstream.http import Http
 from aiplat.supply.upstream.huggingface import HuggingFaceModels
 from aiplat.supply.upstream.images import RegistryImages
+from aiplat.supply.upstream.listed import as_listed
 from aiplat.supply.upstream.ollama import OllamaModels
 from aiplat.supply.upstream.releases import ReleaseFiles
 
@@ -33,6 +35,7 @@ FETCHERS: Mapping[UpstreamKind, Fetcher] = {
     "ollama": OllamaModels(),
     "huggingface": HuggingFaceModels(),
     "chart": OwnCharts(),
+    "assemble": AssembledImages(),
 }
 # Archives are unpacked and layers assembled beside what was fetched.
 _FACTOR = 2
@@ -81,9 +84,10 @@ class UpstreamSupply:
         Raises:
             AiplatError: upstream does not have it, or does not answer.
         """
-        with self._order(artifact, on_progress) as order:
+        with self._order(artifact, on_progress) as given:
+            order = as_listed(given)
             pin = self._fetcher(order).pin(order)
-        return with_pin(artifact, pin)
+        return with_pin(order.artifact, pin)
 
     def outlook(self, artifacts: Iterable[Artifact]) -> Outlook:
         """Return how many bytes are to come."""
