@@ -42,9 +42,7 @@ def _of_site(site: Site, lock: Lock, facts: Facts) -> Iterator[Finding]:
         problem = (
             f"{', '.join(real)}: the supply `packages` installs a stand-in for k3s, which only lab hosts get"
         )
-        yield Finding(
-            "supply", problem, "real hosts need the supply `upstream`, which is not in this version"
-        )
+        yield Finding("supply", problem, "write `supply: upstream` in site.yaml")
 
 
 def _of_secrets(site: Site, given: Collection[str]) -> Iterator[Finding]:

@@ -14,7 +14,6 @@ from aiplat.catalog.components import CatalogModel, Component
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
 from aiplat.site.models import Site
 from aiplat.supply.contract import Made
-from aiplat.supply.oci import blob_path, link_or_copy
 from aiplat.supply.upstream.http import Http
 
 
@@ -78,24 +77,6 @@ class Order:
         version = self.artifact.version
         known = {"version": version, "plain": version.removeprefix("v"), "arch": self.arch, **more}
         return template.format(**{name: quote(value, safe="") for name, value in known.items()})
-
-    def bring(
-        self, url: str, layout: Path, blob: Blob, headers: dict[str, str] | None = None, done: int = 0
-    ) -> None:
-        """Fetch one blob into a layout, going on with what is kept of it; told as bytes of the whole pin.
-
-        Raises:
-            AiplatError: it cannot be had whole.
-        """
-        kept = self.kept / blob.digest.removeprefix("sha256:")
-        total = self.artifact.size or blob.size
-
-        def told(count: int, _: int) -> None:
-            self.phase("fetch bytes", done + count, total)
-
-        self.http.download(url, kept, digest=blob.digest, size=blob.size, headers=headers, on_bytes=told)
-        link_or_copy(kept, blob_path(layout, blob.digest))
-        kept.unlink()
 
 
 class Fetcher(Protocol):

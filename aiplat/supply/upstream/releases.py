@@ -8,12 +8,15 @@ import tarfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aiplat.catalog.artifacts import Digest
+from aiplat.catalog.artifacts import Blob, Digest
 from aiplat.catalog.upstream_recipes import Release
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Made
 from aiplat.supply.hostfiles import store_hostfile
+from aiplat.supply.oci import link_or_copy
+from aiplat.supply.upstream.downloads import Downloads, Part
 from aiplat.supply.upstream.fetcher import Order, Pin
+from aiplat.supply.upstream.partial import OnBytes
 from aiplat.supply.upstream.sentences import plain
 
 _HEX = re.compile(r"\b[0-9a-f]{64}\b")
@@ -40,20 +43,24 @@ class ReleaseFiles:
 
     def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
         """Fetch what was pinned, and take the one file out of it that is wanted."""
-        kept = order.kept / pin.digest.removeprefix("sha256:")
-
-        def told(done: int, total: int) -> None:
-            order.phase("fetch bytes", done, total or pin.size)
-
-        order.http.download(pin.source, kept, digest=pin.digest, size=pin.size or None, on_bytes=told)
         target = order.work / order.artifact.name
         member = _recipe(order).member
-        if member:
-            _take_out(kept, order.filled(member), target, plain(pin.source))
-        else:
-            kept.rename(target)
+
+        def bring(path: Path, told: OnBytes) -> None:
+            wanted = {"digest": pin.digest, "size": pin.size or None}
+            order.http.download(pin.source, path, on_bytes=told, **wanted)  # type: ignore[arg-type]
+
+        def use(_: Blob, path: Path) -> None:
+            if member:
+                _take_out(path, order.filled(member), target, plain(pin.source))
+            else:
+                link_or_copy(path, target)
+
+        part = Part(Blob(digest=pin.digest, size=pin.size), bring)
+        downloads = Downloads(order)
+        downloads.bring([part], use)
         made = store_hostfile(folder, target, order.artifact.version, "upstream")
-        kept.unlink(missing_ok=True)
+        downloads.forget([part])
         return made
 
 
@@ -104,6 +111,8 @@ def _take_out(archive: Path, member: str, target: Path, where: str) -> None:
                 return
     except KeyError:
         pass
+    except FileNotFoundError:
+        raise
     except (tarfile.TarError, EOFError, OSError) as error:
         raise AiplatError(Finding(where, f"is no archive that can be read: {error}")) from error
     raise AiplatError(Finding(where, f"holds no file {member}", "its project packs otherwise now"))
