@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import time
@@ -18,9 +17,23 @@ from aiplat.lab.names import bridge_name, machine_name
 from aiplat.lab.tools import run
 from aiplat.lab.tree import remove_tree
 
-# The shell puts itself into every group and becomes systemd-nspawn, which takes the groups it is in as
-# the roots of what the host sees. 0 stands for the process that writes it.
-_INTO_GROUPS = 'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs"; shift; done; shift; exec "$@"'
+# The inner shell puts itself into every group and becomes systemd-nspawn, which takes the groups it is in
+# as the roots of what the host sees. 0 stands for the process that writes it. A host that reboots is
+# started again, as a machine would be: systemd-nspawn leaves that to whoever started it, and says so by 133.
+_LAUNCHER = """
+start() {
+  while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; done
+  shift
+  exec "$@"
+}
+code=133
+while [ "$code" = 133 ]; do
+  code=0
+  (start "$@") || code=$?
+done
+exit "$code"
+"""
+_LAUNCHER_NAME = "aiplat-lab"
 # What a container runtime calls and nspawn would refuse.
 _ALSO_ALLOWED = "@mount @keyring bpf perf_event_open"
 _DIRECTORY = "--directory="
@@ -31,11 +44,12 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Machine:
-    """A running host: its systemd-nspawn's pid, and when that started in clock ticks (pids are reused)."""
+    """A process that runs a host, and when it started in clock ticks (pids are reused)."""
 
     pid: int
     started: int
     tree: Path
+    launcher: bool  # what starts the host, and starts it again when it reboots
 
 
 def boot(lab: str, host: str, tree: Path, groups: Iterable[Path], console: Path) -> None:
@@ -46,7 +60,7 @@ def boot(lab: str, host: str, tree: Path, groups: Iterable[Path], console: Path)
     """
     remove_run_files(machine_name(lab, host))
     argv = (
-        *("setsid", "--fork", "sh", "-eu", "-c", _INTO_GROUPS, "aiplat-lab"),
+        *("setsid", "--fork", "sh", "-eu", "-c", _LAUNCHER, _LAUNCHER_NAME),
         *(str(group) for group in groups),
         "--",
         *nspawn_argv(lab, host, tree),
@@ -94,23 +108,25 @@ def _environment() -> dict[str, str]:
 
 
 def find(tree: Path) -> Machine | None:
-    """Return the process that runs (or is about to run) the host of `tree`, or None."""
-    return next((m for m in running_below(tree.parent) if m.tree == tree), None)
+    """Return the process that runs the host of `tree`, its launcher while it (re)starts, or None."""
+    found = [m for m in running_below(tree.parent) if m.tree == tree]
+    return min(found, key=lambda m: (m.launcher, m.started, m.pid), default=None)
 
 
 def running_below(folder: Path) -> tuple[Machine, ...]:
-    """Return the running hosts whose trees lie directly in `folder`."""
+    """Return the processes that run hosts whose trees lie directly in `folder`, with their launchers."""
     return tuple(m for m in all_machines() if m.tree.parent == folder)
 
 
 def all_machines() -> tuple[Machine, ...]:
-    """Return every running (or just starting) host of any lab on this machine."""
+    """Return every process that runs a host of any lab on this machine, with the launchers."""
     found = []
     for pid, argv in _command_lines():
         tree = next((a for a in argv if a.startswith(_DIRECTORY)), "")
         started = _started_or_none(pid)
         if tree and "systemd-nspawn" in argv and started is not None:
-            found.append(Machine(pid, started, Path(tree.removeprefix(_DIRECTORY))))
+            launcher = _LAUNCHER_NAME in argv
+            found.append(Machine(pid, started, Path(tree.removeprefix(_DIRECTORY)), launcher))
     return tuple(found)
 
 
@@ -145,24 +161,30 @@ def remove_run_files(machines: str) -> None:
         remove_tree(path)
 
 
-def power_off(machine: Machine, seconds: float) -> None:
-    """Shut the host down in order and wait until its process is gone.
+def power_off(tree: Path, seconds: float) -> None:
+    """Shut the host of `tree` down in order and wait until nothing runs it any more.
 
     Raises:
         AiplatError: it was not down after `seconds`.
     """
-    with contextlib.suppress(ProcessLookupError):
+    asked: set[int] = set()
+    deadline = time.monotonic() + seconds
+    while (machine := find(tree)) is not None:
+        if machine.pid not in asked:
+            asked.add(machine.pid)
+            _ask_to_end(machine)
+        if time.monotonic() > deadline:
+            problem = f"did not shut down within {seconds:.0f} s"
+            raise AiplatError(Finding(f"host {tree.name}", problem, "`aiplat lab down` ends it"))
+        time.sleep(_POLL_SECONDS)
+
+
+def _ask_to_end(machine: Machine) -> None:
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
         handle = os.pidfd_open(machine.pid)
         try:
             if started_at(machine.pid) == machine.started:
                 signal.pidfd_send_signal(handle, signal.SIGTERM)
-                if not select.select([handle], [], [], seconds)[0]:
-                    problem = f"did not shut down within {seconds:.0f} s"
-                    raise AiplatError(
-                        Finding(f"host {machine.tree.name}", problem, "`aiplat lab down` ends it")
-                    )
-        except FileNotFoundError:
-            return
         finally:
             os.close(handle)
 

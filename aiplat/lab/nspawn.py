@@ -259,8 +259,8 @@ def _snapshot_dir(name: str, label: str) -> Path:
 
 
 def _stop_all(record: LabRecord) -> bool:
-    running = machine.running_below(hosts_dir(record.name))
-    in_parallel(lambda m: machine.power_off(m, _SHUTDOWN_SECONDS), running, Event())
+    running = sorted({m.tree for m in machine.running_below(hosts_dir(record.name))})
+    in_parallel(lambda tree: machine.power_off(tree, _SHUTDOWN_SECONDS), running, Event())
     _end_all(record)
     return bool(running)
 

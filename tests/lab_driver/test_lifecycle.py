@@ -121,6 +121,25 @@ def test_hosts_that_died_are_booted_again_with_their_disks(
     assert on_host(name, "s1", "cat /root/file").stdout == "kept\n"
 
 
+def test_a_host_that_reboots_comes_back_and_one_powered_off_stays_off(
+    removed_after: Callable[[str], str], on_host: OnHost
+) -> None:
+    """As with a machine: what ran is gone, what lay on its disk is there; `up` switches it on again."""
+    name = removed_after("t-lab-reboot")
+    before = lab_up(site(name, "10.97.31.11")).hosts
+    on_host(name, "s1", "echo kept > /root/file; touch /run/before; systemctl reboot")
+    deadline = time.monotonic() + 60
+    while on_host(name, "s1", "test ! -e /run/before && cat /root/file").stdout != "kept\n":
+        assert time.monotonic() < deadline, lab_status(name)
+    assert on_host(name, "s1", "systemctl is-system-running --wait").stdout == "running\n"
+    after = lab_status(name)
+    assert (after.state, after.hosts[0].pid != before[0].pid) == ("up", True)
+    on_host(name, "s1", "systemctl poweroff")
+    while lab_status(name).hosts[0].state != "stopped":
+        assert time.monotonic() < deadline, lab_status(name)
+    assert lab_up(site(name, "10.97.31.11")).changed == 1
+
+
 def test_two_labs_do_not_know_of_each_other(
     lab_state: Path, removed_after: Callable[[str], str], on_host: OnHost
 ) -> None:
