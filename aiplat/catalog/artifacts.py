@@ -8,8 +8,10 @@ from pydantic import Field
 
 from aiplat.content import digest_of
 from aiplat.frozen import Frozen
+from aiplat.site.systems import Arch, OsName
 
 ArtifactKind = Literal["image", "hostfile", "chart", "model"]
+When = Literal["always", "selinux", "gpu"]
 Digest = str  # `sha256:<64 hex>`
 PLATFORM = "linux/amd64"
 """What an artifact is for that does not say otherwise."""
@@ -22,6 +24,18 @@ class Blob(Frozen):
     size: int
 
 
+class OsPackage(Frozen):
+    """A package of an operating system; `signed` says what vouches for the index that named its digest."""
+
+    name: str
+    version: str
+    arch: str
+    digest: Digest
+    size: int
+    source: str
+    signed: str
+
+
 class Artifact(Frozen):
     """One thing a host or the cluster installs, stored in the bundle as an OCI image or artefact.
 
@@ -30,7 +44,8 @@ class Artifact(Frozen):
     `hosts` says which hosts install or run it; one that is `lab_only` never goes to any other host.
     `digest` (of its OCI manifest) and `blobs` (manifest, config and layers) are empty until it was
     supplied once. For a host file the layer is the file itself and `file` its digest; a site with hosts of
-    two architectures has it twice, once a `platform`. `taken` is which
+    two architectures has it twice, once a `platform`. One with an `os` is a set of that system's `packages`,
+    a layer each, for the hosts that `when` says. `taken` is which
     Debian packages are in it, `release/name` → version; None where there are none, or nothing noted them.
     Of what comes from upstream, `source` is where it is, `pinned` the digest of what is there (an image's
     index, a release's file, a model's manifest), `download` its bytes, and `platforms` which of several are
@@ -42,6 +57,8 @@ class Artifact(Frozen):
     version: str
     component: str
     platform: str = PLATFORM
+    os: OsName | None = None
+    when: When = "always"
     hosts: Literal["all", "server"] = "server"
     lab_only: bool = False
     inputs: Digest
@@ -52,13 +69,19 @@ class Artifact(Frozen):
     pinned: Digest | None = None
     download: int | None = None
     platforms: tuple[str, ...] | None = None
+    packages: tuple[OsPackage, ...] = ()
     blobs: tuple[Blob, ...] = ()
+
+    @property
+    def arch(self) -> Arch:
+        """The architecture it is for."""
+        return "arm64" if self.platform.endswith("/arm64") else "amd64"
 
     @property
     def label(self) -> str:
         """`kind name`: what people see of it; the same before and after its exact version is known."""
-        other = "" if self.platform == PLATFORM else f" for {self.platform}"
-        return f"{self.kind} {self.name}{other}"
+        only = " ".join(part for part in (self.os or "", self.platform.replace(PLATFORM, "")) if part)
+        return f"{self.kind} {self.name}{' for ' if only else ''}{only}"
 
     @property
     def key(self) -> Digest:

@@ -8,6 +8,7 @@ from typing import Any
 import aiplat
 from aiplat.catalog.artifacts import PLATFORM
 from aiplat.catalog.components import ArtifactRecipe, Component
+from aiplat.catalog.os_recipes import system_sources
 from aiplat.catalog.versions import lock_entries, lock_entry, versions_yaml
 from aiplat.content import digest_of, digest_tree, sha256_file
 from aiplat.shipped import shipped_root
@@ -24,8 +25,11 @@ def upstream_inputs(component: Component, recipe: ArtifactRecipe, version: str, 
     What upstream has for it is not in it: that is pinned in the lock.
     """
     how = recipe.upstream
+    systems = system_sources() if how and how.ospackages else {}
+    sources = [one.model_dump(mode="json") for name, one in systems.items() if name == version]
     return digest_of(
         {
+            **({"sources": sources} if sources else {}),
             "fetcher": FETCHER_REVISION,
             "kind": recipe.kind,
             "name": recipe.name,

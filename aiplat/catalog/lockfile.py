@@ -92,12 +92,12 @@ def diff_locks(old: Lock, new: Lock) -> list[str]:
     return sorted(sentences)
 
 
-Key = tuple[str, str, str, str]
+Key = tuple[str, str]
 
 
 def _by_name(lock: Lock) -> dict[Key, Artifact]:
     """Return artifacts by what stays when their version changes; a model's version is part of its name."""
-    return {(a.kind, a.name, a.platform, a.version if a.kind == "model" else ""): a for a in lock.artifacts}
+    return {(a.label, a.version if a.kind == "model" else ""): a for a in lock.artifacts}
 
 
 def _title(artifact: Artifact) -> str:
@@ -105,8 +105,20 @@ def _title(artifact: Artifact) -> str:
     return f"{artifact.kind} {artifact.name}:{artifact.version}{other}"
 
 
+def _changed_packages(old: Artifact, new: Artifact) -> str:
+    before, after = ({p.name: p.version for p in a.packages} for a in (old, new))
+    if not before or not after:
+        return ""
+    told = [f"{n} {before[n]} → {after[n]}" for n in before if n in after and before[n] != after[n]]
+    told += [f"{name} {before[name]} goes" for name in before if name not in after]
+    told += [f"{name} {after[name]} comes" for name in after if name not in before]
+    return f"changes: {', '.join(sorted(told))}" if told else ""
+
+
 def _change(old: Artifact, new: Artifact) -> str:
     """Return how one artifact differs, or nothing; the first difference explains those behind it."""
+    if told := _changed_packages(old, new):
+        return told
     if old.version != new.version:
         return f"changes from {old.version} to {new.version}"
     if old.inputs != new.inputs:

@@ -9,10 +9,12 @@ from aiplat.catalog.artifacts import PLATFORM, Artifact, Lock
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component
 from aiplat.catalog.inputs import inputs_of, upstream_inputs
+from aiplat.catalog.os_recipes import OsPackages
 from aiplat.catalog.versions import version_of
 from aiplat.errors import BadInput, Finding
 from aiplat.site.known import ENGINES
-from aiplat.site.models import Site
+from aiplat.site.models import Host, Site
+from aiplat.site.systems import SYSTEMS, OsName
 
 SupplyName = Literal["packages", "upstream"]
 
@@ -24,12 +26,17 @@ class Wanted(NamedTuple):
     recipe: ArtifactRecipe
     model: CatalogModel | None = None
     platform: str = PLATFORM
+    os: OsName | None = None
 
     @property
     def key(self) -> str:
         """Names it among all of a site."""
         name = f"{self.recipe.name}:{self.model.tag}" if self.model else self.recipe.name
-        return name if self.platform == PLATFORM else f"{name} {self.platform}"
+        return f"{name} {self.platform} {self.os}"
+
+    def version(self, supply: SupplyName) -> str:
+        """Return its version as far as that is known before it is supplied."""
+        return self.os or version_of(self.component, self.recipe, self.model, supply)
 
 
 def resolve(site: Site, catalog: Catalog | None = None, supply: SupplyName | None = None) -> Lock:
@@ -52,8 +59,8 @@ def resolve(site: Site, catalog: Catalog | None = None, supply: SupplyName | Non
     # What others are made with comes first, so that its digest is known.
     for one in sorted(wanted, key=lambda w: w.model is not None):
         engine = one.recipe.packages.engine if one.recipe.packages else None
-        builds_on = {engine: inputs[engine]} if engine else {}
-        version = version_of(one.component, one.recipe, one.model, supply)
+        builds_on = {engine: inputs[f"{engine} {PLATFORM} None"]} if engine else {}
+        version = one.version(supply)
         if supply == "upstream":
             found = upstream_inputs(one.component, one.recipe, version, one.platform)
         else:
@@ -159,18 +166,33 @@ def _wanted(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[Wanted
         for recipe in component.artifacts:
             if recipe.only not in (None, supply):
                 continue
-            for platform in _platforms(site, recipe):
-                yield Wanted(component, recipe, platform=platform)
+            for platform, system in _targets(site, recipe, supply):
+                yield Wanted(component, recipe, platform=platform, os=system)
     for component, model in site_models(site, catalog, supply):
         yield Wanted(component, model.artifact, model)
 
 
-def _platforms(site: Site, recipe: ArtifactRecipe) -> tuple[str, ...]:
-    """Return what a host file is needed for; images are for several at once, charts and models for all."""
+def _targets(site: Site, recipe: ArtifactRecipe, supply: SupplyName) -> list[tuple[str, OsName | None]]:
+    """Return the platforms, and for packages the operating systems, that a host file is needed for.
+
+    Images are for several platforms at once, charts and models for all.
+    """
     if recipe.kind != "hostfile":
-        return (PLATFORM,)
+        return [(PLATFORM, None)]
     hosts = site.hosts if recipe.hosts == "all" else site.servers
-    return tuple(sorted({f"linux/{host.arch}" for host in hosts}))
+    if supply != "upstream" or recipe.upstream is None or recipe.upstream.ospackages is None:
+        return [(platform, None) for platform in sorted({f"linux/{host.arch}" for host in hosts})]
+    wanted = {
+        (f"linux/{h.arch}", h.os) for h in hosts if h.os and gets_packages(h, recipe.upstream.ospackages)
+    }
+    return sorted(wanted)
+
+
+def gets_packages(host: Host, recipe: OsPackages) -> bool:
+    """Whether packages of a recipe are for a host, by what site.yaml says of it."""
+    if host.os is None or SYSTEMS[host.os].like not in recipe.families:
+        return False
+    return recipe.when != "gpu" or host.has_gpus
 
 
 def site_models(
@@ -201,9 +223,11 @@ def _artifact(one: Wanted, supply: SupplyName, inputs: str) -> Artifact:
     return Artifact(
         kind=one.recipe.kind,
         name=one.recipe.name,
-        version=version_of(one.component, one.recipe, one.model, supply),
+        version=one.version(supply),
         component=one.component.name,
         platform=one.platform,
+        os=one.os,
+        when=recipe.when if (recipe := one.recipe.upstream and one.recipe.upstream.ospackages) else "always",
         hosts=one.recipe.hosts,
         lab_only=supply == "packages" and _lab_only(one.recipe),
         inputs=inputs,

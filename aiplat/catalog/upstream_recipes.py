@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from aiplat.catalog.version_sources import FromVersions, VersionSource
+from aiplat.catalog.os_recipes import OsPackages
 from aiplat.frozen import Frozen
 
 UpstreamKind = Literal["release", "image", "helm", "ollama", "huggingface", "ospackages", "chart", "assemble"]
@@ -61,12 +62,6 @@ class HuggingFaceModel(Frozen):
     repository: str
     revision: str
     files: tuple[str, ...] = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-
-
-class OsPackages(Frozen):
-    """Packages of the hosts' own operating systems, with what they depend on, by family."""
-
-    packages: dict[Literal["debian", "ubuntu", "rhel", "suse"], tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Assemble(Frozen):

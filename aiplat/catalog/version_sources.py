@@ -37,6 +37,12 @@ class FromProject(Frozen):
     source: Literal["project"] = Field(alias="from")
 
 
+class FromSystem(Frozen):
+    """The operating system that packages are of: their versions are its own."""
+
+    source: Literal["system"] = Field(alias="from")
+
+
 class FromModel(Frozen):
     """The tag in the model's catalogue name."""
 
@@ -44,6 +50,6 @@ class FromModel(Frozen):
 
 
 VersionSource = Annotated[
-    FromVersions | FromGoMod | FromLocks | FromProject | FromModel,
+    FromVersions | FromGoMod | FromLocks | FromProject | FromModel | FromSystem,
     Field(discriminator="source"),
 ]

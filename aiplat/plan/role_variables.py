@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -33,11 +33,12 @@ class RoleVariables(Frozen):
 
 
 class Package(Frozen):
-    """A Debian package in the staged blobs; `digest` is that of the .deb file."""
+    """A package in the staged blobs; `digest` is that of its file, `needs` what the host must run for it."""
 
     name: str
     version: str
     digest: Sha256
+    needs: Literal["", "selinux"] = ""
 
 
 class HostPrepare(RoleVariables):

@@ -24,7 +24,9 @@ def wanted_artifacts(host: Host, lock: Lock) -> tuple[Artifact, ...]:
 def _is_for(host: Host, artifact: Artifact) -> bool:
     if artifact.kind != "hostfile":
         return host.role == "server"
-    mine = artifact.platform == f"linux/{host.arch}"
+    mine = artifact.platform == f"linux/{host.arch}" and artifact.os in (None, host.os)
+    if artifact.when == "gpu" and not host.has_gpus:
+        return False
     return mine and (artifact.hosts == "all" or host.role == "server")
 
 
@@ -40,6 +42,8 @@ def _of_host(host: Host, lock: Lock) -> tuple[Blob, ...]:
 
 
 def _needed(artifact: Artifact) -> tuple[Blob, ...]:
+    if artifact.packages:
+        return tuple(Blob(digest=package.digest, size=package.size) for package in artifact.packages)
     if artifact.kind != "hostfile" or not artifact.file:
         return artifact.blobs
     return tuple(blob for blob in artifact.blobs if blob.digest == artifact.file)

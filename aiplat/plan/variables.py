@@ -63,7 +63,16 @@ def _of_host(
 
 def packages_of(host: Host, lock: Lock) -> list[Artifact]:
     """Return the packages of the operating system that are brought to a host."""
-    return [a for a in wanted_artifacts(host, lock) if a.component == PACKAGES_COMPONENT]
+    every = [a for a in wanted_artifacts(host, lock) if a.kind == "hostfile"]
+    return [a for a in every if a.os or a.component == PACKAGES_COMPONENT]
+
+
+def _packages(artifact: Artifact) -> list[Package]:
+    needs = "selinux" if artifact.when == "selinux" else ""
+    if artifact.os:
+        every = artifact.packages
+        return [Package(name=p.name, version=p.version, digest=p.digest, needs=needs) for p in every]
+    return [Package(name=artifact.name, version=artifact.version, digest=content_digest(artifact))]
 
 
 def x86_64_level(host: Host, lock: Lock) -> int:
@@ -72,10 +81,9 @@ def x86_64_level(host: Host, lock: Lock) -> int:
 
 
 def _host_prepare(host: Host, lock: Lock, public: PublicParts) -> HostPrepare:
-    debs = packages_of(host, lock)
     return HostPrepare(
         ca_certificate=public.ca_certificate,
-        packages=tuple(Package(name=a.name, version=a.version, digest=content_digest(a)) for a in debs),
+        packages=tuple(package for artifact in packages_of(host, lock) for package in _packages(artifact)),
         lab_only=any(a.lab_only for a in lock.artifacts),
         x86_64_level=x86_64_level(host, lock),
     )

@@ -98,6 +98,11 @@ class Host(Strict):
         """The address among nodes; a DNS name, where the site gives no other, is refused by the plan."""
         return self.node_address or self.address
 
+    @property
+    def has_gpus(self) -> bool:
+        """Whether it is said to have GPUs that are to be used."""
+        return bool(self.hardware.gpus) and self.gpu != "none"
+
 
 class Cluster(Strict):
     """Networks and names of the Kubernetes cluster."""

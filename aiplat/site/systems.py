@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 Family = Literal["deb", "rpm"]
+Like = Literal["debian", "ubuntu", "rhel", "suse"]
 Arch = Literal["amd64", "arm64"]
 OsName = Literal[
     "debian-12",
@@ -28,23 +29,24 @@ MACHINES: Mapping[str, Arch] = MappingProxyType({"x86_64": "amd64", "aarch64": "
 
 @dataclass(frozen=True)
 class System:
-    """One release of an operating system: how it packs programs, and what people call it."""
+    """One release of an operating system: how it packs programs, whose names they have, what it is called."""
 
     family: Family
+    like: Like
     title: str
 
 
 SYSTEMS: Mapping[OsName, System] = MappingProxyType(
     {
-        "debian-12": System("deb", "Debian 12 (bookworm)"),
-        "debian-13": System("deb", "Debian 13 (trixie)"),
-        "ubuntu-22.04": System("deb", "Ubuntu 22.04 LTS (jammy)"),
-        "ubuntu-24.04": System("deb", "Ubuntu 24.04 LTS (noble)"),
-        "rhel-9": System("rpm", "Red Hat Enterprise Linux 9"),
-        "rocky-9": System("rpm", "Rocky Linux 9"),
-        "almalinux-9": System("rpm", "AlmaLinux 9"),
-        "opensuse-leap-15.6": System("rpm", "openSUSE Leap 15.6"),
-        "sles-15.6": System("rpm", "SUSE Linux Enterprise Server 15 SP6"),
+        "debian-12": System("deb", "debian", "Debian 12 (bookworm)"),
+        "debian-13": System("deb", "debian", "Debian 13 (trixie)"),
+        "ubuntu-22.04": System("deb", "ubuntu", "Ubuntu 22.04 LTS (jammy)"),
+        "ubuntu-24.04": System("deb", "ubuntu", "Ubuntu 24.04 LTS (noble)"),
+        "rhel-9": System("rpm", "rhel", "Red Hat Enterprise Linux 9"),
+        "rocky-9": System("rpm", "rhel", "Rocky Linux 9"),
+        "almalinux-9": System("rpm", "rhel", "AlmaLinux 9"),
+        "opensuse-leap-15.6": System("rpm", "suse", "openSUSE Leap 15.6"),
+        "sles-15.6": System("rpm", "suse", "SUSE Linux Enterprise Server 15 SP6"),
     }
 )
 

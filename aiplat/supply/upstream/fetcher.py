@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
-from aiplat.catalog.artifacts import Artifact, Blob, Digest
+from aiplat.catalog.artifacts import Artifact, Blob, Digest, OsPackage
 from aiplat.catalog.catalog import Catalog
 from aiplat.catalog.components import CatalogModel, Component
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
@@ -24,7 +24,7 @@ class Pin:
     `digest` is the content's own: of an image's index (or manifest, where it has no index), of a release's
     file or archive, of a model's manifest. `source` is where it is, for people (`docker.io/library/x:1`, an
     address); `size` the bytes that are to come. `version` is set where only upstream knows it exactly.
-    `platforms` are those that are taken. `blobs` and `file` are the artifact's, where they are known before
+    `platforms` are those that are taken, `packages` those of an operating system. `blobs` and `file` are the artifact's, where they are known before
     the content is there.
     """
 
@@ -33,6 +33,7 @@ class Pin:
     size: int
     version: str | None = None
     platforms: tuple[str, ...] = ()
+    packages: tuple[OsPackage, ...] = ()
     blobs: tuple[Blob, ...] = ()
     file: Digest | None = None
 

@@ -26,6 +26,7 @@ from aiplat.supply.upstream.huggingface import HuggingFaceModels
 from aiplat.supply.upstream.images import RegistryImages
 from aiplat.supply.upstream.listed import as_listed
 from aiplat.supply.upstream.ollama import OllamaModels
+from aiplat.supply.upstream.ospackages.fetch import OsPackageSets
 from aiplat.supply.upstream.releases import ReleaseFiles
 
 FETCHERS: Mapping[UpstreamKind, Fetcher] = {
@@ -34,6 +35,7 @@ FETCHERS: Mapping[UpstreamKind, Fetcher] = {
     "helm": HelmCharts(),
     "ollama": OllamaModels(),
     "huggingface": HuggingFaceModels(),
+    "ospackages": OsPackageSets(),
     "chart": OwnCharts(),
     "assemble": AssembledImages(),
 }
@@ -182,6 +184,7 @@ def with_pin(artifact: Artifact, pin: Pin) -> Artifact:
             "pinned": pin.digest,
             "download": pin.size,
             "platforms": pin.platforms or None,
+            "packages": pin.packages,
             "file": pin.file,
             **known,
         }
@@ -196,6 +199,7 @@ def pin_of(artifact: Artifact) -> Pin:
         size=artifact.download or 0,
         version=artifact.version,
         platforms=artifact.platforms or (),
+        packages=artifact.packages,
         blobs=artifact.blobs,
         file=artifact.file,
     )
