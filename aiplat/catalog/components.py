@@ -105,7 +105,11 @@ class Component(Frozen):
     def supplies(self) -> tuple[Literal["packages", "upstream"], ...]:
         """The supplies that can deliver every artifact of the component."""
         both: tuple[Literal["packages", "upstream"], ...] = ("packages", "upstream")
-        return tuple(s for s in both if all(a.only or getattr(a, s) is not None for a in self.artifacts))
+        return tuple(s for s in both if self._is_delivered_by(s))
+
+    def _is_delivered_by(self, supply: Literal["packages", "upstream"]) -> bool:
+        mine = [a for a in self.artifacts if a.only in (None, supply)]
+        return all(getattr(a, supply) is not None for a in mine) and bool(mine or not self.artifacts)
 
 
 class Planned(Frozen):

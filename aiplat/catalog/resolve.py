@@ -113,6 +113,7 @@ def undeliverable(
     return [
         *_still_to_come(site, catalog),
         *_needed_but_off(site, catalog),
+        *_of_the_other_supply(site, catalog, supply or supply_of(site)),
         *_unbuilt_architectures(site, supply or supply_of(site)),
         *_unserved_models(site, catalog),
     ]
@@ -124,6 +125,19 @@ def _still_to_come(site: Site, catalog: Catalog) -> Iterator[Finding]:
             if setting.state == "on" and catalog.component(name) is None:
                 problem = f"{name} is known, but not in this version"
                 yield Finding(f"planes.{plane}.{name}", problem, "leave it out or write `state: off`")
+
+
+def _of_the_other_supply(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[Finding]:
+    """Yield what is asked for and nothing of which the supply has; a ready bundle says itself what it has."""
+    if site.supply.startswith("bundle:"):
+        return
+    for plane, names in site.planes.items():
+        for name, setting in names.items():
+            component = catalog.component(name)
+            if component and setting.state == "on" and supply not in component.supplies:
+                others = " or ".join(component.supplies)
+                problem = f"the supply `{supply}` does not have {name}"
+                yield Finding(f"planes.{plane}.{name}", problem, f"write `supply: {others}`, or leave it out")
 
 
 def _needed_but_off(site: Site, catalog: Catalog) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component
-from aiplat.catalog.version_sources import FromGoMod, FromLocks, FromProject, FromVersions
+from aiplat.catalog.version_sources import FromGoMod, FromLocks, FromProject, FromSystem, FromVersions
 from aiplat.errors import AiplatError, Finding
 from aiplat.shipped import shipped
 
@@ -41,6 +41,9 @@ def version_of(
         return from_lock(source.package)
     if isinstance(source, FromProject):
         return installed_version("aiplat")
+    if isinstance(source, FromSystem):
+        where = f"{component.name}: {recipe.name}"
+        raise AiplatError(Finding(where, "its versions are those of a host's system; name that"))
     if model is None:
         where = f"{component.name}: {recipe.name}"
         raise AiplatError(Finding(where, "only a model's version can come from its name"))

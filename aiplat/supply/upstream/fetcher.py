@@ -24,8 +24,8 @@ class Pin:
     `digest` is the content's own: of an image's index (or manifest, where it has no index), of a release's
     file or archive, of a model's manifest. `source` is where it is, for people (`docker.io/library/x:1`, an
     address); `size` the bytes that are to come. `version` is set where only upstream knows it exactly.
-    `platforms` are those that are taken, `packages` those of an operating system. `blobs` and `file` are the artifact's, where they are known before
-    the content is there.
+    `platforms` are those that are taken, `packages` those of an operating system. `blobs` and `file` are the
+    artifact's, where they are known before the content is there.
     """
 
     digest: Digest

@@ -201,10 +201,8 @@ def test_two_versions_of_what_must_have_one_are_refused(chosen: Archive) -> None
     )
     how: dict[str, Any] = {"branch": "nvidia.driver", "one_version": ("driver*",)}
     said = refused(chosen, *debs, wanted=("driver",), **how)
-    assert (
-        "more than one version of what must have the same: 580.82: driver-module; 580.95: driver, driver-library"
-        in said
-    )
+    assert "more than one version of what must have the same" in said
+    assert "580.82: driver-module; 580.95: driver, driver-library" in said
 
 
 def test_other_branches_are_not_looked_at(chosen: Archive) -> None:

@@ -46,7 +46,8 @@ class OsPackageSets:
         done, total = 0, pin.size
         layers = []
         for package in pin.packages:
-            kept = order.kept / package.digest.removeprefix("sha256:")
+            # Another set may bring the same package just now.
+            kept = order.kept / f"{order.artifact.inputs[-12:]}-{package.digest[-64:]}"
 
             def told(there: int, _: int, before: int = done) -> None:
                 order.phase("fetch bytes", before + there, total)
@@ -61,7 +62,6 @@ class OsPackageSets:
             name = _file_name(package)
             kind = _KINDS[Path(name).suffix]
             layers.append(add_file(folder, kept, kind) | {"annotations": {TITLE: name}})
-            kept.unlink()
         empty = add_bytes(folder, b"{}", EMPTY)
         named = {TITLE: order.artifact.name, VERSION: order.artifact.version, "dev.aiplat.supply": "upstream"}
         manifest = add_manifest(folder, empty, layers, named, artifactType=PACKAGE_SET)
