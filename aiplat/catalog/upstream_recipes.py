@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from aiplat.catalog.version_sources import FromVersions, VersionSource
 from aiplat.catalog.os_recipes import OsPackages
+from aiplat.catalog.version_sources import FromVersions, VersionSource
 from aiplat.frozen import Frozen
 
 UpstreamKind = Literal["release", "image", "helm", "ollama", "huggingface", "ospackages", "chart", "assemble"]
