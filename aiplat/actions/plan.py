@@ -10,7 +10,7 @@ from aiplat.catalog.artifacts import Lock
 from aiplat.errors import EXIT_BAD_INPUT, EXIT_FAILED, AiplatError, BadInput, Finding
 from aiplat.plan.make import make_plan
 from aiplat.plan.models import Facts, Plan
-from aiplat.plan.ownership import other_secrets
+from aiplat.plan.ownership import other_nodes, other_secrets
 from aiplat.plan.preconditions import troubles
 from aiplat.plan.refusals import refusals
 from aiplat.runs.world import public_parts
@@ -104,6 +104,7 @@ def view_of(
     findings = (
         *refusals(site, lock, facts, secrets.given if secrets else ()),
         *other_secrets(site.name, facts, secrets.identities if secrets else {}),
+        *other_nodes(site, facts),
         *blockers,
     )
     return PlanView(plan, lock, facts, findings, assumed, warnings)

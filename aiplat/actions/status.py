@@ -149,9 +149,13 @@ def _serving(workloads: list[Workload]) -> str:
 def _on_hosts(component: Component, world: World) -> tuple[str, str]:
     if component.name != "k3s":
         return "", "on the hosts; `aiplat plan` compares it, `aiplat verify` asks it"
-    ready = sum(node.ready for node in world.nodes)
-    sentence = f"{ready} of {len(world.site.hosts)} nodes ready"
-    return ("" if ready >= len(world.site.hosts) else sentence), f"{world.version}, {sentence}"
+    hosts = {host.name for host in world.site.hosts}
+    ready = sum(node.ready for node in world.nodes if node.name in hosts)
+    sentence = f"{ready} of {len(hosts)} nodes ready"
+    others = sorted({node.name for node in world.nodes} - hosts)
+    if others:
+        return f"{', '.join(others)}: a node of the cluster and no host of the site", sentence
+    return ("" if ready == len(hosts) else sentence), f"{world.version}, {sentence}"
 
 
 def _host(world: World, index: int, reached: bool) -> HostState:

@@ -26,6 +26,7 @@ _VERBS = {
     "verify": "look",
     "chat": "look",
     "env": "look",
+    "node": "node",
     "reset": "reset",
     "model": "model",
     "serve": "serve",

@@ -74,6 +74,16 @@ def run_reset(argument: str | None, *, keep_models: bool, yes: bool, as_json: bo
     _finish(summary, argument, as_json=as_json)
 
 
+def run_node_remove(name: str, argument: str | None, *, yes: bool, as_json: bool) -> None:
+    """Take a node out of the cluster and end with the summary."""
+    from aiplat.actions.node import remove_node  # noqa: PLC0415
+
+    _may_ask(yes=yes, as_json=as_json)
+    with watching(as_json=as_json, yes=yes) as watch:
+        summary = remove_node(_site(argument, None), name, watch)
+    _finish(summary, argument, as_json=as_json)
+
+
 def _site(argument: str | None, supply: str | None) -> Site:
     site = load_site(find_site(argument))
     if supply is None:

@@ -1,4 +1,4 @@
-"""Whether hosts were installed with the secrets that are at hand; what is installed is aiplat.plan.make's."""
+"""Whether hosts and nodes are this site's, with the secrets at hand; what to install is make's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from aiplat.errors import Finding
 from aiplat.plan.models import Facts, HostFacts
+from aiplat.site.models import Site
 
 TOKEN = "k3s token"  # noqa: S105 - the name of a secret's identity
 _STEPS = ("k3s_server", "k3s_agent")
@@ -42,3 +43,12 @@ def _token_of(host: HostFacts) -> str | None:
 def _is_of_other(site: str, host: HostFacts) -> bool:
     # That is refused already, and by its own sentence.
     return bool(host.ledger) and host.ledger.site != site  # type: ignore[union-attr]
+
+
+def other_nodes(site: Site, facts: Facts) -> Iterator[Finding]:
+    """Yield a finding for each node of the cluster that is no host of the site: removed, or renamed."""
+    known = {host.name for host in site.hosts}
+    for name in sorted({node for host in facts.hosts for node in host.nodes} - known):
+        problem = f"{name} is a node of the cluster and no host of the site"
+        fix = f"take it out of the cluster with `aiplat node remove {name}`, or name it under hosts again"
+        yield Finding("hosts", problem, fix)

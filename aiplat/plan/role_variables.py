@@ -148,6 +148,21 @@ class HostReset(RoleVariables):
     keep_blobs: tuple[Sha256, ...] = ()
 
 
+class NodeDrain(RoleVariables):
+    """Takes the pods off a node that is to leave the cluster; runs on the first server."""
+
+    role: ClassVar[str] = "node_drain"
+    node: str
+    host_is_gone: bool = False
+
+
+class NodeForget(RoleVariables):
+    """Lets the cluster forget a node that has left; runs on the first server."""
+
+    role: ClassVar[str] = "node_forget"
+    node: str
+
+
 ROLES: tuple[type[RoleVariables], ...] = (
     HostPrepare,
     SiteRegistry,
@@ -155,4 +170,6 @@ ROLES: tuple[type[RoleVariables], ...] = (
     K3sAgent,
     PlaneRelease,
     HostReset,
+    NodeDrain,
+    NodeForget,
 )

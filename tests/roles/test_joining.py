@@ -84,13 +84,13 @@ def test_the_cluster_forgets_a_node_with_its_password(
             there.discard(name)
         return name if name in there else ""
 
-    module = load_module("k3s_agent/library/forgotten_node.py")
+    module = load_module("aiplat_modules/library/forgotten_node.py")
     monkeypatch.setattr(module, "kubectl", kubectl)
     monkeypatch.setattr(module, "RETRY_SECONDS", 0)
     notes = module.forget("a1", 5, check=False)
     assert there == {"node/s1"}
     assert notes == [
-        "a1 was installed anew: the cluster forgot node/a1 and secret/a1.node-password.k3s",
+        "a1: the cluster forgot node/a1 and secret/a1.node-password.k3s",
         "what the volume of aiplat-data/data held is lost",
     ]
     assert module.forget("a1", 5, check=False) == []
@@ -126,3 +126,33 @@ def test_what_kubernetes_changes_is_recorded_once_and_before_it(
     del document["before"]
     ledger.write_text(json.dumps(document | {"steps": {"k3s_agent": {}}}))
     assert run_module(module, site="ward", root=str(tmp_path))["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("unschedulable", "pods", "notes"),
+    [
+        (False, 1, ["a1 takes no more pods", "t/p0 left a1"]),
+        (False, 0, ["a1 takes no more pods"]),
+        (True, 0, []),
+    ],
+    ids=["with a pod", "empty", "drained before"],
+)
+def test_a_node_is_drained_once(
+    monkeypatch: pytest.MonkeyPatch, unschedulable: bool, pods: int, notes: list[str]
+) -> None:
+    """Pods of DaemonSets and ended ones do not count; a second time there is nothing to do."""
+    module = load_module("node_drain/library/drained_node.py")
+    running = [
+        {"metadata": {"namespace": "t", "name": f"p{i}"}, "status": {"phase": "Running"}} for i in range(pods)
+    ]
+    daemon = {
+        "metadata": {"namespace": "t", "name": "d", "ownerReferences": [{"kind": "DaemonSet"}]},
+        "status": {},
+    }
+    ended = {"metadata": {"namespace": "t", "name": "e"}, "status": {"phase": "Succeeded"}}
+    answers = {
+        "pods": json.dumps({"items": [*running, daemon, ended]}),
+        "node": json.dumps({"spec": {"unschedulable": unschedulable}}),
+    }
+    monkeypatch.setattr(module, "kubectl", lambda *words, **_more: answers.get(words[1], ""))
+    assert module.drain("a1", False, 5, False) == notes

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: the cluster forgets a node of a host that was installed anew; runs on a server."""
+"""Ansible module: the cluster forgets a node that left or whose host was installed anew; runs on a server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DOCUMENTATION = r"""
 module: forgotten_node
 short_description: A node and its password are gone from the cluster
 description:
-  - Runs on a server, before the host joins again. What the node's local volumes held went with the old disk.
+  - Runs on a server, when a host has left, or before one that was installed anew joins again.
 options:
   name: {description: "Name of the node.", type: str, required: true}
   timeout: {description: "Seconds until both are gone.", type: int, default: 60}
@@ -69,7 +69,7 @@ def forget(node: str, timeout: int, check: bool) -> list[str]:
         kubectl("delete", "node", node, "--ignore-not-found", "--wait=false")
         kubectl("delete", "secret", secret_of(node), "--namespace", NAMESPACE, "--ignore-not-found")
         time.sleep(RETRY_SECONDS)
-    said = f"{node} was installed anew: the cluster forgot {' and '.join(found)}"
+    said = f"{node}: the cluster forgot {' and '.join(found)}"
     return [said, *(f"what the volume of {claim} held is lost" for claim in lost)]
 
 

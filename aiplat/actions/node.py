@@ -1,0 +1,144 @@
+"""`aiplat node remove`: a host leaves the cluster and is what it was before; showing it is aiplat.cli's."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from aiplat.actions.bootstrap import Watcher
+from aiplat.actions.ground import known_lock
+from aiplat.actions.plan import PlanView
+from aiplat.actions.reset import leftovers
+from aiplat.actions.summary import Summary
+from aiplat.content import digest_of
+from aiplat.errors import BadInput, Finding
+from aiplat.fleet.ansible import run_playbook
+from aiplat.fleet.inventory import write_run_folder
+from aiplat.fleet.lease import hold_lease
+from aiplat.fleet.probe import gather_facts
+from aiplat.plan.models import Facts, HostFacts, Plan, Step
+from aiplat.plan.role_variables import HostReset, NodeDrain, NodeForget, RoleVariables
+from aiplat.runs.events import PlanMade
+from aiplat.runs.plays import Plays
+from aiplat.runs.run import Run, running
+from aiplat.site.findings import did_you_mean
+from aiplat.site.models import Site
+
+_TITLES = {
+    "node_drain": "Take the pods off the node",
+    "host_reset": "Take off what aiplat put there",
+    "node_forget": "Let the cluster forget the node",
+}
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """A node that is to leave; `host` is what was seen of its host, None where the site has none."""
+
+    name: str
+    host: HostFacts | None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing can be done on the host itself."""
+        return self.host is None or not self.host.reachable
+
+
+def remove_node(site: Site, name: str, watcher: Watcher) -> Summary:
+    """Take a node's pods off it, clear its host where that answers, and let the cluster forget it.
+
+    Raises:
+        BadInput: it is the server, or neither the cluster nor the site has it.
+        StepError: a step failed; the next call goes on from what is there.
+    """
+    began = time.monotonic()
+    with running(site.name, "node-remove", watcher.on_event) as run:
+        facts = gather_facts(site)
+        leaving = _leaving(site, facts, name)
+        plan = removal_plan(site, facts, leaving)
+        run.emit(PlanMade(digest=plan.digest, plan=plan.model_dump(mode="json", by_alias=True)))
+        view = PlanView(plan, known_lock(site), facts, (), assumed=False)
+        if plan.nothing_to_do or watcher.agree(view):
+            _carry_out(run, site, plan, leaving)
+        else:
+            run.state = "declined"
+        return _summary(run, site, began, _what_next(site, leaving))
+
+
+def _leaving(site: Site, facts: Facts, name: str) -> Leaving:
+    server = facts.host(site.servers[0].name)
+    if not server.reachable:
+        raise BadInput(Finding(server.host, server.problem.removeprefix(f"{server.host}: ")))
+    if any(host.name == name for host in site.servers):
+        fix = "`aiplat reset` takes the whole site off its hosts"
+        raise BadInput(Finding(name, "is the server: without it there is no cluster", fix))
+    host = next((f for f in facts.hosts if f.host == name), None)
+    names = {*server.nodes, *(h.name for h in site.agents)}
+    if name not in names:
+        raise BadInput(Finding(name, "is no node of the cluster", did_you_mean(name, sorted(names))))
+    return Leaving(name, host)
+
+
+def removal_plan(site: Site, facts: Facts, leaving: Leaving) -> Plan:
+    """Return the steps by which a node leaves: those that still have something to do."""
+    server = site.servers[0].name
+    steps = []
+    if leaving.name in facts.host(server).nodes:
+        waits = "its host does not answer: its pods are not waited for" if leaving.is_gone else "it leaves"
+        steps.append(_step("node_drain", server, f"{leaving.name}: {waits}"))
+    if leaving.host and leaving.host.reachable and (left := leftovers(leaving.host, ())):
+        steps.append(_step("host_reset", leaving.name, left))
+    if leaving.name in facts.host(server).nodes:
+        steps.append(_step("node_forget", server, f"{leaving.name} is a node of the cluster"))
+    based_on = {
+        "site": digest_of(site.model_dump(mode="json", by_alias=True)),
+        "node": digest_of(leaving.name),
+    }
+    return Plan(site=site.name, verb="node-remove", steps=tuple(steps), based_on=based_on)
+
+
+def _step(name: str, host: str, reason: str) -> Step:
+    return Step(id=name, title=_TITLES[name], hosts=(host,), reason={host: reason}, inputs={host: {}})
+
+
+def _carry_out(run: Run, site: Site, plan: Plan, leaving: Leaving) -> None:
+    if plan.nothing_to_do:
+        return
+    of_server: list[RoleVariables] = [
+        NodeDrain(node=leaving.name, host_is_gone=leaving.is_gone),
+        NodeForget(node=leaving.name),
+    ]
+    on_host: list[RoleVariables] = [HostReset()]
+    variables = {site.servers[0].name: of_server, leaving.name: on_host}
+    hosts = list(dict.fromkeys(name for step in plan.steps for name in step.hosts))
+    plays = Plays(run, {step.id: step for step in plan.steps})
+    with (
+        hold_lease(site, run.id, hosts),
+        write_run_folder(site, plan, run.id, variables, {}) as folder,
+        run.stop.at_safe_points(),
+    ):
+        outcome = run_playbook("node_remove", folder, plays.take, run.stop)
+    plays.end(outcome)
+
+
+def _what_next(site: Site, leaving: Leaving) -> list[str]:
+    if leaving.host is None:
+        return [
+            f"{leaving.name}: its host is not in the site file, so what aiplat put there was not taken off"
+        ]
+    said = [f"take {leaving.name} out of the hosts of {site.name}: the next bootstrap would join it again"]
+    if leaving.is_gone:
+        said.append(f"{leaving.name} did not answer: what aiplat put there is still there")
+    return said
+
+
+def _summary(run: Run, site: Site, began: float, next_: list[str]) -> Summary:
+    return Summary(
+        verb="node-remove",
+        site=site.name,
+        run=run.id,
+        state=run.state,
+        changed=run.changed,
+        notes=(*run.notes, *(next_ if run.state == "done" else ())),
+        seconds=round(time.monotonic() - began, 1),
+    )
