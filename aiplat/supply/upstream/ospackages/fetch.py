@@ -10,7 +10,6 @@ from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import EMPTY, TITLE, VERSION, add_bytes, add_file, add_manifest, write_layout
 from aiplat.supply.upstream.fetcher import Order, Pin
-from aiplat.supply.upstream.ospackages.choice import choose_packages
 from aiplat.supply.upstream.sentences import HttpFailed
 
 PACKAGE_SET = "application/vnd.aiplat.packages.v1"
@@ -28,6 +27,9 @@ class OsPackageSets:
         """
         if order.recipe.ospackages is None:
             raise AiplatError(Finding(order.artifact.label, "names no packages"))
+        # libsolv is not there for every machine aiplat runs on: only who locks packages needs it.
+        from aiplat.supply.upstream.ospackages.choice import choose_packages  # noqa: PLC0415
+
         order.phase("read package indexes", 0, 0)
         packages = choose_packages(order.artifact, order.recipe.ospackages, order.http)
         return Pin(
