@@ -12,6 +12,7 @@ from aiplat.errors import EXIT_INTERRUPTED, AiplatError
 
 # Verb → module that offers `register(app)`; modules are loaded here and nowhere else.
 _VERBS = {
+    "init": "init",
     "site": "site",
     "secret": "secret",
     "vault": "vault",

@@ -83,7 +83,7 @@ def _text(module: str) -> str:
 
 def _asked(site: Site, host: Host, thorough: bool) -> bytes:
     """Return what goes to a host: the modules that look, and what they are to ask for."""
-    others = [other.address for other in site.hosts if other.name != host.name]
+    others = [other.node_ip for other in site.hosts if other.name != host.name]
     peers = [f"{address}:{port}" for address in others for port in PEER_PORTS]
     arguments = {"ports": list(PORTS), "peers": peers, "thorough": thorough}
     modules = [[name, _text(name)] for name in MODULES]

@@ -31,7 +31,7 @@ def judge_hosts(site: Site, facts: Facts) -> tuple[Verdict, ...]:
 
 def wish_for(site: Site, host: Host) -> Wish:
     """Return what the site wants a host for."""
-    return Wish(site.name, host.role, host.address, site.cluster.pod_cidr, site.cluster.service_cidr)
+    return Wish(site.name, host.role, host.node_ip, site.cluster.pod_cidr, site.cluster.service_cidr)
 
 
 def troubles(site: Site, facts: Facts) -> tuple[Trouble, ...]:

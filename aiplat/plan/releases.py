@@ -18,7 +18,7 @@ from aiplat.catalog.components import CatalogModel, Component
 from aiplat.catalog.resolve import components_on, served_models, site_models
 from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
-from aiplat.plan.fitting import fitted
+from aiplat.plan.fitting import fitted, given
 from aiplat.plan.role_variables import Namespace, ReleaseWanted, inputs_label
 from aiplat.site.models import Site
 from aiplat.site.references import identity_name, is_reference, references_in, with_secrets
@@ -142,7 +142,7 @@ def _context(
             _model(engine, model, site, lock, catalog)
             for engine, model in site_models(site, catalog, lock.supply)
         ],
-        "catalogue_models": sorted(n for _, m in catalog.models for n in (m.name, *m.aliases)),
+        "catalogue_models": sorted({n for _, m in catalog.models for n in (m.name, *m.aliases)}),
         "digests": [a.digest for a in lock.artifacts if a.kind in {"image", "model"} and a.digest],
         "domain": site.domain,
         "endpoint": site.endpoint,
@@ -169,6 +169,7 @@ def _model(
         "context_length": model.context_length,
         "serve": (engine, model) in served_models(site, catalog, lock.supply),
         "fit": fitted(engine, model),
+        "resources": given(engine, model),
     }
 
 

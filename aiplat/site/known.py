@@ -41,7 +41,7 @@ class Known:
     @property
     def model_names(self) -> list[str]:
         """Every name and alias of a model."""
-        return [name for m in self.models for name in (m.name, *m.aliases)]
+        return list(dict.fromkeys(name for m in self.models for name in (m.name, *m.aliases)))
 
 
 @cache

@@ -50,6 +50,6 @@ def test_a_model_is_shown_once_with_its_alias_and_conditions(aiplat: Aiplat) -> 
     assert "gemma3:270m-base-q4_k_m = gemma3:270m" in shown
     assert "Gemma Terms of Use https://ai.google.dev/gemma/terms" in shown
     assert "Prohibited Use Policy" in shown
-    model, _ = json.loads(aiplat("models", "--json"))["models"]
+    model = json.loads(aiplat("models", "--json"))["models"][0]
     assert (model["engine"], model["features"]) == ("ollama", ["completion"])
     assert model["source"].startswith("sha256:")

@@ -1,0 +1,48 @@
+"""What `aiplat init` does and prints once it knows its hosts; the looking is in aiplat.actions.init."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from aiplat.actions.init import Draft, draft_site, save
+from aiplat.actions.named_hosts import site_of
+from aiplat.cli.arguments import print_json
+from aiplat.cli.doctor_hosts import report_view
+from aiplat.hosts.check import BLOCKER
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for."""
+
+    hosts: tuple[str, ...]
+    name: str
+    output: Path
+    key: Path | None
+
+
+def write_site(wanted: Wanted, *, as_json: bool) -> bool:
+    """Look at the hosts, write the file, and return whether they can be bootstrapped as they are."""
+    named = site_of(wanted.name, wanted.hosts, wanted.key.expanduser().resolve() if wanted.key else None)
+    console = Console(stderr=True, highlight=False)
+    with console.status(f"looking at {len(named.hosts)} host{'' if len(named.hosts) == 1 else 's'}"):
+        draft = draft_site(named)
+    save(draft, wanted.output)
+    if as_json:
+        print_json(draft.document(wanted.output))
+    else:
+        console.print(report_view(draft.report))
+        console.print("\n".join(_next(draft, wanted.output)), soft_wrap=True, markup=False)
+    return not any(verdict.of(BLOCKER) for verdict in draft.report.verdicts)
+
+
+def _next(draft: Draft, output: Path) -> list[str]:
+    """Return what was written and where to go on."""
+    model = f"it will serve {draft.model.model}" if draft.model else "no model fits these hosts"
+    blocked = any(verdict.of(BLOCKER) for verdict in draft.report.verdicts)
+    argument = "" if output == Path("site.yaml") else f" {output}"
+    then = f"`aiplat doctor hosts{argument}` until no blocker is left, then " if blocked else ""
+    return [f"{output} is written: site {draft.site}, {model}", f"next: {then}`aiplat bootstrap{argument}`"]
