@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aiplat.cli.arguments import JsonLinesOption, SiteArgument
+from aiplat.cli.contact import AcceptOption, AtTerminal, PasswordOption
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +28,8 @@ def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter an option
         str | None,
         typer.Option(metavar="DIGEST", help="Carry out this plan without asking, and refuse any other."),
     ] = None,
+    accept_keys: AcceptOption = False,
+    ask_password: PasswordOption = False,
     run_id: Annotated[str | None, typer.Option(hidden=True, help="The run's id.")] = None,
     svg: Annotated[
         Path | None, typer.Option(hidden=True, help="Write the plan and summary as a picture.")
@@ -46,4 +49,5 @@ def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     # Who names a plan has agreed to it.
     agreed = yes or plan is not None
-    run_bootstrap(Asked(site, supply, as_json, svg), Options(lab, plan, run_id), yes=agreed)
+    dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
+    run_bootstrap(Asked(site, supply, as_json, svg, dialogue), Options(lab, plan, run_id), yes=agreed)

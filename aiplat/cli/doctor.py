@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from aiplat.cli.contact import AcceptOption, AtTerminal, PasswordOption
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
 
 doctor_app = typer.Typer(
@@ -34,6 +35,8 @@ def gpu(
         Path | None, typer.Option(metavar="FILE", help="Judge recorded facts instead of a site's hosts.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    accept_keys: AcceptOption = False,
+    ask_password: PasswordOption = False,
 ) -> None:
     """Judge the NVIDIA GPUs of a site's hosts, from the bus to Kubernetes: the root cause first.
 
@@ -52,7 +55,8 @@ def gpu(
 
     if facts and site:
         raise BadInput(Finding("aiplat doctor gpu", "takes a site or --facts, not both", "leave one out"))
-    good = show_facts(facts, as_json=as_json) if facts else show_site(site, as_json=as_json)
+    dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
+    good = show_facts(facts, as_json=as_json) if facts else show_site(site, dialogue, as_json=as_json)
     if not good:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
@@ -71,6 +75,8 @@ def hosts(
         Path | None, typer.Option(metavar="FILE", help="Private key for hosts that are named.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    accept_keys: AcceptOption = False,
+    ask_password: PasswordOption = False,
 ) -> None:
     """Say which preconditions hosts do not meet, each with what was seen and what to do.
 
@@ -84,7 +90,8 @@ def hosts(
     """
     from aiplat.cli.doctor_hosts import show_hosts  # noqa: PLC0415 - what reaches hosts takes a second
 
-    if not show_hosts(targets or [], key, as_json=as_json):
+    dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
+    if not show_hosts(targets or [], key, dialogue, as_json=as_json):
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 

@@ -8,9 +8,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from aiplat.actions.contact import meet_hosts
 from aiplat.actions.doctor_hosts import HostsReport, examine
 from aiplat.actions.named_hosts import site_of
 from aiplat.cli.arguments import print_json
+from aiplat.cli.contact import AtTerminal
 from aiplat.hosts.check import CHECKS, Severity
 from aiplat.hosts.judge import RANK, Trouble, Verdict
 from aiplat.site.find import built_in_sites, find_site
@@ -22,9 +24,10 @@ AD_HOC = "named-hosts"
 _STYLES: dict[Severity, str] = {"blocker": "bold red", "warning": "yellow", "note": "dim"}
 
 
-def show_hosts(targets: list[str], key: Path | None, *, as_json: bool) -> bool:
+def show_hosts(targets: list[str], key: Path | None, dialogue: AtTerminal, *, as_json: bool) -> bool:
     """Look at a site's hosts or at those named, print what is wrong, and return whether all is well."""
     site = target_site(targets, key)
+    meet_hosts(site, dialogue)
     with Console(stderr=True).status(f"looking at {len(site.hosts)} hosts"):
         report = examine(site)
     if as_json:

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from aiplat.cli.contact import AtTerminal
 from aiplat.cli.doctor import print_json
 from aiplat.gpu.facts import read_facts
 from aiplat.gpu.judge import UNKNOWN, Judgement, judge
@@ -24,13 +25,15 @@ def show_facts(path: Path, *, as_json: bool) -> bool:
     return judgement.is_healthy
 
 
-def show_site(argument: str | None, *, as_json: bool) -> bool:
+def show_site(argument: str | None, dialogue: AtTerminal, *, as_json: bool) -> bool:
     """Judge a site's hosts, print one row each, and return whether all are well."""
+    from aiplat.actions.contact import meet_hosts  # noqa: PLC0415
     from aiplat.actions.doctor import judge_site  # noqa: PLC0415 - reaching hosts takes a second to load
     from aiplat.site.find import find_site  # noqa: PLC0415
     from aiplat.site.load import load_site  # noqa: PLC0415
 
     site = load_site(find_site(argument))
+    meet_hosts(site, dialogue)
     with Console(stderr=True).status("looking at the hosts"):
         verdicts = judge_site(site)
     if as_json:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aiplat.cli.arguments import SiteArgument
+from aiplat.cli.contact import AcceptOption, AtTerminal, PasswordOption
 
 
 def register(app: typer.Typer) -> None:
@@ -15,12 +16,14 @@ def register(app: typer.Typer) -> None:
     app.command(name="plan")(plan)
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     site: SiteArgument = None,
     as_json: Annotated[bool, typer.Option("--json", help="The plan as one JSON document.")] = False,
     supply: Annotated[
         str | None, typer.Option(help="auto, packages, upstream or bundle:PATH instead of the site's own.")
     ] = None,
+    accept_keys: AcceptOption = False,
+    ask_password: PasswordOption = False,
     svg: Annotated[Path | None, typer.Option(hidden=True, help="Write the plan as a picture.")] = None,
 ) -> None:
     """Look at a site's hosts and show what `aiplat bootstrap` would do there and why; changes nothing.
@@ -33,4 +36,5 @@ def plan(
     # Ansible's libraries take half a second to load: only this verb pays for them.
     from aiplat.cli.run_verbs import Asked, run_plan  # noqa: PLC0415
 
-    run_plan(Asked(site, supply, as_json, svg))
+    dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
+    run_plan(Asked(site, supply, as_json, svg, dialogue))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from aiplat.cli.arguments import JsonLinesOption, SiteArgument
+from aiplat.cli.contact import AcceptOption, AtTerminal, PasswordOption
 
 
 def register(app: typer.Typer) -> None:
@@ -14,11 +15,13 @@ def register(app: typer.Typer) -> None:
     app.command(name="reset")(reset)
 
 
-def reset(
+def reset(  # noqa: PLR0913, PLR0917 - one parameter an option
     site: SiteArgument = None,
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Leave models' weights staged.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonLinesOption = False,
+    accept_keys: AcceptOption = False,
+    ask_password: PasswordOption = False,
 ) -> None:
     """Take everything off a site's hosts that bootstrap put there, and prove that it is gone.
 
@@ -28,6 +31,7 @@ def reset(
     Exit codes: 0 done, 1 failed or something is left, 2 bad input, 130 interrupted.
     """
     # Ansible's libraries take half a second to load: only this verb pays for them.
-    from aiplat.cli.run_verbs import run_reset  # noqa: PLC0415
+    from aiplat.cli.run_verbs import Asked, run_reset  # noqa: PLC0415
 
-    run_reset(site, keep_models=keep_models, yes=yes, as_json=as_json)
+    dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
+    run_reset(Asked(site, None, as_json, None, dialogue), keep_models=keep_models, yes=yes)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
 from aiplat.actions.bootstrap import Options, bootstrap
+from aiplat.actions.contact import meet_hosts
 from aiplat.actions.plan import plan_site
 from aiplat.actions.summary import Summary
+from aiplat.cli.contact import AtTerminal
 from aiplat.cli.run_tables import plan_table, save_svg, summary_panel
 from aiplat.cli.run_watch import watching
 from aiplat.errors import BadInput, CheckFailed, Finding
@@ -31,11 +33,14 @@ class Asked:
     supply: str | None
     as_json: bool
     svg: Path | None
+    dialogue: AtTerminal = field(default_factory=AtTerminal)
 
 
 def run_plan(asked: Asked) -> None:
     """Show the plan, then raise what forbids it."""
-    view = plan_site(_site(asked.site, asked.supply))
+    site = _site(asked.site, asked.supply)
+    meet_hosts(site, asked.dialogue)
+    view = plan_site(site)
     if asked.as_json:
         typer.echo(json.dumps(view.document(), ensure_ascii=False))
     else:
@@ -51,6 +56,7 @@ def run_bootstrap(asked: Asked, options: Options, *, yes: bool) -> None:
     if options.run_id is not None and not RUN_ID.fullmatch(options.run_id):
         raise BadInput(Finding("--run-id", "is no id of a run", "leave it out, and one is made"))
     site = _site(asked.site, asked.supply)
+    meet_hosts(site, asked.dialogue, lab=options.lab)
     with watching(as_json=asked.as_json, yes=yes) as watch:
         summary = bootstrap(site, options, watch)
     _finish(summary, asked.site, as_json=asked.as_json)
@@ -63,15 +69,17 @@ def run_bootstrap(asked: Asked, options: Options, *, yes: bool) -> None:
         )
 
 
-def run_reset(argument: str | None, *, keep_models: bool, yes: bool, as_json: bool) -> None:
+def run_reset(asked: Asked, *, keep_models: bool, yes: bool) -> None:
     """Take everything off the hosts and end with the summary."""
     # Loading Ansible's runner takes a third of a second, which the other verbs need not wait.
     from aiplat.actions.reset import reset  # noqa: PLC0415
 
-    _may_ask(yes=yes, as_json=as_json)
-    with watching(as_json=as_json, yes=yes) as watch:
-        summary = reset(_site(argument, None), watch, keep_models=keep_models)
-    _finish(summary, argument, as_json=as_json)
+    _may_ask(yes=yes, as_json=asked.as_json)
+    site = _site(asked.site, None)
+    meet_hosts(site, asked.dialogue)
+    with watching(as_json=asked.as_json, yes=yes) as watch:
+        summary = reset(site, watch, keep_models=keep_models)
+    _finish(summary, asked.site, as_json=asked.as_json)
 
 
 def run_node_remove(name: str, argument: str | None, *, yes: bool, as_json: bool) -> None:

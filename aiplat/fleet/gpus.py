@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from aiplat.fleet.probe import MAX_PARALLEL, REMOTE
+from aiplat.fleet.probe import MAX_PARALLEL, REMOTE, last_document
 from aiplat.fleet.ssh import HostError, run_on
 from aiplat.gpu.facts import Fact, facts_of
 from aiplat.site.models import Host, Site
@@ -41,5 +40,5 @@ def gpu_facts(site: Site, host: Host) -> GpuFacts:
     if done.code != 0:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.code}"])[-1]
         return GpuFacts(host.name, False, (), f"{host.name}: the probe failed ({last})")
-    seen = json.loads(done.stdout)
+    seen = last_document(done.stdout)
     return GpuFacts(host.name, seen["has_gpu"], facts_of(seen["facts"]))

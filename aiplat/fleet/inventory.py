@@ -18,7 +18,9 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
 from aiplat.content import write_atomic
-from aiplat.fleet.ssh import as_options, connection, control_socket, remote_user, runtime_dir
+from aiplat.fleet.ssh import remote_user
+from aiplat.fleet.ssh_config import as_options, config_options, connection, control_socket, runtime_dir
+from aiplat.fleet.sudo import sudo_password
 from aiplat.plan.models import Plan
 from aiplat.plan.role_variables import RoleVariables
 from aiplat.site.models import Host, Site
@@ -78,7 +80,7 @@ def write_run_folder(
     alive = _locked(folder.path)
     try:
         write_atomic(folder.inventory, to_yaml(inventory_document(site, plan, run_id, variables)), 0o600)
-        write_atomic(folder.secrets, to_yaml(dict(secrets)), 0o600)
+        write_atomic(folder.secrets, to_yaml(dict(secrets) | _become_password()), 0o600)
         yield folder
     finally:
         shutil.rmtree(folder.path, ignore_errors=True)
@@ -155,13 +157,18 @@ def _role_variables(site: Site, plan: Plan, host: Host, variables: Sequence[Role
 def _reach(site: Site, host: Host, run_id: str) -> dict[str, Any]:
     # Only through the connection that the lease holds: where it is gone, ssh finds no other way
     # (ProxyCommand=false), and nothing is changed by a run that lost its lock.
-    settings = connection(site, host) | {
+    settings = {name: value for name, value in connection(site, host).items() if name != "ProxyJump"} | {
         "ControlMaster": "no",
         "ControlPath": str(control_socket(site, host, run_id)),
         "ProxyCommand": "false",
     }
     return {
         "ansible_host": host.address,
-        "ansible_ssh_args": shlex.join(as_options(settings)),
+        "ansible_ssh_args": shlex.join([*config_options(site, host), *as_options(settings)]),
         "ansible_become": remote_user(site, host) != "root",
     }
+
+
+def _become_password() -> dict[str, str]:
+    password = sudo_password()
+    return {} if password is None else {"ansible_become_password": password}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.errors import AiplatError, Finding
-from aiplat.fleet.ssh import control_socket
+from aiplat.fleet.ssh_config import control_socket
 from aiplat.fleet.stream import Stream
 from aiplat.site.models import Host, Site
 
@@ -134,7 +134,11 @@ def _try(site: Site, host: Host, run_id: str, dead: str = "") -> Stream | dict[s
     settings = {"ControlMaster": "yes", "ControlPersist": "no", "ControlPath": socket_path}
     document = json.dumps({"run": run_id, **this_process()})
     stream = Stream(site, host, ["hold_lease.py", document, dead], settings=settings)
-    reply = stream.hear()
+    try:
+        reply = stream.hear()
+    except BaseException:
+        stream.close()
+        raise
     if "held" in reply:
         return stream
     stream.close()

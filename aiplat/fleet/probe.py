@@ -47,12 +47,27 @@ def probe(site: Site, host: Host, *, thorough: bool = False) -> HostFacts:
         )
     except HostError as error:
         return _unseen(host, error.findings[0])
-    if done.code == NOT_THERE:
+    if done.code == NOT_THERE or "python3: command not found" in done.stderr:
         return _without_python(site, host)
     if done.code != 0:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.code}"])[-1]
         return _unseen(host, Finding(host.name, f"the probe failed ({last})", "see whether its disk is full"))
-    return facts_of(host.name, json.loads(done.stdout), between=(began, time.time()))
+    try:
+        seen = last_document(done.stdout)
+    except ValueError:
+        fix = "see what its shell prints at a login without a terminal (`ssh HOST true`)"
+        return _unseen(host, Finding(host.name, "the probe's answer is not understood", fix))
+    return facts_of(host.name, seen, between=(began, time.time()))
+
+
+def last_document(output: bytes) -> dict[str, Any]:
+    """Return the JSON that ends a script's output; what a shell's start files print may come before it.
+
+    Raises:
+        ValueError: it does not end with JSON.
+    """
+    seen: dict[str, Any] = json.loads(output.splitlines()[-1] if output.strip() else b"")
+    return seen
 
 
 def facts_of(name: str, seen: dict[str, Any], between: tuple[float, float] | None = None) -> HostFacts:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from aiplat.errors import Finding
-from aiplat.fleet.ssh import SSH_FAILED, HostError, explain, ssh_argv
+from aiplat.fleet.sentences import explain, sudo_refused
+from aiplat.fleet.ssh import SSH_FAILED, HostError, no_ssh, ssh_argv
+from aiplat.fleet.sudo import preamble
 from aiplat.site.models import Host, Site
 
 REMOTE = Path(__file__).parent / "remote"
@@ -23,7 +25,10 @@ _LOADER = (
 
 
 class Stream:
-    """A script that runs as root on a host and speaks JSON lines."""
+    """A script that runs as root on a host and speaks JSON lines.
+
+    Several threads may use one. However it ends, whoever uses it afterwards is told why it ended.
+    """
 
     def __init__(
         self,
@@ -40,19 +45,15 @@ class Stream:
         environment = [f"AIPLAT_RUN_ID={run_id}"] if run_id else []
         argv = ["env", *environment, "python3", "-c", _LOADER, *script]
         self.site, self.host = site, host
-        self.process = subprocess.Popen(
-            ssh_argv(site, host, argv, settings),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-        )
+        self.process = _start(host, ssh_argv(site, host, argv, settings))
         self._to, self._from = cast("IO[bytes]", self.process.stdin), cast("IO[bytes]", self.process.stdout)
         self._errors: list[bytes] = []
+        self._ending = threading.Lock()
+        self._ended: int | None = None
         self._reader = threading.Thread(target=self._read_errors, daemon=True)
         self._reader.start()
         text = (REMOTE / script[0]).read_bytes()
-        self.send(b"%d\n%s" % (len(text), text))
+        self.send(b"%s%d\n%s" % (preamble(), len(text), text))
 
     def send(self, data: bytes | memoryview) -> None:
         """Send bytes.
@@ -64,7 +65,8 @@ class Stream:
         try:
             while left:
                 left = left[self._to.write(left) or 0 :]
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # ValueError: another thread found out first and closed the stream.
             raise self.failure() from error
 
     def say(self, document: Mapping[str, Any]) -> None:
@@ -72,18 +74,18 @@ class Stream:
         self.send(json.dumps(document).encode() + b"\n")
 
     def hear(self) -> dict[str, Any]:
-        """Wait for one JSON line.
+        """Wait for one JSON line; what a shell's start files print before it is passed over.
 
         Raises:
             HostError: the other side ended instead, or reports an error itself.
         """
-        line = b""
-        while not line.endswith(b"\n"):
-            piece = self._from.read(1)
-            if not piece:
-                raise self.failure()
-            line += piece
-        reply: dict[str, Any] = json.loads(line)
+        while True:
+            try:
+                reply = json.loads(self._line())
+            except ValueError:
+                continue
+            if isinstance(reply, dict):
+                break
         if "error" in reply:
             raise HostError(Finding(self.host.name, str(reply["error"]), str(reply.get("fix", ""))))
         return reply
@@ -92,13 +94,19 @@ class Stream:
         """Return why the stream ended."""
         code = self.close()
         stderr = b"".join(self._errors).decode(errors="replace")
-        if code == SSH_FAILED or "sudo:" in stderr:
+        if code == SSH_FAILED or sudo_refused(code, stderr):
             return HostError(explain(self.site, self.host, stderr))
         last = (stderr.strip().splitlines() or [f"exit code {code}"])[-1]
         return HostError(Finding(self.host.name, f"the connection ended early ({last})", "run it again"))
 
     def close(self, timeout: float = 10) -> int:
-        """Close the stream, wait for the other side to end and return its exit code."""
+        """Close the stream, wait for the other side to end and return its exit code; again does no harm."""
+        with self._ending:
+            if self._ended is None:
+                self._ended = self._close(timeout)
+            return self._ended
+
+    def _close(self, timeout: float) -> int:
         with contextlib.suppress(OSError):
             self._to.close()
         try:
@@ -110,7 +118,27 @@ class Stream:
         self._from.close()
         return code
 
+    def _line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            try:
+                piece = self._from.read(1)
+            except (OSError, ValueError) as error:
+                raise self.failure() from error
+            if not piece:
+                raise self.failure()
+            line += piece
+        return line
+
     def _read_errors(self) -> None:
         with cast("IO[bytes]", self.process.stderr) as errors:
             while piece := errors.read(4096):
                 self._errors.append(piece)
+
+
+def _start(host: Host, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    try:
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+    except FileNotFoundError as error:
+        raise no_ssh(host) from error

@@ -68,10 +68,11 @@ def prune_blobs(site: Site, keep: Mapping[str, Collection[str]], run_id: str) ->
 
     def prune(host: Host) -> int:
         stream = _receiver(site, host, run_id)
-        stream.say({"keep": [digest.removeprefix("sha256:") for digest in keep[host.name]]})
-        freed = int(stream.hear()["freed"])
-        stream.close()
-        return freed
+        try:
+            stream.say({"keep": [digest.removeprefix("sha256:") for digest in keep[host.name]]})
+            return int(stream.hear()["freed"])
+        finally:
+            stream.close()
 
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
         return dict(zip((host.name for host in hosts), pool.map(prune, hosts), strict=True))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from aiplat.errors import EXIT_INTERRUPTED, AiplatError, Finding
-from aiplat.fleet.ssh import runtime_dir
+from aiplat.fleet.ssh_config import runtime_dir
 from aiplat.runs.events import Event, RunFinished, RunStarted, State, StepFailed, StepFinished, StepStarted
 from aiplat.runs.journal import Journal, cut_off_run, new_run_id, one_run_at_a_time
 from aiplat.runs.stop import StopRequest, stoppable

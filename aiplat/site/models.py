@@ -38,11 +38,13 @@ class Ssh(Strict):
     """How to reach a host; everything left out is ssh's own default."""
 
     user: str | None = None
-    """Login name; root, or one that may use sudo without a password."""
+    """Login name; root, or one that may use sudo."""
     port: int | None = Field(default=None, ge=1, le=65535, strict=True)
     """TCP port of the host's ssh server."""
     key: Path | None = None
     """Private key file; `~` is your home, a relative path starts at the site file's folder."""
+    jump: tuple[str, ...] = ()
+    """Jump hosts on the way, first one first, each `user@host:port`; user and port may be left out."""
 
 
 class Hardware(Strict):

@@ -14,7 +14,7 @@ from aiplat.site.models import Site
 FAKE_SSH = """#!/bin/sh
 for last; do :; done
 if [ "$1" = -G ]; then echo "user root"; exit 0; fi
-exec sh -c "$last"
+exec sh -c "exec $last"
 """
 FAKE_SUDO = """#!/bin/sh
 shift 2

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aiplat.fleet.inventory import inventory_document, remove_left_folders, to_yaml, write_run_folder
-from aiplat.fleet.ssh import runtime_dir
+from aiplat.fleet.ssh_config import runtime_dir
 from aiplat.plan.models import Plan, Step
 from aiplat.plan.role_variables import HostPrepare, K3sAgent, RoleVariables
 from aiplat.site.models import Site

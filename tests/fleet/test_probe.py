@@ -192,7 +192,7 @@ def test_a_host_that_does_not_answer_is_a_fact(site: Site, host_here: Path, tmp_
     (tmp_path / "bin/ssh").write_text("#!/bin/sh\necho 'ssh: connect: No route to host' >&2\nexit 255\n")
     facts = gather_facts(site)
     assert [h.reachable for h in facts.hosts] == [False, False]
-    assert "does not answer on 192.0.2.11:22" in facts.host("s1").problem
+    assert "does not answer on 192.0.2.11 (ssh: connect" in facts.host("s1").problem
 
 
 def test_a_ledger_from_a_newer_aiplat_is_refused_in_words() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from aiplat.fleet.ssh import runtime_dir
+from aiplat.fleet.ssh_config import runtime_dir
 from aiplat.runs.events import Event, StepStarted
 from aiplat.runs.run import running
 

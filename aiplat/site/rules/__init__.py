@@ -27,6 +27,7 @@ _IN_ORDER: tuple[Rule, ...] = (
     hosts.bad_interface,
     hosts.reserved_host_name,
     hosts.bad_ssh_user,
+    hosts.bad_jump_host,
     networks.bad_cidr,
     networks.cidr_host_bits,
     networks.cidr_overlap,

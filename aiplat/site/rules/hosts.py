@@ -19,6 +19,7 @@ _INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
 _ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 # Words with a meaning of their own in an Ansible inventory.
 RESERVED_NAMES = ("all", "ungrouped", "localhost")
+_JUMP = re.compile(r"([^@\s,]+@)?(\[(?P<ipv6>[^\]]+)\]|(?P<host>[^@:\s,]+))(:(?P<port>[0-9]{1,5}))?")
 _USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 
 
@@ -127,6 +128,17 @@ def bad_ssh_user(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding((*path, "ssh", "user"), problem, "write e.g. root")
 
 
+def bad_jump_host(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """A jump host is user@host:port or a name of ~/.ssh/config; user and port may be left out."""
+    for path, host in document.maps("hosts"):
+        jumps = host["ssh"].get("jump") if isinstance(host.get("ssh"), dict) else None
+        for index, jump in enumerate(jumps if isinstance(jumps, list) else ()):
+            if isinstance(jump, str) and not _is_jump(jump):
+                problem = f"{shown(jump)} is no jump host"
+                fix = "write it like ops@bastion.example.org:2222, each as an item of its own"
+                yield document.finding((*path, "ssh", "jump", index), problem, fix)
+
+
 def _servers(document: Document) -> int | None:
     """Return the number of servers, or None where a host's role cannot be told."""
     hosts = document.at("hosts")
@@ -141,6 +153,17 @@ def _addresses(document: Document) -> Iterator[tuple[Path, str]]:
         for key in ("address", "nodeAddress"):
             if isinstance(host.get(key), str):
                 yield (*path, key), host[key]
+
+
+def _is_jump(text: str) -> bool:
+    """Whether it is `user@host:port`, an IPv6 address in brackets."""
+    parts = _JUMP.fullmatch(text)
+    if parts is None or int(parts["port"] or 1) not in range(1, 65536):
+        return False
+    inside = parts["ipv6"]
+    return (
+        as_ip(inside) is not None if inside else _is_alias(parts["host"]) or as_ip(parts["host"]) is not None
+    )
 
 
 def _is_alias(address: str) -> bool:
