@@ -54,11 +54,15 @@ class HostPrepare(RoleVariables):
 
 
 class Content(Frozen):
-    """One manifest the registry serves; `repository` is the upstream name without the registry's host."""
+    """One manifest the registry serves; `repository` is the upstream name without the registry's host.
+
+    `blobs` is what there is of it, where it may be an index that names images for other platforms too.
+    """
 
     repository: str
     tag: str
     manifest: Sha256
+    blobs: tuple[Sha256, ...] = ()
 
 
 class SiteRegistry(RoleVariables):

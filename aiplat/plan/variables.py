@@ -104,7 +104,10 @@ def _content(artifact: Artifact) -> Content:
     # containerd asks a mirror for the path alone; a tag may not have a `+`.
     repository = artifact.name.partition("/")[2]
     manifest = artifact.digest or artifact.inputs
-    return Content(repository=repository, tag=artifact.version.replace("+", "_"), manifest=manifest)
+    # An upstream's index keeps its digest, whatever it names for other platforms.
+    blobs = tuple(blob.digest for blob in artifact.blobs) if artifact.platforms else ()
+    tag = artifact.version.replace("+", "_")
+    return Content(repository=repository, tag=tag, manifest=manifest, blobs=blobs)
 
 
 def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:

@@ -108,8 +108,10 @@ def chart_yaml(archive: bytes) -> dict[str, Any]:
             names = [name for name in opened.getnames() if name.endswith("/Chart.yaml")]
             stream = opened.extractfile(min(names, key=len)) if names else None
             document = YAML(typ="safe", pure=True).load(stream) if stream else None
-    except (tarfile.TarError, EOFError, OSError, YAMLError) as error:
-        raise ValueError(str(error)) from error
+    except YAMLError as error:
+        raise ValueError("its Chart.yaml is not YAML") from error
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ValueError("it is no archive") from error
     if not isinstance(document, dict) or not {"name", "version"} <= document.keys():
         raise ValueError("its Chart.yaml names no chart")
     # Helm reads a date as the text it is; YAML makes a date of it.

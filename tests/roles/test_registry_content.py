@@ -88,6 +88,25 @@ def test_an_index_brings_its_children(tmp_path: Path, publish: Any) -> None:
     assert {path.name for path in revisions.iterdir()} == {d.removeprefix("sha256:") for d in (index, child)}
 
 
+def test_images_for_others_are_left_out_of_an_index(tmp_path: Path, publish: Any) -> None:
+    """An upstream's index names images that nobody here runs: it is served as it is, they are not."""
+    child, other = stage_image(tmp_path, "amd64"), "sha256:" + "0" * 64
+    index = stage(tmp_path, json.dumps({"manifests": [{"digest": child}, {"digest": other}]}).encode())
+    document = json.loads((tmp_path / "var/lib/aiplat/blobs/sha256" / child[7:]).read_bytes())
+    blobs = [index, child, document["config"]["digest"], document["layers"][0]["digest"]]
+    assert publish({**entry(index), "blobs": blobs})["changed"]
+    revisions = tmp_path / STORAGE / "repositories/ollama/ollama/_manifests/revisions/sha256"
+    assert {path.name for path in revisions.iterdir()} == {index[7:], child[7:]}
+    assert not publish({**entry(index), "blobs": blobs})["changed"]
+
+
+def test_an_image_that_the_lock_has_must_be_staged(tmp_path: Path, publish: Any) -> None:
+    """Left out is only what the lock leaves out: a hole in the rest is named."""
+    lost = "sha256:" + "0" * 64
+    index = stage(tmp_path, json.dumps({"manifests": [{"digest": lost}]}).encode())
+    assert f"blob {lost} is not staged" in publish({**entry(index), "blobs": [index, lost]})["msg"]
+
+
 def test_two_artifacts_of_one_name_are_refused(tmp_path: Path, publish: Any) -> None:
     """Mirrors drop the registry's host, so two upstreams may clash; it is said before anything is written."""
     one, two = stage_image(tmp_path, "1"), stage_image(tmp_path, "2")

@@ -9,10 +9,12 @@ import httpx
 
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.components import ArtifactRecipe
-from aiplat.catalog.resolve import components_on
+from aiplat.catalog.resolve import components_on, site_models
 from aiplat.errors import AiplatError
 from aiplat.site.models import Site
+from aiplat.supply.upstream.huggingface import endpoint
 from aiplat.supply.upstream.reach import ANSWERING, Reach
+from aiplat.supply.upstream.references import model_name
 from aiplat.supply.upstream.sentences import host_of, of_fault
 
 _SECONDS = 3.0
@@ -28,7 +30,7 @@ def unanswering(site: Site) -> str:
         return error.findings[0].problem
     pool = ThreadPoolExecutor(max_workers=len(addresses) or 1)
     try:
-        for asked in as_completed([pool.submit(_silence, client, address) for address in addresses]):
+        for asked in as_completed([pool.submit(_silence, client, reach, address) for address in addresses]):
             if asked.result():
                 return asked.result()
         return ""
@@ -42,6 +44,7 @@ def hosts_needed(site: Site) -> set[str]:
     catalog = load_catalog()
     components = components_on(site, catalog)
     recipes = [recipe for component in components for recipe in component.artifacts]
+    recipes += [model.artifact for _, model in site_models(site, catalog, "upstream")]
     return {host for recipe in recipes for host in _hosts(recipe)}
 
 
@@ -49,20 +52,23 @@ def _hosts(recipe: ArtifactRecipe) -> set[str]:
     how = recipe.upstream
     if how is None:
         return set()
-    if how.release:
-        return {urlsplit(how.release.url).netloc}
-    reference = (how.assemble and how.assemble.base) or (how.image and (how.image.reference or recipe.name))
-    if reference:
-        host = reference.partition("/")[0]
-        return {ANSWERING.get(host, host)}
-    return set()
+    address = (
+        (how.release and how.release.url)
+        or (how.helm and how.helm.repository)
+        or (how.huggingface and endpoint())
+        or (how.ollama and f"https://{model_name(how.ollama.name or recipe.name).host}")
+        or (how.assemble and f"https://{how.assemble.base}")
+        or (how.image and f"https://{how.image.reference or recipe.name}")
+    )
+    host = urlsplit(address).netloc if address else ""
+    return {ANSWERING.get(host, host)} - {""}
 
 
-def _silence(client: httpx.Client, address: str) -> str:
+def _silence(client: httpx.Client, reach: Reach, address: str) -> str:
     """Return why a host does not answer; any answer at all is one."""
     try:
         client.head(address)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        finding = of_fault(address, error).findings[0]
+        finding = of_fault(address, error, reach.proxy(address)).findings[0]
         return f"{host_of(address)}: {finding.problem}"
     return ""

@@ -73,7 +73,10 @@ def _pin_indexed(order: Order, recipe: HelmChart, version: str, folder: Path) ->
     entry = _entry(_index(order.http, base), recipe.chart, version, base)
     url, said = _url(entry, base), str(entry.get("digest") or "")
     digest = f"sha256:{said.removeprefix('sha256:')}" if said else None
-    archive = _archive(order.http, url, digest)
+    archive = order.http.get(url, limit=_CHART_LIMIT).body
+    if digest not in {None, sha256_bytes(archive)}:
+        problem = f"has the digest {sha256_bytes(archive)}, but its index says {digest}"
+        raise AiplatError(Finding(url, problem, "it was exchanged or damaged: do not use it"))
     _check_named(url, archive, recipe.chart, str(entry["version"]))
     made = _stored(url, archive, folder)
     return Pin(
@@ -124,10 +127,10 @@ def _url(entry: dict[str, Any], base: str) -> str:
     return urljoin(base, str(urls[0]))
 
 
-def _archive(http: Http, url: str, digest: Digest | None) -> bytes:
+def _archive(http: Http, url: str, digest: Digest) -> bytes:
     body = http.get(url, limit=_CHART_LIMIT).body
-    if digest not in {None, sha256_bytes(body)}:
-        raise exchanged(url, str(digest), sha256_bytes(body))
+    if sha256_bytes(body) != digest:
+        raise exchanged(url, digest, sha256_bytes(body))
     return body
 
 

@@ -197,7 +197,7 @@ class Http:
                 finally:
                     response.close()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise of_fault(way.url, error) from error
+            raise of_fault(way.url, error, self.reach.proxy(way.url)) from error
 
     def _who(self, way: _Way) -> dict[str, str]:
         """Return a request's headers, with the site's credentials for just this host."""

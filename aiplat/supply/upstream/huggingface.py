@@ -43,7 +43,7 @@ class _Snapshot:
 
     @property
     def source(self) -> str:
-        return f"{_endpoint()}/{self.repository}@{self.commit}"
+        return f"{endpoint()}/{self.repository}@{self.commit}"
 
 
 class HuggingFaceModels:
@@ -93,7 +93,8 @@ def _recipe(order: Order) -> HuggingFaceModel:
     return order.recipe.huggingface
 
 
-def _endpoint() -> str:
+def endpoint() -> str:
+    """Return the address of the hub, or of the mirror that its own tools would ask."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or _HUB
 
 
@@ -101,7 +102,7 @@ def _headers(http: Http) -> dict[str, str]:
     """Return who asks: what site.yaml says for the hub, or else the token its own tools use."""
     from huggingface_hub import get_token  # noqa: PLC0415 - a second of imports, for few sites
 
-    known, token = http.credential(host_of(_endpoint())), get_token()
+    known, token = http.credential(host_of(endpoint())), get_token()
     if known:
         return {"Authorization": known.header}
     return {"Authorization": f"Bearer {token}"} if token else {}
@@ -131,7 +132,7 @@ def _listed(http: Http, repository: str, revision: str, where: str) -> tuple[str
     """Return the commit that a revision is at, and its files with what the hub says of each."""
     from huggingface_hub.hf_api import ModelInfo  # noqa: PLC0415 - as above
 
-    url = f"{_endpoint()}/api/models/{repository}/revision/{revision}?blobs=true"
+    url = f"{endpoint()}/api/models/{repository}/revision/{revision}?blobs=true"
     answer = http.get(url, headers=_headers(http), allow={401, 403, 404})
     if answer.status != 200:
         raise _refused(answer, where)
@@ -170,7 +171,7 @@ def _small(http: Http, found: _Snapshot, name: str, where: str) -> bytes:
 def _url(found: _Snapshot, name: str) -> str:
     from huggingface_hub import hf_hub_url  # noqa: PLC0415 - as above
 
-    return hf_hub_url(found.repository, name, revision=found.commit, endpoint=_endpoint())
+    return hf_hub_url(found.repository, name, revision=found.commit, endpoint=endpoint())
 
 
 def _part(http: Http, found: _Snapshot, name: str) -> Part:

@@ -122,7 +122,7 @@ def _decoded(path: Path, entry: Any) -> Credential | None:
     if entry.get("identitytoken"):
         return Credential("", str(entry["identitytoken"]))
     try:
-        user, _, secret = b64decode(entry["auth"]).decode().partition(":")
+        user, _, secret = b64decode(entry["auth"], validate=True).decode().partition(":")
     except ValueError:
         problem = "holds a log-in that cannot be read"
         raise AiplatError(Finding(str(path), problem, "run `docker login` again")) from None

@@ -7,6 +7,7 @@ import ssl
 from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx
 import keyring
@@ -85,6 +86,17 @@ class Reach:
         if not secret:
             raise BadInput(Finding(where, problem, fix))
         return Credential(asked.user, secret)
+
+    def proxy(self, url: str) -> str:
+        """Return the host of the proxy that stands between here and `url`; empty if none does."""
+        host = urlsplit(url).hostname or ""
+        if self.upstream.proxy is not None:
+            direct = any(host.endswith(name.lstrip(".")) for name in self.upstream.no_proxy)
+            return "" if direct else urlsplit(self.upstream.proxy).netloc.rpartition("@")[2]
+        said = getproxies_environment()
+        if proxy_bypass(host):
+            return ""
+        return urlsplit(said.get(urlsplit(url).scheme) or said.get("all") or "").netloc.rpartition("@")[2]
 
     def client(self, timeout: httpx.Timeout) -> httpx.Client:
         """Return a client that goes this way; it follows no redirect by itself.

@@ -182,7 +182,7 @@ class Registry:
             fix = f"see which there are: skopeo list-tags docker://{reference.name}"
             return AiplatError(Finding(reference.tagged, problem, fix))
         part = f"{what} from " if what else ""
-        said = [(f"{part}{host_of(found.where)} {found.problem}", found.fix) for found in error.findings]
+        said = [(f"{part}{_by(found)}", found.fix) for found in error.findings]
         return AiplatError([Finding(reference.tagged, *one) for one in said])
 
     def _refused(self, reference: Reference) -> Finding:
@@ -241,6 +241,12 @@ def blob_of(where: str, descriptor: Mapping[str, Any]) -> Blob:
     if not isinstance(size, int) or size < 0:
         raise AiplatError(Finding(where, f"does not say how large {digest} is", "ask its maker"))
     return Blob(digest=digest, size=size)
+
+
+def _by(found: Finding) -> str:
+    """Return a problem with the host that has it in front, once."""
+    host = host_of(found.where)
+    return found.problem if host in found.problem.partition(" ")[0] else f"{host} {found.problem}"
 
 
 def _short(digest: str) -> str:

@@ -94,10 +94,15 @@ def _said(host: str, status: int, *, known: bool, mirror: bool) -> tuple[str, st
     return f"gave an answer that nothing can be done with ({status})", "see whether the address is right"
 
 
-def of_fault(url: str, error: Exception) -> HttpFailed:
-    """Return what a request that got no answer at all means."""
+def of_fault(url: str, error: Exception, proxy: str = "") -> HttpFailed:
+    """Return what a request that got no answer at all means; `proxy` is the host of one in between."""
     where = plain(url)
     for cause in _causes(error):
+        if proxy and isinstance(cause, socket.gaierror | ConnectionRefusedError):
+            how = "refuses connections" if isinstance(cause, ConnectionRefusedError) else "has no address"
+            problem = f"cannot be asked: the proxy {proxy} {how}"
+            fix = "see upstream.proxy in site.yaml, or HTTPS_PROXY"
+            return HttpFailed(Finding(where, problem, fix), again=True)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return HttpFailed(Finding(where, *_of_certificate(cause)))
         if isinstance(cause, ssl.SSLError):

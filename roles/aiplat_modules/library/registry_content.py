@@ -18,7 +18,9 @@ description:
   - Blobs are hard links into the staged ones, so nothing is copied. What the lock no longer has goes.
 options:
   content:
-    description: "Manifests to serve, each with repository, tag and manifest (digest)."
+    description:
+      - "Manifests to serve, each with repository, tag and manifest (digest)."
+      - "An index may name images that nobody here runs: with C(blobs), only what is listed there is served."
     type: list
     elements: dict
     default: []
@@ -48,13 +50,18 @@ def hexdigest(digest: str) -> str:
     return digest.removeprefix("sha256:")
 
 
-def reached(root: str, manifest: str) -> tuple[set[str], set[str]]:
-    """Return the manifests and the other blobs that a manifest reaches."""
+def reached(root: str, manifest: str, there: set[str]) -> tuple[set[str], set[str]]:
+    """Return the manifests and the other blobs that a manifest reaches.
+
+    Of what an index names, only images in `there` count; with nothing in it, all of them.
+    """
     document: dict[str, Any] = json.loads(blob(root, manifest).read_bytes())
     manifests, layers = {manifest}, set()
     if document.get("mediaType") in INDEXES or "manifests" in document:
         for child in document["manifests"]:
-            below_manifests, below_layers = reached(root, child["digest"])
+            if there and child["digest"] not in there:
+                continue
+            below_manifests, below_layers = reached(root, child["digest"], there)
             manifests |= below_manifests
             layers |= below_layers
         return manifests, layers
@@ -64,13 +71,13 @@ def reached(root: str, manifest: str) -> tuple[set[str], set[str]]:
     return manifests, layers
 
 
-def wanted_files(root: str, content: list[dict[str, str]]) -> tuple[dict[str, str], set[str]]:
+def wanted_files(root: str, content: list[dict[str, Any]]) -> tuple[dict[str, str], set[str]]:
     """Return every link file of the storage with its text, and the digests whose data must be there."""
     links: dict[str, str] = {}
     data: set[str] = set()
     for entry in content:
         manifest = entry["manifest"]
-        manifests, layers = reached(root, manifest)
+        manifests, layers = reached(root, manifest, set(entry.get("blobs") or ()))
         folder = f"repositories/{entry['repository']}"
         tag = f"{folder}/_manifests/tags/{entry['tag']}"
         if links.get(f"{tag}/current/link", manifest) != manifest:
@@ -129,7 +136,7 @@ def remove_others(storage: Path, keep: set[str]) -> int:
     return removed
 
 
-def publish(root: str, content: list[dict[str, str]], check: bool) -> tuple[int, int]:
+def publish(root: str, content: list[dict[str, Any]], check: bool) -> tuple[int, int]:
     """Make the storage serve exactly `content`; return how many files were added and removed.
 
     Data comes before the links that name it and goes after them, so that a reader never finds a hole.
@@ -157,7 +164,12 @@ def main() -> None:
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {"repository": text, "tag": text, "manifest": text},
+                "options": {
+                    "repository": text,
+                    "tag": text,
+                    "manifest": text,
+                    "blobs": {"type": "list", "elements": "str", "default": []},
+                },
             },
             "root": {"type": "path", "default": "/"},
         },
