@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from aiplat.catalog.artifacts import Lock
 from aiplat.errors import Finding
+from aiplat.plan.live import unchangeable
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.plan.staging import missing_blobs, wanted_blobs
 from aiplat.plan.variables import X86_64_LEVEL, x86_64_level
@@ -27,6 +28,7 @@ def refusals(site: Site, lock: Lock, facts: Facts, given: Collection[str] = ()) 
     return (
         *_of_site(site, lock, facts),
         *_of_secrets(site, given),
+        *unchangeable(site, lock, facts),
         *(f for host in facts.hosts for f in _of_host(site, lock, host)),
     )
 

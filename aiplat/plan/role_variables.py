@@ -83,6 +83,10 @@ class K3s(RoleVariables):
     binary: Sha256
     node_ip: str
     registry_endpoints: tuple[str, ...]
+    # The network card of the pod network; empty: the one that has the node's address.
+    interface: str = ""
+    # Whom pods ask for outside names; None: whom the host asks.
+    resolvers: tuple[str, ...] | None = None
     node_labels: tuple[str, ...] = ()
     kubelet_args: tuple[str, ...] = ()
 
@@ -96,6 +100,10 @@ class K3sServer(K3s):
     cluster_cidr: str
     service_cidr: str
     disable: tuple[str, ...] = ("traefik", "servicelb", "metrics-server")
+    api_server_args: tuple[str, ...] = ()
+    secrets_encryption: str = "aescbc"
+    audit: bool = False
+    pod_security: str = "privileged"
 
 
 class K3sAgent(K3s):

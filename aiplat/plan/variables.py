@@ -54,11 +54,16 @@ def _of_host(
 ) -> list[RoleVariables]:
     prepare = _host_prepare(host, lock, public)
     if host.role == "agent":
-        return [prepare, _k3s_agent(site, host, lock)]
-    variables = [prepare, _site_registry(host, lock, public), _k3s_server(site, host, lock)]
+        return [prepare, k3s_variables(site, host, lock)]
+    variables = [prepare, _site_registry(host, lock, public), k3s_variables(site, host, lock)]
     if host == site.servers[0]:
         variables.append(_plane_release(site, lock, catalog, public))
     return variables
+
+
+def k3s_variables(site: Site, host: Host, lock: Lock) -> K3sServer | K3sAgent:
+    """Return the variables of the role that makes a host a node."""
+    return _k3s_server(site, host, lock) if host.role == "server" else _k3s_agent(site, host, lock)
 
 
 def packages_of(host: Host, lock: Lock) -> list[Artifact]:
@@ -119,6 +124,13 @@ def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
         tls_san=tuple(sorted({*names, site.endpoint, site.domain})),
         cluster_cidr=site.cluster.pod_cidr,
         service_cidr=site.cluster.service_cidr,
+        interface=host.interface or "",
+        resolvers=site.cluster.k3s.resolvers,
+        kubelet_args=site.cluster.k3s.kubelet_args,
+        api_server_args=site.cluster.k3s.api_server_args,
+        secrets_encryption=site.cluster.k3s.secrets_encryption,
+        audit=site.cluster.k3s.audit,
+        pod_security=site.cluster.k3s.pod_security,
     )
 
 
@@ -128,6 +140,9 @@ def _k3s_agent(site: Site, host: Host, lock: Lock) -> K3sAgent:
         node_ip=host.node_ip,
         registry_endpoints=_registry_endpoints(site),
         server_url=f"https://{in_url(site.servers[0].node_ip)}:6443",
+        interface=host.interface or "",
+        resolvers=site.cluster.k3s.resolvers,
+        kubelet_args=site.cluster.k3s.kubelet_args,
     )
 
 

@@ -106,6 +106,25 @@ class Host(Strict):
         return bool(self.hardware.gpus) and self.gpu != "none"
 
 
+class K3s(Strict):
+    """How Kubernetes itself runs; most of it can be changed later, at the price of a restart."""
+
+    resolvers: tuple[str, ...] | None = None
+    """Name servers that pods ask for outside names; `[]` for nobody, left out those of each host."""
+    kubelet_args: tuple[str, ...] = Field(default=(), alias="kubeletArgs")
+    """Further arguments of the kubelet, `name=value`."""
+    api_server_args: tuple[str, ...] = Field(default=(), alias="apiServerArgs")
+    """Further arguments of the API server, `name=value`."""
+    secrets_encryption: Literal["aescbc", "secretbox"] = Field(default="aescbc", alias="secretsEncryption")
+    """How Secrets are encrypted in the datastore; a running cluster keeps what it began with."""
+    audit: bool = Field(default=False, strict=True)
+    """Whether the API server writes down who changed what, in k3s' folder `server/logs`."""
+    pod_security: Literal["privileged", "baseline", "restricted"] = Field(
+        default="privileged", alias="podSecurity"
+    )
+    """What pods of namespaces that say nothing themselves may do (Pod Security Standards)."""
+
+
 class Cluster(Strict):
     """Networks and names of the Kubernetes cluster."""
 
@@ -117,6 +136,8 @@ class Cluster(Strict):
     """The site's outer DNS domain; left out, `<name>.internal`."""
     endpoint: str | None = None
     """Name or address under which the platform is reached; left out, the first server's address."""
+    k3s: K3s = K3s()
+    """How Kubernetes itself runs."""
 
 
 class ComponentSetting(Strict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
@@ -42,6 +43,8 @@ def kind(annotation: Any) -> str:
     plain = get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
     if get_origin(plain) is Literal:
         return "str"
+    if isinstance(plain, UnionType):
+        plain = next(part for part in get_args(plain) if part is not type(None))
     return TYPES[get_origin(plain) or plain]
 
 

@@ -33,7 +33,7 @@ def test_the_pod_network_goes_by_the_interface_of_the_nodes_address(monkeypatch:
 def test_server_and_agent_say_which_interface_flannel_takes(role: str) -> None:
     """Left to itself, flannel takes the interface of the default route, and does not start without one."""
     variables = YAML(typ="safe").load(shipped(f"roles/{role}/vars/main.yml"))[f"{role}_config"]
-    assert variables["flannel-iface"] == f"{{{{ {role}_host.interface }}}}"
+    assert variables["flannel-iface"] == f"{{{{ {role}_interface or {role}_host.interface }}}}"
     assert variables["node-ip"] == f"{{{{ {role}_host.node_ip }}}}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from aiplat.site.document import Document
 from aiplat.site.findings import SiteFinding
 from aiplat.site.known import Known
-from aiplat.site.rules import files, hosts, models, networks, planes, quantities, secrets
+from aiplat.site.rules import cluster, files, hosts, models, networks, planes, quantities, secrets
 
 Rule = Callable[[Document, Known], Iterable[SiteFinding]]
 
@@ -38,6 +38,9 @@ _IN_ORDER: tuple[Rule, ...] = (
     networks.bad_domain,
     networks.reserved_domain,
     networks.bad_endpoint,
+    cluster.bad_kubernetes_argument,
+    cluster.argument_of_aiplats,
+    cluster.bad_resolver,
     planes.unknown_plane,
     planes.unknown_component,
     planes.component_of_other_plane,

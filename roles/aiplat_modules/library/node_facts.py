@@ -28,9 +28,11 @@ RETURN = r"""
 cgroup_v1: {description: "Whether the host runs on version 1 control groups.", type: bool, returned: always}
 node_ip: {description: "The node's address as a number.", type: str, returned: always}
 interface: {description: "The interface that holds it, for the pod network.", type: str, returned: always}
+selinux: {description: "Whether SELinux is enforced and knows k3s' folders.", type: bool, returned: always}
 nameservers: {description: "The host's nameservers that pods can reach.", type: list, returned: always}
 """
 
+LAB = "/etc/aiplat/lab-host"
 # Where systemd-resolved runs, /etc/resolv.conf names a loopback address that pods cannot reach.
 CANDIDATES = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
@@ -43,6 +45,22 @@ def nameservers(path: Path) -> list[str]:
         return []
     servers = [fields[1] for fields in lines if len(fields) > 1 and fields[0] == "nameserver"]
     return [server for server in servers if not server.startswith("127.") and server != "::1"]
+
+
+def outside_nameservers(root: str) -> list[str]:
+    """Return whom pods may ask for outside names: nobody in a lab, which leads nowhere."""
+    if below(root, LAB).exists():
+        return []
+    return next(filter(None, (nameservers(below(root, name)) for name in CANDIDATES)), [])
+
+
+def selinux(root: str) -> bool:
+    """Say whether SELinux is enforced here, with the policy without which k3s would not start under it."""
+    enforce = below(root, "/sys/fs/selinux/enforce")
+    if not enforce.exists() or enforce.read_text().strip() != "1":
+        return False
+    policies = below(root, "/var/lib/selinux").glob("*/active/modules/*/k3s")
+    return below(root, "/usr/share/selinux/packages/k3s.pp").exists() or any(policies)
 
 
 def as_number(address: str) -> str:
@@ -92,8 +110,9 @@ def main() -> None:
         changed=False,
         node_ip=node_ip,
         interface=interface,
+        selinux=selinux(root),
         cgroup_v1=not below(root, "/sys/fs/cgroup/cgroup.controllers").exists(),
-        nameservers=next(filter(None, (nameservers(below(root, name)) for name in CANDIDATES)), []),
+        nameservers=outside_nameservers(root),
     )
 
 

@@ -43,6 +43,7 @@ FILES = (
     *(f"/usr/local/bin/{name}" for name in ("kubectl", "crictl", "ctr", "k3s")),
     "/etc/modules-load.d/aiplat.conf",
     "/etc/sysctl.d/90-aiplat.conf",
+    "/etc/NetworkManager/conf.d/aiplat.conf",
     *(
         f"/etc/aiplat/{name}"
         for name in ("ca.crt", "registry.yml", "registry.crt", "registry.key", "resolv.conf")

@@ -1,0 +1,1 @@
+"""What k3s itself accepts: releases, configuration keys, registries; what aiplat wants is not here."""
