@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from tests.upstreams.faults import cut, held, looping, rate_limited, tampered
-from tests.upstreams.images import gguf, multi_arch
+from tests.upstreams.images import gguf, multi_arch, safetensors
 from tests.upstreams.server import Upstreams
 
 
@@ -73,6 +74,21 @@ def test_a_model_blob_of_ollama_is_behind_a_location(net: Upstreams, client: htt
     blob = client.get(f"https://registry.ollama.ai/v2/library/tiny/blobs/{manifest['layers'][0]['digest']}")
     assert (blob.status_code, digest[:7]) == (307, "sha256:")
     assert client.get(blob.headers["Location"]).content == weights
+
+
+def test_the_hubs_own_library_takes_a_snapshot(net: Upstreams, tmp_path: Path) -> None:
+    """Listing, heads, redirects: what huggingface_hub asks for is answered."""
+    commit = net.huggingface().publish(
+        "owner/little", {"config.json": b"{}", "model.safetensors": safetensors()}
+    )
+    take = f"snapshot_download('owner/little', cache_dir={str(tmp_path)!r})"
+    script = f"from huggingface_hub import snapshot_download; print({take})"
+    environment = {**os.environ, **net.environment, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith(f"snapshots/{commit}")
 
 
 def test_what_goes_wrong_goes_wrong(net: Upstreams, client: httpx.Client) -> None:

@@ -141,9 +141,10 @@ class World:
         layers = [d for d in self.hub.blobs if self.hub.blobs[d].stat().st_size > 90_000]  # type: ignore[union-attr]
         self.facts |= {"server": digest, "layer": layers[0], "blob": f"blob {layers[0][:19]}"}
 
-    def layer_of(self, part: str) -> str:
-        """Return a pattern that finds the one large blob of a part in a path."""
-        return self.facts["layer"] if part == "server" else ""
+    def forget_kept(self) -> None:
+        """Take away what was kept of what has been asked for, as another machine would have it."""
+        for path in self.folder.glob("cache/**/upstream/*"):
+            path.unlink()
 
     def write(self, *parts: str) -> None:
         """Let the site install just these parts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,10 +55,10 @@ class Downloads:
             # Whoever interrupted does not want to wait for what has not begun.
             pool.shutdown(cancel_futures=True)
 
-    def forget(self, parts: Sequence[Part]) -> None:
-        """Remove what is kept of the parts: the artifact is finished."""
-        for part in parts:
-            self.path(part.blob.digest).unlink(missing_ok=True)
+    def forget(self, blobs: Iterable[Blob]) -> None:
+        """Remove what is kept of these: the artifact is finished."""
+        for blob in blobs:
+            self.path(blob.digest).unlink(missing_ok=True)
 
     def _one(self, part: Part, total: int, use: Callable[[Blob, Path], object] | None) -> None:
         blob, target = part.blob, self.path(part.blob.digest)

@@ -84,7 +84,7 @@ class HuggingFaceModels:
             "org.opencontainers.image.revision": found.commit,
         }
         made = image.finish(labels, pin.platforms or order.platforms)
-        downloads.forget(parts)
+        downloads.forget(found.files.values())
         return made
 
 

@@ -60,7 +60,7 @@ class RegistryImages:
         """
         recipe = order.recipe.image or UpstreamImage()
         name = f"{recipe.reference or order.artifact.name}:{order.filled(recipe.tag)}"
-        return resolve_image(order.http, name, order.platforms)
+        return resolve_image(order.http, name, order.platforms, order.kept)
 
     def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
         """Fill a layout folder with the image that was pinned, and nothing else.
@@ -69,7 +69,7 @@ class RegistryImages:
             AiplatError: something cannot be had; what came is kept for the next try.
         """
         reference = image_reference(pin.source).at(pin.digest)
-        registry = Registry(order.http, reference.host)
+        registry = Registry(order.http, reference.host, order.kept)
         platforms = pin.platforms or order.platforms
         found = _look(registry, reference, platforms)
 
@@ -82,18 +82,20 @@ class RegistryImages:
         for manifest in found.manifests:
             add_bytes(folder, manifest.body, manifest.media_type)
         write_layout(folder, [found.top.descriptor])
-        downloads.forget(parts)
+        downloads.forget([*found.blobs.values(), *(manifest.blob for manifest in found.manifests)])
         return Made(pin.digest)
 
 
-def resolve_image(http: Http, name: str, platforms: Sequence[str]) -> Pin:
+def resolve_image(http: Http, name: str, platforms: Sequence[str], kept: Path | None = None) -> Pin:
     """Return what an image's name stands for now, for some platforms (`linux/amd64`).
+
+    Manifests are kept in `kept`, so that fetching does not ask for them again.
 
     Raises:
         AiplatError: it is not there, is no image, or lacks a platform.
     """
     reference = image_reference(name)
-    found = _look(Registry(http, reference.host), reference, platforms)
+    found = _look(Registry(http, reference.host, kept), reference, platforms)
     blobs = {m.digest: m.blob for m in found.manifests} | found.blobs
     return Pin(
         digest=found.top.digest,

@@ -90,7 +90,7 @@ class OllamaModels:
             "dev.aiplat.model": "ollama",
         }
         made = image.finish(labels, pin.platforms or order.platforms)
-        downloads.forget(parts)
+        downloads.forget(model.blobs)
         return made
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.catalog.artifacts import Blob, Digest
-from aiplat.content import sha256_bytes
+from aiplat.content import sha256_bytes, write_atomic
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.oci import INDEX, MANIFEST, Descriptor
 from aiplat.supply.upstream.http import Answer, Http
@@ -56,11 +56,15 @@ class Manifest:
 
 
 class Registry:
-    """One registry host; it keeps the tokens it got, by repository. Safe to use from several threads."""
+    """One registry host; it keeps the tokens it got, by repository. Safe to use from several threads.
 
-    def __init__(self, http: Http, host: str) -> None:
+    `kept` is a folder for manifests by digest: registries count how often they are asked for one.
+    """
+
+    def __init__(self, http: Http, host: str, kept: Path | None = None) -> None:
         self.http = http
         self.host = host
+        self._kept = kept
         self._answering = "registry-1.docker.io" if host == DOCKER_HUB else host
         self._tokens: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -73,10 +77,26 @@ class Registry:
         Raises:
             AiplatError: it cannot be had, is none, or is not what its digest says.
         """
+        kept = self._kept_manifest(reference)
+        if kept is not None:
+            return kept
         path = f"manifests/{reference.wanted}"
         answer = self._get(reference, path, {"Accept": ", ".join(media_types)})
         said = answer.headers.get("Content-Type", "").partition(";")[0].strip()
-        return read_manifest(reference, answer.body, said, answer.headers.get("Docker-Content-Digest"))
+        found = read_manifest(reference, answer.body, said, answer.headers.get("Docker-Content-Digest"))
+        if self._kept is not None:
+            write_atomic(self._kept / found.digest.removeprefix("sha256:"), found.body)
+        return found
+
+    def _kept_manifest(self, reference: Reference) -> Manifest | None:
+        """Return a manifest that was asked for before; only by its digest it is sure to be the same."""
+        if self._kept is None or reference.digest is None:
+            return None
+        try:
+            body = (self._kept / reference.digest.removeprefix("sha256:")).read_bytes()
+            return read_manifest(reference, body, "", None)
+        except (OSError, AiplatError):
+            return None
 
     def config(self, reference: Reference, blob: Blob) -> dict[str, Any]:
         """Return a small blob that is a JSON object.

@@ -60,7 +60,7 @@ class ReleaseFiles:
         downloads = Downloads(order)
         downloads.bring([part], use)
         made = store_hostfile(folder, target, order.artifact.version, "upstream")
-        downloads.forget([part])
+        downloads.forget([part.blob])
         return made
 
 

@@ -23,7 +23,7 @@ OWN_LAYER = 1 << 20
 class ModelImage:
     """An image under way in a layout folder; `work` is on the same disk and takes a layer while it is made.
 
-    Files of weights become layers one by one, so that the space for a second copy is that of one file.
+    A layer is a tar, so that what was fetched is copied once; what came stays until the image is finished.
     """
 
     def __init__(self, folder: Path, work: Path) -> None:

@@ -297,7 +297,7 @@ BUILD = (
     Failure("a layer is gone", "server", at(STORE, "{layer}", faults.status(404)),
         f"{SERVER}: its {{blob}} is not there (404); "
         "see which there are: skopeo list-tags docker://docker.io/example/server"),
-    Failure("the image is gone", "server", lambda w: w.hub.manifests.clear(),
+    Failure("the image is gone", "server", lambda w: (w.hub.manifests.clear(), w.forget_kept()),
         f"{SERVER}: is not there (404); see which there are: skopeo list-tags docker://docker.io/example/server"),
     Failure("a layer leads to http", "server", at(HUB, "{layer}", faults.redirected("http://evil.example/x")),
         f"{SERVER}: its {{blob}} from {HUB} redirects from https to http://evil.example/x; "

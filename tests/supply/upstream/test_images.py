@@ -101,6 +101,15 @@ def test_what_is_pinned_comes_after_the_tag_moved(net: Upstreams, desk: Desk, tm
     assert made.manifest == digest
 
 
+def test_no_manifest_is_asked_for_twice(net: Upstreams, desk: Desk, tmp_path: Path) -> None:
+    """Registries count that: what was asked for to pin an image serves to fetch it."""
+    net.docker_hub().push("library/busybox", "1.0", tmp_path / "up", multi_arch(tmp_path / "up"))
+    order = desk.order(BUSYBOX)
+    desk.get(IMAGES, order, IMAGES.pin(order))
+    answered = [r for r in net.seen if "/manifests/" in r.path and "authorization" in r.headers]
+    assert len({r.path for r in answered}) == len(answered) == 2
+
+
 def test_a_killed_fetch_goes_on_where_it_was(net: Upstreams, desk: Desk, tmp_path: Path) -> None:
     """No byte that came is asked for twice."""
     hub = net.docker_hub()
