@@ -5,7 +5,7 @@ GO := $(CURDIR)/.venv/bin/go
 GO_ENV := CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
 .DEFAULT_GOAL := help
 
-.PHONY: help setup bootstrap test artifacts with-hosts without-hosts lint standin-test standin-vet unit lab-test test-cold bench lock clean
+.PHONY: help setup bootstrap test artifacts with-hosts without-hosts lint standin-test standin-vet unit lab-test journey test-cold bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,7 +63,10 @@ unit: setup ## Only the tests that take seconds
 	@$(PY) -m pytest -q -m "not lab" $(PYTEST_FLAGS)
 
 lab-test: setup ## Only the journeys through real hosts
-	@$(PY) -m pytest -q -m lab $(PYTEST_FLAGS)
+	@$(PY) -m pytest -q -m "lab and not journey" $(PYTEST_FLAGS)
+
+journey: setup ## One longer journey through real hosts: make journey NAME=access
+	@$(PY) -m tests.e2e.record $(NAME)
 
 test-cold: setup ## The same on fresh Debian 12 and 13 roots with empty caches
 	@tests/cold/run bookworm
