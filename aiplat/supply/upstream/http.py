@@ -200,11 +200,15 @@ class Http:
             raise of_fault(way.url, error, self.reach.proxy(way.url)) from error
 
     def _who(self, way: _Way) -> dict[str, str]:
-        """Return a request's headers, with the site's credentials for just this host."""
+        """Return a request's headers, with the site's credentials for just this host.
+
+        An empty Authorization asks as nobody: registries say by a challenge what they want.
+        """
+        said = {name: value for name, value in way.headers.items() if value}
         known = self.reach.credential(host_of(way.url))
         if known is None or any(name.lower() == "authorization" for name in way.headers):
-            return way.headers
-        return {**way.headers, "Authorization": known.header}
+            return said
+        return {**said, "Authorization": known.header}
 
     def _refused(self, url: str, response: httpx.Response, *, known: bool) -> HttpFailed:
         at = str(response.url)

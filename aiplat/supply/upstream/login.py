@@ -19,6 +19,7 @@ from aiplat.supply.upstream.references import DOCKER_HUB
 
 # The key that Docker's and Podman's own files have for Docker Hub.
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io")
+_NAMED = "name user and password under upstream.credentials in site.yaml"
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
 _HELPER_SECONDS = 20
 
@@ -120,7 +121,9 @@ def _decoded(path: Path, entry: Any) -> Credential | None:
     if not isinstance(entry, dict) or not (entry.get("auth") or entry.get("identitytoken")):
         return None
     if entry.get("identitytoken"):
-        return Credential("", str(entry["identitytoken"]))
+        raise AiplatError(
+            Finding(str(path), "keeps an identity token, which only Docker itself can use", _NAMED)
+        )
     try:
         user, _, secret = b64decode(entry["auth"], validate=True).decode().partition(":")
     except ValueError:
@@ -143,6 +146,8 @@ def _from_helper(helper: str, key: str) -> Credential | None:
         said = json.loads(done.stdout) if done.returncode == 0 else {}
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
-    secret = said.get("Secret")
-    user = said.get("Username", "")
-    return Credential("" if user == "<token>" else user, secret) if secret else None
+    user, secret = said.get("Username", ""), said.get("Secret")
+    if user == "<token>":
+        problem = "keeps an identity token, which only Docker itself can use"
+        raise AiplatError(Finding(f"docker-credential-{helper}", problem, _NAMED))
+    return Credential(user, secret) if secret else None

@@ -186,7 +186,7 @@ class Registry:
     def _headers(self, repository: str) -> dict[str, str]:
         with self._lock:
             known = self._tokens.get(repository)
-        return {"Authorization": known} if known else {}
+        return {"Authorization": known or ""}
 
     def _forget(self, repository: str) -> None:
         with self._lock:

@@ -216,6 +216,10 @@ LOCK = (
         "export HUB_PASSWORD=… before you run aiplat"),
     Failure("Docker's file of log-ins is damaged", "server", docker_login("{"),
         "…/nobody/config.json: is not the JSON that `docker login` writes; repair it, or move it away"),
+    Failure("Docker's log-in is for Docker alone", "server", docker_login(
+            '{"auths": {"https://index.docker.io/v1/": {"identitytoken": "x"}}}'),
+        "…/nobody/config.json: keeps an identity token, which only Docker itself can use; "
+        "name user and password under upstream.credentials in site.yaml"),
     Failure("Docker's log-in is damaged", "server", docker_login(
             '{"auths": {"https://index.docker.io/v1/": {"auth": "%%%"}}}'),
         "…/nobody/config.json: holds a log-in that cannot be read; run `docker login` again"),

@@ -186,6 +186,8 @@ def test_credentials_of_the_site_open_a_private_registry(
     desk = Desk(tmp_path, engine)
     made, layout = desk.get(IMAGES, desk.order({"image": {"reference": "reg.example.org/a/b"}}))
     assert made.manifest in names(layout)
+    # Who asks a registry says who they are when it wants to know, and not before.
+    assert "authorization" not in net.seen[0].headers
 
 
 @pytest.mark.parametrize("keeper", ["auth", "helper"])
