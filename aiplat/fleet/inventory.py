@@ -29,6 +29,10 @@ from aiplat.state import private_dir
 _PREFIX = "run-"
 # Made and removed on the host by the lease.
 SCRATCH = "/run/aiplat"
+# What a host's profile says of a proxy is not for what stays inside the site.
+_WITHOUT_PROXY = {
+    name: "" for both in ("http_proxy", "https_proxy", "all_proxy") for name in (both, both.upper())
+}
 # What Jinja would act on; values are data, so Ansible is told not to.
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
@@ -137,7 +141,7 @@ def inventory_document(
     }
     return {
         "all": {
-            "vars": {"aiplat_environment": {"AIPLAT_RUN_ID": run_id, "TMPDIR": SCRATCH}},
+            "vars": {"aiplat_environment": {"AIPLAT_RUN_ID": run_id, "TMPDIR": SCRATCH, **_WITHOUT_PROXY}},
             "hosts": hosts,
             "children": {name: {"hosts": dict.fromkeys(members)} for name, members in groups.items()},
         }

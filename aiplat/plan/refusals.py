@@ -91,7 +91,11 @@ def _address(host: Host, seen: HostFacts) -> Iterator[Finding]:
     """Yield where no network card has the node's address: the pod network goes by the card that has it."""
     address = as_ip(host.node_ip)
     held = {a: name for name, addresses in seen.interfaces.items() for a in map(as_ip, addresses) if a}
-    # A name is looked up by the host itself; an older probe did not see interfaces.
+    if not address and host.role == "server":
+        problem = f"{host.node_ip} is a name, and network policies let pods ask a server by its IP address"
+        has = ", ".join(f"{a} on {name}" for a, name in held.items() if not a.is_loopback)
+        yield Finding(host.name, problem, f"add its nodeAddress; it has {has or 'no address'}")
+    # An agent's name is looked up by the host itself; an older probe did not see interfaces.
     if not address or not held:
         return
     if address not in held:
