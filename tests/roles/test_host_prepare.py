@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.roles.conftest import RunModule, load_module
+from tests.roles.conftest import RunModule
 
 MODULE = "host_prepare/library/host_checks.py"
 V3 = "lm avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"
@@ -66,13 +66,3 @@ def test_somebody_elses_k3s_is_not_taken_over(root: Path, run_module: RunModule)
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\nExecStart=/usr/local/bin/k3s server\n")
     assert "is there already and not aiplat's" in check(run_module, root)["msg"]
-
-
-def test_packages_that_are_there_in_a_newer_version_are_left_alone() -> None:
-    """Only what is absent or older is installed."""
-    module = load_module("host_prepare/library/debian_packages.py")
-    packages = [
-        {"name": name, "version": "1.2-3", "digest": "d"} for name in ("absent", "older", "same", "newer")
-    ]
-    present = {"older": "1.2-2", "same": "1.2-3", "newer": "1.10-1"}
-    assert [p["name"] for p in module.missing(packages, present)] == ["absent", "older"]

@@ -164,9 +164,11 @@ def units_of(names: list[str]) -> dict[str, dict[str, str]]:
 
 
 def installed_packages() -> set[str]:
-    """Return the names of the installed Debian packages."""
-    lines = output(["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\\n"]).splitlines()
-    return {line.split()[1] for line in lines if line.startswith(("ii", "hi"))}
+    """Return the names of the installed packages, by dpkg or rpm, whichever keeps this host's."""
+    if Path("/var/lib/dpkg/status").exists():
+        lines = output(["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\\n"]).splitlines()
+        return {line.split()[1] for line in lines if line.startswith(("ii", "hi"))}
+    return set(output(["rpm", "-qa", "--qf", "%{NAME}\\n"]).split())
 
 
 def staged_blobs(folder: Path) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from ansible.module_utils.aiplat_host import STATE, HostProblem, ledger_path, re
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.host_commands import Kind, attempt, read, text_of
 from ansible.module_utils.host_firewall import kinds as firewall
+from ansible.module_utils.host_packages import manager
 from ansible.module_utils.host_remains import GROUPS_OF_PODS, NETWORK, PROCESSES, runs
 
 DOCUMENTATION = r"""
@@ -107,14 +107,12 @@ class Remains:
 
     def packages(self) -> list[str]:
         """Return the packages that aiplat installed and that are still there."""
-        lines = text_of("dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\\n").splitlines()
-        present = {line.split()[-1] for line in lines if not line.startswith("un")}
-        return sorted(self.recorded("packages") & present)
+        recorded = self.recorded("packages")
+        return sorted(recorded & manager().present()) if recorded else []
 
     def remove_packages(self, names: list[str]) -> None:
-        """Purge packages, all at once, so that their order does not matter."""
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["dpkg", "--purge", *names], env=environment, capture_output=True, check=False)
+        """Remove packages, all at once, so that their order does not matter."""
+        manager().remove(names)
 
     def files(self) -> list[str]:
         """Return our files and links that exist."""
