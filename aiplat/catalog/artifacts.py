@@ -11,7 +11,7 @@ from aiplat.frozen import Frozen
 from aiplat.site.systems import Arch, OsName
 
 ArtifactKind = Literal["image", "hostfile", "chart", "model"]
-When = Literal["always", "selinux", "gpu"]
+When = Literal["always", "selinux", "apparmor", "gpu"]
 Digest = str  # `sha256:<64 hex>`
 PLATFORM = "linux/amd64"
 """What an artifact is for that does not say otherwise."""

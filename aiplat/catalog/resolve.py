@@ -202,6 +202,18 @@ def _targets(site: Site, recipe: ArtifactRecipe, supply: SupplyName) -> list[tup
     return sorted(wanted)
 
 
+def packages_brought(site: Site, host: Host, catalog: Catalog | None = None) -> frozenset[str]:
+    """Return the packages that are wanted on a host by name, without what they need; upstream brings them."""
+    recipes = [
+        recipe.upstream.ospackages
+        for component in components_on(site, catalog)
+        for recipe in component.artifacts
+        if recipe.upstream and recipe.upstream.ospackages
+    ]
+    wishes = [r.families[SYSTEMS[host.os].like] for r in recipes if host.os and gets_packages(host, r)]
+    return frozenset(name for wish in wishes for name in wish.packages)
+
+
 def gets_packages(host: Host, recipe: OsPackages) -> bool:
     """Whether packages of a recipe are for a host, by what site.yaml says of it."""
     if host.os is None or SYSTEMS[host.os].like not in recipe.families:

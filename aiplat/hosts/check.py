@@ -26,6 +26,8 @@ class Wish:
     address: str
     pod_cidr: str = "10.42.0.0/16"
     service_cidr: str = "10.43.0.0/16"
+    brought: frozenset[str] = frozenset()
+    """Packages of its system that the host gets with everything else."""
 
 
 @dataclass(frozen=True)

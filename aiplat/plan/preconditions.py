@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aiplat.catalog.resolve import packages_brought
 from aiplat.hosts.check import Seen, Wish
 from aiplat.hosts.judge import Trouble, Verdict, judge
 from aiplat.plan.models import Facts
@@ -31,7 +32,8 @@ def judge_hosts(site: Site, facts: Facts) -> tuple[Verdict, ...]:
 
 def wish_for(site: Site, host: Host) -> Wish:
     """Return what the site wants a host for."""
-    return Wish(site.name, host.role, host.node_ip, site.cluster.pod_cidr, site.cluster.service_cidr)
+    networks = (site.cluster.pod_cidr, site.cluster.service_cidr)
+    return Wish(site.name, host.role, host.node_ip, *networks, packages_brought(site, host))
 
 
 def troubles(site: Site, facts: Facts) -> tuple[Trouble, ...]:

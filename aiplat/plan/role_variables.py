@@ -38,7 +38,7 @@ class Package(Frozen):
     name: str
     version: str
     digest: Sha256
-    needs: Literal["", "selinux"] = ""
+    needs: Literal["", "selinux", "apparmor"] = ""
 
 
 class HostPrepare(RoleVariables):

@@ -73,7 +73,7 @@ def packages_of(host: Host, lock: Lock) -> list[Artifact]:
 
 
 def _packages(artifact: Artifact) -> list[Package]:
-    needs = "selinux" if artifact.when == "selinux" else ""
+    needs = artifact.when if artifact.when in ("selinux", "apparmor") else ""
     if artifact.os:
         every = artifact.packages
         return [Package(name=p.name, version=p.version, digest=p.digest, needs=needs) for p in every]

@@ -8,7 +8,7 @@ import pytest
 
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.os_recipes import repositories_of, system_sources
-from aiplat.catalog.resolve import resolve, undeliverable
+from aiplat.catalog.resolve import packages_brought, resolve, undeliverable
 from aiplat.plan.staging import wanted_artifacts
 from aiplat.site.models import Site
 from aiplat.site.systems import SYSTEMS, OsName
@@ -56,6 +56,7 @@ def test_each_system_gets_sets_of_its_own() -> None:
     site = _site({"os": "debian-12"}, {"os": "debian-12"}, {"os": "rocky-9", "arch": "arm64"}, {})
     assert _sets(site) == [
         "selinux-packages for rocky-9 linux/arm64",
+        "apparmor-packages for debian-12",
         "network-packages for debian-12",
         "network-packages for rocky-9 linux/arm64",
     ]
@@ -66,7 +67,7 @@ def test_a_host_gets_the_sets_of_its_own_system() -> None:
     site = _site({"os": "debian-12"}, {"os": "rocky-9"}, {})
     lock = resolve(site)
     got = [[a.os for a in wanted_artifacts(host, lock) if a.os] for host in site.hosts]
-    assert got == [["debian-12"], ["rocky-9", "rocky-9"], []]
+    assert got == [["debian-12", "debian-12"], ["rocky-9", "rocky-9"], []]
 
 
 def test_the_driver_is_for_hosts_that_name_gpus() -> None:
@@ -98,7 +99,15 @@ def test_what_another_supply_has_alone_is_refused_with_its_name() -> None:
 
 def test_another_place_to_look_is_another_set() -> None:
     """Where a system has its packages is part of what a set is made of."""
-    by_system = {
-        a.os: a.inputs for a in resolve(_site({"os": "debian-12"}, {"os": "debian-13"})).artifacts if a.os
-    }
-    assert len(set(by_system.values())) == len(by_system) == 2
+    lock = resolve(_site({"os": "debian-12"}, {"os": "debian-13"}))
+    inputs = [a.inputs for a in lock.artifacts if a.name == "network-packages"]
+    assert len(set(inputs)) == len(inputs) == 2
+
+
+def test_what_is_brought_to_a_host_is_known_by_name() -> None:
+    """Checks of hosts do not miss what comes anyway, and do miss it where no system is named."""
+    site = _site({"os": "rocky-9"}, {"os": "debian-12"}, {})
+    brought = [packages_brought(site, host) for host in site.hosts]
+    assert {"container-selinux", "k3s-selinux"} <= brought[0]
+    assert "apparmor" in brought[1]
+    assert brought[2] == frozenset()

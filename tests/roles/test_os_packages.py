@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from tests.upstreams.apt_repository import Deb
 from tests.upstreams.rpm_repository import Rpm
 
 MODULE = "host_prepare/library/os_packages.py"
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="dpkg and rpm change a tree for root alone")
 
 
 class Tree:
@@ -51,14 +49,14 @@ class Tree:
         )
         return Rpm(name, version, "1", "noarch", tags).build(self.made)
 
-    def stage(self, name: str, version: str = "1.0", selinux: bool = False, **what: str) -> dict[str, str]:
+    def stage(self, name: str, version: str = "1.0", runs: str = "", **what: str) -> dict[str, str]:
         """Stage a package and return what the role is told of it."""
         content = self.build(name, version, **what).read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         (self.root / "var/lib/aiplat/blobs/sha256" / digest).write_bytes(content)
         full = version if self.family == "deb" else f"{version}-1"
         package = {"name": name, "version": full, "digest": f"sha256:{digest}"}
-        return {**package, "needs": "selinux"} if selinux else package
+        return {**package, "needs": runs} if runs else package
 
     def has(self, name: str, version: str = "1.0") -> None:
         """Install a package that is the host's own."""
@@ -100,7 +98,6 @@ def apply(run_module: RunModule, tree: Tree, *packages: dict[str, str], **more: 
     return run_module(MODULE, root=str(tree.root), site="ward-3", packages=list(packages), **more)
 
 
-@AS_ROOT
 def test_what_is_missing_is_installed_once(tree: Tree, run_module: RunModule) -> None:
     """In whatever order it comes; the second run changes nothing, and the ledger knows what is ours."""
     packages = (tree.stage("tool", needs="library"), tree.stage("library"))
@@ -112,7 +109,6 @@ def test_what_is_missing_is_installed_once(tree: Tree, run_module: RunModule) ->
     assert (second["changed"], second["installed"], second["ours"]) == (False, [], ["library", "tool"])
 
 
-@AS_ROOT
 def test_what_the_host_has_stays_the_host_s_own(tree: Tree, run_module: RunModule) -> None:
     """Also in an older version, as long as what is missing goes with it."""
     tree.has("library", "0.9")
@@ -121,7 +117,6 @@ def test_what_the_host_has_stays_the_host_s_own(tree: Tree, run_module: RunModul
     assert tree.tool.installed()["library"].removeprefix("0:").startswith("0.9")
 
 
-@AS_ROOT
 def test_an_older_one_is_upgraded_where_it_must_be(tree: Tree, run_module: RunModule) -> None:
     """It was the host's own before and is not recorded as ours: a reset leaves it."""
     tree.has("library", "0.9")
@@ -130,7 +125,6 @@ def test_an_older_one_is_upgraded_where_it_must_be(tree: Tree, run_module: RunMo
     assert (sorted(result["installed"]), result["ours"]) == (["library", "tool"], ["tool"])
 
 
-@AS_ROOT
 def test_what_cannot_be_installed_changes_nothing(tree: Tree, run_module: RunModule) -> None:
     """A dependency that is nowhere is said before a byte is unpacked, and nothing is recorded as ours."""
     message = apply(run_module, tree, tree.stage("tool", needs="nowhere"), tree.stage("library"))["msg"]
@@ -141,7 +135,6 @@ def test_what_cannot_be_installed_changes_nothing(tree: Tree, run_module: RunMod
     assert not (tree.root / "var/lib/aiplat/ledger.json").exists()
 
 
-@AS_ROOT
 def test_a_conflict_with_what_the_host_has_is_said(tree: Tree, run_module: RunModule) -> None:
     """Nothing of the host's is removed to make room."""
     tree.has("rival")
@@ -150,18 +143,24 @@ def test_a_conflict_with_what_the_host_has_is_said(tree: Tree, run_module: RunMo
     assert set(tree.tool.installed()) == {"rival"}
 
 
-@AS_ROOT
-def test_rules_for_selinux_are_for_hosts_that_run_it(tree: Tree, run_module: RunModule) -> None:
+@pytest.mark.parametrize(
+    ("module", "place", "says"),
+    [
+        ("selinux", "sys/fs/selinux/enforce", "0"),
+        ("apparmor", "sys/module/apparmor/parameters/enabled", "Y\n"),
+    ],
+)
+def test_rules_of_a_security_module_are_for_hosts_that_run_it(
+    tree: Tree, run_module: RunModule, module: str, place: str, says: str
+) -> None:
     """The kernel says whether it does."""
-    package = tree.stage("rules", selinux=True)
+    package = tree.stage("rules", runs=module)
     assert apply(run_module, tree, package)["installed"] == []
-    enforce = tree.root / "sys/fs/selinux/enforce"
-    enforce.parent.mkdir(parents=True)
-    enforce.write_text("1")
+    (tree.root / place).parent.mkdir(parents=True)
+    (tree.root / place).write_text(says)
     assert apply(run_module, tree, package)["installed"] == ["rules"]
 
 
-@AS_ROOT
 def test_a_damaged_file_is_not_installed(tree: Tree, run_module: RunModule) -> None:
     """What is staged is compared with its digest once more."""
     package = tree.stage("tool")
@@ -171,7 +170,6 @@ def test_a_damaged_file_is_not_installed(tree: Tree, run_module: RunModule) -> N
     assert tree.tool.installed() == {}
 
 
-@AS_ROOT
 def test_looking_changes_nothing(tree: Tree, run_module: RunModule) -> None:
     """Check mode says what would be done."""
     result = apply(run_module, tree, tree.stage("tool"), _ansible_check_mode=True)
@@ -180,7 +178,6 @@ def test_looking_changes_nothing(tree: Tree, run_module: RunModule) -> None:
     assert not (tree.root / "var/lib/aiplat/ledger.json").exists()
 
 
-@AS_ROOT
 def test_what_is_ours_can_be_removed_again(tree: Tree, run_module: RunModule) -> None:
     """Together, whatever their order; what was the host's own stays."""
     tree.has("own")

@@ -45,6 +45,8 @@ def selinux_policy(host: Seen) -> str:
     """Where SELinux is enforced, its policy knows containers."""
     if host.look.selinux != "enforcing" or _has_module(host, "container"):
         return ""
+    if "container-selinux" in host.wish.brought:
+        return ""
     return "SELinux is enforced, and no policy for containers is installed"
 
 
@@ -53,7 +55,7 @@ def selinux_policy(host: Seen) -> str:
 )
 def selinux_k3s(host: Seen) -> str:
     """Where SELinux is enforced, its policy knows k3s' folders."""
-    if host.look.selinux != "enforcing" or _has_module(host, "k3s"):
+    if host.look.selinux != "enforcing" or _has_module(host, "k3s") or "k3s-selinux" in host.wish.brought:
         return ""
     return "SELinux is enforced, and the policy k3s-selinux is not installed"
 
@@ -67,7 +69,8 @@ def _has_module(host: Seen, name: str) -> bool:
 @check("apparmor-parser", BLOCKER, install("apparmor", suse="apparmor-parser"))
 def apparmor_parser(host: Seen) -> str:
     """Where AppArmor is on, the program that loads profiles is there, or no container starts."""
-    lost = host.look.apparmor and not host.look.apparmor_parser
+    brought = host.wish.brought & {"apparmor", "apparmor-parser"}
+    lost = host.look.apparmor and not host.look.apparmor_parser and not brought
     return "AppArmor is on, and apparmor_parser is not installed" if lost else ""
 
 

@@ -40,14 +40,27 @@ ours: {description: "Packages that aiplat installed here, now or earlier.", type
 """
 
 STEP = "host_prepare"
-# The kernel has SELinux and uses it, enforcing or not.
-SELINUX = "/sys/fs/selinux/enforce"
+# Where the kernel says that it has SELinux, enforcing or not, and that AppArmor is on.
+RUNS = {
+    "selinux": ("/sys/fs/selinux/enforce", "01"),
+    "apparmor": ("/sys/module/apparmor/parameters/enabled", "Y"),
+}
 Package = dict[str, str]
 
 
-def wanted(packages: list[Package], selinux: bool) -> list[Package]:
+def runs(root: str, what: str) -> bool:
+    """Say whether the host's kernel runs a security module."""
+    path, on = RUNS[what]
+    try:
+        return below(root, path).read_text()[:1] in set(on)
+    except OSError:
+        return False
+
+
+def wanted(root: str, packages: list[Package]) -> list[Package]:
     """Return the packages that this host is meant to have."""
-    return [p for p in packages if p.get("needs") != "selinux" or selinux]
+    there = {"", *(what for what in RUNS if runs(root, what))}
+    return [p for p in packages if (p.get("needs") or "") in there]
 
 
 def absent(packages: list[Package], present: dict[str, str]) -> list[Package]:
@@ -126,7 +139,7 @@ class Transaction:
 def install(module: AnsibleModule) -> dict[str, Any]:
     """Do what there is to do, and say what that was."""
     root, site = module.params["root"], module.params["site"]
-    packages = wanted(module.params["packages"], below(root, SELINUX).exists())
+    packages = wanted(root, module.params["packages"])
     if not packages:
         return {"changed": False, "installed": [], "ours": record(root, site, [])}
     tool = manager(root)
@@ -158,7 +171,7 @@ def main() -> None:
                     "name": text,
                     "version": text,
                     "digest": text,
-                    "needs": {"type": "str", "default": "", "choices": ["", "selinux"]},
+                    "needs": {"type": "str", "default": "", "choices": ["", *RUNS]},
                 },
             },
         },
