@@ -106,7 +106,9 @@ def _index(http: Http, base: str) -> dict[str, Any]:
 
 
 def _entry(entries: dict[str, Any], chart: str, version: str, base: str) -> dict[str, Any]:
-    versions = {str(e.get("version")): e for e in entries.get(chart) or () if isinstance(e, dict)}
+    listed = entries.get(chart)
+    there = listed if isinstance(listed, list) else []
+    versions = {str(e.get("version")): e for e in there if isinstance(e, dict)}
     found = versions.get(version) or versions.get(version.removeprefix("v")) or versions.get(f"v{version}")
     if found:
         return dict(found)
@@ -120,8 +122,8 @@ def _entry(entries: dict[str, Any], chart: str, version: str, base: str) -> dict
 
 def _url(entry: dict[str, Any], base: str) -> str:
     """Return where a chart's archive is; the index may name it from where it is itself."""
-    urls = entry.get("urls") or ()
-    if not urls:
+    urls = entry.get("urls")
+    if not isinstance(urls, list) or not urls:
         problem = f"names no address for {entry.get('name')} {entry.get('version')}"
         raise AiplatError(Finding(base, problem, "ask the repository's owner"))
     return urljoin(base, str(urls[0]))

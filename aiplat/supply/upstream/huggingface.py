@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from aiplat.supply.upstream.weights import ModelImage
 
 _HUB = "https://huggingface.co"
 _SMALL = 32 << 20
-_COMMIT = 40
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -138,15 +139,15 @@ def _listed(http: Http, repository: str, revision: str, where: str) -> tuple[str
         raise _refused(answer, where)
     try:
         info: Any = ModelInfo(**json.loads(answer.body))  # type: ignore[no-untyped-call]
-    except (ValueError, KeyError, TypeError):
+        files = {str(sibling.rfilename): sibling for sibling in info.siblings or ()}
+    except (ValueError, KeyError, TypeError, AttributeError):
         problem = "the hub answers with something that is no model's description"
         fix = "see HF_ENDPOINT, and whether a proxy or log-in page answers instead"
         raise AiplatError(Finding(where, problem, fix)) from None
-    if not info.sha or (len(revision) == _COMMIT and info.sha != revision):
-        raise AiplatError(
-            Finding(where, f"the hub answers for another commit: {info.sha}", "see HF_ENDPOINT")
-        )
-    return info.sha, {sibling.rfilename: sibling for sibling in info.siblings or ()}
+    commit = str(info.sha)
+    if not _COMMIT.fullmatch(commit) or (_COMMIT.fullmatch(revision) and commit != revision):
+        raise AiplatError(Finding(where, f"the hub answers for another commit: {commit}", "see HF_ENDPOINT"))
+    return commit, files
 
 
 def _blob(http: Http, found: _Snapshot, name: str, said: Any, where: str) -> Blob:

@@ -105,16 +105,21 @@ def _from_file(path: Path, host: str) -> Credential | None:
     except ValueError:
         problem = "is not the JSON that `docker login` writes"
         raise AiplatError(Finding(str(path), problem, "repair it, or move it away")) from None
-    if not isinstance(document, dict):
-        return None
     keys = _HUB_KEYS if host == DOCKER_HUB else (host, f"https://{host}", f"https://{host}/v1/")
+    store = document.get("credsStore") if isinstance(document, dict) else None
     for key in keys:
-        helper = (document.get("credHelpers") or {}).get(key) or document.get("credsStore")
-        entry = (document.get("auths") or {}).get(key)
+        helper = _under(document, "credHelpers").get(key) or store
+        entry = _under(document, "auths").get(key)
         found = _decoded(path, entry) or (_from_helper(helper, key) if helper else None)
         if found:
             return found
     return None
+
+
+def _under(document: Any, name: str) -> dict[str, Any]:
+    """Return an object of a document that anybody may have written."""
+    found = document.get(name) if isinstance(document, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _decoded(path: Path, entry: Any) -> Credential | None:
@@ -146,6 +151,7 @@ def _from_helper(helper: str, key: str) -> Credential | None:
         said = json.loads(done.stdout) if done.returncode == 0 else {}
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
+    said = said if isinstance(said, dict) else {}
     user, secret = said.get("Username", ""), said.get("Secret")
     if user == "<token>":
         problem = "keeps an identity token, which only Docker itself can use"

@@ -19,6 +19,7 @@ from aiplat.supply.upstream.http import Http
 from aiplat.supply.upstream.references import ModelName, model_name
 from aiplat.supply.upstream.registry import blob_of
 from aiplat.supply.upstream.sentences import HttpFailed
+from aiplat.supply.upstream.shapes import see_manifest
 from aiplat.supply.upstream.weights import ModelImage
 
 _ACCEPT = "application/vnd.docker.distribution.manifest.v2+json"
@@ -136,6 +137,7 @@ def _document(name: ModelName, body: bytes) -> dict[str, Any]:
         problem = "the registry answers with something that is no manifest of a model"
         fix = "see the name, and whether a proxy or log-in page answers instead"
         raise AiplatError(Finding(str(name), problem, fix))
+    see_manifest(str(name), document)
     return document
 
 

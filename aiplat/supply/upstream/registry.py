@@ -19,6 +19,7 @@ from aiplat.supply.upstream.login import credential, token
 from aiplat.supply.upstream.partial import OnBytes
 from aiplat.supply.upstream.references import DOCKER_HUB, Reference
 from aiplat.supply.upstream.sentences import HttpFailed, host_of
+from aiplat.supply.upstream.shapes import see_manifest
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -232,6 +233,7 @@ def read_manifest(reference: Reference, body: bytes, said: str, announced: str |
         raise AiplatError(
             Finding(reference.tagged, problem, "see whether a proxy or log-in page answers instead")
         )
+    see_manifest(reference.tagged, document)
     media_type = str(document.get("mediaType") or said)
     if media_type.startswith(_SCHEMA_1) or document.get("schemaVersion") == 1:
         problem = "is kept in Docker's first format, which no runtime takes any more"

@@ -66,7 +66,7 @@ def _no_weights(where: str, names: Sequence[str], patterns: Sequence[str]) -> Fi
 def missing_shards(where: str, index: bytes, taken: Iterable[str]) -> list[Finding]:
     """Return a finding if an index of shards names files that are not among those taken."""
     try:
-        named = set(json.loads(index)["weight_map"].values())
+        named = set(map(str, json.loads(index)["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError):
         return [Finding(where, "its index of shards cannot be read", "use another commit")]
     lacking = sorted(named - set(taken))
