@@ -84,7 +84,7 @@ class NetworkPolicy:
 
 @dataclass(frozen=True)
 class Service:
-    """A Service; `address` is its cluster IP, empty when it has none."""
+    """A Service; `address` is its cluster IP, empty when it has none. `node_ports` are open on every host."""
 
     namespace: str
     name: str
@@ -92,6 +92,7 @@ class Service:
     ports: tuple[int, ...]
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
+    node_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,7 @@ def service(document: Document) -> Service:
         name=meta["name"],
         address="" if address == "None" else address,
         ports=tuple(p["port"] for p in spec.get("ports", ())),
+        node_ports=tuple(p["nodePort"] for p in spec.get("ports", ()) if p.get("nodePort")),
         labels=meta.get("labels", {}),
         annotations=meta.get("annotations", {}),
     )

@@ -29,6 +29,8 @@ def reason_for(
         stranger = variables.role == "k3s_agent" and facts.host in nodes and not facts.node_password
         return _sentence(["not installed yet", *([_FORGOTTEN] if stranger else [])])
     causes = [*changed_inputs(recorded, inputs), *_drift(variables.role, facts)]
+    if variables.role == "k3s_server" and _another_k3s(recorded, inputs):
+        causes.insert(1, "the k3s that runs and its datastore are kept first")
     if isinstance(variables, PlaneRelease):
         causes += _release_causes(variables, facts, inputs_say_why=bool(causes))
     return _sentence(list(dict.fromkeys(causes)))
@@ -42,6 +44,10 @@ def changed_inputs(recorded: LedgerStep, wanted: Mapping[str, str]) -> list[str]
         for name in names
         if name != START and recorded.inputs.get(name) != wanted.get(name)
     ]
+
+
+def _another_k3s(recorded: LedgerStep, wanted: Mapping[str, str]) -> bool:
+    return recorded.inputs.get("artifact:k3s", "") not in ("", wanted.get("artifact:k3s"))
 
 
 def _phrase(name: str, before: str | None, after: str | None) -> str:

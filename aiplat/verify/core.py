@@ -130,6 +130,16 @@ def policies_deny_by_default(world: World) -> str:
     return ", ".join(world.namespaces)
 
 
+def no_ports_past_the_policies(world: World) -> str:
+    """Look for node ports: they are open on every host, and connections by them pass network policies by."""
+    mine = [s for s in world.services if s.namespace.startswith(OWN_NAMESPACES)]
+    open_ones = [
+        f"{s.namespace}/{s.name} opens {', '.join(map(str, s.node_ports))}" for s in mine if s.node_ports
+    ]
+    fail_on(open_ones, "make it a Service of type ClusterIP; clients come in by the gateway")
+    return f"{len(mine)} Services"
+
+
 CORE: tuple[Check, ...] = (
     Check("Every host answers on its SSH port.", "resource", "hosts", hosts_answer),
     Check("The site registry answers with the site's certificate.", "platform", "registry", registry_answers),
@@ -141,4 +151,6 @@ CORE: tuple[Check, ...] = (
           images_are_the_sites, every=600),
     Check("Every plane denies connections that no policy allows.", "platform", "policies",
           policies_deny_by_default, every=600),
+    Check("No Service opens a port of the hosts past the policies.", "platform", "policies",
+          no_ports_past_the_policies, every=600),
 )  # fmt: skip

@@ -35,6 +35,12 @@ def test_a_healthy_site_is_green(healthy: Loopback) -> None:
     assert said == "gemma3:270m-base-q4_k_m: 5, 6, 7"
 
 
+def open_node_port(site: Loopback) -> None:
+    """Somebody made the gateway's Service one that listens on every host."""
+    service = next(s for s in site.kube.lists["services"] if s["metadata"]["name"] == "gateway")
+    service["spec"]["ports"][0]["nodePort"] = 30443
+
+
 def lose_node(site: Loopback) -> None:
     """The only node stops reporting."""
     site.kube.lists["nodes"] = [given.node("s1", "Unknown", "Kubelet stopped posting node status.")]
@@ -132,6 +138,7 @@ ALLOWED = {"The gateway may connect to the engines."}
         ),
         (sneak_image_in, {"Every image is named by digest and comes from the site registry."}, "by digest"),
         (replace_image, {"Every image is named by digest and comes from the site registry."}, "site's lock"),
+        (open_node_port, {"No Service opens a port of the hosts past the policies."}, "gateway opens 30443"),
         (open_plane, {"Every plane denies connections that no policy allows."}, "aiplat-access has no"),
         (let_all_connect, REFUSED, "is allowed, expected refused"),
         (let_nobody_connect, ALLOWED, "is refused, expected allowed"),

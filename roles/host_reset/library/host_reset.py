@@ -55,6 +55,7 @@ TREES = (
     "/run/k3s",
     "/run/flannel",
     "/usr/local/lib/aiplat",
+    "/var/lib/aiplat/k3s-before",
     "/var/lib/aiplat/registry",
     "/var/lib/cni",
     "/var/lib/kubelet",
