@@ -74,12 +74,15 @@ def resolve(site: Site, catalog: Catalog | None = None, supply: SupplyName | Non
 
 
 def _without_recipe(wanted: list[Wanted], supply: SupplyName) -> Iterator[Finding]:
-    """Yield what the supply has no way to get; of `packages` the supply itself says so."""
+    """Yield what the supply has no way to get."""
+    fix = {
+        "upstream": "leave it out, or use the supply `packages` in a lab",
+        "packages": "leave it out, or write `supply: upstream`",
+    }
     for one in wanted:
-        if supply == "upstream" and one.recipe.upstream is None:
+        if getattr(one.recipe, supply) is None:
             what = f"model {one.model.name}" if one.model else f"{one.recipe.kind} {one.recipe.name}"
-            problem = f"the supply `upstream` has no {what}"
-            yield Finding(one.component.name, problem, "leave it out, or use the supply `packages` in a lab")
+            yield Finding(one.component.name, f"the supply `{supply}` has no {what}", fix[supply])
 
 
 def supply_of(site: Site) -> SupplyName:
