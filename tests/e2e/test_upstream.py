@@ -1,4 +1,4 @@
-"""From a site file and upstreams to an answer: lock, bundle, bootstrap; with what a user would write, no more."""
+"""From a site file and upstreams to an answer: lock, bundle, bootstrap, by what a user would write."""
 
 from __future__ import annotations
 
