@@ -47,6 +47,9 @@ def _with_absolute_paths(document: Document) -> dict[str, Any]:
     supply = data.get("supply", "")
     if supply.startswith(BUNDLE_PREFIX):
         data["supply"] = BUNDLE_PREFIX + str(absolute(supply.removeprefix(BUNDLE_PREFIX), document.folder))
+    if (data.get("upstream") or {}).get("ca"):
+        ca = str(absolute(data["upstream"]["ca"], document.folder))
+        data["upstream"] = {**data["upstream"], "ca": ca}
     return data
 
 

@@ -160,8 +160,12 @@ def _bad_name(detail: ErrorDetails) -> tuple[str, str]:
     return f"{shown(value)} is not a valid name", fix
 
 
-def _bad_port(detail: ErrorDetails) -> tuple[str, str]:
-    return f"{detail['input']} is no port", "ports are 1 to 65535"
+def _out_of_range(detail: ErrorDetails) -> tuple[str, str]:
+    if detail["loc"] and detail["loc"][-1] == "port":
+        return f"{detail['input']} is no port", "ports are 1 to 65535"
+    bounds = detail.get("ctx", {})
+    said = f"at least {bounds['ge']}" if "ge" in bounds else f"at most {bounds.get('le')}"
+    return f"{detail['input']} is out of range", f"write {said}"
 
 
 _SENTENCES: dict[str, Callable[[ErrorDetails], tuple[str, str]]] = {
@@ -170,7 +174,7 @@ _SENTENCES: dict[str, Callable[[ErrorDetails], tuple[str, str]]] = {
     "literal_error": _not_one_of,
     "string_pattern_mismatch": _bad_name,
     "string_too_long": _bad_name,
-    "greater_than_equal": _bad_port,
-    "less_than_equal": _bad_port,
+    "greater_than_equal": _out_of_range,
+    "less_than_equal": _out_of_range,
     "greater_than": lambda _detail: ("must be more than 0", ""),
 }

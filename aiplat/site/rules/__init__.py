@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from aiplat.site.document import Document
 from aiplat.site.findings import SiteFinding
 from aiplat.site.known import Known
-from aiplat.site.rules import cluster, files, hosts, models, networks, planes, quantities, secrets
+from aiplat.site.rules import cluster, files, hosts, models, networks, planes, quantities, secrets, upstream
 
 Rule = Callable[[Document, Known], Iterable[SiteFinding]]
 
@@ -51,6 +51,10 @@ _IN_ORDER: tuple[Rule, ...] = (
     files.missing_bundle,
     files.missing_key_file,
     files.unusable_key_file,
+    upstream.bad_mirror,
+    upstream.bad_proxy,
+    upstream.missing_ca,
+    upstream.bad_credential,
     quantities.bad_quantity,
     quantities.request_over_limit,
     quantities.bad_port_value,
