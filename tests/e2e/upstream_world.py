@@ -51,7 +51,10 @@ def publish_packages(net: Upstreams, folder: Path) -> Published:
     published = publish(net, folder, programs, layouts, listed)
     store = folder / "store"
     _unpack(built["model", "registry.ollama.ai/library/gemma3"], store)
-    net.ollama().publish_store(store, "library/gemma3", "270m")
+    ollama = net.ollama()
+    ollama.publish_store(store, "library/gemma3", "270m")
+    # The same weights under the tag of the catalogue's model: it answers as a base model does.
+    ollama.manifests["library/gemma3", "270m-it-q8_0"] = ollama.manifests["library/gemma3", "270m"]
     return published
 
 
