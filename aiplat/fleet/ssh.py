@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiplat.errors import AiplatError, Finding
 from aiplat.fleet.sentences import explain, sudo_refused
 from aiplat.fleet.ssh_config import as_options, config_options, connection
-from aiplat.fleet.sudo import as_root, preamble
+from aiplat.fleet.sudo import OUTPUT_BEGINS, as_root, preamble
 from aiplat.site.models import Host, Site
 
 SSH_FAILED = 255
@@ -71,7 +71,7 @@ def run_on(site: Site, host: Host, argv: Sequence[str], stdin: bytes = b"", time
         raise HostError(Finding(host.name, problem, "see whether the host is overloaded")) from error
     if completed.code == SSH_FAILED or sudo_refused(completed.code, completed.stderr):
         raise HostError(explain(site, host, completed.stderr))
-    return completed
+    return replace(completed, stdout=_own_output(completed.stdout))
 
 
 def run_plainly(
@@ -94,6 +94,11 @@ def no_ssh(host: Host) -> HostError:
     """Return the error of a machine without ssh."""
     fix = "install it (Debian: apt install openssh-client)"
     return HostError(Finding(host.name, "cannot be reached: this machine has no ssh", fix))
+
+
+def _own_output(stdout: bytes) -> bytes:
+    before, begins, output = stdout.partition(f"{OUTPUT_BEGINS}\n".encode())
+    return output if begins else before
 
 
 def _run(host: Host, argv: Sequence[str], stdin: bytes, timeout: float | None) -> Completed:

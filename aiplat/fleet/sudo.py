@@ -11,14 +11,19 @@ from pathlib import Path
 from aiplat.errors import BadInput, Finding
 
 PASSWORD_FILE = "AIPLAT_SUDO_PASSWORD_FILE"  # noqa: S105 - the name of a variable
+# What a shell's start files print comes before this line, the command's own output after it.
+OUTPUT_BEGINS = "aiplat: here the output begins"
 # Root runs the command as it is, anybody else by sudo without a prompt. What sudo says is English.
-_WITHOUT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else LC_ALL=C exec sudo -n -- "$@"; fi'
+_WITHOUT = (
+    f'echo "{OUTPUT_BEGINS}"; if [ "$(id -u)" = 0 ]; then exec "$@"; else LC_ALL=C exec sudo -n -- "$@"; fi'
+)
 # sudo may take the password from standard input or may not need it: what is left of it, up to the mark,
 # is dropped before the command gets the rest.
 _MARK = "aiplat: here the input begins"
 _DROP = f'while IFS= read -r line && [ "$line" != "{_MARK}" ]; do :; done; exec "$@"'
 _WITH = (
-    'drop=$1; shift; if [ "$(id -u)" = 0 ]; then exec sh -c "$drop" sh "$@"; '
+    f'echo "{OUTPUT_BEGINS}"; drop=$1; shift; '
+    'if [ "$(id -u)" = 0 ]; then exec sh -c "$drop" sh "$@"; '
     'else LC_ALL=C exec sudo -S -p "" -- sh -c "$drop" sh "$@"; fi'
 )
 # Asks for the password afresh, and once: there is nothing more to read than one line.

@@ -12,7 +12,7 @@ from aiplat.catalog.artifacts import Blob
 from aiplat.content import sha256_bytes
 from aiplat.errors import AiplatError
 from aiplat.fleet.lease import hold_lease
-from aiplat.fleet.ssh import HostError
+from aiplat.fleet.ssh import HostError, run_on
 from aiplat.fleet.stream import Stream
 from aiplat.fleet.transfer import prune_blobs, push_blobs
 from aiplat.site.models import Site
@@ -111,5 +111,6 @@ def test_what_start_files_print_is_passed_over(site: Site, host_here: Path, tmp_
     """A shell that greets everybody disturbs neither the probe nor a stream."""
     ssh = tmp_path / "bin/ssh"
     ssh.write_text(ssh.read_text().replace("exec sh", "echo Welcome; echo 42; exec sh"))
+    assert run_on(site, site.hosts[0], ["printf", "Welcome"]).stdout == b"Welcome"
     with hold_lease(site, "run-1", ["s1"]) as lease:
         assert lease.lost == ()
