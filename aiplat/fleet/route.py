@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from aiplat.fleet.ssh_config import as_options, connection
 from aiplat.site.models import Host, Site
 
 _MOST_HOPS = 8
+_NEEDLESS = re.compile(r"\[([^:\]]+)\]")
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,15 @@ def _hops(site: Site, host: Host, arguments: Sequence[str], what: str, depth: in
     jumps = [jump for jump in found.split(",") if jump and jump != "none"]
     hops: list[Hop] = []
     for number, jump in enumerate(jumps):
+        # Ssh puts every address in brackets; people do so with IPv6 alone.
+        named = "jump host " + _NEEDLESS.sub(r"\1", jump)
         # Only for the first of them ssh heeds what the configuration says of jumping to it.
         before = ("-J", ",".join(jumps[:number])) if number else ()
         reached = (*before, f"ssh://{jump.removeprefix('ssh://')}")
         if number:
-            hops.append(Hop(_known_as(ssh_settings(site, host, reached)), f"jump host {jump}", reached))
+            hops.append(Hop(_known_as(ssh_settings(site, host, reached)), named, reached))
         else:
-            hops += _hops(site, host, reached, f"jump host {jump}", depth + 1)
+            hops += _hops(site, host, reached, named, depth + 1)
     return [*hops, Hop(_known_as(settings), what, tuple(arguments))]
 
 

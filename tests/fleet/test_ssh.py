@@ -105,7 +105,7 @@ def test_the_way_to_a_host_names_every_machine_on_it(home: Path) -> None:
     assert [(hop.name, hop.what) for hop in hops] == [
         ("[192.0.2.1]:2200", "jump host outer"),
         ("10.9.0.1", "jump host inner"),
-        ("[10.9.0.2]:2022", "jump host ops@[10.9.0.2]:2022"),
+        ("[10.9.0.2]:2022", "jump host ops@10.9.0.2:2022"),
         ("[10.9.0.7]:2222", "host s1"),
     ]
 
