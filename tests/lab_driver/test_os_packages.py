@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,10 @@ def module(name: str, folder: Path, **parameters: Any) -> dict[str, Any]:
         "ANSIBLE_SSH_ARGS": shlex.join(ssh[1:-1]),
         "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
         "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
     }
-    argv = ["ansible", "-i", str(folder / "hosts.json"), "s1", "-m", name, "-a", json.dumps(parameters)]
+    program = str(Path(sys.executable).with_name("ansible"))
+    argv = [program, "-i", str(folder / "hosts.json"), "s1", "-m", name, "-a", json.dumps(parameters)]
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert "=> {" in done.stdout, done.stdout + done.stderr
     told: dict[str, Any] = json.loads("{" + done.stdout.partition("=> {")[2])

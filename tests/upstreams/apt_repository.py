@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -46,11 +47,10 @@ class Deb:
         (tree / "usr/share/made").mkdir(parents=True)
         (tree / "usr/share/made" / self.name).write_text(f"{self.version}\n")
         target = tree.with_suffix(".deb")
-        subprocess.run(
-            ["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", tree, target],
-            check=True,
-            capture_output=True,
-        )
+        argv = ["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", tree, target]
+        # The same package is the same file whenever it is made.
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
+        subprocess.run(argv, env=environment, check=True, capture_output=True)
         return target.read_bytes()
 
 

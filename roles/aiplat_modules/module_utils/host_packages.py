@@ -151,6 +151,7 @@ def _refused(argv: list[str]) -> str:
     if done.returncode == 0:
         return ""
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if _REFUSED.match(line)]
+    lines = [line for line in lines if "Unable to correct problems" not in line]
     return "; ".join(lines[:4]) or _last(done.stderr)
 
 
