@@ -64,11 +64,13 @@ def site() -> Site:
 
 
 def locked(lock: Lock) -> Lock:
-    """Return a lock as if upstream had been asked: packages that are wanted, without what they need."""
+    """Return a lock as if upstream had been asked for host files: of packages, those wanted by name."""
     return lock.model_copy(update={"artifacts": tuple(_locked(a) for a in lock.artifacts)})
 
 
 def _locked(artifact: Artifact) -> Artifact:
+    if artifact.kind != "hostfile":
+        return artifact
     digest = sha256_bytes(artifact.label.encode())
     _, recipe = load_catalog().recipe(artifact.kind, artifact.name)
     wishes = recipe.upstream.ospackages.families if recipe.upstream and recipe.upstream.ospackages else {}
