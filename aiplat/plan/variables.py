@@ -124,6 +124,7 @@ def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
         tls_san=tuple(sorted({*names, site.endpoint, site.domain})),
         cluster_cidr=site.cluster.pod_cidr,
         service_cidr=site.cluster.service_cidr,
+        disable=_left_out(site),
         interface=host.interface or "",
         resolvers=site.cluster.k3s.resolvers,
         kubelet_args=site.cluster.k3s.kubelet_args,
@@ -132,6 +133,13 @@ def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
         audit=site.cluster.k3s.audit,
         pod_security=site.cluster.k3s.pod_security,
     )
+
+
+def _left_out(site: Site) -> tuple[str, ...]:
+    """Return the components k3s packages and this site does not have; those of aiplat go by their names."""
+    asked = site.planes.get("resource", {})
+    on = {name for name, setting in asked.items() if setting.state == "on"}
+    return tuple(name for name in K3sServer.model_fields["disable"].default if name not in on)
 
 
 def _k3s_agent(site: Site, host: Host, lock: Lock) -> K3sAgent:

@@ -121,6 +121,18 @@ def test_files_of_generated_sites_are_taken() -> None:
     )
 
 
+def test_a_packaged_component_that_a_site_wants_is_kept() -> None:
+    """metrics-server is no longer among what k3s leaves out; the others are, on every site."""
+    wanted = generated(1) | {"planes": {"resource": {"metrics-server": {"state": "on"}}}}
+    off = generated(1) | {"planes": {"resource": {"metrics-server": {"state": "off"}}}}
+    for document, disabled in (
+        (wanted, ["traefik", "servicelb"]),
+        (off, ["traefik", "servicelb", "metrics-server"]),
+    ):
+        server = nodes_of(Site.model_validate(document))[0]
+        assert list(files_of(server)["config"]["disable"]) == disabled
+
+
 @pytest.mark.parametrize("wrong", ["flannel-interface", "secret-encryption", "disabled"])
 def test_one_wrong_key_is_found(wrong: str) -> None:
     """The check is no formality: one misspelt key in what a role writes is a finding."""
