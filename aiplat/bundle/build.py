@@ -25,6 +25,7 @@ from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Site
 from aiplat.state import bundle_dir, private_dir, site_dir
 from aiplat.supply.contract import DONE, Progress, Supplied, Supply
+from aiplat.supply.oci import INDEX as OCI_INDEX
 from aiplat.supply.oci import MANIFEST, REF_NAME, blob_path, link_or_copy, read_json, write_layout
 
 ADD = "add bytes to the bundle"
@@ -154,7 +155,9 @@ def _finish(path: Path, lock: Lock) -> Bundle:
 def _described(path: Path, artifact: Artifact) -> dict[str, Any]:
     """Return the index entry of an artifact; an image for several platforms is an index of its own."""
     size = next(blob.size for blob in artifact.blobs if blob.digest == artifact.digest)
-    media = read_json(path, str(artifact.digest)).get("mediaType", MANIFEST)
+    document = read_json(path, str(artifact.digest))
+    # A manifest need not say what it is: then what it names does.
+    media = document.get("mediaType") or (OCI_INDEX if "manifests" in document else MANIFEST)
     system, _, architecture = artifact.platform.partition("/")
     one = {"platform": {"os": system, "architecture": architecture}}
     return {

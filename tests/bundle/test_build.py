@@ -101,8 +101,8 @@ import sys
 from pathlib import Path
 from aiplat.supply import packages
 packages.missing_tools = lambda _: []
+packages.PackagesSupply.concurrency = 1
 from aiplat.bundle import build
-build._AT_ONCE = 1
 from tests.supply.worlds import *
 
 def hang(job):

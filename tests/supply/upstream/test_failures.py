@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import re
 import shutil
@@ -72,6 +73,31 @@ def test_all_protocols_make_one_bundle(world: World, aiplat: Aiplat) -> None:
     before = len(world.net.seen)
     assert "was ready already" in aiplat("bundle", "build")[1]
     assert len(world.net.seen) == before
+
+
+def test_a_wrong_checksum_of_a_release_is_found(world: World, aiplat: Aiplat) -> None:
+    """What its project published and what it serves are two things: both digests are named."""
+    wrong = "1" * 64
+    world.release.files["/tool-amd64.tar.gz.sha256sum"] = f"{wrong}  tool-amd64.tar.gz\n".encode()
+    world.write("tool")
+    assert aiplat("lock")[0] == 0
+    code, said = aiplat("bundle", "build")
+    where = "https://get.example.org/tool-amd64.tar.gz"
+    assert (code, f"{where}: its content is {world.facts['tool']}, not sha256:{wrong};" in said) == (1, True)
+
+
+def test_an_index_need_not_say_that_it_is_one(world: World, aiplat: Aiplat) -> None:
+    """The specification leaves that to the registry's header; the bundle knows it all the same."""
+    digest = world.facts["server"]
+    media_type, body = world.hub.manifests["example/server", digest]
+    document = {name: said for name, said in json.loads(body).items() if name != "mediaType"}
+    world.hub.push_manifest("example/server", "1.0", document, media_type)
+    world.write("server")
+    for words in (["lock"], ["bundle", "build"], ["bundle", "verify"]):
+        code, said = aiplat(*words)
+        assert code == 0, said
+    index = json.loads(next(world.folder.glob("state/aiplat/bundles/ward/index.json")).read_bytes())
+    assert index["manifests"][0]["mediaType"] == media_type
 
 
 def test_a_full_disk_is_said_before_anything_comes(

@@ -55,6 +55,16 @@ def test_mixed_sites_get_both_architectures(net: Upstreams, tmp_path: Path) -> N
     assert len(reached(layout, made)) == 9
 
 
+def test_a_mixed_site_needs_all_its_architectures(net: Upstreams, tmp_path: Path) -> None:
+    """An image that half of the hosts cannot run is refused; what there is, is named."""
+    net.docker_hub().push(
+        "library/busybox", "1.0", tmp_path / "up", multi_arch(tmp_path / "up", ("linux/amd64",))
+    )
+    desk = Desk(tmp_path, http(net), ("amd64", "arm64"))
+    with pytest.raises(AiplatError, match="has no image for linux/arm64: there is linux/amd64; use another"):
+        IMAGES.pin(desk.order(BUSYBOX))
+
+
 def test_dockers_own_formats_stay_as_they_are(net: Upstreams, desk: Desk, tmp_path: Path) -> None:
     """Manifest lists and manifests of Docker are what containerd reads too; no byte of them changes."""
     digest = multi_arch(tmp_path / "up", docker=True)
