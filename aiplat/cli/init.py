@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.prompt import Confirm, Prompt
 
+from aiplat.cli.contact import AcceptOption, AtTerminal, PasswordOption
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
 
 DEFAULT_NAME = "my-site"
@@ -34,6 +35,8 @@ def init(  # noqa: PLR0913 - one option each is what a command line is
     key: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key for all the hosts.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Write over a file that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    accept_keys: AcceptOption = False,
+    ask_password: PasswordOption = False,
 ) -> None:
     """Look at machines over SSH and write the site file for them; `aiplat bootstrap` is all that is left.
 
@@ -57,7 +60,8 @@ def init(  # noqa: PLR0913 - one option each is what a command line is
         name, asked = _ask(name, output)
     _free(output, yes=yes)
     wanted = Wanted(tuple(asked), name or default_name(output), output, key)
-    if not write_site(wanted, as_json=as_json):
+    dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
+    if not write_site(wanted, dialogue, as_json=as_json):
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from aiplat.actions.contact import meet_hosts
 from aiplat.actions.init import Draft, draft_site, save
 from aiplat.actions.named_hosts import site_of
 from aiplat.cli.arguments import print_json
+from aiplat.cli.contact import AtTerminal
 from aiplat.cli.doctor_hosts import report_view
 from aiplat.hosts.check import BLOCKER
 
@@ -24,9 +26,10 @@ class Wanted:
     key: Path | None
 
 
-def write_site(wanted: Wanted, *, as_json: bool) -> bool:
+def write_site(wanted: Wanted, dialogue: AtTerminal, *, as_json: bool) -> bool:
     """Look at the hosts, write the file, and return whether they can be bootstrapped as they are."""
     named = site_of(wanted.name, wanted.hosts, wanted.key.expanduser().resolve() if wanted.key else None)
+    meet_hosts(named, dialogue)
     console = Console(stderr=True, highlight=False)
     with console.status(f"looking at {len(named.hosts)} host{'' if len(named.hosts) == 1 else 's'}"):
         draft = draft_site(named)

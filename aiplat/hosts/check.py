@@ -28,6 +28,8 @@ class Wish:
     service_cidr: str = "10.43.0.0/16"
     brought: frozenset[str] = frozenset()
     """Packages of its system that the host gets with everything else."""
+    accepted: tuple[str, ...] = ()
+    """Checks whose troubles are known and accepted: they are told as notes."""
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,8 @@ def _asked(host: Seen, checks: Sequence[Check]) -> Verdict:
         if said is None:
             unseen.append(check.name)
         elif said:
-            troubles.append(Trouble(host.name, check.name, check.severity, said, check.fix_for(host)))
+            severity = NOTE if check.name in host.wish.accepted and not check.early else check.severity
+            troubles.append(Trouble(host.name, check.name, severity, said, check.fix_for(host)))
         else:
             met.append(check.name)
     troubles.sort(key=lambda trouble: RANK[trouble.severity])

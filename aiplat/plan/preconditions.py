@@ -33,7 +33,8 @@ def judge_hosts(site: Site, facts: Facts) -> tuple[Verdict, ...]:
 def wish_for(site: Site, host: Host) -> Wish:
     """Return what the site wants a host for."""
     networks = (site.cluster.pod_cidr, site.cluster.service_cidr)
-    return Wish(site.name, host.role, host.node_ip, *networks, packages_brought(site, host))
+    brought = packages_brought(site, host)
+    return Wish(site.name, host.role, host.node_ip, *networks, brought, host.accept)
 
 
 def troubles(site: Site, facts: Facts) -> tuple[Trouble, ...]:

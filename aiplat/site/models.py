@@ -92,6 +92,8 @@ class Host(Strict):
     """Its operating system (`debian-12`): packages it may lack are carried for it; left out, none are."""
     gpu: Literal["auto", "none"] = "auto"
     """`auto` uses the GPUs that are found, `none` leaves them alone."""
+    accept: tuple[str, ...] = ()
+    """Checks of hosts whose troubles are known and accepted; `aiplat doctor hosts` names each check."""
     hardware: Hardware = Hardware()
     """What the machine has, for `aiplat fit --site`; installing looks at the machine itself."""
 

@@ -35,6 +35,7 @@ _WANTED = {
     "dict_type": "a map",
     "tuple_type": "a list",
     "string_type": "text",
+    "bool_type": "true or false",
     "path_type": "text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",

@@ -233,8 +233,9 @@ def _host_checks() -> str:
         f"The {len(CHECKS)} preconditions that `aiplat doctor hosts` asks of every host; `aiplat plan` and "
         "`aiplat bootstrap` ask too. A **blocker** keeps a site from being installed; a **warning** will "
         "trouble somebody later; a **note** is good to know. *new* ones are asked only of hosts that have "
-        "nothing of aiplat's yet, *real* ones only of hosts that are no lab's. Each has a prepared defect in "
-        "tests/hosts/defects.yaml that shows that it finds what it is for."
+        "nothing of aiplat's yet, *real* ones only of hosts that are no lab's. A trouble that you know and "
+        "accept passes with `accept: [CHECK]` under its host in site.yaml; it is then a note. Each check has "
+        "a prepared defect in tests/hosts/defects.yaml that shows that it finds what it is for."
     )
     rows = "".join(_host_check(check) for check in CHECKS)
     table = f"| check | is a | asked of | what must be so |\n|---|---|---|---|\n{rows}"

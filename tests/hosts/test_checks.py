@@ -16,11 +16,13 @@ from tests.hosts.worlds import AGENT, WELL, changed
 DEFECTS: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(Path(__file__).parent / "defects.yaml")
 
 
-def two_hosts(server: dict[str, Any], agent: dict[str, Any]) -> tuple[Verdict, Verdict]:
-    """Judge a server and an agent with these facts."""
+def two_hosts(
+    server: dict[str, Any], agent: dict[str, Any], accepted: tuple[str, ...] = ()
+) -> tuple[Verdict, Verdict]:
+    """Judge a server and an agent with these facts; the server may have troubles that are `accepted`."""
     first, second = HostLook.model_validate(server), HostLook.model_validate(agent)
     hosts = (
-        Seen("s1", first, Wish("desk", "server", "10.0.0.11")),
+        Seen("s1", first, Wish("desk", "server", "10.0.0.11", accepted=accepted)),
         Seen("a1", second, Wish("desk", "agent", "10.0.0.12")),
     )
     one, other = judge(hosts)
@@ -30,7 +32,8 @@ def two_hosts(server: dict[str, Any], agent: dict[str, Any]) -> tuple[Verdict, V
 def found(case: dict[str, Any]) -> tuple[Trouble, ...]:
     """Return what is said of the server with a case's defect."""
     agent = changed(changed(WELL, AGENT), case.get("fellow", {}))
-    return two_hosts(changed(WELL, case.get("change", {})), agent)[0].troubles
+    accepted = tuple(case.get("accepted", ()))
+    return two_hosts(changed(WELL, case.get("change", {})), agent, accepted)[0].troubles
 
 
 def test_nothing_is_wrong_with_hosts_that_are_well() -> None:
@@ -95,3 +98,12 @@ def test_an_agent_needs_less_than_a_server() -> None:
     """One processor and 2 GB of memory do for an agent; the server's ports are not its own."""
     small = {"cpus": 1, "memory_mib": 2000, "available_mib": 1800, "ports": {"443/tcp": "nginx"}}
     assert two_hosts(WELL, changed(changed(WELL, AGENT), small))[1].troubles == ()
+
+
+def test_what_a_site_accepts_is_a_note() -> None:
+    """Whoever knows better writes so into the site file; that a host is not reached cannot be accepted."""
+    verdict, _ = two_hosts(changed(WELL, {"cgroup_version": 1}), changed(WELL, AGENT), ("cgroup-version",))
+    assert [(t.check, t.severity) for t in verdict.troubles] == [("cgroup-version", "note")]
+    assert verdict.good
+    silent, _ = two_hosts({"problem": "does not answer"}, changed(WELL, AGENT), ("reachable",))
+    assert silent.troubles[0].severity == "blocker"

@@ -17,6 +17,7 @@ from aiplat.actions import init as subject
 from aiplat.actions.init import draft_site, save
 from aiplat.actions.named_hosts import site_of
 from aiplat.catalog.catalog import load_catalog
+from aiplat.cli import init_verbs
 from aiplat.cli.init import default_name
 from aiplat.cli.main import command_line
 from aiplat.errors import AiplatError
@@ -48,6 +49,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         )
 
     monkeypatch.setattr(subject, "gather_facts", look)
+    monkeypatch.setattr(init_verbs, "meet_hosts", lambda *_: None)
     monkeypatch.setattr(
         subject, "choose_supply", lambda _: Choice("upstream", "upstream, because it answers")
     )

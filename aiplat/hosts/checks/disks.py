@@ -7,7 +7,7 @@ from aiplat.hosts.check import BLOCKER, NOTE, WARNING, Seen, check
 DATA = "/var/lib"
 """Where content, images and volumes go."""
 TMP = "/tmp"  # noqa: S108 - a path of the host that was looked at
-LEAST_MIB, ROOMY_MIB = 6 * 1024, 20 * 1024
+LEAST_MIB, ROOMY_MIB, FULL_MIB = 6 * 1024, 20 * 1024, 512
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs")
 
 
@@ -28,6 +28,16 @@ def disk_room_for_models(host: Seen) -> str | None:
         return None
     tight = LEAST_MIB <= place.free_mib < ROOMY_MIB
     return f"{place.free_mib} MiB are free below {DATA}: little for models" if tight else ""
+
+
+@check("disk-full", BLOCKER, "make room: Kubernetes' store stops when it cannot write")
+def disk_full(host: Seen) -> str | None:
+    """512 MiB are free below /var/lib where a site runs: its store stops when it cannot write."""
+    place = host.look.places.get(DATA)
+    if place is None:
+        return None
+    full = host.look.owner is not None and place.free_mib < FULL_MIB
+    return f"{place.free_mib} MiB are free below {DATA}" if full else ""
 
 
 @check(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiplat.hosts.check import BLOCKER, NOTE, WARNING, Seen, check
+from aiplat.hosts.check import BLOCKER, CHECKS, NOTE, WARNING, Seen, check
 
 
 @check("other-site", BLOCKER, "`aiplat reset` that site first, or take the host out of this one")
@@ -10,6 +10,14 @@ def other_site(host: Seen) -> str:
     """The host belongs to no other site of aiplat's."""
     owner = host.look.owner
     return f"it belongs to the site {owner}" if owner not in (None, host.wish.site) else ""
+
+
+@check("accepted-known", WARNING, "name checks as `aiplat doctor hosts` and docs/reference/host-checks.md do")
+def accepted_known(host: Seen) -> str:
+    """What the site file accepts of this host (`accept`) are names of checks."""
+    known = {each.name for each in CHECKS}
+    strange = [name for name in host.wish.accepted if name not in known]
+    return f"{', '.join(strange)} under `accept` is no check of hosts" if strange else ""
 
 
 @check("lab-host", NOTE, "leave it if this site is a lab")
