@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,8 +17,10 @@ from aiplat.bundle.build import ADD
 from aiplat.catalog.artifacts import Artifact
 from aiplat.supply.contract import DONE
 from aiplat.supply.contract import Progress as OnProgress
+from aiplat.supply.upstream.downloads import FETCH
 
 _SECONDS_BETWEEN_EVENTS = 1.0
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
@@ -59,6 +62,30 @@ def _far(phase: str, done: int, total: int) -> str:
     return f"{phase} {done} of {total}"
 
 
+class Rate:
+    """How fast bytes come, over the last seconds, and how long the rest takes at that pace."""
+
+    SECONDS = 10.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def saw(self, done: int, total: int) -> str:
+        """Take note of how many bytes are there; return `8.1 MB/s, 35 s left`, empty while nobody knows."""
+        now = self._clock()
+        if self._seen and done < self._seen[-1][1]:
+            self._seen.clear()
+        self._seen.append((now, done))
+        while now - self._seen[0][0] > self.SECONDS:
+            self._seen.popleft()
+        began, first = self._seen[0]
+        if now - began < 1 or done == first:
+            return ""
+        pace = (done - first) / (now - began)
+        return f"{pace / 1e6:.1f} MB/s, {max(0, total - done) / pace:.0f} s left"
+
+
 class _Bars:
     """One bar for the whole and one for each artifact that is being made."""
 
@@ -67,6 +94,7 @@ class _Bars:
         self._total = total
         self._whole = progress.add_task("bundle", total=total, far=f"0 of {total} artifacts")
         self._tasks: dict[str, TaskID] = {}
+        self._rates: dict[str, Rate] = {}
         self._done: set[str] = set()
         self._lock = threading.Lock()
 
@@ -78,7 +106,11 @@ class _Bars:
             task = self._tasks.get(artifact.inputs)
             if task is None:
                 task = self._tasks[artifact.inputs] = self._progress.add_task(short(artifact.label), far="")
-            self._progress.update(task, completed=done, total=total or None, far=_far(phase, done, total))
+            far = _far(phase, done, total)
+            if phase == FETCH and total:
+                pace = self._rates.setdefault(artifact.key, Rate()).saw(done, total)
+                far = f"{far}, {pace}" if pace else far
+            self._progress.update(task, completed=done, total=total or None, far=far)
 
     def _finish(self, artifact: Artifact) -> None:
         task = self._tasks.pop(artifact.inputs, None)
@@ -92,13 +124,16 @@ class _Bars:
 class ArtifactLines:
     """One line when an artifact enters a phase and one, with its seconds, when it is done.
 
-    What was made before is silent. A phase is said once, also where phases come again.
+    What was made before is silent. A phase is said once, also where phases come again; where bytes come, how
+    far they are is said now and then.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._said: dict[str, set[str]] = {}
         self._began: dict[str, float] = {}
+        self._rates: dict[str, Rate] = {}
+        self._told: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def tell(self, label: str, phase: str, done: int, total: int) -> None:
@@ -110,6 +145,15 @@ class ArtifactLines:
                 self._said[label].add(phase)
                 self._began.setdefault(label, time.monotonic())
                 self._say(f"{label}: {_far(phase, done, total)}")
+            elif phase == FETCH and total:
+                self._tell_pace(label, done, total)
+
+    def _tell_pace(self, label: str, done: int, total: int) -> None:
+        pace = self._rates.setdefault(label, Rate()).saw(done, total)
+        now = time.monotonic()
+        if pace and now - self._told.setdefault(label, now) >= _SECONDS_BETWEEN_LINES:
+            self._told[label] = now
+            self._say(f"{label}: {_far(FETCH, done, total)}, {pace}")
 
     def _finish(self, label: str, size: int) -> None:
         began = self._began.pop(label, None)

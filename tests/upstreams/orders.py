@@ -23,6 +23,7 @@ from tests.upstreams.server import Upstreams
 HURRY = Patience(tries=3, connect=20, stall=20, first=0.01, longest=0.05, asked=2)
 _KINDS: dict[str, ArtifactKind] = {
     "image": "image",
+    "assemble": "image",
     "helm": "chart",
     "ollama": "model",
     "huggingface": "model",

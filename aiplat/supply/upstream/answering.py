@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import queue
+import threading
+import time
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +20,7 @@ from aiplat.supply.upstream.references import model_name
 from aiplat.supply.upstream.sentences import host_of, of_fault
 
 _SECONDS = 3.0
+_PYPI = "pypi.org"
 
 
 def unanswering(site: Site) -> str:
@@ -28,15 +31,23 @@ def unanswering(site: Site) -> str:
         client = reach.client(httpx.Timeout(_SECONDS))
     except AiplatError as error:
         return error.findings[0].problem
-    pool = ThreadPoolExecutor(max_workers=len(addresses) or 1)
-    try:
-        for asked in as_completed([pool.submit(_silence, client, reach, address) for address in addresses]):
-            if asked.result():
-                return asked.result()
-        return ""
-    finally:
-        # Whoever is still silent changes nothing any more.
-        pool.shutdown(wait=False, cancel_futures=True)
+    said: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for address in addresses:
+        # Whoever is still silent then must not keep the process from ending, as a pool's thread would.
+        threading.Thread(target=_ask, args=(client, reach, address, said), daemon=True).start()
+    until = time.monotonic() + 2 * _SECONDS
+    for _ in addresses:
+        try:
+            problem = said.get(timeout=max(0.001, until - time.monotonic()))
+        except queue.Empty:
+            return "some of its hosts are silent"
+        if problem:
+            return problem
+    return ""
+
+
+def _ask(client: httpx.Client, reach: Reach, address: str, said: queue.SimpleQueue[str]) -> None:
+    said.put(_silence(client, reach, address))
 
 
 def hosts_needed(site: Site) -> set[str]:
@@ -61,7 +72,7 @@ def _hosts(recipe: ArtifactRecipe) -> set[str]:
         or (how.image and f"https://{how.image.reference or recipe.name}")
     )
     host = urlsplit(address).netloc if address else ""
-    return {ANSWERING.get(host, host)} - {""}
+    return {ANSWERING.get(host, host), _PYPI if how.assemble else ""} - {""}
 
 
 def _silence(client: httpx.Client, reach: Reach, address: str) -> str:
