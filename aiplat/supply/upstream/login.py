@@ -54,11 +54,10 @@ def token(http: Http, challenge: str, repository: str, known: Credential | None,
     if scheme.lower() != "bearer" or urlsplit(said.get("realm", "")).scheme != "https":
         problem = f"wants a log-in of a kind that is not known: {challenge[:80]!r}"
         raise AiplatError(Finding(where, problem, "ask its operator for token or basic authentication"))
-    query = {
-        "service": said.get("service", ""),
-        "scope": said.get("scope") or f"repository:{repository}:pull",
-    }
-    return "Bearer " + _fetched(http, f"{said['realm']}?{urlencode(query)}", known, where)
+    scope = said.get("scope") or f"repository:{repository}:pull"
+    query = {"scope": scope} | ({"service": said["service"]} if said.get("service") else {})
+    mark = "&" if urlsplit(said["realm"]).query else "?"
+    return "Bearer " + _fetched(http, f"{said['realm']}{mark}{urlencode(query)}", known, where)
 
 
 def _fetched(http: Http, url: str, known: Credential | None, where: str) -> str:

@@ -173,6 +173,19 @@ def test_a_token_that_grew_old_is_fetched_anew(net: Upstreams, desk: Desk, tmp_p
     desk.get(IMAGES, order, pin)
 
 
+@pytest.mark.parametrize("more", ["", ',service="x"', ',scope="repository:library/busybox:pull"'])
+def test_token_servers_ask_in_ways_of_their_own(
+    more: str, net: Upstreams, desk: Desk, tmp_path: Path
+) -> None:
+    """A realm with a query of its own, a service or none, a scope or none."""
+    net.docker_hub().push("library/busybox", "1.0", tmp_path / "up", multi_arch(tmp_path / "up"))
+    challenge = f'Bearer realm="https://auth.docker.io/token?account=x"{more}'
+    net.fault("registry-1.docker.io", "/manifests/1.0", status(401, Www_Authenticate=challenge), times=1)
+    assert IMAGES.pin(desk.order(BUSYBOX)).size > 0
+    first = next(request for request in net.seen if request.path == "/token")
+    assert (first.query["account"], first.query["scope"]) == ("x", "repository:library/busybox:pull")
+
+
 def test_a_mirror_is_asked_instead(net: Upstreams, tmp_path: Path) -> None:
     """Without a proxy, and without Docker Hub."""
     net.docker_hub().push("library/busybox", "1.0", tmp_path / "up", multi_arch(tmp_path / "up"))
