@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +62,18 @@ class Rpm:
 
 
 def rpm_repository(
-    folder: Path, base: str, rpms: tuple[Rpm, ...], signer: Signer | None, core: tuple[str, ...] = ()
+    folder: Path,
+    base: str,
+    rpms: tuple[Rpm, ...],
+    signer: Signer | None,
+    core: tuple[str, ...] = (),
+    *,
+    packed: str = "",
 ) -> dict[str, bytes | Path]:
-    """Return the files of a repository by their path; `core` is what its group of that name installs."""
+    """Return the files of a repository by their path.
+
+    `core` is what its group of that name installs, `packed` the ending of its lists if not createrepo_c's.
+    """
     tree = folder / "tree"
     tree.mkdir(parents=True)
     for rpm in rpms:
@@ -78,6 +88,8 @@ def rpm_repository(
         (folder / "comps.xml").write_text(f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n')
         groups = ("--groupfile", str(folder / "comps.xml"))
     subprocess.run(["createrepo_c", "--quiet", *groups, tree], check=True, capture_output=True)
+    if packed:
+        _repack(tree / "repodata", packed)
     files: dict[str, bytes | Path] = {
         f"{base}/{path.relative_to(tree)}": path.read_bytes() for path in tree.rglob("*") if path.is_file()
     }
@@ -86,3 +98,19 @@ def rpm_repository(
             (tree / "repodata/repomd.xml").read_bytes()
         )
     return files
+
+
+def _repack(folder: Path, ending: str) -> None:
+    """Pack the list of packages otherwise, as newer repositories have it."""
+    old = next(folder.glob("*primary.xml.*"))
+    text = subprocess.run(["zstd", "-dcq", old], capture_output=True, check=True).stdout
+    pack = {".xz": ["xz", "-c"], ".zst": ["zstd", "-cq"]}[ending]
+    data = subprocess.run(pack, input=text, capture_output=True, check=True).stdout
+    new = folder / f"primary.xml{ending}"
+    index = folder / "repomd.xml"
+    changed = index.read_text().replace(old.name, new.name)
+    changed = changed.replace(hashlib.sha256(old.read_bytes()).hexdigest(), hashlib.sha256(data).hexdigest())
+    changed = changed.replace(f"<size>{old.stat().st_size}</size>", f"<size>{len(data)}</size>")
+    index.write_text(changed)
+    old.unlink()
+    new.write_bytes(data)

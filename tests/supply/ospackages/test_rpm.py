@@ -38,7 +38,8 @@ def chosen(tmp_path: Path, signer: Signer, ask: Ask) -> Archive:
         by, change, system = how.pop("by", signer), how.pop("change", None), how.pop("system", "rocky-9")
         wanted: tuple[str, ...] = how.pop("wanted", WANTED)
         files = rpm_repository(tmp_path / "base", BASE, (GLIBC, POLICY), by, core=("selinux-policy",))
-        files |= rpm_repository(tmp_path / "stream", STREAM, streamed, by)
+        packed = how.pop("packed", "")
+        files |= rpm_repository(tmp_path / "stream", STREAM, streamed, by, packed=packed)
         files["/pub/rocky/RPM-GPG-KEY-Rocky-9"] = signer.armoured
         if change:
             change(files)
@@ -75,6 +76,12 @@ def test_selinux_rules_come_with_what_a_minimal_install_lacks(
     key = "the key from https://dl.rockylinux.org/pub/rocky/RPM-GPG-KEY-Rocky-9"
     assert found[0].signed == f"{signer.fingerprint} ({key})"
     assert found[1].signed == "nothing but TLS: the repository's index is not signed"
+
+
+@pytest.mark.parametrize("packed", [".xz", ".zst"])
+def test_lists_are_unpacked_however_they_are_packed(chosen: Archive, packed: str) -> None:
+    """Older repositories have gzip, newer ones xz or zstd."""
+    assert [p.name for p in chosen(CONTAINER, packed=packed)] == ["container-selinux", "k3s-selinux"]
 
 
 def test_the_newest_version_alone_is_taken(chosen: Archive) -> None:

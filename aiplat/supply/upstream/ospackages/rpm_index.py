@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -52,7 +53,9 @@ def rpm_index(repository: Repository, http: Http, folder: Path) -> RpmIndex:
     listed = _listed(file.read_bytes(), where)
     if "primary" not in listed:
         raise AiplatError(Finding(plain(where), "names no list of packages", "see whether it is complete"))
-    primary = _fetched(base, listed["primary"], http, folder)
+    # Plain, for libsolv may have been built without what unpacks it.
+    primary = folder / "primary.xml"
+    primary.write_bytes(_unpacked(_fetched(base, listed["primary"], http, folder)))
     kind = next((name for name in _GROUPS if name in listed), "")
     groups = _groups(_fetched(base, listed[kind], http, folder)) if kind else {}
     return RpmIndex(base, primary, groups, signed)
@@ -92,15 +95,33 @@ def _fetched(base: str, listed: _Listed, http: Http, folder: Path) -> Path:
 
 def _groups(file: Path) -> dict[str, tuple[str, ...]]:
     """Return the packages that each group installs by itself."""
-    data = file.read_bytes()
-    if file.suffix in (".gz", ".xz"):
-        data = gzip.decompress(data) if file.suffix == ".gz" else lzma.decompress(data)
     found = {}
-    for group in _parsed(data, file.name).iterfind("group"):
+    for group in _parsed(_unpacked(file), file.name).iterfind("group"):
         listed = group.iterfind("packagelist/packagereq")
         names = [one.text or "" for one in listed if one.get("type") in ("mandatory", "default")]
         found[group.findtext("id", "")] = tuple(names)
     return found
+
+
+def _unpacked(file: Path) -> bytes:
+    """Return what a file has, unpacked by what its name says.
+
+    Raises:
+        AiplatError: there is nothing here that unpacks it, or it is damaged.
+    """
+    try:
+        if file.suffix == ".gz":
+            return gzip.decompress(file.read_bytes())
+        if file.suffix == ".xz":
+            return lzma.decompress(file.read_bytes())
+        if file.suffix == ".zst":
+            return subprocess.run(["zstd", "-dcq", file], capture_output=True, check=True).stdout
+    except FileNotFoundError:
+        problem = "is packed with zstd, which is not on this machine"
+        raise AiplatError(Finding(file.name, problem, "install zstd")) from None
+    except (EOFError, OSError, lzma.LZMAError, subprocess.CalledProcessError):
+        raise AiplatError(Finding(file.name, "cannot be unpacked", "try another mirror")) from None
+    return file.read_bytes()
 
 
 def _parsed(text: bytes, where: str) -> ET.Element:
