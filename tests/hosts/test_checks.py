@@ -107,3 +107,15 @@ def test_what_a_site_accepts_is_a_note() -> None:
     assert verdict.good
     silent, _ = two_hosts({"problem": "does not answer"}, changed(WELL, AGENT), ("reachable",))
     assert silent.troubles[0].severity == "blocker"
+
+
+def test_packages_that_are_brought_are_not_missed() -> None:
+    """Where the site names the system, they come with everything else; where not, that is the first fix."""
+    change = {"os_id": "rocky", "os_version": "9.5", "selinux": "enforcing", "traces": ["/usr/share/selinux"]}
+    look = HostLook.model_validate(changed(WELL, change))
+    brought = frozenset({"container-selinux", "k3s-selinux"})
+    for packages, names in ((frozenset[str](), {"selinux-policy", "selinux-k3s"}), (brought, set[str]())):
+        seen = Seen("s1", look, Wish("desk", "server", "10.0.0.11", brought=packages))
+        told = {trouble.check: trouble.fix for trouble in judge((seen,))[0].troubles}
+        assert names == set(told) & {"selinux-policy", "selinux-k3s"}
+        assert all("write `os: rocky-9` for s1 in site.yaml" in told[name] for name in names)

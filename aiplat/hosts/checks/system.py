@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from aiplat.hosts.check import BLOCKER, NOTE, WARNING, Seen, check, family_of, install
+from aiplat.hosts.check import BLOCKER, NOTE, WARNING, Fix, Seen, check, family_of, install
+from aiplat.site.systems import SYSTEMS, system_name
+
+
+def brought_or(fix: Fix) -> Fix:
+    """Return a fix before which stands what makes aiplat bring the package itself, where it can."""
+
+    def first(host: Seen) -> str:
+        other = fix if isinstance(fix, str) else fix(host)
+        system = system_name(host.look.os_id, host.look.os_version)
+        if system not in SYSTEMS:
+            return other
+        return f"write `os: {system}` for {host.name} in site.yaml, and it is brought; or {other}"
+
+    return first
+
 
 OLDEST_SYSTEMD = 244
 """With this release systemd hands the cpuset controller down."""
@@ -40,7 +55,7 @@ def systemd_started(host: Seen) -> str:
     )
 
 
-@check("selinux-policy", BLOCKER, install("container-selinux"))
+@check("selinux-policy", BLOCKER, brought_or(install("container-selinux")))
 def selinux_policy(host: Seen) -> str:
     """Where SELinux is enforced, its policy knows containers."""
     if host.look.selinux != "enforcing" or _has_module(host, "container"):
@@ -51,7 +66,9 @@ def selinux_policy(host: Seen) -> str:
 
 
 @check(
-    "selinux-k3s", WARNING, "install k3s-selinux of the release's channel (rpm.rancher.io), or `setenforce 0`"
+    "selinux-k3s",
+    WARNING,
+    brought_or("install k3s-selinux of the release's channel (rpm.rancher.io), or `setenforce 0`"),
 )
 def selinux_k3s(host: Seen) -> str:
     """Where SELinux is enforced, its policy knows k3s' folders."""
@@ -66,7 +83,7 @@ def _has_module(host: Seen, name: str) -> bool:
     )
 
 
-@check("apparmor-parser", BLOCKER, install("apparmor", suse="apparmor-parser"))
+@check("apparmor-parser", BLOCKER, brought_or(install("apparmor", suse="apparmor-parser")))
 def apparmor_parser(host: Seen) -> str:
     """Where AppArmor is on, the program that loads profiles is there, or no container starts."""
     brought = host.wish.brought & {"apparmor", "apparmor-parser"}
