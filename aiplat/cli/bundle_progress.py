@@ -158,7 +158,9 @@ class ArtifactLines:
     def _finish(self, label: str, size: int) -> None:
         began = self._began.pop(label, None)
         if began is not None:
-            self._say(f"{label}: done in {time.monotonic() - began:.0f} s ({size / 1e6:.1f} MB)")
+            # Whoever only asked what there is has no bytes to speak of.
+            brought = f" ({size / 1e6:.1f} MB)" if size else ""
+            self._say(f"{label}: done in {time.monotonic() - began:.0f} s{brought}")
 
 
 class _JsonLines:
