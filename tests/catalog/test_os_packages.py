@@ -6,7 +6,9 @@ from typing import Any, get_args
 
 import pytest
 
+from aiplat.catalog.artifacts import Lock, OsPackage
 from aiplat.catalog.catalog import load_catalog
+from aiplat.catalog.lockfile import diff_locks
 from aiplat.catalog.os_recipes import repositories_of, system_sources
 from aiplat.catalog.resolve import packages_brought, resolve, undeliverable
 from aiplat.plan.staging import wanted_artifacts
@@ -111,3 +113,24 @@ def test_what_is_brought_to_a_host_is_known_by_name() -> None:
     assert {"container-selinux", "k3s-selinux"} <= brought[0]
     assert "apparmor" in brought[1]
     assert brought[2] == frozenset()
+
+
+def test_a_lock_says_which_packages_of_a_set_changed() -> None:
+    """Whoever looks at an update sees names and versions, not that a digest is another."""
+    lock = resolve(_site({"os": "debian-12"}))
+
+    def with_versions(**versions: str) -> Lock:
+        packages = tuple(
+            OsPackage(
+                name=n, version=v, arch="amd64", digest="sha256:" + v * 64, size=1, source="", signed=""
+            )
+            for n, v in versions.items()
+        )
+        sets = [a.model_copy(update={"packages": packages}) for a in lock.artifacts]
+        return lock.model_copy(update={"artifacts": tuple(a for a in sets if a.name == "network-packages")})
+
+    before, after = with_versions(conntrack="1", nftables="1"), with_versions(conntrack="2", libmnl0="1")
+    assert diff_locks(before, after) == [
+        "hostfile network-packages for debian-12 changes: conntrack 1 → 2, libmnl0 1 comes, nftables 1 goes"
+    ]
+    assert diff_locks(before, before) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +105,10 @@ def _repack(folder: Path, ending: str) -> None:
     """Pack the list of packages otherwise, as newer repositories have it."""
     old = next(folder.glob("*primary.xml.*"))
     text = subprocess.run(["zstd", "-dcq", old], capture_output=True, check=True).stdout
-    pack = {".xz": ["xz", "-c"], ".zst": ["zstd", "-cq"]}[ending]
-    data = subprocess.run(pack, input=text, capture_output=True, check=True).stdout
+    if ending == ".xz":
+        data = lzma.compress(text)
+    else:
+        data = subprocess.run(["zstd", "-cq"], input=text, capture_output=True, check=True).stdout
     new = folder / f"primary.xml{ending}"
     index = folder / "repomd.xml"
     changed = index.read_text().replace(old.name, new.name)
