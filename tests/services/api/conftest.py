@@ -33,7 +33,7 @@ kind: Site
 name: t-api
 supply: packages
 hosts:
-  - {name: s1, address: s1.invalid, role: server}
+  - {name: s1, address: s1.invalid, nodeAddress: 10.0.0.11, role: server}
 """
 # What a host with nothing on it tells the probe.
 FACTS = {
@@ -44,6 +44,7 @@ FACTS = {
     "lab": "t-api",
     "default_route": True,
 }
+FACTS["interfaces"] = {"eth0": ["10.0.0.11"]}
 FACTS |= {"disk_free_mib": 1 << 20, "memory_mib": 8192, "os_id": "debian", "os_version": "12"}
 FAKE_SSH = """#!/bin/sh
 if [ "$1" = -G ]; then echo "user root"; exit 0; fi
