@@ -23,7 +23,7 @@ class Repository(Frozen):
     Addresses may hold `{arch}` (amd64), `{machine}` (x86_64) and the system's own `names`. `suites` and
     `components` are apt's; a flat repository has the suite `/` and no component. `keyring` is a file below
     /usr/share/keyrings, `key` an address; a repository with neither is not signed, and trusted by its TLS
-    and our lock alone.
+    and our lock alone. So is one of rpm's that `may_lack_signature` where its index has none.
     """
 
     apt: str | None = None
@@ -32,6 +32,7 @@ class Repository(Frozen):
     components: tuple[str, ...] = ()
     keyring: str | None = None
     key: str | None = None
+    may_lack_signature: bool = False
     arches: tuple[Arch, ...] = ("amd64", "arm64")
 
     @model_validator(mode="after")

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from aiplat.catalog.artifacts import OsPackage
-from aiplat.catalog.os_recipes import OsPackages
+from aiplat.catalog.os_recipes import OsPackages, Repository
 from aiplat.errors import AiplatError
 from aiplat.site.systems import OsName
+from aiplat.supply.upstream.ospackages import signatures
 from aiplat.supply.upstream.ospackages.choice import choose_packages
+from aiplat.supply.upstream.ospackages.rpm_index import rpm_index
 from tests.supply.ospackages.conftest import Ask, packages_for
 from tests.upstreams.rpm_repository import Rpm, rpm_repository
 from tests.upstreams.signing import Signer
@@ -119,9 +121,18 @@ def test_somebody_else_s_signature_is_refused(chosen: Archive, tmp_path: Path) -
     assert f"is signed with key {stranger.fingerprint[-16:]}, which is not in the key from" in said
 
 
-def test_an_index_without_a_signature_is_refused(chosen: Archive) -> None:
-    """Where a key is named, the index must be signed with it."""
-    assert "repomd.xml: is not signed" in refused(chosen, CONTAINER, by=None)
+def test_what_may_lack_a_signature_says_what_vouches_for_it(chosen: Archive) -> None:
+    """Not every archive of the RHEL family signs its index; the lock does not claim what is not there."""
+    assert {p.signed for p in chosen(CONTAINER, by=None)} == {signatures.UNSIGNED}
+
+
+def test_an_index_without_a_signature_is_refused(tmp_path: Path, ask: Ask, signer: Signer) -> None:
+    """Where a key is named and nothing else said, the index must be signed with it."""
+    files = rpm_repository(tmp_path / "made", "/repo", (GLIBC,), None)
+    http = ask({"example.org": {**files, "/key": signer.armoured}})
+    repository = Repository(rpm="https://example.org/repo", key="https://example.org/key")
+    with pytest.raises(AiplatError, match=r"repomd\.xml: is not signed"):
+        rpm_index(repository, http, tmp_path)
 
 
 def test_a_dependency_that_is_not_there_is_named(chosen: Archive) -> None:

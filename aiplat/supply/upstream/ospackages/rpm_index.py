@@ -49,7 +49,7 @@ def rpm_index(repository: Repository, http: Http, folder: Path) -> RpmIndex:
     keyring = keyring_of(repository, http, folder)
     file = folder / "repomd.xml"
     file.write_bytes(http.get(where).body)
-    signed = _signed(where, file, keyring, http)
+    signed = _signed(where, file, keyring, http, repository)
     listed = _listed(file.read_bytes(), where)
     if "primary" not in listed:
         raise AiplatError(Finding(plain(where), "names no list of packages", "see whether it is complete"))
@@ -61,10 +61,12 @@ def rpm_index(repository: Repository, http: Http, folder: Path) -> RpmIndex:
     return RpmIndex(base, primary, groups, signed)
 
 
-def _signed(where: str, file: Path, keyring: Keyring | None, http: Http) -> str:
+def _signed(where: str, file: Path, keyring: Keyring | None, http: Http, repository: Repository) -> str:
     if keyring is None:
         return UNSIGNED
     answer = http.get(f"{where}.asc", allow={404})
+    if answer.status == 404 and repository.may_lack_signature and where.startswith("https:"):
+        return UNSIGNED
     if answer.status == 404:
         raise AiplatError(Finding(plain(where), "is not signed", "use a mirror that keeps the signatures"))
     signature = file.with_name("repomd.xml.asc")
