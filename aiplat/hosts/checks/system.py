@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from aiplat.hosts.check import BLOCKER, NOTE, WARNING, Fix, Seen, check, family_of, install
-from aiplat.site.systems import SYSTEMS, system_name
+from aiplat.site.systems import SYSTEMS, Like, system_name
 
 
-def brought_or(fix: Fix) -> Fix:
-    """Return a fix before which stands what makes aiplat bring the package itself, where it can."""
+def brought_or(fix: Fix, *families: Like) -> Fix:
+    """Return a fix before which stands what makes aiplat bring the package itself, to hosts of these."""
 
     def first(host: Seen) -> str:
         other = fix if isinstance(fix, str) else fix(host)
         system = system_name(host.look.os_id, host.look.os_version)
-        if system not in SYSTEMS:
+        known = next((one for name, one in SYSTEMS.items() if name == system), None)
+        if known is None or known.like not in families:
             return other
         return f"write `os: {system}` for {host.name} in site.yaml, and it is brought; or {other}"
 
@@ -55,7 +56,7 @@ def systemd_started(host: Seen) -> str:
     )
 
 
-@check("selinux-policy", BLOCKER, brought_or(install("container-selinux")))
+@check("selinux-policy", BLOCKER, brought_or(install("container-selinux"), "rhel"))
 def selinux_policy(host: Seen) -> str:
     """Where SELinux is enforced, its policy knows containers."""
     if host.look.selinux != "enforcing" or _has_module(host, "container"):
@@ -68,7 +69,7 @@ def selinux_policy(host: Seen) -> str:
 @check(
     "selinux-k3s",
     WARNING,
-    brought_or("install k3s-selinux of the release's channel (rpm.rancher.io), or `setenforce 0`"),
+    brought_or("install k3s-selinux of the release's channel (rpm.rancher.io), or `setenforce 0`", "rhel"),
 )
 def selinux_k3s(host: Seen) -> str:
     """Where SELinux is enforced, its policy knows k3s' folders."""
@@ -83,7 +84,11 @@ def _has_module(host: Seen, name: str) -> bool:
     )
 
 
-@check("apparmor-parser", BLOCKER, brought_or(install("apparmor", suse="apparmor-parser")))
+@check(
+    "apparmor-parser",
+    BLOCKER,
+    brought_or(install("apparmor", suse="apparmor-parser"), "debian", "ubuntu", "suse"),
+)
 def apparmor_parser(host: Seen) -> str:
     """Where AppArmor is on, the program that loads profiles is there, or no container starts."""
     brought = host.wish.brought & {"apparmor", "apparmor-parser"}
