@@ -6,7 +6,10 @@ import json
 import time
 from typing import Any
 
-from aiplat.services.gateway.readers import FrameSplitter, number_of
+from aiplat.services.gateway.bodies import too_many_values, written
+from aiplat.services.gateway.counts import number_of
+from aiplat.services.gateway.frames import FrameSplitter
+from aiplat.services.gateway.rooms import Share
 
 Document = dict[str, Any]
 
@@ -37,13 +40,23 @@ def _usage(usage: Document) -> Document:
 class MessagesDocument:
     """Turns a whole message into a whole chat completion."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: Share) -> None:
+        self._share = share
         self._pieces: list[bytes] = []
 
     def feed(self, piece: bytes) -> bytes:
-        """Keep the piece: nothing can be said before the end."""
+        """Keep the piece: nothing can be said before the end.
+
+        Raises:
+            TooMuch: the answer is longer than may be kept.
+        """
+        self._share.take(len(piece))
         self._pieces.append(piece)
         return b""
+
+    def close(self) -> None:
+        """Give back the memory that was taken."""
+        self._share.close()
 
     def finish(self) -> bytes:
         """Return the chat completion.
@@ -51,7 +64,10 @@ class MessagesDocument:
         Raises:
             ValueError, KeyError, TypeError: the answer is no message.
         """
-        message = json.loads(b"".join(self._pieces))
+        raw, self._pieces = b"".join(self._pieces), []
+        if too_many_values(raw):
+            raise ValueError("the answer has too many values")
+        message = json.loads(raw)
         choice = {
             "index": 0,
             "message": _spoken(message["content"]),
@@ -63,15 +79,17 @@ class MessagesDocument:
             "created": int(time.time()),
             "model": message["model"],
             "choices": [choice],
-            "usage": _usage(message["usage"]),
+            "usage": _usage(message.get("usage") or {}),
         }
-        return json.dumps(document, ensure_ascii=False).encode()
+        return written(document)
 
 
 def _spoken(blocks: list[Document]) -> Document:
     text = "".join(b["text"] for b in blocks if b["type"] == "text")
     thoughts = "".join(b["thinking"] for b in blocks if b["type"] == "thinking")
-    calls = [_call(b["id"], b["name"], json.dumps(b["input"])) for b in blocks if b["type"] == "tool_use"]
+    calls = [
+        _call(b["id"], b["name"], json.dumps(b.get("input") or {})) for b in blocks if b["type"] == "tool_use"
+    ]
     message: Document = {"role": "assistant", "content": text or None}
     if thoughts:
         message["reasoning_content"] = thoughts
@@ -90,6 +108,8 @@ class MessagesEvents:
         self._about: Document = {}
         self._usage: Document = {}
         self._calls = 0
+        # Blocks are told apart by their index: of a call, its number and whether it has arguments yet.
+        self._open: dict[Any, tuple[int, bool]] = {}
         self._finish: str | None = None
         self._ended = False
 
@@ -107,21 +127,27 @@ class MessagesEvents:
         Raises:
             ValueError: it never came.
         """
+        last = b"".join(self._event(event) for event in self._frames.last())
         if not self._ended:
             raise ValueError("the provider's stream ended before the message did")
-        return b""
+        return last
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
     def _event(self, event: Document) -> bytes:
         kind = event.get("type")
         if kind == "message_start":
             return self._start(event["message"])
         if kind == "content_block_start":
-            return self._block(event["content_block"])
+            return self._block(event.get("index"), event["content_block"])
         if kind == "content_block_delta":
-            return self._delta(event["delta"])
+            return self._delta(event.get("index"), event["delta"])
+        if kind == "content_block_stop":
+            return self._block_end(event.get("index"))
         if kind == "message_delta":
-            self._usage |= {k: v for k, v in event.get("usage", {}).items() if v is not None}
-            self._finish = _FINISH.get(event["delta"].get("stop_reason"), "stop")
+            self._usage |= {k: v for k, v in (event.get("usage") or {}).items() if v is not None}
+            self._finish = _FINISH.get(str((event.get("delta") or {}).get("stop_reason")), "stop")
         elif kind == "message_stop":
             return self._end()
         elif kind == "error":
@@ -138,27 +164,43 @@ class MessagesEvents:
         }
         return self._chunk({"role": "assistant", "content": ""})
 
-    def _block(self, block: Document) -> bytes:
+    def _block(self, index: Any, block: Document) -> bytes:
+        if block["type"] == "text" and block.get("text"):
+            return self._chunk({"content": block["text"]})
         if block["type"] != "tool_use":
             return b""
-        self._calls += 1
-        return self._chunk(
-            {"tool_calls": [{"index": self._calls - 1, **_call(block["id"], block["name"], "")}]}
-        )
+        # Usually the arguments follow; some give them here.
+        given = json.dumps(block["input"]) if block.get("input") else ""
+        number, self._calls = self._calls, self._calls + 1
+        self._open[index] = (number, bool(given))
+        return self._chunk({"tool_calls": [{"index": number, **_call(block["id"], block["name"], given)}]})
 
-    def _delta(self, delta: Document) -> bytes:
+    def _block_end(self, index: Any) -> bytes:
+        number, has_arguments = self._open.pop(index, (0, True))
+        # A call without arguments: what its pieces add up to must be JSON all the same.
+        return b"" if has_arguments else self._arguments(number, "{}")
+
+    def _arguments(self, number: int, piece: str) -> bytes:
+        return self._chunk({"tool_calls": [{"index": number, "function": {"arguments": piece}}]})
+
+    def _delta(self, index: Any, delta: Document) -> bytes:
         if delta["type"] == "text_delta":
             return self._chunk({"content": delta["text"]})
         if delta["type"] == "thinking_delta":
             return self._chunk({"reasoning_content": delta["thinking"]})
         if delta["type"] == "input_json_delta":
-            function = {"arguments": delta["partial_json"]}
-            return self._chunk({"tool_calls": [{"index": self._calls - 1, "function": function}]})
+            number, _ = self._open.get(index, (max(0, self._calls - 1), False))
+            piece = delta["partial_json"]
+            if not piece:
+                return b""
+            self._open[index] = (number, True)
+            return self._arguments(number, piece)
         return b""
 
     def _end(self) -> bytes:
         self._ended = True
-        last = self._chunk({}, self._finish or "stop")
+        ended = b"".join(self._block_end(index) for index in list(self._open))
+        last = ended + self._chunk({}, self._finish or "stop")
         usage = {**self._about, "choices": [], "usage": _usage(self._usage)}
         return last + _frame(usage) + _DONE
 
@@ -168,4 +210,4 @@ class MessagesEvents:
 
 
 def _frame(document: Document) -> bytes:
-    return b"data: " + json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + written(document) + b"\n\n"

@@ -13,6 +13,7 @@ import aiohttp
 from aiplat.services.gateway import ollama, openai, refusals, responses
 from aiplat.services.gateway.auth import KeyStore, bearer
 from aiplat.services.gateway.calls import Backends
+from aiplat.services.gateway.cors import Cors
 from aiplat.services.gateway.exchange import ClientLeft, Exchange, Receive, Send
 from aiplat.services.gateway.metrics import Metrics
 from aiplat.services.gateway.refusals import Refusal
@@ -71,8 +72,11 @@ def find_route(path: str) -> Route | None:
 class GatewayApp:
     """The ASGI callable; holds no state of its own beyond what it is given."""
 
-    def __init__(self, keys: KeyStore, backends: Backends, metrics: Metrics) -> None:
+    def __init__(
+        self, keys: KeyStore, backends: Backends, metrics: Metrics, cors: Cors | None = None
+    ) -> None:
         self._keys = keys
+        self._cors = cors or Cors()
         self._backends = backends
         self._metrics = metrics
 
@@ -81,12 +85,18 @@ class GatewayApp:
         if scope["type"] != "http":
             raise RuntimeError(f"the gateway answers HTTP only, not {scope['type']}")
         exchange = Exchange(scope, receive, send)
+        if b"origin" in exchange.headers:
+            if (allowed := self._cors.preflight(exchange.method, exchange.headers)) is not None:
+                await send({"type": "http.response.start", "status": 204, "headers": allowed})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
+            exchange.more_headers += self._cors.headers(exchange.headers)
         route = find_route(exchange.path)
         outcome: Outcome = "failed"
         try:
             outcome = await self._answer(exchange, route)
         finally:
-            self._backends.budget.give_back(exchange.held)
+            exchange.hold(self._backends.memory, 0)
             record = self._record(exchange, route, outcome)
             self._metrics.put(record)
             self._backends.gate.settle(exchange, record)
@@ -107,8 +117,18 @@ class GatewayApp:
             return "client_left"
         except (aiohttp.ClientError, TimeoutError) as error:
             log.warning("%s broke off: %s: %s", exchange.model, type(error).__name__, error)
-            return "failed"
+            return await self._fail(exchange, refusals.broken(exchange.model))
+        except Exception:
+            # Nobody foresaw it; a client's library must be able to show it all the same.
+            log.exception("a request to %s failed", exchange.path[:200])
+            return await self._fail(exchange, refusals.failed())
         return "done"
+
+    async def _fail(self, exchange: Exchange, refusal: Refusal) -> Outcome:
+        """Say that it failed where nothing was said yet; else the connection is cut."""
+        if not exchange.answered:
+            await self._refuse(exchange, refusal)
+        return "failed"
 
     def _admit(self, exchange: Exchange) -> None:
         secret = bearer(exchange.headers)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from aiplat.services.bounds import ERROR_BYTES, LOOK_BYTES
 from aiplat.services.gateway import refusals
+from aiplat.services.gateway.bodies import written
 from aiplat.services.gateway.exchange import Exchange
 from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.prefixes import prefix_blocks
-from aiplat.services.gateway.providers import Outgoing, Translator, refusal_of
+from aiplat.services.gateway.provider_errors import error_in, named_in, refusal_of
+from aiplat.services.gateway.providers import Outgoing, Translator
+from aiplat.services.gateway.proxy import read_some, unpacked
+from aiplat.services.gateway.refusals import Refusal
 from aiplat.services.gateway.replicas import Pool, Replica
+from aiplat.services.gateway.sent import sent
 
 if TYPE_CHECKING:
     from aiplat.services.gateway.calls import Backends
@@ -26,6 +32,7 @@ _NOT_ASKED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _TRY_AGAIN = (*_NOT_ASKED, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 # What another replica of the same model may do better, and what another model may.
 _BUSY = frozenset({502, 503, 504})
+_UNTAKEN = frozenset({400, 422})
 _FALL_BACK = frozenset({401, 403, 404, 408, 429, 500, *_BUSY, 529})
 
 log = logging.getLogger("aiplat.gateway")
@@ -33,27 +40,26 @@ log = logging.getLogger("aiplat.gateway")
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What is asked: a path of OpenAI's or Ollama's API, and the body for a model, which has its name in it.
-
-    `document` is the request as the client sent it: its prompt decides which replica is best.
-    """
+    """What is asked: a path of OpenAI's or Ollama's API, and the document as it was understood."""
 
     path: str
-    body: Callable[[Model], bytes]
     document: dict[str, Any]
 
 
 class Answer:
     """An upstream's answer whose headers are here; counted as in flight until closed.
 
-    `translator` puts a provider's answer into OpenAI's form, where it has another.
+    `translator` puts a provider's answer into OpenAI's form, where it has another. Some of the answer may
+    have been read already, to see whether it is one: `pieces` begins with that.
     """
 
     def __init__(self, pool: Pool, replica: Replica) -> None:
         self.translator: Translator | None = None
+        self.begun = b""
         self._pool = pool
         self._replica = replica
         self._response: aiohttp.ClientResponse | None = None
+        self._rest: AsyncIterator[bytes] | None = None
         pool.in_flight += 1
         replica.in_flight += 1
 
@@ -69,10 +75,37 @@ class Answer:
         self._response, self.translator = response, translator
         return self
 
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the answer as it comes, unpacked."""
+        if self.begun:
+            yield self.begun
+        async for piece in self._rest or unpacked(self.response):
+            yield piece
+
+    async def begin(self, most: int) -> bytes | None:
+        """Return the whole answer where it has `most` bytes or less, else None.
+
+        Raises:
+            aiohttp.ClientError, TimeoutError, ValueError: it broke off.
+        """
+        self._rest = unpacked(self.response)
+        begun, size = [], 0
+        try:
+            async for piece in self._rest:
+                begun.append(piece)
+                size += len(piece)
+                if size > most:
+                    return None
+            return b"".join(begun)
+        finally:
+            self.begun = b"".join(begun)
+
     def close(self) -> None:
         """Count it as done; a connection whose answer was not read to its end is given up."""
         self._pool.in_flight -= 1
         self._replica.in_flight -= 1
+        if self.translator is not None:
+            self.translator.close()
         if self._response is not None:
             self._response.close()
 
@@ -94,27 +127,52 @@ async def find_answer(exchange: Exchange, backends: Backends, model: Model, want
             continue
         try:
             answer = await _ask(exchange, backends, pool, want)
-        except refusals.Refusal as refusal:
+            refusal = await _error_in(backends, target, answer, peek=not _streams(want))
+        except refusals.Refusal as error:
             if last:
                 raise
-            log.warning("model %s: %s; asking the next", target.name, refusal.message)
+            log.warning("model %s: %s; asking the next", target.name, error.message)
             continue
-        if last or answer.response.status not in _FALL_BACK:
+        status = answer.response.status
+        if refusal and status < 400:
+            status = refusal.status
+        if last or status not in _FALL_BACK:
             _settle(exchange, backends, target)
-            return await _good(backends, target, answer)
-        log.warning("model %s answered %d; asking the next", target.name, answer.response.status)
-        answer.close()
+            if refusal:
+                raise refusal
+            return answer
+        log.warning("model %s answered %d; asking the next", target.name, status)
+        if refusal is None:
+            answer.close()
     raise refusals.not_ready(model.name)
 
 
-async def _good(backends: Backends, target: Model, answer: Answer) -> Answer:
-    # What an engine of the site refuses passes as it is; a provider's words are looked through first.
-    if not target.provider or answer.response.status < 400:
-        return answer
+def _streams(want: Want) -> bool:
+    """Whether an answer may come in pieces that are documents of their own: then none is waited for."""
+    return want.path in ("/api/chat", "/api/generate") and want.document.get("stream") is not False
+
+
+async def _error_in(backends: Backends, target: Model, answer: Answer, *, peek: bool) -> Refusal | None:
+    """Return the error that an answer is, whatever its status says; closes the answer if it returns one.
+
+    What an engine of the site refuses passes as it is; a provider's words are looked through first.
+    """
     try:
-        raise await refusal_of(backends.providers, target, answer.response)
-    finally:
+        if answer.response.status >= 400:
+            found = await refusal_of(backends.providers, target, answer.response) if target.provider else None
+        elif peek and answer.response.headers.get("content-type", "").startswith("application/json"):
+            found = error_in(backends.providers, target, await answer.begin(LOOK_BYTES))
+        else:
+            found = None
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        log.warning("model %s: %s: %s", target.name, type(error).__name__, error)
+        found = refusals.broken(target.name)
+    except BaseException:
         answer.close()
+        raise
+    if found is not None:
+        answer.close()
+    return found
 
 
 def _fallbacks(exchange: Exchange, backends: Backends, model: Model) -> list[Model]:
@@ -146,7 +204,7 @@ async def _ask(exchange: Exchange, backends: Backends, pool: Pool, want: Want) -
         _keep_inside(exchange, backends, pool, replica)
         try:
             answer = await _ask_replica(exchange, backends, pool, replica, want)
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
             last = error
             replica.failed()
             if not isinstance(error, _TRY_AGAIN):
@@ -173,17 +231,60 @@ def _keep_inside(exchange: Exchange, backends: Backends, pool: Pool, replica: Re
 async def _ask_replica(
     exchange: Exchange, backends: Backends, pool: Pool, replica: Replica, want: Want
 ) -> Answer:
-    model, body = pool.model, want.body(pool.model)
-    out = backends.providers.outgoing(model, want.path, body) if model.provider else Outgoing(want.path, body)
-    headers = {"content-type": "application/json", "x-request-id": exchange.id.decode(), **out.headers}
-    if model.provider and not backends.upstreams.egress.inside(replica.url):
-        backends.audit("data.left_site", exchange, model=model.name, provider=model.provider)
+    model = pool.model
+    known = backends.untaken.of(model)
+    answer, added = await _ask_with(exchange, backends, (pool, replica), want, known)
+    if not added or answer.response.status not in _UNTAKEN:
+        return answer
+    # Not the client's own words may be what is refused: asked once more without them.
+    again = set(named_in(await _words(answer), added))
+    answer.close()
+    again = again or added
+    answer, _ = await _ask_with(exchange, backends, (pool, replica), want, known | again)
+    if answer.response.status < 400:
+        backends.untaken.learn(model, again)
+    return answer
+
+
+async def _words(answer: Answer) -> bytes:
+    try:
+        return await read_some(answer.response, ERROR_BYTES)
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return b""
+
+
+async def _ask_with(
+    exchange: Exchange,
+    backends: Backends,
+    place: tuple[Pool, Replica],
+    want: Want,
+    without: Collection[str],
+) -> tuple[Answer, set[str]]:
+    pool, replica = place
+    model = pool.model
+    document, added = sent(model, want.path, want.document, without)
     answer = Answer(pool, replica)
     try:
+        out = _outgoing(backends, model, want.path, document)
+        answer.translator = out.translator
+        headers = {"content-type": "application/json", "x-request-id": exchange.id.decode(), **out.headers}
+        if model.provider and not backends.upstreams.egress.inside(replica.url):
+            backends.audit("data.left_site", exchange, model=model.name, provider=model.provider)
+        exchange.sent_on = True
         response = await backends.upstreams.post(replica.at(out.path), out.body, headers)
+    except _NOT_ASKED:
+        exchange.sent_on = False
+        answer.close()
+        raise
     except BaseException:
         answer.close()
         raise
     if model.provider:
         backends.counters.provider_answered(model.name, model.provider, response.status)
-    return answer.arrived(response, out.translator)
+    return answer.arrived(response, out.translator), added
+
+
+def _outgoing(backends: Backends, model: Model, path: str, document: dict[str, Any]) -> Outgoing:
+    if not model.provider:
+        return Outgoing(path, written(document))
+    return backends.providers.outgoing(model, path, document, backends.answers.share())

@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+import asyncio
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from aiplat.services.bounds import ANSWER_SECONDS, MOST_COUNT
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.attempts import Want, find_answer
-from aiplat.services.gateway.exchange import BodyBudget, Exchange
+from aiplat.services.gateway.bodies import Memory, understood, weight
+from aiplat.services.gateway.counts import Counted
+from aiplat.services.gateway.estimate import estimate
+from aiplat.services.gateway.exchange import ClientLeft, Exchange
+from aiplat.services.gateway.fields import check_fields
 from aiplat.services.gateway.models import Model, ModelTable
 from aiplat.services.gateway.providers import Providers, Translated
 from aiplat.services.gateway.proxy import Upstreams, relay, while_connected
 from aiplat.services.gateway.readers import Reader
 from aiplat.services.gateway.replicas import Pools
+from aiplat.services.gateway.rooms import Room
+from aiplat.services.gateway.sent import Untaken
 from aiplat.services.gateway.usage import Record, Usage
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request body that was understood: which model, and the document as sent."""
+    """A request body that was understood: which model, and the document."""
 
     model: Model
     document: dict[str, Any]
-    raw: bytes
 
     @property
     def streams(self) -> bool:
         """Whether `stream` is true in the document."""
         return self.document.get("stream") is True
 
-    def changed(self, changes: dict[str, Any], dropped: tuple[str, ...] = ()) -> bytes:
-        """Return the body with some fields set and some dropped; unchanged bytes where nothing differs."""
-        document = self.document
-        if not any(name in document for name in dropped):
-            changes = {k: v for k, v in changes.items() if k not in document or document[k] != v}
-            if not changes:
-                return self.raw
-            if not changes.keys() & document.keys() and self.raw.endswith(b"}"):
-                # Only new fields: they are put before the last brace, and a long prompt is not copied
-                # through the encoder. The document has at least its model, so a comma is right.
-                more = json.dumps(changes, ensure_ascii=False, separators=(",", ":"))
-                return b"%b,%b" % (self.raw[:-1], more[1:].encode())
-        fresh = {k: v for k, v in document.items() if k not in dropped} | changes
-        return json.dumps(fresh, ensure_ascii=False).encode()
-
 
 class Gate(Protocol):
     """Decides whether a request that was understood may go on: scopes, budgets, rates."""
+
+    def let_ask(self, exchange: Exchange) -> None:
+        """Return where the key may ask anything now; called before the body is read.
+
+        Raises:
+            Refusal: it may not.
+        """
 
     async def admit(self, exchange: Exchange, asked: Asked) -> None:
         """Return where the request may go on.
@@ -86,6 +84,9 @@ class Counters(Protocol):
 class OpenGate:
     """Lets every key use every model."""
 
+    def let_ask(self, exchange: Exchange) -> None:
+        """Let it ask."""
+
     async def admit(self, exchange: Exchange, asked: Asked) -> None:
         """Let it go on."""
 
@@ -107,12 +108,14 @@ class Backends:
 
     table: ModelTable
     upstreams: Upstreams
-    budget: BodyBudget
+    memory: Memory
     counters: Counters
     pools: Pools
     providers: Providers = field(default_factory=Providers)
     gate: Gate = field(default_factory=OpenGate)
     audit: Audit = no_audit
+    answers: Room = field(default_factory=Room)
+    untaken: Untaken = field(default_factory=Untaken)
 
     def names_for(self, exchange: Exchange) -> list[str]:
         """Return the names of the models that the request's key may use."""
@@ -125,13 +128,11 @@ async def read_asked(exchange: Exchange, backends: Backends) -> Asked:
     Raises:
         Refusal: the body is no JSON object, names no model, or one that is not served; or the gate says no.
     """
-    raw = await exchange.body(backends.budget)
-    try:
-        document = json.loads(raw)
-    except ValueError as error:
-        raise refusals.bad_request(f"the body is not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise refusals.bad_request("the body must be a JSON object")
+    backends.gate.let_ask(exchange)
+    raw = await exchange.body(backends.memory)
+    document = understood(raw)
+    exchange.hold(backends.memory, weight(raw, document))
+    check_fields(document)
     name = document.get("model", document.get("name"))
     if not isinstance(name, str) or not name:
         raise refusals.bad_request("you must provide a model parameter", param="model")
@@ -139,7 +140,8 @@ async def read_asked(exchange: Exchange, backends: Backends) -> Asked:
     if model is None:
         raise refusals.no_such_model(name, backends.names_for(exchange))
     exchange.model = exchange.asked_model = model.name
-    asked = Asked(model, document, raw)
+    exchange.guess = estimate(exchange.path, document, len(raw))
+    asked = Asked(model, document)
     await backends.gate.admit(exchange, asked)
     return asked
 
@@ -158,12 +160,31 @@ async def call(exchange: Exchange, backends: Backends, asked: Asked, want: Want,
         answer = await find_answer(exchange, backends, asked.model, want)
         try:
             translated = Translated(answer.translator, reader) if answer.translator else reader
-            await relay(exchange, answer.response, translated)
+            await relay(exchange, answer, translated)
         finally:
             answer.close()
 
     try:
-        await while_connected(exchange, work())
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await while_connected(exchange, work())
+    except ClientLeft:
+        if not exchange.answered and exchange.sent_on:
+            # Whoever was asked has read the prompt, and a provider bills it.
+            exchange.usage = replace(exchange.guess, completion=0)
+        raise
     finally:
         if exchange.answered:
-            exchange.usage = reader.usage() if exchange.status < 400 else Usage()
+            exchange.usage = used(exchange.guess, reader) if exchange.status < 400 else Usage()
+
+
+def used(guess: Usage, reader: Reader) -> Usage:
+    """Return what an answer came to: the engine's own counts, and estimates where it gave none."""
+    counted = reader.counted() or Counted()
+    completion, answers = counted.completion, guess.completion > 0
+    if completion is None:
+        completion = min(reader.written(), MOST_COUNT) if answers else 0
+    return Usage(
+        prompt=guess.prompt if counted.prompt is None else counted.prompt,
+        completion=completion,
+        estimated=counted.prompt is None or (answers and counted.completion is None),
+    )

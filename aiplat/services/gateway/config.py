@@ -125,7 +125,8 @@ class AloneConfig(AccountsConfig, Routes):
     listen: Listen = Listen()
     tls: Tls | None = None
     max_body_mib: int = Field(default=16, ge=1, le=1024)
-    max_bodies_mib: int = Field(default=48, ge=1, le=65536)
+    max_bodies_mib: int = Field(default=96, ge=1, le=65536)
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^\s/,]+)$")], ...] = ("*",)
     teams: tuple[TeamEntry, ...] = ()
     keys: tuple[KeyEntry, ...] = ()
 

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohappyeyeballs import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 Address = IPv4Address | IPv6Address
@@ -61,6 +62,18 @@ class Egress:
             address = address.ipv4_mapped
         networks = (*_PRIVATE, *self._networks)
         return address.is_loopback or any(address in n for n in networks if n.version == address.version)
+
+    def socket(self, address: AddrInfoType) -> socket.socket:
+        """Return a socket for a connection, to an address that may be asked: the last look before it is made.
+
+        Raises:
+            OSError: the address is outside, and egress is forbidden.
+        """
+        family, kind, protocol, _, where = address
+        target = _address(str(where[0]).partition("%")[0])
+        if self.forbidden and (target is None or not self.holds(target)):
+            raise OSError(None, f"{where[0]} is outside of the site, and egress is forbidden")
+        return socket.socket(family, kind, protocol)
 
     def _holds_name(self, host: str) -> bool:
         return any(host == n or (n.startswith(".") and host.endswith(n)) for n in self._names)

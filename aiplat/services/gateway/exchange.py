@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from random import getrandbits
 from typing import Any
 
+from aiplat.services.bounds import BODY_SECONDS
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.auth import Key
+from aiplat.services.gateway.bodies import Memory, Unpacked, written
 from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.usage import Usage
 
@@ -20,33 +21,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
-BODY_SECONDS = 60.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_WRITTEN_AT_ONCE = 64 << 10
 
 
-class BodyBudget:
-    """How many bytes one request, and all requests together, may hold in memory."""
-
-    def __init__(self, each: int, together: int) -> None:
-        self.each = each
-        self.together = together
-        self.held = 0
-
-    def take(self, size: int, held_by_request: int) -> None:
-        """Count `size` more bytes for a request that already holds some.
-
-        Raises:
-            Refusal: 413 when the request is over its limit, 503 when all requests together are.
-        """
-        if held_by_request + size > self.each:
-            raise refusals.too_large(self.each)
-        if self.held + size > self.together:
-            raise refusals.busy()
-        self.held += size
-
-    def give_back(self, size: int) -> None:
-        """Count bytes as freed."""
-        self.held -= size
+def _plain(path: str) -> str:
+    # Base addresses that end in a slash make doubled ones in clients that only join texts.
+    if "//" not in path and (not path.endswith("/") or path == "/"):
+        return path
+    return re.sub("/{2,}", "/", path).rstrip("/") or "/"
 
 
 class Exchange:
@@ -57,7 +40,7 @@ class Exchange:
 
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
-        self.path: str = scope["path"]
+        self.path: str = _plain(scope["path"])
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.receive = receive
         self._send = send
@@ -66,6 +49,11 @@ class Exchange:
         self.status = 0
         self.ended = False
         self.usage = Usage()
+        # What the request may use, and whether an upstream has got it: the prompt of a request that was sent
+        # on and not counted is charged by this.
+        self.guess = Usage(estimated=True)
+        self.more_headers: list[Header] = []
+        self.sent_on = False
         self.key: Key | None = None
         self.model = ""
         self.asked_model = ""
@@ -88,52 +76,66 @@ class Exchange:
         """Whether the status line has gone out."""
         return self.status != 0
 
-    async def body(self, budget: BodyBudget) -> bytes:
-        """Return the whole body; the caller gives `held` back to the budget when the answer is done.
+    async def body(self, memory: Memory) -> bytes:
+        """Return the whole body, unpacked; `release` gives back what is held when the answer is done.
 
         Raises:
-            Refusal: it is too large, too slow, or the client left.
+            Refusal: it is too large, too slow, no valid content, or the client left.
         """
         declared = self.headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > budget.each:
-            raise refusals.too_large(budget.each)
+        if declared.isdigit() and int(declared[:20]) > memory.each:
+            raise refusals.too_large(memory.each)
+        taken = Unpacked(self.headers.get(b"content-encoding", b""), memory.each)
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                return await self._read(budget)
+                return await self._read(memory, taken)
         except TimeoutError:
             raise refusals.Refusal(408, "the request's body did not arrive in time") from None
 
-    async def _read(self, budget: BodyBudget) -> bytes:
-        pieces: list[bytes] = []
+    async def _read(self, memory: Memory, taken: Unpacked) -> bytes:
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientLeft
-            piece = message.get("body", b"")
-            budget.take(len(piece), self.held)
-            self.held += len(piece)
-            pieces.append(piece)
+            if piece := message.get("body", b""):
+                taken.take(piece)
+                self.hold(memory, taken.size)
             if not message.get("more_body", False):
-                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                return taken.whole()
+
+    def hold(self, memory: Memory, size: int) -> None:
+        """Hold `size` bytes in all; 0 gives everything back.
+
+        Raises:
+            Refusal: there is no room for so much.
+        """
+        memory.hold(self.key.id if self.key else "", self.held, size)
+        self.held = size
 
     async def start(self, status: int, headers: Iterable[Header]) -> None:
         """Send the status line and headers, the request's id and a fallback's name among them."""
         self.status = status
-        sent = [*headers, (b"x-request-id", self.id)]
+        sent = [*headers, (b"x-request-id", self.id), *self.more_headers]
         if self.model != self.asked_model:
-            sent.append((b"x-aiplat-model", self.model.encode()))
+            sent.append((b"x-aiplat-model", self.model.encode("ascii", "backslashreplace")))
         await self._send({"type": "http.response.start", "status": status, "headers": sent})
 
     async def write(self, piece: bytes, last: bool = False) -> None:
         """Send a piece of the body; waits while the client reads slower than the model writes."""
         if self.first_byte_at is None:
             self.first_byte_at = time.perf_counter()
+        # In pieces, so that what a slow reader has not taken yet is not copied whole into a buffer.
+        while len(piece) > _WRITTEN_AT_ONCE:
+            await self._send(
+                {"type": "http.response.body", "body": piece[:_WRITTEN_AT_ONCE], "more_body": True}
+            )
+            piece = piece[_WRITTEN_AT_ONCE:]
         self.ended = last
         await self._send({"type": "http.response.body", "body": piece, "more_body": not last})
 
     async def reply(self, status: int, document: Any, headers: Iterable[Header] = ()) -> None:
         """Answer with a whole JSON document."""
-        body = json.dumps(document, ensure_ascii=False).encode()
+        body = written(document)
         length = (b"content-length", str(len(body)).encode())
         await self.start(status, [(b"content-type", b"application/json"), length, *headers])
         await self.write(body, last=True)

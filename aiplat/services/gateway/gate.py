@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from aiplat.services.bounds import REMEMBERED
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.account_metrics import AccountMetrics
 from aiplat.services.gateway.auth import Key
 from aiplat.services.gateway.book import Book
 from aiplat.services.gateway.calls import Asked
-from aiplat.services.gateway.estimate import estimate
 from aiplat.services.gateway.exchange import Exchange
-from aiplat.services.gateway.models import ModelTable
+from aiplat.services.gateway.models import Model, ModelTable
 from aiplat.services.gateway.prices import Prices
 from aiplat.services.gateway.rates import Rates
 from aiplat.services.gateway.recorder import Item
@@ -23,11 +23,11 @@ from aiplat.services.gateway.refusals import Refusal
 from aiplat.services.gateway.slices import Held, Slice, Slices, hold, settle
 from aiplat.services.gateway.usage import Record, Usage
 from aiplat.services.store.audit import AuditEntry
+from aiplat.services.store.budgets import Unit
 from aiplat.services.store.faults import Unreachable
 from aiplat.services.store.usage import UsageRow
 
 _AUDIT_AGAIN = 60.0
-_MOST_REMEMBERED = 10_000
 
 
 @dataclass(slots=True)
@@ -37,6 +37,8 @@ class _Account:
     key: Key
     at: datetime
     held: list[Held] = field(default_factory=list)
+    # The models that what is set aside is enough for; None for every one that the key may use.
+    models: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,20 @@ class AccountGate:
         self._to = ledger
         self._audited: dict[tuple[str, ...], float] = {}
 
+    def let_ask(self, exchange: Exchange) -> None:
+        """Ask the rates, before the body is read: a request that may not be asked shall hold no memory.
+
+        Raises:
+            Refusal: 429.
+        """
+        if exchange.key is None:
+            raise refusals.no_key()
+        try:
+            self._check_rates(exchange.key)
+        except Refusal as refusal:
+            self._to.metrics.refused(refusal.code or "other")
+            raise
+
     async def admit(self, exchange: Exchange, asked: Asked) -> None:
         """Let a request go on that its key's scopes, rates and budgets allow, and set aside what it may use.
 
@@ -70,23 +86,47 @@ class AccountGate:
         if key is None:
             raise refusals.no_key()
         try:
-            held = await self._admitted(exchange, asked, key)
+            exchange.account = await self._admitted(exchange, asked, key)
         except Refusal as refusal:
             self._to.metrics.refused(refusal.code or "other")
             if refusal.code in {"model_not_allowed", "insufficient_quota"}:
                 self._audit_once(key.id, f"refused.{refusal.code}", asked.model.name)
             raise
-        exchange.account = _Account(key, datetime.now(UTC), held)
 
-    async def _admitted(self, exchange: Exchange, asked: Asked, key: Key) -> list[Held]:
+    async def _admitted(self, exchange: Exchange, asked: Asked, key: Key) -> _Account:
         if not exchange.may_use(asked.model):
             raise refusals.model_not_allowed(asked.model.name)
         if self._to.book.outage and key.on_outage == "refuse":
             raise refusals.accounts_unreachable()
-        self._check_rates(key)
-        guess = estimate(exchange.path, asked.document, len(asked.raw))
-        needs = self._needs(key, asked.model.name, guess)
-        return await self._reserve(key, needs) if needs else []
+        account = _Account(key, datetime.now(UTC))
+        budgets = [(self._to.slices.find(n, b), b.unit) for n, b in self._to.book.budgets_of(key)]
+        if budgets:
+            targets = [asked.model.name, *self._fallbacks(exchange, asked.model)]
+            account.held = await self._reserve_dearest(account, budgets, targets, exchange.guess)
+        return account
+
+    def _fallbacks(self, exchange: Exchange, model: Model) -> list[str]:
+        names = model.fallbacks or self._to.table.fallbacks.get(model.name, ())
+        found = [m for name in names if (m := self._to.table.find(name)) is not None]
+        return [m.name for m in found if exchange.may_use(m)]
+
+    async def _reserve_dearest(
+        self, account: _Account, budgets: list[tuple[Slice, Unit]], targets: list[str], guess: Usage
+    ) -> list[Held]:
+        """Set aside what the dearest model that may answer comes to; else what the asked one does, alone."""
+        amounts = {name: self._amounts(name, guess) for name in targets}
+        asked = amounts[targets[0]]
+        most = {unit: max(amount[unit] for amount in amounts.values()) for _, unit in budgets}
+        try:
+            held = await self._reserve(account.key, [(s, most[unit]) for s, unit in budgets])
+        except Refusal as refusal:
+            if refusal.status != 429 or most == {unit: asked[unit] for unit in most}:
+                raise
+            held = await self._reserve(account.key, [(s, asked[unit]) for s, unit in budgets])
+            account.models = frozenset(
+                name for name, amount in amounts.items() if all(amount[u] <= asked[u] for u in most)
+            )
+        return held
 
     def _check_rates(self, key: Key) -> None:
         team = self._to.book.teams.get(key.team)
@@ -102,12 +142,6 @@ class AccountGate:
                 wait := self._to.rates.take((scope, name, "requests"), most)
             ):
                 raise refusals.rate_limited(whose, "requests", most, wait)
-
-    def _needs(self, key: Key, model: str, guess: Usage) -> list[tuple[Slice, int]]:
-        amounts = self._amounts(model, guess)
-        found = [(self._to.slices.find(n, b), amounts[b.unit]) for n, b in self._to.book.budgets_of(key)]
-        # What costs nothing does not use up a budget of money.
-        return [(slice_, need) for slice_, need in found if need]
 
     def _amounts(self, model: str, usage: Usage) -> dict[str, int]:
         tokens = usage.prompt + usage.completion
@@ -132,9 +166,12 @@ class AccountGate:
         raise refusals.budget_reserved(whose, empty.described())
 
     def may_use(self, exchange: Exchange, model: str) -> bool:
-        """Whether a fallback may answer: one that the key could have asked for itself."""
+        """Whether a fallback may answer: the key may use it, and what it costs was set aside."""
         found = self._to.table.find(model)
-        return found is not None and exchange.may_use(found)
+        if found is None or not exchange.may_use(found):
+            return False
+        account = exchange.account
+        return not isinstance(account, _Account) or account.models is None or found.name in account.models
 
     def settle(self, exchange: Exchange, record: Record) -> None:
         """Count what an admitted request came to, and have it written down."""
@@ -142,7 +179,8 @@ class AccountGate:
         if not isinstance(account, _Account):
             return
         exchange.account = None
-        cost = self._to.prices.cost(record.model, record.usage) if record.status < 400 else 0
+        charged = record.status < 400 and (record.status or record.usage.prompt)
+        cost = self._to.prices.cost(record.model, record.usage) if charged else 0
         used = record.usage
         amounts = {"requests": 1, "tokens": used.prompt + used.completion, "money": cost}
         for held in account.held:
@@ -192,7 +230,7 @@ class AccountGate:
         now = time.monotonic()
         if now - self._audited.get((actor, event, subject), -_AUDIT_AGAIN) < _AUDIT_AGAIN:
             return
-        if len(self._audited) >= _MOST_REMEMBERED:
+        if len(self._audited) >= REMEMBERED:
             self._audited.clear()
         self._audited[actor, event, subject] = now
         self._write_audit(actor, event, subject, {})

@@ -13,9 +13,7 @@ from aiplat.services.gateway.attempts import Want
 from aiplat.services.gateway.calls import Asked, Backends, call, read_asked
 from aiplat.services.gateway.exchange import Exchange
 from aiplat.services.gateway.models import Model
-from aiplat.services.gateway.readers import TailReader
-
-_LOOK = aiohttp.ClientTimeout(total=5)
+from aiplat.services.gateway.readers import LinesReader
 
 
 async def greet(exchange: Exchange, _: Backends) -> None:
@@ -31,11 +29,8 @@ async def use(exchange: Exchange, backends: Backends) -> None:
     `keep_alive` is dropped: with it one client could unload the model that others use.
     """
     asked = await _asked_of_ollama(exchange, backends)
-
-    def body(model: Model) -> bytes:
-        return asked.changed({"model": model.engine_name}, dropped=("keep_alive", "name"))
-
-    await call(exchange, backends, asked, Want(exchange.path, body, asked.document), TailReader())
+    reader = LinesReader(writes=exchange.path in ("/api/chat", "/api/generate"))
+    await call(exchange, backends, asked, Want(exchange.path, asked.document), reader)
 
 
 async def _asked_of_ollama(exchange: Exchange, backends: Backends) -> Asked:
@@ -104,9 +99,10 @@ async def _look(backends: Backends, model: Model, path: str) -> dict[str, Any]:
     pool = backends.pools.of(model)
     if not pool.replicas:
         return {}
+    replica = pool.choose()
+    if backends.upstreams.egress.refuses(replica.url):
+        return {}
     try:
-        async with backends.upstreams.session.get(pool.choose().at(path), timeout=_LOOK) as answer:
-            document = await answer.json() if answer.status == 200 else {}
+        return await backends.upstreams.look(replica.at(path))
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return {}
-    return document if isinstance(document, dict) else {}

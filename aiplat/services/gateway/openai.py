@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote
 
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.attempts import Want
 from aiplat.services.gateway.calls import Asked, Backends, call, read_asked
 from aiplat.services.gateway.exchange import Exchange
 from aiplat.services.gateway.models import Model
-from aiplat.services.gateway.readers import Reader, SseReader, TailReader
+from aiplat.services.gateway.readers import DocumentReader, Reader, SseReader
 
 
 def _entry(model: Model) -> dict[str, Any]:
@@ -31,7 +30,7 @@ async def list_models(exchange: Exchange, backends: Backends) -> None:
 
 async def one_model(exchange: Exchange, backends: Backends) -> None:
     """GET /v1/models/NAME."""
-    name = unquote(exchange.path.removeprefix("/v1/models/"))
+    name = exchange.path.removeprefix("/v1/models/")
     model = backends.table.find(name)
     if model is None or not exchange.may_use(model):
         raise refusals.no_such_model(name, backends.names_for(exchange))
@@ -45,26 +44,17 @@ async def generate(exchange: Exchange, backends: Backends) -> None:
     """
     asked = await read_asked(exchange, backends)
     if not asked.streams:
-        await _pass(exchange, backends, asked, {}, TailReader())
+        await _pass(exchange, backends, asked, DocumentReader())
         return
-    options = asked.document.get("stream_options") or {}
-    if not isinstance(options, dict):
-        raise refusals.bad_request("stream_options must be an object", param="stream_options")
-    wanted = options.get("include_usage") is True
-    changes = {"stream_options": {**options, "include_usage": True}}
-    await _pass(exchange, backends, asked, changes, SseReader(strip=not wanted))
+    wanted = (asked.document.get("stream_options") or {}).get("include_usage") is True
+    await _pass(exchange, backends, asked, SseReader(strip=not wanted))
 
 
 async def embed(exchange: Exchange, backends: Backends) -> None:
     """POST /v1/embeddings."""
     asked = await read_asked(exchange, backends)
-    await _pass(exchange, backends, asked, {}, TailReader())
+    await _pass(exchange, backends, asked, DocumentReader(writes=False))
 
 
-async def _pass(
-    exchange: Exchange, backends: Backends, asked: Asked, changes: dict[str, Any], reader: Reader
-) -> None:
-    def body(model: Model) -> bytes:
-        return asked.changed({**changes, "model": model.engine_name})
-
-    await call(exchange, backends, asked, Want(exchange.path, body, asked.document), reader)
+async def _pass(exchange: Exchange, backends: Backends, asked: Asked, reader: Reader) -> None:
+    await call(exchange, backends, asked, Want(exchange.path, asked.document), reader)

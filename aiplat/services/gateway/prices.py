@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from aiplat.services.bounds import MOST_COST
 from aiplat.services.gateway.usage import Usage
 
 _NANO = 1_000_000_000
@@ -39,4 +40,4 @@ class Prices:
             return 0
         prompt, completion, request = price
         tokens = usage.prompt * prompt + usage.completion * completion
-        return (tokens + _MILLION // 2) // _MILLION + request
+        return min((tokens + _MILLION // 2) // _MILLION + request, MOST_COST)

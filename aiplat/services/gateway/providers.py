@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import aiohttp
 from pydantic import BaseModel, ConfigDict, Field
 
 from aiplat.services.gateway import anthropic, refusals
 from aiplat.services.gateway.anthropic_answer import MessagesDocument, MessagesEvents
+from aiplat.services.gateway.bodies import written
+from aiplat.services.gateway.counts import Counted
 from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.readers import Reader
 from aiplat.services.gateway.refusals import Refusal
-from aiplat.services.gateway.usage import Usage
+from aiplat.services.gateway.rooms import Share
 
 _CHAT = "/v1/chat/completions"
-_ERROR_BYTES = 64 << 10
-_PASSED_ON = frozenset({400, 404, 408, 409, 413, 422, 429})
-
-log = logging.getLogger("aiplat.gateway")
 
 
 class Provider(BaseModel):
@@ -49,6 +44,9 @@ class Translator(Protocol):
 
     def finish(self) -> bytes:
         """Return what is left at the end."""
+
+    def close(self) -> None:
+        """Give back the memory that was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +85,8 @@ class Providers:
         """Read the keys again, after a file changed."""
         self.use(self._by_name.values())
 
-    def outgoing(self, model: Model, path: str, body: bytes) -> Outgoing:
-        """Return the request for a provider's model.
+    def outgoing(self, model: Model, path: str, document: dict[str, Any], share: Share) -> Outgoing:
+        """Return the request for a provider's model; what must be kept of its answer counts in `share`.
 
         Raises:
             Refusal: 400 for what the provider's API cannot do, 502 for a provider that routes no longer name.
@@ -98,9 +96,9 @@ class Providers:
             raise refusals.broken(model.name)
         key = self._keys.get(provider.name)
         if provider.kind == "anthropic":
-            return _to_anthropic(model, path, body, key)
+            return _to_anthropic(model, path, document, key, share)
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        return Outgoing(path.removeprefix("/v1"), body, headers)
+        return Outgoing(path.removeprefix("/v1"), written(document), headers)
 
     def without_key(self, model: Model, text: str) -> str:
         """Return a provider's words without its key, should they quote it."""
@@ -115,46 +113,21 @@ def _read_key(path: Path) -> str:
     return key
 
 
-def _to_anthropic(model: Model, path: str, body: bytes, key: str | None) -> Outgoing:
+def _to_anthropic(
+    model: Model, path: str, document: dict[str, Any], key: str | None, share: Share
+) -> Outgoing:
     if path != _CHAT:
         raise refusals.bad_request(
             f"the provider of '{model.name}' has no {path}; use /v1/chat/completions or /v1/responses",
             param="model",
         )
     try:
-        request = anthropic.messages_request(json.loads(body))
+        request = anthropic.messages_request(document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise refusals.bad_request(f"the chat cannot be put into the provider's form: {error!r}") from None
     headers = {"anthropic-version": anthropic.VERSION} | ({"x-api-key": key} if key else {})
-    translator = MessagesEvents() if request.get("stream") else MessagesDocument()
-    return Outgoing("/messages", json.dumps(request, ensure_ascii=False).encode(), headers, translator)
-
-
-async def refusal_of(providers: Providers, model: Model, answer: aiohttp.ClientResponse) -> Refusal:
-    """Return what a client is told of a provider's error: in OpenAI's form, and never with the key."""
-    said = providers.without_key(model, _message(await answer.content.read(_ERROR_BYTES)))
-    log.warning("provider %s answered %d for %s", model.provider, answer.status, model.name)
-    if answer.status in {401, 403}:
-        return refusals.provider_refused(model.name)
-    if answer.status not in _PASSED_ON:
-        return refusals.broken(model.name)
-    wait = answer.headers.get("retry-after", "")
-    kind = "rate_limit_error" if answer.status == 429 else "invalid_request_error"
-    return Refusal(
-        answer.status,
-        f"the provider of '{model.name}' says: {said}",
-        kind=kind,
-        code="provider_refused",
-        retry_after=int(wait) if wait.isdigit() else None,
-    )
-
-
-def _message(body: bytes) -> str:
-    try:
-        error = json.loads(body)["error"]
-        return str(error["message"] if isinstance(error, dict) else error)
-    except (ValueError, KeyError, TypeError):
-        return "nothing that can be read"
+    translator = MessagesEvents() if request.get("stream") else MessagesDocument(share)
+    return Outgoing("/messages", written(request), headers, translator)
 
 
 class Translated:
@@ -165,6 +138,8 @@ class Translated:
     def __init__(self, translator: Translator, reader: Reader) -> None:
         self._translator = translator
         self._reader = reader
+        # A whole answer is looked through before anything of it is sent.
+        self.whole = reader.whole or isinstance(translator, MessagesDocument)
 
     def feed(self, piece: bytes) -> bytes:
         """Translate, then read."""
@@ -180,6 +155,10 @@ class Translated:
         """Say it as the reader does."""
         return self._reader.broken(refusal)
 
-    def usage(self) -> Usage:
+    def counted(self) -> Counted | None:
         """Return what the reader has read."""
-        return self._reader.usage()
+        return self._reader.counted()
+
+    def written(self) -> int:
+        """Return what the reader has seen pass."""
+        return self._reader.written()

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import cast
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from yarl import URL
 
+from aiplat.services.bounds import LISTED_BYTES, LOOK_SECONDS, SILENCE_SECONDS
 from aiplat.services.gateway import refusals
+from aiplat.services.gateway.bodies import too_many_values
 from aiplat.services.gateway.egress import Egress, GuardedResolver
+from aiplat.services.gateway.encodings import Unpacker, WrongEncoding, encodings_of
 from aiplat.services.gateway.exchange import ClientLeft, Exchange, Header
-from aiplat.services.gateway.readers import Reader, TailReader
+from aiplat.services.gateway.readers import DocumentReader, Reader
 
-# A model that is being loaded or a long prompt may take minutes before the first byte.
-_SILENCE_SECONDS = 900
+if TYPE_CHECKING:
+    from aiplat.services.gateway.attempts import Answer
+
+_LOOK = aiohttp.ClientTimeout(total=LOOK_SECONDS)
 # The upstream is gone, or what it wrote is not what its API says and cannot be turned into another's.
 _CANNOT_GO_ON = (
     *(aiohttp.ClientError, TimeoutError),
@@ -32,11 +38,15 @@ class Upstreams:
 
     async def __aenter__(self) -> Upstreams:
         connector = aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=15, resolver=GuardedResolver(self.egress), ttl_dns_cache=10
+            limit=0,
+            keepalive_timeout=15,
+            resolver=GuardedResolver(self.egress),
+            ttl_dns_cache=10,
+            socket_factory=self.egress.socket,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_SILENCE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS),
             # Bytes pass as they are: nothing may be unpacked, remembered or followed on the way.
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -56,50 +66,134 @@ class Upstreams:
         return self._session
 
     async def post(self, url: URL, body: bytes, headers: dict[str, str]) -> aiohttp.ClientResponse:
-        """Post `body` once and return the answer when its headers are here.
+        """Post `body` once and return the answer when its headers are here; redirects are not followed.
 
         Raises:
             aiohttp.ClientError, TimeoutError: nobody answered.
         """
         return await self.session.post(url, data=body, headers=headers, allow_redirects=False)
 
+    async def look(self, url: URL) -> dict[str, Any]:
+        """Return the JSON object at `url`, an empty one where there is none; redirects are not followed.
 
-async def relay(exchange: Exchange, upstream: aiohttp.ClientResponse, reader: Reader) -> None:
+        Raises:
+            aiohttp.ClientError, TimeoutError: nobody answered.
+            ValueError: the answer is no JSON, or too long.
+        """
+        async with self.session.get(url, timeout=_LOOK, allow_redirects=False) as answer:
+            if answer.status != 200:
+                return {}
+            raw = await read_some(answer, LISTED_BYTES + 1)
+        if len(raw) > LISTED_BYTES or too_many_values(raw):
+            raise ValueError("the answer is too long")
+        try:
+            document = json.loads(raw)
+        except RecursionError:
+            return {}
+        return document if isinstance(document, dict) else {}
+
+
+async def read_some(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return the beginning of an answer, unpacked: at most about `most` bytes, all of it where it has less.
+
+    Raises:
+        aiohttp.ClientError, TimeoutError, ValueError: it broke off, or is not in the encoding it names.
+    """
+    pieces, size = [], 0
+    async for piece in unpacked(answer):
+        pieces.append(piece)
+        size += len(piece)
+        if size >= most:
+            break
+    return b"".join(pieces)[:most]
+
+
+async def unpacked(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield an answer in pieces as they come, without its content encoding.
+
+    Raises:
+        aiohttp.ClientError, TimeoutError, ValueError: as for `read_some`.
+    """
+    named = _layers(answer)
+    if not named:
+        async for piece in answer.content.iter_any():
+            yield piece
+        return
+    unpacker = Unpacker(named)
+    async for piece in answer.content.iter_any():
+        for part in unpacker.feed(piece):
+            yield part
+    if not unpacker.ended:
+        raise WrongEncoding("its end is missing")
+
+
+async def relay(exchange: Exchange, answer: Answer, reader: Reader) -> None:
     """Stream an upstream's answer to the client as it comes.
 
     Raises:
+        Refusal: the answer, of which nothing was sent, turned out to be none.
         aiohttp.ClientError: the upstream broke off in the middle; the client has then been told as far as
             its format allows.
     """
+    upstream = answer.response
     content_type = upstream.headers.get("content-type", "application/json")
     if upstream.status >= 400:
         # What an engine refuses passes as it is.
-        reader = TailReader()
+        reader = DocumentReader()
     async with upstream:
-        await exchange.start(upstream.status, _headers(upstream, content_type, reader.rewrites))
+        if not reader.whole:
+            await exchange.start(upstream.status, _headers(upstream, content_type, reader.rewrites))
         try:
-            async for piece in upstream.content.iter_any():
+            async for piece in answer.pieces():
                 if out := reader.feed(piece):
                     await exchange.write(out)
             rest = reader.finish()
         except _CANNOT_GO_ON as error:
-            # A half JSON document cannot be mended: the connection is cut, which every client notices.
-            if content_type.startswith(("text/event-stream", "application/x-ndjson")):
-                await exchange.write(reader.broken(refusals.broken(exchange.model)), last=True)
+            await _break_off(exchange, reader, content_type)
             raise aiohttp.ClientPayloadError(f"{type(error).__name__}: {error}") from error
+        if reader.whole:
+            await exchange.start(upstream.status, [(b"content-type", b"application/json"), *_length(rest)])
         await exchange.write(rest, last=True)
 
 
+async def _break_off(exchange: Exchange, reader: Reader, content_type: str) -> None:
+    if not exchange.answered:
+        raise refusals.broken(exchange.model)
+    # A half JSON document cannot be mended: the connection is cut, which every client notices.
+    if content_type.startswith(("text/event-stream", "application/x-ndjson")):
+        await exchange.write(reader.broken(refusals.broken(exchange.model)), last=True)
+
+
+def _length(body: bytes) -> list[Header]:
+    return [(b"content-length", b"%d" % len(body))]
+
+
 def _headers(upstream: aiohttp.ClientResponse, content_type: str, rewritten: bool) -> list[Header]:
-    headers = [(b"content-type", content_type.encode())]
+    headers = [(b"content-type", _as_header(content_type))]
     if content_type.startswith("text/event-stream"):
         # Proxies in front must pass frames on at once.
         headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-    elif not rewritten and (length := upstream.headers.get("content-length")):
-        headers.append((b"content-length", length.encode()))
+    elif not rewritten and not _layers(upstream) and (length := upstream.headers.get("content-length")):
+        headers.append((b"content-length", _as_header(length)))
+    if (packed := upstream.headers.get("content-encoding")) and not _layers(upstream):
+        # In an encoding that is not undone here: perhaps the client knows it.
+        headers.append((b"content-encoding", _as_header(packed)))
     if retry_after := upstream.headers.get("retry-after"):
-        headers.append((b"retry-after", retry_after.encode()))
+        headers.append((b"retry-after", _as_header(retry_after)))
     return headers
+
+
+def _layers(upstream: aiohttp.ClientResponse) -> tuple[str, ...]:
+    """Return the encodings to undo; none where there are none, or one that is not known."""
+    try:
+        return encodings_of(upstream.headers.get("content-encoding", ""))
+    except WrongEncoding:
+        return ()
+
+
+def _as_header(value: str) -> bytes:
+    # What an upstream says may have bytes that no header may have.
+    return "".join(c for c in value if c.isprintable()).encode("latin-1", "replace")
 
 
 async def while_connected(exchange: Exchange, work: Coroutine[None, None, None]) -> None:

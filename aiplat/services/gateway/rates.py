@@ -6,8 +6,9 @@ import math
 import time
 from collections.abc import Callable
 
+from aiplat.services.bounds import REMEMBERED
+
 _MINUTE = 60.0
-_MOST = 10_000
 
 
 class _Bucket:
@@ -55,7 +56,7 @@ class Rates:
         now = self._clock()
         bucket = self._buckets.get(name)
         if bucket is None:
-            if len(self._buckets) >= _MOST:
+            if len(self._buckets) >= REMEMBERED:
                 self._forget_full(now)
             bucket = self._buckets[name] = _Bucket(limit, now)
         bucket.fill(limit, now)

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any, Protocol
 
+from aiplat.services.bounds import LOOK_BYTES
+from aiplat.services.gateway.bodies import written as json_of
+from aiplat.services.gateway.counts import Counted, UsageScan, counted, last_fields, usage_in
+from aiplat.services.gateway.frames import FrameBuffer, frames, payload
 from aiplat.services.gateway.refusals import Refusal, ollama_shape, openai_shape
-from aiplat.services.gateway.usage import Usage
 
-_TAIL = 64 << 10
-_LONGEST_FRAME = 4 << 20
-_FRAME_END = re.compile(rb"\r?\n\r?\n")
 _HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
-# Inside a JSON string a quote is escaped, so these match the answer's own fields and no generated text.
-_PROMPT = re.compile(rb'"(?:prompt_tokens|prompt_eval_count)"\s*:\s*(\d+)')
-_COMPLETION = re.compile(rb'"(?:completion_tokens|eval_count)"\s*:\s*(\d+)')
+_KEPT = 16 << 10
+_BYTES_PER_TOKEN = 4
 
 
 class Reader(Protocol):
     """Sees every piece of an answer and says what goes on to the client.
 
-    `rewrites` says that the length of what goes on differs from what came.
+    `rewrites` says that the length of what goes on differs from what came; `whole` that nothing goes on
+    before the end, so that an answer that turns out to be none can still be told by its status.
     """
 
     @property
     def rewrites(self) -> bool:
         """Whether the answer is changed on its way."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is said at the end."""
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece as it came; return what to send now (may be empty)."""
@@ -38,8 +41,11 @@ class Reader(Protocol):
     def broken(self, refusal: Refusal) -> bytes:
         """Return what tells a client whose stream has begun that the rest will not come."""
 
-    def usage(self) -> Usage:
-        """Return what was read so far; estimated when the engine's own count was not seen."""
+    def counted(self) -> Counted | None:
+        """Return the engine's own counts as far as they were seen."""
+
+    def written(self) -> int:
+        """Return about how many tokens have passed, for an answer that was not counted."""
 
 
 class SseReader:
@@ -49,78 +55,92 @@ class SseReader:
     """
 
     rewrites = False
+    whole = False
 
     def __init__(self, strip: bool) -> None:
         self._strip = strip
-        self._rest = b""
+        self._buffer = FrameBuffer()
+        self._scan = UsageScan()
+        self._long = False
         self._frames = 0
-        self._counted: Usage | None = None
+        self._counted: Counted | None = None
 
     def feed(self, piece: bytes) -> bytes:
-        """Return the whole frames that `piece` completes."""
-        data = self._rest + piece if self._rest else piece
-        cut = max(data.rfind(b"\n\n") + 2, data.rfind(b"\r\n\r\n") + 4 if b"\r" in data else 0)
-        if cut < 4:
-            cut = 0
-        if len(data) - cut > _LONGEST_FRAME:
-            cut = len(data)
-        whole, self._rest = data[:cut], data[cut:]
+        """Return the whole frames that `piece` completes; a frame that is too long passes as it comes."""
+        whole = self._buffer.feed(piece)
+        if self._long and whole:
+            self._scan.feed(whole)
+            self._long = False
         if _HAS_USAGE.search(whole):
             whole = self._inspect(whole)
         self._frames += whole.count(b"data:")
+        if self._buffer.size > LOOK_BYTES:
+            begun = self._buffer.rest()
+            self._scan.feed(begun)
+            self._long = True
+            return whole + begun
         return whole
 
     def finish(self) -> bytes:
-        """Return an unfinished last frame as it is."""
-        rest, self._rest = self._rest, b""
+        """Return an unfinished last frame as it is; also a whole document where a stream was asked for."""
+        rest = self._buffer.rest()
+        self._scan.feed(rest)
+        if _HAS_USAGE.search(rest):
+            return self._inspect(rest)
         return rest
 
     def broken(self, refusal: Refusal) -> bytes:
         """Return a frame with the error, which OpenAI's clients raise."""
-        return f"data: {json.dumps(openai_shape(refusal))}\n\n".encode()
+        return b"data: " + json_of(openai_shape(refusal)) + b"\n\n"
 
-    def usage(self) -> Usage:
-        """Return the engine's count, or the number of frames as an estimate."""
-        return self._counted or Usage(completion=self._frames, estimated=True)
+    def counted(self) -> Counted | None:
+        """Return the engine's count."""
+        return self._counted or self._scan.found
+
+    def written(self) -> int:
+        """Return the number of frames."""
+        return self._frames
 
     def _inspect(self, whole: bytes) -> bytes:
         # Under load a piece holds dozens of frames, and one of them a usage: only that one is read.
-        kept, begin = [], 0
-        for match in _FRAME_END.finditer(whole):
-            frame = whole[begin : match.end()]
-            kept.append(self._without_usage(frame) if b'"usage"' in frame else frame)
-            begin = match.end()
-        kept.append(whole[begin:])
-        return b"".join(kept)
+        return b"".join(self._without_usage(f) if b'"usage"' in f else f for f in frames(whole))
 
     def _without_usage(self, frame: bytes) -> bytes:
-        document = _payload(frame)
-        usage = document.get("usage")
-        if not isinstance(usage, dict):
-            return frame
+        document = payload(frame)
         # Ollama puts a usage of zeros into every frame of a completion before the real one.
-        self._counted = usage_of(usage) or self._counted
-        if not self._strip:
+        self._counted = usage_in(document) or self._counted
+        if not self._strip or not isinstance(document.get("usage"), dict):
             return frame
-        if not document.get("choices"):
+        if not document.get("choices") and "error" not in document:
             return b""
         del document["usage"]
-        return b"data: " + json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+        others = b"".join(li + b"\n" for li in frame.splitlines() if li and not li.startswith(b"data"))
+        return others + b"data: " + json_of(document) + b"\n\n"
 
 
-class TailReader:
-    """Whole JSON documents and Ollama's JSON lines: their counts come last, so only the tail is kept."""
+class DocumentReader:
+    """Whole JSON documents of OpenAI's API; `writes` says whether their length tells of generated tokens."""
 
     rewrites = False
+    whole = False
 
-    def __init__(self) -> None:
-        self._tail = b""
-        self._lines = 0
+    def __init__(self, writes: bool = True) -> None:
+        self._writes = writes
+        self._kept: list[bytes] | None = []
+        self._size = 0
+        self._scan = UsageScan()
 
     def feed(self, piece: bytes) -> bytes:
         """Return `piece` as it came."""
-        self._lines += piece.count(b"\n")
-        self._tail = piece if len(piece) >= _TAIL else (self._tail + piece)[-_TAIL:]
+        self._size += len(piece)
+        if self._kept is not None:
+            self._kept.append(piece)
+            if self._size <= _KEPT:
+                return piece
+            kept, self._kept = self._kept, None
+            self._scan.feed(b"".join(kept))
+        else:
+            self._scan.feed(piece)
         return piece
 
     def finish(self) -> bytes:
@@ -128,55 +148,78 @@ class TailReader:
         return b""
 
     def broken(self, refusal: Refusal) -> bytes:
+        """Return the error as a document."""
+        return json_of(openai_shape(refusal))
+
+    def counted(self) -> Counted | None:
+        """Return the usage in the document, wherever it stands."""
+        if self._kept is None:
+            return self._scan.found
+        return usage_in(_document(b"".join(self._kept)))
+
+    def written(self) -> int:
+        """Return a token for every few bytes."""
+        return self._size // _BYTES_PER_TOKEN if self._writes else 0
+
+
+class LinesReader:
+    """Ollama's documents and JSON lines: counts are fields of the last line itself, not of what is in it."""
+
+    rewrites = False
+    whole = False
+
+    def __init__(self, writes: bool = True) -> None:
+        self._writes = writes
+        self._line = b""
+        self._cut = False
+        self._lines = 0
+        self._counted: Counted | None = None
+
+    def feed(self, piece: bytes) -> bytes:
+        """Return `piece` as it came."""
+        end = piece.rfind(b"\n")
+        if end < 0:
+            self._hold(piece)
+            return piece
+        self._lines += piece.count(b"\n")
+        first, *others = (self._line + piece[:end]).split(b"\n")
+        self._read(first)
+        self._line, self._cut = b"", False
+        for line in others:
+            self._read(line)
+        self._hold(piece[end + 1 :])
+        return piece
+
+    def _hold(self, piece: bytes) -> None:
+        self._line += piece
+        if len(self._line) > LOOK_BYTES:
+            self._line, self._cut = self._line[-LOOK_BYTES:], True
+
+    def _read(self, line: bytes) -> None:
+        if b"eval_count" in line:
+            self._counted = counted(last_fields(line) if self._cut else _document(line)) or self._counted
+
+    def finish(self) -> bytes:
+        """Nothing is ever held back."""
+        self._read(self._line)
+        self._lines += bool(self._line)
+        return b""
+
+    def broken(self, refusal: Refusal) -> bytes:
         """Return a line with the error, which Ollama's clients raise."""
-        return json.dumps(ollama_shape(refusal)).encode() + b"\n"
+        return json_of(ollama_shape(refusal)) + b"\n"
 
-    def usage(self) -> Usage:
-        """Return the last counts in the tail, or the number of lines as an estimate."""
-        prompt, completion = _PROMPT.findall(self._tail), _COMPLETION.findall(self._tail)
-        if not prompt and not completion:
-            return Usage(completion=self._lines, estimated=True)
-        return Usage(int(prompt[-1]) if prompt else 0, int(completion[-1]) if completion else 0)
+    def counted(self) -> Counted | None:
+        """Return the counts of the last line that had some."""
+        return self._counted
+
+    def written(self) -> int:
+        """Return the number of lines."""
+        return self._lines if self._writes else 0
 
 
-def _payload(frame: bytes) -> dict[str, Any]:
-    data = b"\n".join(line[5:] for line in frame.splitlines() if line.startswith(b"data:"))
+def _document(data: bytes) -> Any:
     try:
-        document = json.loads(data)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def number_of(usage: dict[str, Any], name: str) -> int:
-    """Return a count of a usage document, 0 where it is missing."""
-    value = usage.get(name)
-    return value if isinstance(value, int) else 0
-
-
-def usage_of(usage: Any) -> Usage | None:
-    """Return what a usage document of OpenAI's API counts; None where it counts nothing."""
-    if not isinstance(usage, dict):
+        return json.loads(data)
+    except (ValueError, RecursionError):
         return None
-    seen = Usage(number_of(usage, "prompt_tokens"), number_of(usage, "completion_tokens"))
-    return seen if seen.prompt or seen.completion else None
-
-
-class FrameSplitter:
-    """Cuts an event stream into the JSON documents of its frames, however the network cut it."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def documents(self, piece: bytes) -> Iterator[dict[str, Any]]:
-        """Yield the documents of the frames that `piece` completes; other frames are passed over.
-
-        Raises:
-            ValueError: a frame is larger than 4 MiB.
-        """
-        *frames, self._rest = _FRAME_END.split(self._rest + piece)
-        if len(self._rest) > _LONGEST_FRAME:
-            raise ValueError("a frame of the answer is larger than 4 MiB")
-        for frame in frames:
-            if document := _payload(frame):
-                yield document

@@ -153,6 +153,48 @@ def bad_request(message: str, param: str | None = None) -> Refusal:
     return Refusal(400, message, param=param)
 
 
+def too_many_values(limit: int) -> Refusal:
+    """The body is within its limit of bytes and would take many times as much memory."""
+    return Refusal(413, f"the request has more than {limit} values", code="request_too_large")
+
+
+def too_deep(limit: int) -> Refusal:
+    """Lists and objects lie too deep inside of each other."""
+    return Refusal(400, f"the body nests lists and objects deeper than {limit}")
+
+
+def wrong_encoding(why: str) -> Refusal:
+    """The body's content-encoding is none that is undone here."""
+    return Refusal(415, f"the body's content-encoding: {why}", code="unsupported_encoding")
+
+
+def key_is_busy() -> Refusal:
+    """One key holds its share of the memory for requests."""
+    return Refusal(
+        429,
+        "this API key has as many large requests under way as it may; try again when one is answered",
+        kind="rate_limit_error",
+        code="too_many_large_requests",
+        retry_after=1,
+    )
+
+
+def failed() -> Refusal:
+    """Something went wrong here that nobody foresaw; what it was is in the log."""
+    return Refusal(500, "the gateway failed to answer this", kind="server_error", code="internal_error")
+
+
+def said_error(status: int, model: str, message: str) -> Refusal:
+    """The upstream said 200, and its document is an error."""
+    return Refusal(
+        status,
+        f"the engine of the model '{model}' says: {message}",
+        kind="rate_limit_error" if status == 429 else "server_error",
+        code="upstream_failed",
+        retry_after=1,
+    )
+
+
 def not_ready(model: str) -> Refusal:
     """The model's engine does not accept connections at the moment."""
     return Refusal(

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 
 from yarl import URL
 
+from aiplat.services.bounds import WAITING_REQUESTS as MOST_WAITING
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.prefixes import PrefixMemory
@@ -18,7 +19,6 @@ from aiplat.services.gateway.prefixes import PrefixMemory
 _LOAD_CAP = 1.25
 _FIRST_ASIDE = 1.0
 _LONGEST_ASIDE = 30.0
-MOST_WAITING = 256
 
 
 class Replica:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.attempts import Want
-from aiplat.services.gateway.calls import Asked, Backends, call, read_asked
+from aiplat.services.gateway.calls import Backends, call, read_asked
 from aiplat.services.gateway.exchange import Exchange
-from aiplat.services.gateway.models import Model
+from aiplat.services.gateway.fields import bound
 from aiplat.services.gateway.responses_answer import ResponseDocument, ResponseEvents
 
 _CHAT = "/v1/chat/completions"
@@ -37,29 +36,70 @@ _NOT_OFFERED: dict[str, tuple[Any, str]] = {
     "top_logprobs": (0, "probabilities of tokens are offered by /v1/chat/completions alone"),
 }
 _INCLUDED = ("reasoning.encrypted_content",)
+# What tools of OpenAI's service did in earlier turns: the answers that came of it are messages of their own.
+_ELSEWHERE = frozenset(
+    {
+        *("web_search_call", "file_search_call", "image_generation_call", "code_interpreter_call"),
+        *("mcp_list_tools", "mcp_call", "computer_call", "computer_call_output"),
+    }
+)
 _TYPES: dict[str, type] = {"include": list, "tools": list, "text": dict, "reasoning": dict, "metadata": dict}
 
 
 async def respond(exchange: Exchange, backends: Backends) -> None:
     """POST /v1/responses, whole or streamed."""
     asked = await read_asked(exchange, backends)
-    _refuse_what_is_not_offered(asked.document)
-    chat = chat_of(asked.document)
-
-    def body(model: Model) -> bytes:
-        return json.dumps(_for_model(chat, asked, model), ensure_ascii=False).encode()
-
-    reader = ResponseEvents(asked.document) if asked.streams else ResponseDocument(asked.document)
-    await call(exchange, backends, asked, Want(_CHAT, body, chat), reader)
-
-
-def _for_model(chat: dict[str, Any], asked: Asked, model: Model) -> dict[str, Any]:
-    document = {**chat, "model": model.engine_name}
-    if (most := asked.document.get("max_output_tokens")) is not None:
-        document["max_completion_tokens" if model.provider else "max_tokens"] = most
+    document, left_out = without_what_is_left_out(asked.document)
+    _refuse_what_is_not_offered(document)
+    chat = chat_of(document)
+    if (most := bound(exchange.path, document)) is not None:
+        chat["max_completion_tokens"] = most
     if asked.streams:
-        document |= {"stream": True, "stream_options": {"include_usage": True}}
-    return document
+        chat["stream"] = True
+    if left_out:
+        exchange.more_headers.append(
+            (b"x-aiplat-left-out", ", ".join(left_out)[:1000].encode("ascii", "replace"))
+        )
+    share = backends.answers.share()
+    reader = ResponseEvents(document, share) if asked.streams else ResponseDocument(document, share)
+    try:
+        await call(exchange, backends, asked, Want(_CHAT, chat), reader)
+    finally:
+        share.close()
+
+
+def without_what_is_left_out(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the request without the tools that only OpenAI's own service has, and what was left out.
+
+    A client that offers a tool must do without its being used: the model may answer without it. What a
+    client demands is refused later, by its own sentence.
+    """
+    left_out: list[str] = []
+    kept: dict[str, Any] = dict(document)
+    for name, stays in (("tools", _is_function), ("include", _INCLUDED.__contains__), ("input", _is_said)):
+        if not isinstance(given := document.get(name), list):
+            continue
+        kept[name] = [item for item in given if stays(item)]
+        left_out += [f"{name}[{at}] {_kind(item)}" for at, item in enumerate(given) if not stays(item)]
+    if document.get("tools") and not kept["tools"]:
+        del kept["tools"]
+        if kept.get("tool_choice") in ("auto", "none"):
+            del kept["tool_choice"]
+    return kept, left_out
+
+
+def _is_function(tool: Any) -> bool:
+    return (
+        not isinstance(tool, dict) or tool.get("type") == "function" or not isinstance(tool.get("type"), str)
+    )
+
+
+def _is_said(item: Any) -> bool:
+    return not isinstance(item, dict) or item.get("type") not in _ELSEWHERE
+
+
+def _kind(item: Any) -> str:
+    return str(item.get("type") if isinstance(item, dict) else item)[:64]
 
 
 def _refuse_what_is_not_offered(document: dict[str, Any]) -> None:
@@ -171,7 +211,7 @@ def _add_item(messages: list[dict[str, Any]], item: Any, where: str) -> None:
 
 
 def _add_call(messages: list[dict[str, Any]], item: dict[str, Any]) -> None:
-    function = {"name": item.get("name"), "arguments": item.get("arguments", "")}
+    function = {"name": item.get("name"), "arguments": item.get("arguments") or "{}"}
     made = {"id": item.get("call_id"), "type": "function", "function": function}
     if messages and messages[-1]["role"] == "assistant":
         messages[-1].setdefault("tool_calls", []).append(made)

@@ -6,9 +6,13 @@ import json
 from typing import Any
 
 from aiplat.services.gateway import refusals
-from aiplat.services.gateway.readers import FrameSplitter, usage_of
+from aiplat.services.gateway.bodies import too_many_values, written
+from aiplat.services.gateway.counts import Counted, counted, usage_document, usage_in
+from aiplat.services.gateway.frames import FrameSplitter
 from aiplat.services.gateway.responses_shapes import Call, Document, Shell, Text
-from aiplat.services.gateway.usage import Usage
+from aiplat.services.gateway.rooms import Share
+
+_BYTES_PER_TOKEN = 4
 
 
 def _thoughts(message: Document) -> str | None:
@@ -20,35 +24,51 @@ class ResponseDocument:
     """A reader that turns a whole chat completion into a whole response."""
 
     rewrites = True
+    whole = True
 
-    def __init__(self, request: Document) -> None:
+    def __init__(self, request: Document, share: Share) -> None:
         self._shell = Shell(request)
+        self._share = share
         self._pieces: list[bytes] = []
+        self._size = 0
 
     def feed(self, piece: bytes) -> bytes:
-        """Keep the piece: nothing can be said before the end."""
+        """Keep the piece: nothing can be said before the end.
+
+        Raises:
+            TooMuch: the answer is longer than may be kept.
+        """
+        self._share.take(len(piece))
+        self._size += len(piece)
         self._pieces.append(piece)
         return b""
 
     def finish(self) -> bytes:
-        """Return the response, or an error where the engine's answer is none."""
-        try:
-            document = json.loads(b"".join(self._pieces))
-            choice = document["choices"][0]
-            output = list(_output_of(choice["message"]))
-        except (ValueError, KeyError, IndexError, TypeError):
-            return self.broken(refusals.broken(self._shell.document("failed", [])["model"]))
-        self._shell.model, self._shell.usage = document.get("model") or "", document.get("usage")
-        ended = self._shell.ended(choice.get("finish_reason"), output)
-        return json.dumps(ended, ensure_ascii=False).encode()
+        """Return the response.
+
+        Raises:
+            ValueError, KeyError, IndexError, TypeError, AttributeError: the engine's answer is no completion.
+        """
+        raw, self._pieces = b"".join(self._pieces), []
+        if too_many_values(raw):
+            raise ValueError("the answer has too many values")
+        document = json.loads(raw)
+        choice = document["choices"][0]
+        output = list(_output_of(choice["message"]))
+        self._shell.model, self._shell.usage = document.get("model") or "", usage_document(document)
+        return written(self._shell.ended(choice.get("finish_reason"), output))
 
     def broken(self, refusal: refusals.Refusal) -> bytes:
         """Return the error that stands in place of the response."""
-        return json.dumps(refusals.openai_shape(refusal)).encode()
+        return written(refusals.openai_shape(refusal))
 
-    def usage(self) -> Usage:
+    def counted(self) -> Counted | None:
         """Return what the engine says it used."""
-        return usage_of(self._shell.usage) or Usage(estimated=True)
+        return counted(self._shell.usage)
+
+    def written(self) -> int:
+        """Return a token for every few bytes."""
+        return self._size // _BYTES_PER_TOKEN
 
 
 def _output_of(message: Document) -> list[Document]:
@@ -71,13 +91,17 @@ class ResponseEvents:
     """A reader that turns the chunks of a chat completion into the events of a response."""
 
     rewrites = True
+    whole = False
 
-    def __init__(self, request: Document) -> None:
+    def __init__(self, request: Document, share: Share) -> None:
         self._shell = Shell(request)
+        self._share = share
         self._frames = FrameSplitter()
         self._number = 0
-        self._output: list[Document] = []
-        self._open: Text | Call | None = None
+        # By the place in the output: None while the item there is being written.
+        self._output: list[Document | None] = []
+        self._text_open: tuple[int, Text] | None = None
+        self._calls: list[tuple[int, Call]] = []
         self._deltas = 0
         self._finish: str | None = None
 
@@ -87,8 +111,9 @@ class ResponseEvents:
 
     def finish(self) -> bytes:
         """Return the events that end the response."""
-        events = self._begin() + self._close()
-        ended = self._shell.ended(self._finish, self._output)
+        last = b"".join(self._chunk(chunk) for chunk in self._frames.last())
+        events = last + self._begin() + self._close_text() + self._close_calls()
+        ended = self._shell.ended(self._finish, self._done())
         return events + self._event(f"response.{ended['status']}", response=ended)
 
     def broken(self, refusal: refusals.Refusal) -> bytes:
@@ -96,18 +121,24 @@ class ResponseEvents:
         error = {"code": "server_error", "message": refusal.message}
         events = self._begin()
         return events + self._event(
-            "response.failed", response=self._shell.document("failed", self._output, error=error)
+            "response.failed", response=self._shell.document("failed", self._done(), error=error)
         )
 
-    def usage(self) -> Usage:
-        """Return the engine's count, or the number of deltas as an estimate."""
-        return usage_of(self._shell.usage) or Usage(completion=self._deltas, estimated=True)
+    def counted(self) -> Counted | None:
+        """Return the engine's count."""
+        return counted(self._shell.usage)
+
+    def written(self) -> int:
+        """Return the number of deltas."""
+        return self._deltas
+
+    def _done(self) -> list[Document]:
+        return [item for item in self._output if item is not None]
 
     def _event(self, kind: str, **fields: Any) -> bytes:
         document = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
-        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        return f"event: {kind}\ndata: {text}\n\n".encode()
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), written(document))
 
     def _begin(self) -> bytes:
         if self._number:
@@ -119,7 +150,8 @@ class ResponseEvents:
         if chunk.get("error"):
             raise ValueError("the engine says that it cannot go on")
         self._shell.model = self._shell.model or chunk.get("model") or ""
-        self._shell.usage = chunk.get("usage") or self._shell.usage
+        if usage_in(chunk) is not None:
+            self._shell.usage = usage_document(chunk)
         events = [self._begin()]
         for choice in (chunk.get("choices") or [])[:1]:
             delta = choice.get("delta") or {}
@@ -133,54 +165,76 @@ class ResponseEvents:
     def _text(self, kind: str, text: Any) -> bytes:
         if not isinstance(text, str) or not text:
             return b""
-        events, item = b"", self._open
-        if not isinstance(item, Text) or item.kind != kind:
+        self._share.take(len(text))
+        events = b""
+        if self._text_open is None or self._text_open[1].kind != kind:
             item = Text(kind)
-            events = self._replace(item)
+            events = self._close_text() + self._close_calls()
+            self._text_open = (len(self._output), item)
+            events += self._added(item)
             part = {"content_index": 0, "part": item.part()}
-            events += self._event("response.content_part.added", **self._place(item), **part)
+            events += self._event("response.content_part.added", **self._place(*self._text_open), **part)
+        place, item = self._text_open
         item.pieces.append(text)
         self._deltas += 1
         more: Document = {"logprobs": []} if kind == "message" else {}
         delta = {"content_index": 0, "delta": text, **more}
-        return events + self._event(f"response.{item.part_type}.delta", **self._place(item), **delta)
+        return events + self._event(f"response.{item.part_type}.delta", **self._place(place, item), **delta)
 
     def _call(self, made: Document) -> bytes:
-        events, item = b"", self._open
-        if not isinstance(item, Call) or made.get("index") != item.index:
+        """Return the events of a piece of a call; calls may be written in turns, told by id and index."""
+        events = self._close_text()
+        found = next((one for one in reversed(self._calls) if one[1].continues(made)), None)
+        if found is None:
             item = Call(made)
-            events = self._replace(item)
-        if arguments := (made.get("function") or {}).get("arguments"):
-            item.pieces.append(arguments)
-            self._deltas += 1
-            place = self._place(item)
-            events += self._event("response.function_call_arguments.delta", **place, delta=arguments)
-        return events
+            found = (len(self._output), item)
+            self._calls.append(found)
+            self._share.take(len(item.name))
+            events += self._added(item)
+        arguments = (made.get("function") or {}).get("arguments")
+        if isinstance(arguments, dict):
+            arguments = json.dumps(arguments)
+        return events + (self._argued(*found, arguments) if arguments else b"")
 
-    def _replace(self, item: Text | Call) -> bytes:
-        events = self._close()
-        self._open = item
+    def _argued(self, place: int, item: Call, arguments: str) -> bytes:
+        self._share.take(len(arguments))
+        item.pieces.append(arguments)
+        self._deltas += 1
+        where = self._place(place, item)
+        return self._event("response.function_call_arguments.delta", **where, delta=arguments)
+
+    def _added(self, item: Text | Call) -> bytes:
         at = len(self._output)
-        return events + self._event("response.output_item.added", output_index=at, item=item.item(done=False))
+        self._output.append(None)
+        return self._event("response.output_item.added", output_index=at, item=item.item(done=False))
 
-    def _place(self, item: Text | Call) -> Document:
-        return {"item_id": item.id, "output_index": len(self._output)}
+    def _place(self, place: int, item: Text | Call) -> Document:
+        return {"item_id": item.id, "output_index": place}
 
-    def _close(self) -> bytes:
-        item, self._open = self._open, None
-        if item is None:
+    def _close_text(self) -> bytes:
+        if self._text_open is None:
             return b""
-        events, place = b"", self._place(item)
-        if isinstance(item, Call):
-            done = {"name": item.name, "arguments": "".join(item.pieces)}
-            events += self._event("response.function_call_arguments.done", **place, **done)
-        else:
-            more: Document = {"logprobs": []} if item.kind == "message" else {}
-            done = {"content_index": 0, item.field: "".join(item.pieces), **more}
-            events += self._event(f"response.{item.part_type}.done", **place, **done)
-            part = {"content_index": 0, "part": item.part()}
-            events += self._event("response.content_part.done", **place, **part)
+        (place, item), self._text_open = self._text_open, None
+        where = self._place(place, item)
+        more: Document = {"logprobs": []} if item.kind == "message" else {}
+        done = {"content_index": 0, item.field: "".join(item.pieces), **more}
+        events = self._event(f"response.{item.part_type}.done", **where, **done)
+        part = {"content_index": 0, "part": item.part()}
+        events += self._event("response.content_part.done", **where, **part)
+        return events + self._finished(place, item)
+
+    def _close_calls(self) -> bytes:
+        calls, self._calls = self._calls, []
+        return b"".join(self._close_call(place, item) for place, item in calls)
+
+    def _close_call(self, place: int, item: Call) -> bytes:
+        events = b"" if item.pieces else self._argued(place, item, "{}")
+        done = {"name": item.name, "arguments": item.arguments}
+        where = self._place(place, item)
+        events += self._event("response.function_call_arguments.done", **where, **done)
+        return events + self._finished(place, item)
+
+    def _finished(self, place: int, item: Text | Call) -> bytes:
         finished = item.item(done=True)
-        events += self._event("response.output_item.done", output_index=len(self._output), item=finished)
-        self._output.append(finished)
-        return events
+        self._output[place] = finished
+        return self._event("response.output_item.done", output_index=place, item=finished)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from typing import Any
 
-from aiplat.services.gateway.readers import number_of
+from aiplat.services.gateway.counts import Counted, counted, number_of
 
 Document = dict[str, Any]
 
@@ -69,9 +70,10 @@ class Shell:
 def _usage(usage: Document | None) -> Document | None:
     if not usage:
         return None
-    prompt, completion = number_of(usage, "prompt_tokens"), number_of(usage, "completion_tokens")
-    cached = number_of(usage.get("prompt_tokens_details") or {}, "cached_tokens")
-    thought = number_of(usage.get("completion_tokens_details") or {}, "reasoning_tokens")
+    seen = counted(usage) or Counted()
+    prompt, completion = seen.prompt or 0, seen.completion or 0
+    cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
+    thought = _detail(usage, "completion_tokens_details", "reasoning_tokens")
     return {
         "input_tokens": prompt,
         "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
@@ -79,6 +81,11 @@ def _usage(usage: Document | None) -> Document | None:
         "output_tokens_details": {"reasoning_tokens": thought},
         "total_tokens": prompt + completion,
     }
+
+
+def _detail(usage: Document, name: str, count: str) -> int:
+    details = usage.get(name)
+    return number_of(details, count) if isinstance(details, dict) else 0
 
 
 def new_id(kind: str) -> str:
@@ -128,12 +135,36 @@ class Call:
         self.id = new_id("fc")
         self.index = made.get("index")
         self.name = function.get("name") or ""
+        self.given_id = made.get("id")
         self.pieces: list[str] = []
-        self._call_id = made.get("id") or new_id("call")
+        self._call_id = self.given_id or new_id("call")
+
+    @property
+    def arguments(self) -> str:
+        """What was written so far; a call without arguments has an empty object of them."""
+        return "".join(self.pieces) or "{}"
+
+    def continues(self, made: Document) -> bool:
+        """Whether a piece belongs to this call: by its id, by its index, and by giving no new name."""
+        function = made.get("function") or {}
+        if (given := made.get("id")) and self.given_id:
+            return bool(given == self.given_id)
+        if made.get("index") is not None and made.get("index") != self.index:
+            return False
+        name = function.get("name")
+        return not (name and self.name and (name != self.name or self._complete))
+
+    @property
+    def _complete(self) -> bool:
+        try:
+            json.loads("".join(self.pieces))
+        except (ValueError, RecursionError):
+            return False
+        return True
 
     def item(self, done: bool) -> Document:
         """Return the item, without arguments until it is done."""
-        arguments = "".join(self.pieces) if done else ""
+        arguments = self.arguments if done else ""
         about = {"call_id": self._call_id, "name": self.name, "arguments": arguments}
         return {"id": self.id, "type": "function_call", "status": _status(done), **about}
 

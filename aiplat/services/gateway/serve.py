@@ -18,11 +18,12 @@ from aiplat.services.bounds import BODY_SECONDS
 from aiplat.services.connections import Server, server
 from aiplat.services.gateway.app import GatewayApp
 from aiplat.services.gateway.auth import FileKeyStore, KeyStore, NoKeys
+from aiplat.services.gateway.bodies import Memory
 from aiplat.services.gateway.calls import Backends
 from aiplat.services.gateway.config import AccountsConfig, AloneConfig, read_config
+from aiplat.services.gateway.cors import Cors
 from aiplat.services.gateway.discovery import ServiceWatch, api_server
 from aiplat.services.gateway.egress import Egress
-from aiplat.services.gateway.exchange import BodyBudget
 from aiplat.services.gateway.health import health_port
 from aiplat.services.gateway.metrics import Metrics
 from aiplat.services.gateway.models import ModelTable
@@ -123,14 +124,14 @@ async def run(settings: Settings) -> None:
     metrics.show_pools(pools)
     async with contextlib.AsyncExitStack() as stack:
         upstreams = await stack.enter_async_context(Upstreams(Egress()))
-        budget = BodyBudget(settings.max_body_mib << 20, settings.max_bodies_mib << 20)
-        backends = Backends(table, upstreams, budget, metrics, pools)
+        memory = Memory(settings.max_body_mib << 20, settings.max_bodies_mib << 20)
+        backends = Backends(table, upstreams, memory, metrics, pools)
         keys: KeyStore = files or NoKeys()
         accounts = await stack.enter_async_context(_accounts(settings, files, table, metrics))
         if accounts is not None:
             keys = accounts.keys
             backends = replace(backends, gate=accounts.gate, audit=accounts.gate.audit)
-        serving = _server(GatewayApp(keys, backends, metrics), settings)
+        serving = _server(GatewayApp(keys, backends, metrics, Cors(settings.cors_origins)), settings)
         for work in (*(accounts.work if accounts else ()), *_watchers(settings, backends, files, serving)):
             await stack.enter_async_context(in_background(work, metrics.restarted))
         health = health_port(settings.host, settings.health_port, table, metrics)

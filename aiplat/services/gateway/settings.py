@@ -25,7 +25,12 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     max_body_mib: int = 16
-    max_bodies_mib: int = 48
+    max_bodies_mib: int = 96
+    cors_origins: tuple[str, ...] = ("*",)
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,7 +64,14 @@ def _parser() -> argparse.ArgumentParser:
         "--max-body-mib", type=int, default=Settings.max_body_mib, help="one request (%(default)s)"
     )
     parser.add_argument(
-        "--max-bodies-mib", type=int, default=Settings.max_bodies_mib, help="all (%(default)s)"
+        "--max-bodies-mib", type=int, default=Settings.max_bodies_mib, help="all, in memory (%(default)s)"
+    )
+    parser.add_argument(
+        "--cors-origins",
+        type=_origins,
+        default=Settings.cors_origins,
+        metavar="LIST",
+        help="origins of pages that may ask, with commas between; empty for none (*)",
     )
     return parser
 
@@ -94,4 +106,5 @@ def _alone(arguments: list[str]) -> Settings:
         tls_key=config.tls.key if config.tls else None,
         max_body_mib=config.max_body_mib,
         max_bodies_mib=config.max_bodies_mib,
+        cors_origins=config.cors_origins,
     )

@@ -1,10 +1,10 @@
 """Budgets as this process holds them: slices leased from the database, what is set aside, what was used.
 
-Bound: a request sets aside what it may use before it is sent on, so all processes together exceed a
-budget at most by what requests under way use beyond what was set aside for them. That is nothing where
-clients name a limit, but for the one request per process that gets a budget's last rest. What a process
-used in the last second before it was killed, and what is served while the database cannot be asked, comes
-on top.
+Bound: a request sets aside what it may use before it is sent on, with the dearest model that may answer it,
+so all processes together exceed a budget at most by what requests under way use beyond what was set aside for
+them. That is nothing where clients name a limit and a prompt is not longer than guessed, but for the one
+request per process that gets a budget's last rest. What a process used in the last second before it was
+killed, its answers under way then, and what is served while the database cannot be asked, come on top.
 """
 
 from __future__ import annotations
@@ -116,10 +116,11 @@ class Slices:
         Raises:
             Unreachable: the database does not answer; nothing is held.
         """
+        # What costs nothing is held to be settled, and not refused where a budget has nothing left.
         if ask and any(s.left < need for s, need in needs):
-            await self._more(needs)
+            await self._more([(s, need) for s, need in needs if need])
         needs = [(s, need) for s, need in needs if not s.gone]
-        empty = next((s for s, _ in needs if s.left <= 0), None)
+        empty = next((s for s, need in needs if need and s.left <= 0), None)
         if empty is not None:
             return [], empty
         return hold(needs), None

@@ -76,15 +76,23 @@ def test_buckets_are_forgotten_when_there_are_many() -> None:
         ("/v1/chat/completions", {"max_tokens": 7}, 7),
         ("/v1/chat/completions", {"max_completion_tokens": 7, "max_tokens": 9, "n": 3}, 21),
         ("/v1/chat/completions", {"max_tokens": True, "n": "x"}, ANSWER_TOKENS),
-        ("/v1/chat/completions", {"max_tokens": 10**9}, 131_072),
+        ("/v1/chat/completions", {"max_tokens": 10**9}, 10**9),
+        ("/v1/chat/completions", {"max_tokens": -1}, ANSWER_TOKENS),
+        ("/v1/chat/completions", {"max_output_tokens": 1, "options": {"num_predict": 1}}, ANSWER_TOKENS),
+        ("/v1/chat/completions", {"max_tokens": 9, "n": 200}, 1800),
+        ("/v1/completions", {"max_tokens": 9, "prompt": ["a", "b"], "n": 3}, 54),
+        ("/v1/completions", {"max_tokens": 9, "prompt": [1, 2, 3]}, 9),
+        ("/v1/completions", {"max_tokens": 9, "prompt": [[1, 2], [3]], "best_of": 2}, 36),
         ("/v1/responses", {"max_output_tokens": 8}, 8),
         ("/api/chat", {"options": {"num_predict": 9}}, 9),
         ("/api/chat", {"options": {"num_predict": -1}}, ANSWER_TOKENS),
+        ("/api/chat", {"max_tokens": 1, "max_completion_tokens": 1}, ANSWER_TOKENS),
+        ("/v1/responses", {"max_tokens": 1}, ANSWER_TOKENS),
         ("/v1/embeddings", {"max_tokens": 7}, 0),
     ],
 )
 def test_an_answer_is_guessed_by_its_limit(path: str, document: dict[str, Any], answer: int) -> None:
-    """Whatever API it is asked in; the prompt by its bytes."""
+    """By the field that the path's engines read, for every answer asked for; the prompt by its bytes."""
     assert estimate(path, document, 300) == Usage(101, answer, estimated=True)
 
 

@@ -16,9 +16,10 @@ import pytest
 from aiplat.content import write_atomic
 from aiplat.services.gateway import anthropic
 from aiplat.services.gateway.attempts import Want, find_answer
+from aiplat.services.gateway.bodies import Memory
 from aiplat.services.gateway.calls import Backends
 from aiplat.services.gateway.egress import Egress
-from aiplat.services.gateway.exchange import BodyBudget, Exchange
+from aiplat.services.gateway.exchange import Exchange
 from aiplat.services.gateway.metrics import Metrics
 from aiplat.services.gateway.models import Model, ModelTable
 from aiplat.services.gateway.proxy import Upstreams
@@ -348,12 +349,12 @@ def test_a_call_that_would_leave_is_refused_and_kept_for_the_audit() -> None:
         table.replace([Model(name="m", urls=("http://192.0.2.7:11434",))])
         async with Upstreams(Egress(forbidden=True)) as upstreams:
             backends = Backends(
-                table, upstreams, BodyBudget(1, 1), metrics, pools,
+                table, upstreams, Memory(1, 1), metrics, pools,
                 audit=take,
             )  # fmt: skip
             exchange = Exchange({"method": "POST", "path": "/", "headers": []}, None, None)  # type: ignore[arg-type]
             with pytest.raises(Refusal) as refused:
-                await find_answer(exchange, backends, table.all()[0], Want("/x", lambda _: b"", {}))
+                await find_answer(exchange, backends, table.all()[0], Want("/x", {}))
         assert (refused.value.status, refused.value.code) == (403, "egress_forbidden")
 
     asyncio.run(body())

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from aiplat.services.gateway.readers import SseReader, TailReader
+from aiplat.services.bounds import LOOK_BYTES, MOST_COUNT
+from aiplat.services.gateway.calls import used
+from aiplat.services.gateway.readers import DocumentReader, LinesReader, Reader, SseReader
 from aiplat.services.gateway.usage import Usage
 
 TEXT = b'data: {"choices":[{"text":"say \\"usage\\":{"}]}\n\n'
@@ -16,7 +18,10 @@ DONE = b"data: [DONE]\n\n"
 STREAM = TEXT + ZEROS + LAST + DONE
 
 
-def fed(reader: SseReader, data: bytes, size: int) -> bytes:
+GUESS = Usage(100, 1024, estimated=True)
+
+
+def fed(reader: Reader, data: bytes, size: int) -> bytes:
     """Return what a reader passes on of data that comes in pieces of one size."""
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     return b"".join(reader.feed(piece) for piece in pieces) + reader.finish()
@@ -27,7 +32,7 @@ def test_usage_is_read_and_taken_out_wherever_the_pieces_end(size: int) -> None:
     """Text that speaks of usage stays; the frame that only carries usage goes, as does usage in others."""
     reader = SseReader(strip=True)
     assert fed(reader, STREAM, size) == TEXT + b'data: {"choices":[{"text":"x"}]}\n\n' + DONE
-    assert reader.usage() == Usage(3, 2)
+    assert used(GUESS, reader) == Usage(3, 2)
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
@@ -35,47 +40,123 @@ def test_who_asked_for_usage_gets_every_byte(size: int) -> None:
     """Without stripping nothing is changed."""
     reader = SseReader(strip=False)
     assert fed(reader, STREAM, size) == STREAM
-    assert reader.usage() == Usage(3, 2)
+    assert used(GUESS, reader) == Usage(3, 2)
 
 
-def test_frames_may_end_as_on_windows() -> None:
-    """The standard allows CR LF."""
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+@pytest.mark.parametrize("size", [1, 2, 11, 1000])
+def test_lines_may_end_in_every_way_of_the_standard(end: bytes, size: int) -> None:
+    """CR LF and CR alone, cut anywhere; also behind comments and other fields, and without a space."""
     reader = SseReader(strip=True)
-    data = STREAM.replace(b"\n", b"\r\n")
-    assert fed(reader, data, 11).count(b"data:") == 3
-    assert reader.usage() == Usage(3, 2)
+    odd = b": ping\n\nid: 1\nevent: x\ndata:" + TEXT[6:] + b"retry: 9\n\n"
+    data = (odd + STREAM).replace(b"\n", end)
+    assert fed(reader, data, size).count(b"data:") == 4
+    assert used(GUESS, reader) == Usage(3, 2)
 
 
-def test_a_stream_that_was_cut_is_estimated_by_its_frames() -> None:
+def test_a_stream_that_was_cut_is_charged_its_prompt_and_its_frames() -> None:
     """The zeros that come before the real count are not taken for it."""
     reader = SseReader(strip=True)
     fed(reader, TEXT + ZEROS, 9)
-    assert reader.usage() == Usage(completion=2, estimated=True)
+    assert used(GUESS, reader) == Usage(100, 2, estimated=True)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"choices": [{"text": "x", "usage": {"prompt_tokens": 3, "completion_tokens": 2}}]},
+        {"choices": [], "x_groq": {"usage": {"prompt_tokens": 3, "completion_tokens": 2}}},
+        {"choices": [{"text": "x"}], "usage": {"input_tokens": 3, "output_tokens": 2}},
+        {"usage": {"completion_tokens": 2, "prompt_tokens": 3}, "choices": [{"text": "x" * 100_000}]},
+    ],
+)
+def test_usage_is_found_where_providers_put_it(document: dict[str, object]) -> None:
+    """In a choice, in a field of their own, under other names, in a long frame, in a document."""
+    data = json.dumps(document).encode()
+    for reader, text in ((SseReader(strip=False), b"data: " + data + b"\n\n"), (DocumentReader(), data)):
+        assert fed(reader, text, 4096) == text
+        assert used(GUESS, reader) == Usage(3, 2)
+
+
+@pytest.mark.parametrize("count", [-1, MOST_COUNT + 1, 10**25, int("9" * 4000), 1.5, True, "7", None, [1]])
+def test_a_count_that_cannot_be_is_estimated(count: object) -> None:
+    """Negative, beyond what any model writes, or no whole number."""
+    usage = {
+        "prompt_tokens": count,
+        "completion_tokens": count,
+        "prompt_eval_count": count,
+        "eval_count": count,
+    }
+    for reader, document in (
+        (DocumentReader(), {"choices": [], "usage": usage}),
+        (LinesReader(), {"done": True, **usage}),
+    ):
+        fed(reader, json.dumps(document).encode() + b"\n", 50)
+        found = used(GUESS, reader)
+        assert (found.prompt, found.estimated) == (100, True)
+        assert 0 <= found.completion <= MOST_COUNT
+
+
+def test_a_count_of_more_digits_than_are_read_is_estimated() -> None:
+    """Reading it would raise."""
+    reader = LinesReader()
+    fed(reader, b'{"done": true, "eval_count": ' + b"9" * 5000 + b"}", 100)
+    assert used(GUESS, reader).prompt == 100
 
 
 def test_a_frame_without_end_is_passed_on_rather_than_held() -> None:
-    """What is held is bounded: after 4 MiB without an end of frame the bytes go through."""
+    """What is held is bounded, and what came later is read again."""
     reader = SseReader(strip=True)
-    out = b"".join(reader.feed(b"x" * (1 << 20)) for _ in range(6))
-    assert len(out) >= 5 << 20
+    out = b""
+    for _ in range(600):
+        out += reader.feed(b"x" * 1000)
+        assert reader._buffer.size <= LOOK_BYTES + 1000
+    assert len(out) >= 600 * 1000 - LOOK_BYTES - 1000
+    assert reader.feed(b"\n\n" + LAST).endswith(b"\n\n")
+    assert used(GUESS, reader) == Usage(3, 2)
 
 
-def test_the_counts_of_a_document_are_its_last() -> None:
+def test_the_counts_of_a_document_are_its_own() -> None:
     """Generated text that looks like counts is inside a string and does not match."""
     document = {
-        "choices": [{"text": '"prompt_tokens": 99'}],
+        "choices": [{"text": '"usage": {"prompt_tokens": 99}'}],
         "usage": {"prompt_tokens": 4, "completion_tokens": 1},
     }
-    reader = TailReader()
+    reader = DocumentReader()
     data = json.dumps(document).encode()
-    assert b"".join(reader.feed(data[at : at + 10]) for at in range(0, len(data), 10)) == data
-    assert reader.usage() == Usage(4, 1)
+    assert fed(reader, data, 10) == data
+    assert used(GUESS, reader) == Usage(4, 1)
 
 
-def test_a_long_document_is_not_kept() -> None:
-    """Only the tail is held, and the counts are in it."""
-    reader = TailReader()
-    reader.feed(b'{"data": "' + b"x" * (1 << 20))
-    reader.feed(b'", "prompt_eval_count": 7}')
-    assert reader.usage() == Usage(7, 0)
-    assert len(reader._tail) <= 64 << 10
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_usage_is_counted_wherever_it_stands_in_a_long_document(place: str) -> None:
+    """Some servers write it before a megabyte of vectors; nothing of these is kept."""
+    usage, vectors = {"usage": {"prompt_tokens": 4321, "total_tokens": 4321}}, [0.0123456] * 50_000
+    parts = {"first": [usage, {"data": vectors}], "last": [{"data": vectors}, usage]}
+    parts["middle"] = [{"data": vectors}, usage, {"more": vectors}]
+    data = json.dumps({k: v for part in parts[place] for k, v in part.items()}).encode()
+    for size in (1000, 65_536):
+        reader = DocumentReader(writes=False)
+        fed(reader, data, size)
+        assert used(Usage(100, 0, estimated=True), reader) == Usage(4321, 0)
+        assert reader._kept is None
+
+
+def test_counts_inside_of_a_tool_call_are_not_the_answers() -> None:
+    """Ollama gives arguments as objects, so a client could have the model write counts into them."""
+    arguments = {"eval_count": 10**20, "prompt_eval_count": 0, "done": True}
+    call = {"message": {"tool_calls": [{"function": {"name": "note", "arguments": arguments}}]}}
+    lines = [{**call, "done": False}, {"message": {"content": "x"}, "done": False}]
+    reader = LinesReader()
+    data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    assert fed(reader, data, 17) == data
+    assert used(GUESS, reader) == Usage(100, 2, estimated=True)
+    long = {"message": {"content": "x" * 200_000, **call["message"]}, "done": True}
+    for more, expected in (
+        ({}, Usage(100, 1, True)),
+        ({"prompt_eval_count": 9, "eval_count": 201}, Usage(9, 201)),
+    ):
+        reader = LinesReader()
+        fed(reader, json.dumps({**long, **more}).encode(), 5000)
+        assert used(GUESS, reader) == expected
+        assert len(reader._line) <= LOOK_BYTES
