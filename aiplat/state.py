@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from pathlib import Path
+
+from aiplat.errors import AiplatError, Finding
+
+_NOT_OURS = "remove it, or set XDG_RUNTIME_DIR or AIPLAT_STATE to a folder of your own"
 
 
 def state_home() -> Path:
@@ -18,11 +24,39 @@ def cache_home() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "aiplat"
 
 
-def private_dir(path: Path) -> Path:
-    """Make `path` (0700, parents too) and return it."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.chmod(0o700)
+def private_dir(path: Path, *, own: bool = False) -> Path:
+    """Make `path` (0700, parents too) and return it; with `own` it must be this user's, and no link.
+
+    Raises:
+        AiplatError: it is a file, another user's link, or another user's where it must be one's own.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    # Looked at and changed is what was opened, whatever stands under its name by then.
+    handle = _opened(path, follow=not own)
+    try:
+        found = os.fstat(handle)
+        if own and found.st_uid != os.geteuid():
+            raise AiplatError(Finding(str(path), "belongs to another user", _NOT_OURS))
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            os.fchmod(handle, 0o700)
+    finally:
+        os.close(handle)
     return path
+
+
+def _opened(path: Path, *, follow: bool) -> int:
+    link = path.lstat()
+    if stat.S_ISLNK(link.st_mode) and (not follow or link.st_uid not in (0, os.geteuid())):
+        raise AiplatError(Finding(str(path), "is a link, and may lead anywhere", _NOT_OURS))
+    try:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        return os.open(path, flags if follow else flags | os.O_NOFOLLOW)
+    except OSError as error:
+        raise AiplatError(
+            Finding(str(path), f"is no folder to work in: {error.strerror}", _NOT_OURS)
+        ) from None
 
 
 def site_dir(name: str) -> Path:

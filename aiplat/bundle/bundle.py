@@ -43,7 +43,7 @@ class Bundle:
             document = json.loads((path / DOCUMENT).read_bytes())
         except OSError:
             raise BadInput(Finding(str(path), "is no bundle", "make one: aiplat bundle build")) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BadInput(_damaged(path)) from None
         return cls(path, _document(path, document))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
@@ -20,6 +20,7 @@ Hashed = Callable[[int, int], None]
 _FIX = "make the bundle again: aiplat bundle build"
 # Two sha256 that have nothing to do with each other differ in about 60 of 64 characters.
 _FEW_CHARACTERS = 16
+_LONGEST_NAME = 200
 
 
 def verify(
@@ -65,7 +66,7 @@ def _check_document(path: Path) -> list[Finding]:
 def _read(path: Path) -> BundleDocument | None:
     try:
         return BundleDocument.model_validate(json.loads((path / DOCUMENT).read_bytes()))
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError, ValidationError, RecursionError):
         return None
 
 
@@ -88,8 +89,15 @@ def _check_files(path: Path, files: dict[str, BundledFile], told: Hashed) -> Ite
 
 
 def _check_file(path: Path, name: str, file: BundledFile) -> Finding | None:
-    if path.is_symlink() or not path.is_file():
-        return Finding(name, "is missing", _FIX)
+    if not _inside(name):
+        return Finding(named(name), "is listed in bundle.json and lies outside of the bundle", _FIX)
+    try:
+        missing = path.is_symlink() or not path.is_file()
+    except (OSError, ValueError):
+        missing = True
+    if missing:
+        return Finding(named(name), "is missing", _FIX)
+    name = named(name)
     size = path.stat().st_size
     if size != file.size:
         return Finding(name, f"was altered: it has {size} bytes instead of {file.size}", _FIX)
@@ -98,12 +106,23 @@ def _check_file(path: Path, name: str, file: BundledFile) -> Finding | None:
     return None
 
 
+def _inside(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts
+
+
+def named(name: str) -> str:
+    """Return the name of a file as it may be shown: on one line, without control characters, not endless."""
+    short = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+
+
 def _added(path: Path, document: BundleDocument) -> Iterator[Finding]:
     known = {*document.files, DOCUMENT, CHECKSUM}
     for found in sorted(path.rglob("*")):
         name = str(found.relative_to(path))
         if (found.is_symlink() or not found.is_dir()) and name not in known:
-            yield Finding(name, "was added: bundle.json does not list it", f"remove it, or {_FIX}")
+            yield Finding(named(name), "was added: bundle.json does not list it", f"remove it, or {_FIX}")
 
 
 def _not_there(document: BundleDocument, digests: Collection[Digest]) -> list[Finding]:

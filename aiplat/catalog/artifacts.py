@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,7 +12,9 @@ from aiplat.site.systems import Arch, OsName
 
 ArtifactKind = Literal["image", "hostfile", "chart", "model"]
 When = Literal["always", "selinux", "apparmor", "gpu"]
-Digest = str  # `sha256:<64 hex>`
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f-\x9f\"'`{}\[\]#$\\<>|;&]{1,255}$")]
+"""A name or version: a lock may come from outside, and these reach hosts, Ansible and the terminal."""
 PLATFORM = "linux/amd64"
 """What an artifact is for that does not say otherwise."""
 
@@ -53,10 +55,10 @@ class Artifact(Frozen):
     """
 
     kind: ArtifactKind
-    name: str
-    version: str
-    component: str
-    platform: str = PLATFORM
+    name: Word
+    version: Word
+    component: Word
+    platform: Word = PLATFORM
     os: OsName | None = None
     when: When = "always"
     hosts: Literal["all", "server"] = "server"
@@ -64,7 +66,7 @@ class Artifact(Frozen):
     inputs: Digest
     digest: Digest | None = None
     file: Digest | None = None
-    taken: dict[str, str] | None = None
+    taken: dict[Word, Word] | None = None
     source: str | None = None
     pinned: Digest | None = None
     download: int | None = None
@@ -105,7 +107,7 @@ class Lock(Frozen):
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
     kind: Literal["Lock"] = "Lock"
-    site: str
+    site: Word
     supply: Literal["packages", "upstream"]
     artifacts: tuple[Artifact, ...]
 

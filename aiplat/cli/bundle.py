@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from aiplat.actions.ground import known_lock
 from aiplat.actions.lock import pinned
@@ -28,6 +28,7 @@ from aiplat.cli.arguments import (
     with_supply,
 )
 from aiplat.cli.bundle_progress import bundle_progress
+from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, CheckFailed, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
@@ -164,7 +165,9 @@ def info(site: _SiteOrPath = None, as_json: JsonOption = False) -> None:
     table = Table("kind", "name", "version", "size", "digest", box=None, pad_edge=False)
     for artifact in opened.lock.artifacts:
         size = f"{artifact.size / 1e6:.1f} MB"
-        table.add_row(artifact.kind, artifact.name, artifact.version, size, str(artifact.digest)[:19])
+        table.add_row(
+            artifact.kind, Text(artifact.name), Text(artifact.version), size, Text(str(artifact.digest)[:19])
+        )
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{opened.path}: {len(opened.document.files)} files, {opened.document.size / 1e6:.0f} MB")

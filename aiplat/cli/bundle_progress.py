@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from aiplat.bundle.build import ADD
 from aiplat.catalog.artifacts import Artifact
+from aiplat.cli.terminal import Console
 from aiplat.supply.contract import DONE
 from aiplat.supply.contract import Progress as OnProgress
 from aiplat.supply.upstream.downloads import FETCH

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -12,6 +11,7 @@ from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import CatalogModel, Component, Plane
 from aiplat.catalog.inputs import source_digest
 from aiplat.cli.arguments import JsonOption
+from aiplat.cli.terminal import Console
 
 catalog_app = typer.Typer(
     invoke_without_command=True,

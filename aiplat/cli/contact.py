@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.prompt import Confirm
 
+from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, Finding
 from aiplat.fleet.contact import HostKey
 from aiplat.fleet.sentences import ACCEPT, ASK

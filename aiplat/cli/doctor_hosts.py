@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +13,7 @@ from aiplat.actions.doctor_hosts import HostsReport, examine
 from aiplat.actions.named_hosts import site_of
 from aiplat.cli.arguments import print_json
 from aiplat.cli.contact import AtTerminal
+from aiplat.cli.terminal import Console
 from aiplat.hosts.check import CHECKS, Severity
 from aiplat.hosts.judge import RANK, Trouble, Verdict
 from aiplat.site.find import built_in_sites, find_site

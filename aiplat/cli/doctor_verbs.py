@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from aiplat.cli.contact import AtTerminal
 from aiplat.cli.doctor import print_json
+from aiplat.cli.terminal import Console
 from aiplat.gpu.facts import read_facts
 from aiplat.gpu.judge import UNKNOWN, Judgement, judge
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from aiplat.cli import fit_tables
+from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
 from aiplat.fit.calibrate import fit_memory, fit_throughput
 from aiplat.fit.cases import is_throughput, judge_memory, prediction, read_cases

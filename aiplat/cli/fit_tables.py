@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from aiplat.cli.terminal import Console
 
 _STYLES = {"fits": "green", "tight": "yellow", "does not fit": "red"}
 _GIB = 1 << 30

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.prompt import Confirm, Prompt
 
 from aiplat.cli.contact import AcceptOption, AtTerminal, PasswordOption
+from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
 
 DEFAULT_NAME = "my-site"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from aiplat.actions.contact import meet_hosts
 from aiplat.actions.init import Draft, draft_site, save
 from aiplat.actions.named_hosts import site_of
 from aiplat.cli.arguments import print_json
 from aiplat.cli.contact import AtTerminal
 from aiplat.cli.doctor_hosts import report_view
+from aiplat.cli.terminal import Console
 from aiplat.hosts.check import BLOCKER
 
 

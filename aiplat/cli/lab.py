@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from aiplat import lab
 from aiplat.cli.arguments import JsonLinesOption, JsonOption, print_json
 from aiplat.cli.lab_progress import progress
 from aiplat.cli.lab_target import lab_name
+from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from aiplat.cli.terminal import Console
 from aiplat.lab import LabEvent, OnEvent
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import get_args
 
 import typer
-from rich.console import Console
 
 from aiplat.actions.chat import Conversation, Mode, open_conversation
+from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site

@@ -7,9 +7,9 @@ import shlex
 import sys
 
 import typer
-from rich.console import Console
 
 from aiplat.actions.env import environment
+from aiplat.cli.terminal import Console
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
 

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aiplat.actions.status import status
 from aiplat.actions.verify import verify
 from aiplat.cli.look_tables import report_table, status_view
+from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_CHECK_FAILED
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site

@@ -6,8 +6,8 @@ import importlib
 import sys
 
 import typer
-from rich.console import Console
 
+from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_INTERRUPTED, AiplatError
 
 # Verb → module that offers `register(app)`; modules are loaded here and nowhere else.

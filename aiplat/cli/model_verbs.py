@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -25,6 +24,7 @@ from aiplat.actions.model import (
     take_away,
 )
 from aiplat.actions.model_use import expose, logs, pull
+from aiplat.cli.terminal import Console
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site

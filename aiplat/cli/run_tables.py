@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from aiplat.actions.plan import PlanView
 from aiplat.actions.summary import Summary
+from aiplat.cli.terminal import Console
 from aiplat.plan.models import Plan, Step
 
 _SVG_COLUMNS = 104

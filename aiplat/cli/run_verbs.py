@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 from aiplat.actions.bootstrap import Options, bootstrap
 from aiplat.actions.contact import meet_hosts
@@ -16,6 +15,7 @@ from aiplat.actions.summary import Summary
 from aiplat.cli.contact import AtTerminal
 from aiplat.cli.run_tables import plan_table, save_svg, summary_panel
 from aiplat.cli.run_watch import watching
+from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, CheckFailed, Finding
 from aiplat.runs.look import RUN_ID
 from aiplat.site.find import find_site

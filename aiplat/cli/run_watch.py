@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from types import TracebackType
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
@@ -25,6 +24,7 @@ from aiplat.actions.plan import PlanView
 from aiplat.cli import lab_progress
 from aiplat.cli.bundle_progress import ArtifactLines, short
 from aiplat.cli.run_tables import plan_table, size
+from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, Finding
 from aiplat.lab import LabEvent, OnEvent
 from aiplat.runs.events import (

@@ -7,10 +7,10 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from aiplat.cli.arguments import JsonOption, SiteArgument, print_json
+from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from ruamel.yaml import YAML
 
 from aiplat.catalog.resolve import undeliverable
 from aiplat.cli.arguments import JsonOption, print_json
+from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_BAD_INPUT, BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.findings import SiteFinding

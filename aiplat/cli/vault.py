@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from aiplat.cli.arguments import JsonOption, SiteArgument, print_json
+from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site

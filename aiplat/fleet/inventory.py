@@ -33,8 +33,6 @@ SCRATCH = "/run/aiplat"
 _WITHOUT_PROXY = {
     name: "" for both in ("http_proxy", "https_proxy", "all_proxy") for name in (both, both.upper())
 }
-# What Jinja would act on; values are data, so Ansible is told not to.
-_TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,18 @@ class RunFolder:
 
 
 class _Representer(SafeRepresenter):
-    """Writes text that looks like a template with the tag that keeps Ansible from treating it as one."""
+    """Writes every text, quoted, with the tag that keeps Ansible from taking it for a template.
+
+    Every one: what begins a template can be set by the text itself, so no list of marks is complete.
+    """
 
     def represent_text(self, text: str) -> ScalarNode:
-        tag = "!unsafe" if any(mark in text for mark in _TEMPLATE_MARKS) else "tag:yaml.org,2002:str"
-        node: ScalarNode = self.represent_scalar(tag, text)
+        node: ScalarNode = self.represent_scalar("!unsafe", text, style='"')
+        return node
+
+    def represent_key(self, data: Any) -> ScalarNode:
+        # Names of variables, hosts and groups: Ansible knows them as they are.
+        node: ScalarNode = self.represent_scalar("tag:yaml.org,2002:str", str(data))
         return node
 
 
@@ -104,7 +109,7 @@ def remove_left_folders() -> None:
 
 def _locked(folder: Path) -> int:
     # The kernel lets go of the lock however the process ends.
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

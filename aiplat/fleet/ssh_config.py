@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aiplat.content import write_atomic
-from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Host, Site
 from aiplat.state import private_dir, site_dir
 
@@ -41,18 +40,14 @@ def runtime_dir() -> Path:
     """Return a short private folder, in memory if there is one: a control socket's path must be short.
 
     Raises:
-        AiplatError: the folder belongs to somebody else.
+        AiplatError: what is in its place is not this user's own folder.
     """
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     if base and os.access(base, os.W_OK):
-        return private_dir(Path(base) / "aiplat")
+        return private_dir(Path(base) / "aiplat", own=True)
     memory = Path("/dev/shm")  # noqa: S108 (the folder made in it is private)
     parent = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
-    folder = private_dir(parent / f"aiplat-{os.getuid()}")
-    if folder.stat().st_uid != os.getuid():
-        finding = Finding(str(folder), "belongs to another user", "remove it or set XDG_RUNTIME_DIR")
-        raise AiplatError(finding)
-    return folder
+    return private_dir(parent / f"aiplat-{os.getuid()}", own=True)
 
 
 def known_hosts(site: Site) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,9 @@ import pytest
 
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.check import verify
+from aiplat.bundle.document import CHECKSUM, DOCUMENT, checksum_line
 from aiplat.content import sha256_bytes
+from aiplat.errors import BadInput
 from aiplat.supply.oci import read_json
 
 WHERE = {
@@ -135,3 +138,47 @@ def _replace(path: Path, content: bytes) -> None:
     """Give a file new content without touching what shares its bits by hard link."""
     path.unlink()
     path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("\x1b[2J\x1b[1;1Hbundle: whole\n", "\\x1b[2J"),
+        ("a" * 5000, "is missing"),
+        ("../../etc/hostname", "outside of the bundle"),
+        ("/etc/hostname", "outside of the bundle"),
+        ("a\x00b", "is missing"),
+    ],
+)
+def test_a_name_in_a_bundle_is_shown_safely_and_leads_nowhere(bundle: Bundle, name: str, said: str) -> None:
+    """Escape sequences are written out, lines stay lines, and nothing outside is read."""
+    document = json.loads((bundle.path / DOCUMENT).read_bytes())
+    document["files"][name] = {"sha256": "sha256:" + "0" * 64, "size": 1}
+    _write(bundle.path, json.dumps(document).encode())
+    found = [str(finding) for finding in verify(bundle.path)]
+    assert any(said in sentence for sentence in found)
+    assert all(sentence.isprintable() and len(sentence) < 400 for sentence in found)
+
+
+def test_a_document_that_nests_without_an_end_is_no_bundle(bundle: Bundle) -> None:
+    """It ends in a sentence, not in the reader's own error."""
+    _write(bundle.path, b'{"lock": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")
+    assert verify(bundle.path)
+    with pytest.raises(BadInput, match="damaged"):
+        Bundle.open(bundle.path)
+
+
+@pytest.mark.parametrize("field", ["name", "version", "component", "digest"])
+def test_a_lock_whose_words_are_no_names_is_refused(bundle: Bundle, field: str) -> None:
+    """A name, version or digest that could be a template, markup or a line of its own never gets further."""
+    for text in ("#jinja2: x", "{{ x }}", "[red]x[/]", "a b", "x\ny", "\x1b[2J", ""):
+        document = json.loads((bundle.path / DOCUMENT).read_bytes())
+        document["lock"]["artifacts"][0][field] = text
+        _write(bundle.path, json.dumps(document).encode())
+        with pytest.raises(BadInput):
+            Bundle.open(bundle.path)
+
+
+def _write(path: Path, document: bytes) -> None:
+    (path / DOCUMENT).write_bytes(document)
+    (path / CHECKSUM).write_bytes(checksum_line("sha256:" + hashlib.sha256(document).hexdigest()))

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from aiplat.errors import AiplatError
 from aiplat.fleet.inventory import inventory_document, remove_left_folders, to_yaml, write_run_folder
 from aiplat.fleet.ssh_config import runtime_dir
 from aiplat.plan.models import Plan, Step
 from aiplat.plan.role_variables import HostPrepare, K3sAgent, RoleVariables
 from aiplat.site.models import Site
+from aiplat.state import private_dir
 
 GOLDEN = Path(__file__).parent / "golden-inventory.yml"
 DIGEST = "sha256:" + "a" * 64
@@ -91,6 +93,62 @@ def test_the_files_of_a_killed_run_are_wiped_by_the_next(
         assert folder.secrets.exists()
 
 
-def test_secrets_that_look_like_templates_stay_as_they_are() -> None:
-    """A password with braces is data."""
-    assert to_yaml({"a": "{{ x }}", "b": "plain"}).decode() == "a: !unsafe '{{ x }}'\nb: plain\n"
+HEADER = "#jinja2: variable_start_string:'[[', variable_end_string:']]'\n[[ lookup('pipe', 'touch RAN') ]]"
+TEXTS = [
+    "{{ x }}",
+    HEADER,
+    "yes",
+    "1e3",
+    "2001-01-01",
+    "\x85",
+    "~",
+    "a: b",
+    "- x",
+    "#",
+    "\ttab",
+    "é😀",
+    "",
+    " ",
+]
+
+
+def test_every_text_reaches_ansible_as_it_is_and_is_never_a_template(tmp_path: Path) -> None:
+    """Whatever it begins with: what marks a template can be set by the text itself."""
+    ran = tmp_path / "ran"
+    texts = [text.replace("RAN", str(ran)) for text in TEXTS]
+    hosts = {"all": {"hosts": {"h": {"texts": texts, "ansible_connection": "local"}}}}
+    (tmp_path / "hosts.yml").write_bytes(to_yaml(hosts))
+    (tmp_path / "extra.yml").write_bytes(to_yaml({"more": texts}))
+    task = {"copy": {"dest": str(tmp_path / "said"), "content": "{{ [texts, more] | to_json }}"}}
+    (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "h", "gather_facts": False, "tasks": [task]}]))
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    command = [program, "-i", str(tmp_path / "hosts.yml"), "-e", f"@{tmp_path / 'extra.yml'}"]
+    subprocess.run([*command, str(tmp_path / "play.yml")], check=True, capture_output=True, cwd=tmp_path)
+    assert json.loads((tmp_path / "said").read_text()) == [texts, texts]
+    assert not ran.exists()
+
+
+def test_another_users_link_does_not_lead_the_runtime_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it points to keeps its mode and its content, and the sentence says what to do."""
+    target = tmp_path / "target"
+    (target / "run-2026").mkdir(parents=True)
+    target.chmod(0o755)
+    (tmp_path / "aiplat").symlink_to(target)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with pytest.raises(AiplatError, match="is a link"):
+        remove_left_folders()
+    assert (target / "run-2026").is_dir()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755
+
+
+def test_ones_own_link_to_another_disk_is_followed(tmp_path: Path) -> None:
+    """A state folder may lie elsewhere; a file in its place is refused with a sentence."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "state").symlink_to(tmp_path / "disk")
+    assert private_dir(tmp_path / "state").samefile(tmp_path / "disk")
+    assert stat.S_IMODE((tmp_path / "disk").stat().st_mode) == 0o700
+    (tmp_path / "file").touch()
+    with pytest.raises(AiplatError, match="no folder"):
+        private_dir(tmp_path / "file")

@@ -156,13 +156,12 @@ def test_thoughts_are_an_item_of_their_own(client: openai.OpenAI, stream: bool) 
         ({"store": True}, "store", "not kept here"),
         ({"truncation": "auto"}, "truncation", "never cut"),
         ({"prompt": {"id": "p"}}, "prompt", "templates"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0]", "web_search"),
+        ({"tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}}, "tool_choice", "auto"),
         ({"tools": [1]}, "tools[0]", "only tools of type 'function'"),
         ({"tools": 1}, "tools", "must be a list"),
         ({"text": "json"}, "text", "must be an object"),
         ({"text": {"format": "json"}}, "text.format", "none of text"),
         ({"tool_choice": {"type": "mcp"}}, "tool_choice", "a function by its name"),
-        ({"include": ["file_search_call.results"]}, "include", "file_search_call"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]", "item_reference"),
         ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0]", "input_file"),
         ({"input": [{"role": ["x"], "content": "x"}]}, "input[0]", "no role"),
@@ -237,3 +236,22 @@ def test_json_mode_passes_untouched(http: httpx.Client, engine: Engine) -> None:
     answer = http.post(PATH, json={"model": MODEL, "messages": [], "response_format": form})
     assert engine.asked(PATH)[0]["response_format"] == form
     assert answer.json()["choices"][0]["message"]["content"] == JSON_TEXT
+
+
+def test_tools_that_the_site_does_not_have_are_left_out_and_said(http: httpx.Client, engine: Engine) -> None:
+    """A client that offers its usual tools is answered with those that are functions."""
+    function = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
+    others = [{"type": "web_search"}, {"type": "custom", "name": "apply_patch"}]
+    earlier = [{"type": "web_search_call", "id": "ws_1"}, {"role": "user", "content": "hi"}]
+    more = {"tools": [function, *others], "include": ["file_search_call.results"], "input": earlier}
+    answer = http.post("/v1/responses", json={"model": MODEL, "tool_choice": "auto", **more})
+    assert answer.status_code == 200
+    left_out = (
+        "tools[1] web_search, tools[2] custom, include[0] file_search_call.results, input[0] web_search_call"
+    )
+    assert answer.headers["x-aiplat-left-out"] == f"{left_out}, input[0] web_search_call"
+    assert [tool["type"] for tool in answer.json()["tools"]] == ["function"]
+    [asked] = engine.asked("/v1/chat/completions")
+    assert [tool["function"]["name"] for tool in asked["tools"]] == ["weather"]
+    http.post("/v1/responses", json={"model": MODEL, "tool_choice": "auto", "input": "x", "tools": others})
+    assert not {"tools", "tool_choice"} & engine.asked("/v1/chat/completions")[-1].keys()
