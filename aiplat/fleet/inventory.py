@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from aiplat.state import private_dir
 _PREFIX = "run-"
 # Made and removed on the host by the lease.
 SCRATCH = "/run/aiplat"
+_HARMLESS = re.compile(r"[A-Za-z0-9_.:/+~=<@, -]*")
 # What a host's profile says of a proxy is not for what stays inside the site.
 _WITHOUT_PROXY = {
     name: "" for both in ("http_proxy", "https_proxy", "all_proxy") for name in (both, both.upper())
@@ -54,13 +56,15 @@ class RunFolder:
 
 
 class _Representer(SafeRepresenter):
-    """Writes every text, quoted, with the tag that keeps Ansible from taking it for a template.
+    """Writes every text quoted, and with the tag that keeps Ansible from taking it for a template.
 
-    Every one: what begins a template can be set by the text itself, so no list of marks is complete.
+    What begins a template can be set by the text itself, so no list of marks is complete. Only texts of
+    letters that no template can be made of lack the tag: with it Ansible would read `yes` as a boolean.
     """
 
     def represent_text(self, text: str) -> ScalarNode:
-        node: ScalarNode = self.represent_scalar("!unsafe", text, style='"')
+        tag = "tag:yaml.org,2002:str" if _HARMLESS.fullmatch(text) else "!unsafe"
+        node: ScalarNode = self.represent_scalar(tag, text, style='"')
         return node
 
     def represent_key(self, data: Any) -> ScalarNode:

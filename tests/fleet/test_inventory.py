@@ -116,7 +116,8 @@ def test_every_text_reaches_ansible_as_it_is_and_is_never_a_template(tmp_path: P
     """Whatever it begins with: what marks a template can be set by the text itself."""
     ran = tmp_path / "ran"
     texts = [text.replace("RAN", str(ran)) for text in TEXTS]
-    hosts = {"all": {"hosts": {"h": {"texts": texts, "ansible_connection": "local"}}}}
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    hosts = {"all": {"hosts": {"h": {"texts": texts, **here}}}}
     (tmp_path / "hosts.yml").write_bytes(to_yaml(hosts))
     (tmp_path / "extra.yml").write_bytes(to_yaml({"more": texts}))
     task = {"copy": {"dest": str(tmp_path / "said"), "content": "{{ [texts, more] | to_json }}"}}
