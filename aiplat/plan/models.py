@@ -19,10 +19,10 @@ class ManagedFile(Frozen):
 
 
 class MadeObject(Frozen):
-    """An object of the cluster as a release made it; its generation grows when somebody changes it."""
+    """An object of the cluster as a release made it: a digest of what is wanted of it."""
 
     release: str
-    generation: int
+    digest: str
 
 
 class LedgerStep(Frozen):

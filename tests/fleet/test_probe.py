@@ -53,26 +53,39 @@ def with_ledger(root: Path, **step: Any) -> None:
     path.write_text(json.dumps(ledger))
 
 
+def in_cluster(kind: str, name: str, **wanted: Any) -> dict[str, Any]:
+    """Return an object as the API shows it."""
+    return {"kind": kind, "metadata": {"namespace": "a", "name": name}, **wanted}
+
+
+DOOR = in_cluster("Deployment", "gateway", spec={"replicas": 1})
+NOTES = in_cluster("ConfigMap", "c", data={"a": "b"})
+
+
 @pytest.mark.parametrize(
-    ("table", "drift"),
+    ("items", "drift"),
     [
-        ("Deployment a gateway 2\nConfigMap a c <none>\n", []),
-        (
-            "Deployment a gateway 5\nConfigMap a c <none>\n",
-            ["plane_release: deployment gateway in a was changed"],
-        ),
-        ("Deployment a gateway 2\n", ["plane_release: configmap c in a is gone"]),
-        ("", []),
+        ([DOOR, NOTES], []),
+        ([{**DOOR, "spec": {}}, NOTES], ["plane_release: deployment gateway in a was changed"]),
+        ([DOOR, {**NOTES, "data": {}}], ["plane_release: configmap c in a was changed"]),
+        ([DOOR], ["plane_release: configmap c in a is gone"]),
+        (None, []),
     ],
-    ids=["as it was", "changed", "gone", "no answer"],
+    ids=["as it was", "changed", "other notes", "gone", "no answer"],
 )
 def test_what_a_release_made_and_is_no_more_is_drift(
-    monkeypatch: pytest.MonkeyPatch, table: str, drift: list[str]
+    monkeypatch: pytest.MonkeyPatch, items: list[dict[str, Any]] | None, drift: list[str]
 ) -> None:
     """Objects are compared with what the ledger recorded; a cluster that does not answer is another fault."""
-    made = {"deployment/a/gateway": {"release": "gateway", "generation": 2}}
-    made["configmap/a/c"] = {"release": "gateway", "generation": 0}
-    monkeypatch.setattr(probe_host, "kubectl", lambda *_arguments: table)
+    made = {
+        f"{item['kind'].lower()}/a/{item['metadata']['name']}": {
+            "release": "gateway",
+            "digest": probe_host.wanted_of(item),
+        }
+        for item in (DOOR, NOTES)
+    }
+    text = "" if items is None else json.dumps({"items": items})
+    monkeypatch.setattr(probe_host, "kubectl", lambda *_arguments: text)
     assert probe_host.object_drift({"plane_release": {"objects": made}}) == drift
 
 

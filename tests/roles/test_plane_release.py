@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from aiplat.fleet.remote import probe_host
 from tests.roles.conftest import load_module
 
 INPUTS = "a" * 63
@@ -92,26 +93,42 @@ def test_an_unchanged_release_is_not_touched(cluster: Callable[..., Cluster]) ->
     assert seen.calls == []
 
 
+def made(kind: str, name: str, release: str, model: str = "", **wanted: Any) -> dict[str, Any]:
+    """Return an object of the cluster as Helm made it."""
+    labels = {"aiplat.dev/model": model} if model else {}
+    notes = {"meta.helm.sh/release-name": release}
+    meta = {"namespace": "aiplat-model", "name": name, "labels": labels, "annotations": notes}
+    return {"kind": kind, "metadata": meta, **wanted}
+
+
+def shows(monkeypatch: pytest.MonkeyPatch, *items: dict[str, Any]) -> ModuleType:
+    """Let the cluster have these objects, and return what lists them."""
+    objects = sys.modules["ansible.module_utils.aiplat_objects"]
+    monkeypatch.setattr(objects, "kubectl", lambda *_arguments: json.dumps({"items": list(items)}))
+    return objects
+
+
+ENGINE = made("Deployment", "engine", "ollama", spec={"replicas": 1})
+
+
 @pytest.mark.parametrize(
     ("now", "done"),
     [
-        ("Deployment aiplat-model engine 3 ollama <none>", []),
-        ("Deployment aiplat-model engine 4 ollama <none>", ["ollama upgraded"]),
-        ("Deployment aiplat-model other 1 ollama <none>", ["ollama upgraded"]),
+        ({**ENGINE, "status": {"replicas": 0}}, []),
+        ({**ENGINE, "spec": {"replicas": 0}}, ["ollama upgraded"]),
+        (made("Deployment", "other", "ollama"), ["ollama upgraded"]),
     ],
     ids=["unchanged", "changed", "gone"],
 )
 def test_a_release_that_somebody_changed_is_deployed_again(
-    cluster: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch, now: str, done: list[str]
+    cluster: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch, now: dict[str, Any], done: list[str]
 ) -> None:
-    """The ledger knows what a release made; what is gone or of another generation is put right."""
+    """The ledger knows what a release made; what is gone or is wanted otherwise is put right."""
     seen = cluster(row("ollama", 1, "deployed"))
-    made = {"deployment/aiplat-model/engine": {"release": "ollama", "generation": 3}}
-    ledger = {"steps": {"plane_release": {"objects": made}}}
+    objects = shows(monkeypatch, ENGINE)
+    ledger = {"steps": {"plane_release": {"objects": objects.seen_objects()}}}
     monkeypatch.setattr(seen.module, "read_ledger", lambda _root, _site: ledger)
-    objects = sys.modules["ansible.module_utils.aiplat_objects"]
-    monkeypatch.setattr(objects, "kubectl", lambda *_arguments: f"{now}\n")
-    monkeypatch.setattr(seen.module, "seen_objects", objects.seen_objects)
+    monkeypatch.setattr(seen.module, "seen_objects", shows(monkeypatch, now).seen_objects)
     parameters = {"releases": [release()], "uninstall_others": False, "site": "ward"}
     assert seen.module.ensure_all(parameters, False) == done
 
@@ -119,15 +136,20 @@ def test_a_release_that_somebody_changed_is_deployed_again(
 def test_engines_belong_to_the_operator_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """It scales and changes them: that is no drift."""
     load_module("plane_release/library/release_objects.py")
-    objects = sys.modules["ansible.module_utils.aiplat_objects"]
-    engine = "Deployment aiplat-model model-x 3 ollama x\n"
-    rows_of_operator = ("Deployment aiplat-model operator 1", "ConfigMap aiplat-model c <none>")
-    operator = "".join(f"{row} operator <none>\n" for row in rows_of_operator)
-    for rows, expected in ((engine, {"deployment/aiplat-model/model-x"}), (engine + operator, set())):
-        monkeypatch.setattr(objects, "kubectl", lambda *_arguments, rows=rows: rows)
-        found = objects.seen_objects()
-        assert {key for key, made in found.items() if made["release"] == "ollama"} == expected
-    assert found["configmap/aiplat-model/c"] == {"release": "operator", "generation": 0}
+    engine = made("Deployment", "model-x", "ollama", model="x")
+    operator = made("ConfigMap", "c", "operator", data={"a": "b"})
+    assert set(shows(monkeypatch, engine).seen_objects()) == {"deployment/aiplat-model/model-x"}
+    assert set(shows(monkeypatch, engine, operator).seen_objects()) == {"configmap/aiplat-model/c"}
+
+
+def test_roles_and_probe_agree_on_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a role records is what the probe compares with, for every part of an object that may be wanted."""
+    load_module("plane_release/library/release_objects.py")
+    parts = ("spec", "data", "binaryData", "rules", "roleRef", "subjects")
+    item = made("Role", "r", "ollama", **{part: {part: [1]} for part in parts})
+    (found,) = shows(monkeypatch, item).seen_objects().values()
+    assert found["digest"] == probe_host.wanted_of(item)
+    assert probe_host.wanted_of({**item, "rules": []}) != found["digest"]
 
 
 @pytest.mark.parametrize(("status", "inputs"), [("deployed", "b" * 63), ("failed", INPUTS)])

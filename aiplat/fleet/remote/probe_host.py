@@ -226,6 +226,13 @@ def interfaces() -> dict[str, list[str]]:
     return {name: addresses for name, addresses in held.items() if addresses}
 
 
+def wanted_of(item: dict[str, Any]) -> str:
+    """Return a digest of what is wanted of an object of the cluster, as the roles record it."""
+    parts = ("spec", "data", "binaryData", "rules", "roleRef", "subjects")
+    wanted = {part: item[part] for part in parts if part in item}
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+
+
 def object_drift(steps: dict[str, Any]) -> list[str]:
     """Return what became of the objects that a step made in the cluster: gone, or changed by somebody.
 
@@ -233,15 +240,17 @@ def object_drift(steps: dict[str, Any]) -> list[str]:
     """
     recorded = {(step, key): made for step in steps for key, made in steps[step].get("objects", {}).items()}
     kinds = sorted({key.partition("/")[0] for _, key in recorded})
-    columns = "custom-columns=K:.kind,NS:.metadata.namespace,N:.metadata.name,G:.metadata.generation"
-    select = ("-A", "-l", "app.kubernetes.io/managed-by=Helm", "--no-headers", "-o", columns)
-    rows = [line.split() for line in kubectl("get", ",".join(kinds), *select).splitlines()] if kinds else []
-    seen = {f"{kind.lower()}/{namespace}/{name}": number for kind, namespace, name, number in rows}
+    select = ("-A", "-l", "app.kubernetes.io/managed-by=Helm", "-o", "json")
+    text = kubectl("get", ",".join(kinds), *select) if kinds else ""
+    seen = {}
+    for item in json.loads(text)["items"] if text else ():
+        meta = item["metadata"]
+        seen[f"{item['kind'].lower()}/{meta['namespace']}/{meta['name']}"] = wanted_of(item)
     found = []
     for (step, key), made in recorded.items() if seen else ():
         kind, namespace, name = key.split("/")
         state = "is gone" if key not in seen else "was changed"
-        if seen.get(key) not in (str(made["generation"]), "<none>"):
+        if seen.get(key) != made["digest"]:
             found.append(f"{step}: {kind} {name} in {namespace} {state}")
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from ansible.module_utils.aiplat_host import kubectl
@@ -10,33 +12,39 @@ KINDS = (
     "deployments,statefulsets,daemonsets,services,configmaps,serviceaccounts,networkpolicies,"
     "roles,rolebindings,poddisruptionbudgets"
 )
-COLUMNS = (
-    r"K:.kind,NS:.metadata.namespace,N:.metadata.name,G:.metadata.generation,"
-    r"R:.metadata.annotations.meta\.helm\.sh/release-name,M:.metadata.labels.aiplat\.dev/model"
-)
-NONE = "<none>"
+RELEASE = "meta.helm.sh/release-name"
+MODEL = "aiplat.dev/model"
+# What is wanted of an object, whatever its kind; what controllers say of it stands elsewhere.
+WANTED = ("spec", "data", "binaryData", "rules", "roleRef", "subjects")
 
 
 def seen_objects() -> dict[str, dict[str, Any]]:
-    """Return `kind/namespace/name` of every object that Helm made → its release and its generation.
+    """Return `kind/namespace/name` of every object that Helm made → its release and what is wanted, digested.
 
-    The API raises an object's generation when what is wanted of it changes; kinds without one have 0.
     Engines of models are left out where the operator, which changes them, is a release too.
     """
-    table = kubectl(
-        *("get", KINDS, "-A", "-l", "app.kubernetes.io/managed-by=Helm"),
-        *("--no-headers", "--ignore-not-found", "-o", f"custom-columns={COLUMNS}"),
-    )
-    rows = [fields for line in table.splitlines() if len(fields := line.split()) == 6]
-    operated = any(fields[4] == "operator" for fields in rows)
+    listed = kubectl("get", KINDS, "-A", "-l", "app.kubernetes.io/managed-by=Helm", "-o", "json")
+    items = [item for item in json.loads(listed)["items"] if release_of(item)]
+    operated = any(release_of(item) == "operator" for item in items)
     return {
-        f"{kind.lower()}/{namespace}/{name}": {
-            "release": release,
-            "generation": int(number) if number != NONE else 0,
+        f"{item['kind'].lower()}/{item['metadata']['namespace']}/{item['metadata']['name']}": {
+            "release": release_of(item),
+            "digest": digest_of(item),
         }
-        for kind, namespace, name, number, release, model in rows
-        if release != NONE and not (operated and model != NONE)
+        for item in items
+        if not (operated and MODEL in item["metadata"].get("labels", {}))
     }
+
+
+def release_of(item: dict[str, Any]) -> str:
+    """Return the release that made an object, or nothing."""
+    return str(item["metadata"].get("annotations", {}).get(RELEASE, ""))
+
+
+def digest_of(item: dict[str, Any]) -> str:
+    """Return a digest of what is wanted of an object: changed and changed back is no change."""
+    wanted = {part: item[part] for part in WANTED if part in item}
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
 
 
 def drifted_releases(recorded: dict[str, dict[str, Any]], seen: dict[str, dict[str, Any]]) -> set[str]:

@@ -22,7 +22,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 objects:
-  description: "kind/namespace/name to release and generation."
+  description: "kind/namespace/name to release and digest."
   type: dict
   returned: always
 """
