@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from aiplat.catalog.inputs import outputs_in, source_path
-from aiplat.supply.apt import Deb
+from aiplat.catalog.versions import from_versions_yaml
+from aiplat.supply.apt import Deb, unpack
 from aiplat.supply.contract import Job, Made
 from aiplat.supply.debian import fetch
 from aiplat.supply.go import build_go, go_environment, go_program
@@ -39,11 +40,20 @@ def build_by_script(job: Job) -> Made:
         job.phase("build", lines, 0)
 
     job.phase("build", 0, 0)
-    environment = go_environment() | {"GO": str(_mortal(job, str(go_program())))}
+    environment = go_environment() | {"GO": str(_mortal(job, str(go_program())))} | _host_packages(job)
     copied = root / str(job.recipe.script)
     program = copied if copied.exists() else script
     run([program, target], what=f"host file {job.artifact.name}", env=environment, on_line=on_line)
     return store_hostfile(job.folder, target, job.artifact.version, "packages")
+
+
+def _host_packages(job: Job) -> dict[str, str]:
+    """Return where the script finds its Debian packages, of the release that lab hosts run."""
+    if not job.recipe.debian:
+        return {}
+    suite = from_versions_yaml("debian.lab_suite")
+    unpack(fetch(job, suite, job.recipe.debian, job.work / "debs"), job.work / "debian")
+    return {"DEBIAN": str(job.work / "debian")}
 
 
 def _mortal(job: Job, program: str) -> Path:

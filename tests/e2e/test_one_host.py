@@ -182,7 +182,8 @@ def test_postgresql_takes_connections_from_its_client_planes_only(planes: Planes
     like = planes.pod_spec("aiplat-data", "app.kubernetes.io/name=postgresql")
     database = next(s for s in planes.cluster.services() if s.name == "postgresql")
     with planes.client_pod("aiplat-access", like) as friend:
-        assert planes.connects(friend, database.address, 5432)
+        # A new pod is in the sets of those who are let in a moment after it runs.
+        assert until(lambda: planes.connects(friend, database.address, 5432))
     with planes.client_pod("aiplat-model", like) as stranger:
         assert not planes.connects(stranger, database.address, 5432)
 

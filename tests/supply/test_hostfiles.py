@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ import pytest
 from aiplat.catalog.artifacts import Artifact
 from aiplat.catalog.inputs import outputs_in
 from aiplat.catalog.recipes import Recipe
+from aiplat.catalog.versions import from_versions_yaml
 from aiplat.content import digest_of, digest_tree
 from aiplat.supply import hostfiles
+from aiplat.supply.apt import Deb
 from aiplat.supply.contract import Job
 from aiplat.supply.oci import blob_path, read_json
 from tests.supply.worlds import catalog, silent
@@ -63,6 +67,39 @@ def test_a_host_file_is_an_artefact_with_its_name(job: Job) -> None:
     assert manifest["artifactType"] == hostfiles.HOSTFILE
     assert manifest["layers"][0]["annotations"] == {"org.opencontainers.image.title": "thing"}
     assert manifest["annotations"]["org.opencontainers.image.version"] == "1.0.0"
+
+
+def test_packages_that_a_script_needs_are_unpacked_for_it(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are of the release that lab hosts run, and where the script is told."""
+    asked: list[tuple[str, ...]] = []
+
+    def fetch(_job: Job, suite: str, packages: tuple[str, ...], into: Path) -> list[Deb]:
+        asked.append((suite, *packages))
+        return [_package(tmp_path, "thing-tools", into)]
+
+    monkeypatch.setattr(hostfiles, "fetch", fetch)
+    (tmp_path / "project" / "thing" / "build").write_text('#!/bin/sh\ncat "$DEBIAN/usr/sbin/tool" > "$1"\n')
+    recipe = job.recipe.model_copy(update={"debian": ("thing-tools",)})
+    made = hostfiles.build_by_script(replace(job, recipe=recipe))
+    assert blob_path(job.folder, str(made.file)).read_text() == "a tool"
+    assert asked == [(from_versions_yaml("debian.lab_suite"), "thing-tools")]
+
+
+def _package(folder: Path, name: str, into: Path) -> Deb:
+    """Make a real Debian package with one program."""
+    root = folder / name
+    for path, text in {
+        "DEBIAN/control": f"Package: {name}\nVersion: 1\nArchitecture: all\n"
+        "Maintainer: x <x@y.z>\nDescription: x\n",
+        "usr/sbin/tool": "a tool",
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    into.mkdir()
+    subprocess.run(["dpkg-deb", "--build", root, into / f"{name}.deb"], check=True, capture_output=True)
+    return Deb(name, "1", into / f"{name}.deb")
 
 
 def test_outputs_do_not_change_what_sources_are(tmp_path: Path) -> None:

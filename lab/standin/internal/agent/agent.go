@@ -6,10 +6,9 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"os/exec"
+	"path/filepath"
 
 	containerd "github.com/containerd/containerd/v2/client"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	cri "k8s.io/cri-client/pkg"
@@ -35,7 +34,6 @@ type node struct {
 	server     string
 	ip         netip.Addr
 	resolvConf string
-	env        []string
 	cluster    map[string]string
 	paths      runtime.Paths
 }
@@ -46,33 +44,28 @@ type Node struct{ n *node }
 // Prepare checks the host, unpacks the programs, starts containerd and imports images. None of
 // this needs a server, so a server does it while its own API starts.
 func Prepare(ctx context.Context, sup *component.Supervisor, c config.Node, server string) (*Node, error) {
-	n := &node{Node: c, log: slog.Default(), sup: sup, server: server, ip: c.IP,
-		paths: runtime.PathsFor(c.DataDir)}
-	address, err := host.DefaultAddress() // asked for also when node-ip is set: without a default route k3s does not start
-	if err != nil {
+	if err := host.MakeDataDir(c.DataDir); err != nil {
 		return nil, err
 	}
-	if !n.ip.IsValid() {
-		n.ip = address
+	n := &node{Node: c, log: slog.Default(), sup: sup, server: server,
+		paths: runtime.PathsFor(c.DataDir)}
+	var err error
+	if n.ip, err = NodeAddress(c); err != nil {
+		return nil, err
 	}
 	if n.resolvConf, err = host.ResolvConf(c.ResolvConf); err != nil {
 		return nil, err
-	}
-	if _, err := exec.LookPath("nft"); err != nil {
-		return nil, fmt.Errorf("the program nft is missing, which Services and network policies need; install the package nftables")
 	}
 	bin, err := payload.Unpack(c.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	n.env = []string{"PATH=" + bin + ":" + os.Getenv("PATH")}
-	os.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	// Children inherit it. The host's own iptables, if it has one, comes first, as in k3s.
+	os.Setenv("PATH", bin+":"+os.Getenv("PATH")+":"+filepath.Join(bin, "aux"))
 	if err := ensurePassword(PasswordFile); err != nil {
 		return nil, err
 	}
-	if err := host.EnableForwarding(); err != nil {
-		return nil, fmt.Errorf("net.ipv4.ip_forward: %w", err)
-	}
+	host.SetKernel()
 	if err := runtime.WriteConfig(c, n.paths); err != nil {
 		return nil, err
 	}
@@ -81,6 +74,19 @@ func Prepare(ctx context.Context, sup *component.Supervisor, c config.Node, serv
 		return nil, err
 	}
 	return &Node{n}, n.importImages(ctx, client)
+}
+
+// NodeAddress is the node's own address. Without a default route k3s does not start, even where
+// node-ip is set: flannel asks for it, unless it is told its interface.
+func NodeAddress(c config.Node) (netip.Addr, error) {
+	if c.IP.IsValid() && c.FlannelIface != "" {
+		return c.IP, nil
+	}
+	address, err := host.DefaultAddress()
+	if c.IP.IsValid() && err == nil {
+		return c.IP, nil
+	}
+	return address, err
 }
 
 func (n *node) importImages(ctx context.Context, client *containerd.Client) error {
@@ -110,6 +116,12 @@ func pull(ctx context.Context, name string) error {
 // or, for a server's node, may be left running in the background.
 func (p *Node) Run(ctx context.Context, ready func()) error {
 	n := p.n
+	if err := balance(ctx, n.server); err != nil {
+		return err
+	}
+	if n.ServerURL != "" {
+		n.server = "https://" + balancerAddress
+	}
 	if err := n.joinUntil(ctx); err != nil {
 		return err
 	}
@@ -129,24 +141,21 @@ func (p *Node) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	network := podnet.Network{Name: n.Name, ConfDir: n.paths.CNIConf}
-	if network.ClusterCIDR, err = netip.ParsePrefix(n.cluster["clusterCIDR"]); err != nil {
-		return err
-	}
-	if network.ServiceCIDR, err = netip.ParsePrefix(n.cluster["serviceCIDR"]); err != nil {
-		return err
-	}
-	factory := informers.NewSharedInformerFactory(client, 0)
-	if n.cluster["disableNetworkPolicy"] == "true" {
-		if err := netpol.Remove(ctx); err != nil {
+	if n.cluster["disableNetworkPolicy"] != "true" {
+		policies := netpol.Node{Name: n.Name, NodePorts: n.cluster["nodePorts"]}
+		if policies.ServiceCIDR, err = netip.ParsePrefix(n.cluster["serviceCIDR"]); err != nil {
 			return err
 		}
-	} else {
 		go func() {
-			if err := netpol.Run(ctx, factory, n.Name); err != nil {
+			if err := netpol.Run(ctx, client, policies); err != nil && ctx.Err() == nil {
 				n.sup.Fail(fmt.Errorf("network policies: %w", err))
 			}
 		}()
 	}
-	return network.Run(ctx, factory, ready)
+	network := podnet.Network{Name: n.Name, Kubeconfig: n.path("k3scontroller.kubeconfig"), Backend: n.cluster["flannelBackend"],
+		Interface: n.FlannelIface, ConfDir: n.paths.CNIConf, EtcDir: n.path("etc/flannel")}
+	if network.ClusterCIDR, err = netip.ParsePrefix(n.cluster["clusterCIDR"]); err != nil {
+		return err
+	}
+	return network.Run(ctx, client, ready)
 }

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -24,6 +25,7 @@ import (
 	"k8s.io/client-go/util/certificate/csr"
 	"k8s.io/client-go/util/keyutil"
 
+	"aiplat.dev/standin/internal/nodepassword"
 	"aiplat.dev/standin/internal/pki"
 	"aiplat.dev/standin/internal/token"
 )
@@ -101,6 +103,9 @@ func (n *node) join(ctx context.Context) error {
 		return err
 	}
 	n.cluster = settings.Data
+	if err := n.provePassword(ctx, ca, id+"."+key); err != nil {
+		return err
+	}
 	if err := pki.WriteFile(n.path("client-ca.crt"), []byte(settings.Data["client-ca.crt"]), 0o644); err != nil {
 		return err
 	}
@@ -113,6 +118,39 @@ func (n *node) join(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// provePassword shows the server that this is the node that had the name before. A refusal is no
+// end: the name is free once somebody has deleted the node.
+func (n *node) provePassword(ctx context.Context, ca []byte, bearer string) error {
+	password, err := os.ReadFile(PasswordFile)
+	if err != nil {
+		return err
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(ca)
+	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.server+nodepassword.Page, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+bearer)
+	request.Header.Set(nodepassword.NameHeader, n.Name)
+	request.Header.Set(nodepassword.PasswordHeader, strings.TrimSpace(string(password)))
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	switch response.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusForbidden:
+		return nodepassword.ErrRejected
+	}
+	said, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+	return fmt.Errorf("node password: the server answers %s: %s", response.Status, strings.TrimSpace(string(said)))
 }
 
 // forgetOtherCluster removes the kubelet's certificates when this cluster's CAs did not sign them:

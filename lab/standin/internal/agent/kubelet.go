@@ -34,12 +34,14 @@ func (n *node) startKubelet() error {
 	flags := component.Flags{
 		"bootstrap-kubeconfig": n.path("bootstrap.kubeconfig"), "kubeconfig": n.path("kubelet.kubeconfig"),
 		"cert-dir": n.path("pki"), "config-dir": dropIns, "hostname-override": n.Name, "node-ip": n.ip.String(),
-		"node-labels": strings.Join(append([]string{"node.kubernetes.io/instance-type=k3s"}, n.Labels...), ","), "v": n.Verbosity,
+		// The one setting that upstream turns on where a configuration file says nothing.
+		"read-only-port": "0",
+		"node-labels":    strings.Join(append([]string{"node.kubernetes.io/instance-type=k3s"}, n.Labels...), ","), "v": n.Verbosity,
 	}
 	if len(n.Taints) > 0 {
 		flags["register-with-taints"] = strings.Join(n.Taints, ",")
 	}
-	return n.sup.Start(component.Process{Name: "kubelet", Args: flags.Args(args), Env: n.env})
+	return n.sup.Start(component.Process{Name: "kubelet", Args: flags.Args(args)})
 }
 
 func (n *node) kubeletConfig() kubeletv1beta1.KubeletConfiguration {
@@ -107,10 +109,10 @@ func copyOwnConfig(args []string, dropIns string) ([]string, error) {
 
 func (n *node) startProxy() error {
 	flags := component.Flags{
-		"kubeconfig": n.path("kubeproxy.kubeconfig"), "hostname-override": n.Name, "proxy-mode": "nftables",
+		"kubeconfig": n.path("kubeproxy.kubeconfig"), "hostname-override": n.Name, "proxy-mode": "iptables",
 		"cluster-cidr": n.cluster["clusterCIDR"], "healthz-bind-address": "127.0.0.1", "v": n.Verbosity,
 		// Conntrack's limits belong to the machine; a host in a container may not write them.
 		"conntrack-max-per-core": "0", "conntrack-tcp-timeout-established": "0", "conntrack-tcp-timeout-close-wait": "0",
 	}
-	return n.sup.Start(component.Process{Name: "kube-proxy", Args: flags.Args(n.ProxyArgs), Env: n.env})
+	return n.sup.Start(component.Process{Name: "kube-proxy", Args: flags.Args(n.ProxyArgs)})
 }

@@ -9,17 +9,21 @@ import (
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+
+	"aiplat.dev/standin/internal/nodepassword"
 )
 
 // CAFileVariable names the environment variable with the CA file that /cacerts hands out.
 const CAFileVariable = "STANDIN_CA_FILE"
 
-// newAPIServer is upstream's API server with k3s' two open pages in front: a joining node has
-// to read the CA before it can trust, or authenticate to, anything here.
+// newAPIServer is upstream's API server with pages of k3s' in front: two open ones, since a joining
+// node has to read the CA before it can trust, or authenticate to, anything here, and the one where
+// it proves that it is the node that had its name before.
 func newAPIServer() *cobra.Command {
 	s := options.NewServerRunOptions()
 	ctx := genericapiserver.SetupSignalContext()
@@ -44,7 +48,9 @@ func newAPIServer() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			openPages(&config.Aggregator.GenericConfig.Config)
+			if err := addPages(&config.Aggregator.GenericConfig.Config); err != nil {
+				return err
+			}
 			chain, err := config.Complete()
 			if err != nil {
 				return err
@@ -67,10 +73,15 @@ func newAPIServer() *cobra.Command {
 	return command
 }
 
-func openPages(config *genericapiserver.Config) {
+func addPages(config *genericapiserver.Config) error {
+	client, err := kubernetes.NewForConfig(config.LoopbackClientConfig)
+	if err != nil {
+		return err
+	}
 	inner := config.BuildHandlerChainFunc
 	config.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
 		chain := inner(handler, c)
+		passwords := nodepassword.Handler(c.Authentication.Authenticator, client)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/ping":
@@ -78,9 +89,12 @@ func openPages(config *genericapiserver.Config) {
 			case "/cacerts":
 				w.Header().Set("Content-Type", "text/plain")
 				http.ServeFile(w, r, os.Getenv(CAFileVariable))
+			case nodepassword.Page:
+				passwords.ServeHTTP(w, r)
 			default:
 				chain.ServeHTTP(w, r)
 			}
 		})
 	}
+	return nil
 }

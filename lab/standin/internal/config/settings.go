@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"aiplat.dev/standin/internal/keys"
+	"aiplat.dev/standin/internal/version"
 )
 
 // DefaultDataDir is where k3s keeps everything of its own.
@@ -31,6 +32,7 @@ type Node struct {
 	KubeletArgs, ProxyArgs           []string
 	PauseImage, Snapshotter          string
 	PrivateRegistry                  string
+	FlannelIface                     string // empty: the interface of the default route
 	NoDefaultEndpoint, NonrootDevice bool
 	ProtectKernel, Debug             bool
 	Verbosity, VModule               string
@@ -46,6 +48,7 @@ type Server struct {
 	ClusterCIDR, ServiceCIDR       netip.Prefix
 	ClusterDNS                     netip.Addr
 	ClusterDomain, NodePorts       string
+	FlannelBackend                 string
 	Kubeconfig, KubeconfigMode     string
 	KubeconfigGroup                string
 	APIServerArgs, ControllerArgs  []string
@@ -69,11 +72,12 @@ func NodeFrom(v Values) (Node, error) {
 		ServerURL: strings.TrimRight(v.Text("server", ""), "/"), BindAddress: v.Text("bind-address", "0.0.0.0"),
 		Labels: v.List("node-label"), Taints: v.List("node-taint"), ResolvConf: v.Text("resolv-conf", ""),
 		KubeletArgs: v.List("kubelet-arg"), ProxyArgs: v.List("kube-proxy-arg"),
-		PauseImage:  v.Text("pause-image", "rancher/mirrored-pause:3.10.2"),
+		PauseImage:  v.Text("pause-image", "rancher/mirrored-pause:"+version.Images().Pause),
 		Snapshotter: v.Text("snapshotter", "overlayfs"), PrivateRegistry: v.Text("private-registry", "/etc/rancher/k3s/registries.yaml"),
 		NoDefaultEndpoint: v.Flag("disable-default-registry-endpoint"), NonrootDevice: v.Flag("nonroot-devices"),
 		ProtectKernel: v.Flag("protect-kernel-defaults"), Debug: v.Flag("debug"),
-		Verbosity: v.Text("v", "0"), VModule: v.Text("vmodule", ""),
+		FlannelIface: v.Text("flannel-iface", ""),
+		Verbosity:    v.Text("v", "0"), VModule: v.Text("vmodule", ""),
 	}
 	if n.DataDir, err = filepath.Abs(n.DataDir); err != nil {
 		return n, err
@@ -100,7 +104,7 @@ func ServerFrom(v Values) (Server, error) {
 	s := Server{
 		Node: node, Port: v.Text("https-listen-port", "6443"), Advertise: v.Text("advertise-address", ""),
 		SANs: v.List("tls-san"), ClusterDomain: v.Text("cluster-domain", "cluster.local"),
-		NodePorts:  v.Text("service-node-port-range", "30000-32767"),
+		NodePorts: v.Text("service-node-port-range", "30000-32767"), FlannelBackend: v.Text("flannel-backend", "vxlan"),
 		Kubeconfig: v.Text("write-kubeconfig", DefaultKubeconfig), KubeconfigMode: v.Text("write-kubeconfig-mode", "0600"),
 		KubeconfigGroup: v.Text("write-kubeconfig-group", ""), APIServerArgs: v.List("kube-apiserver-arg"),
 		ControllerArgs:   append(v.List("kube-controller-manager-arg"), v.List("kube-controller-arg")...),

@@ -3,6 +3,8 @@ package config
 import (
 	"strings"
 	"testing"
+
+	"aiplat.dev/standin/internal/version"
 )
 
 func serverValues(extra Values) Values {
@@ -21,7 +23,7 @@ func TestServerDefaults(t *testing.T) {
 	if s.Name != "s1" || s.DataDir != "/var/lib/rancher/k3s" || s.ClusterDNS.String() != "10.43.0.10" || s.ServiceIP().String() != "10.43.0.1" {
 		t.Errorf("defaults: %+v", s)
 	}
-	if s.LocalStoragePath != "/var/lib/rancher/k3s/storage" || s.KubeconfigMode != "0600" || s.PauseImage != "rancher/mirrored-pause:3.10.2" {
+	if s.LocalStoragePath != "/var/lib/rancher/k3s/storage" || s.KubeconfigMode != "0600" || s.PauseImage != "rancher/mirrored-pause:"+version.Images().Pause {
 		t.Errorf("defaults: %+v", s)
 	}
 }

@@ -5,9 +5,11 @@ package host
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -104,6 +106,15 @@ func Systemd() bool {
 	return err == nil
 }
 
+// MakeDataDir makes the folder of everything k3s', which anybody may look into, as in k3s; what is
+// private below it has modes of its own.
+func MakeDataDir(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755)
+}
+
 const capSysResource = 24
 
 // MayLowerOOMScore says whether this process may give a child a lower oom_score_adj.
@@ -121,11 +132,26 @@ func MayLowerOOMScore() bool {
 	return false
 }
 
-// EnableForwarding lets the machine route packets between pods and other nodes.
-func EnableForwarding() error {
-	const path = "/proc/sys/net/ipv4/ip_forward"
-	if data, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(data)) == "1" {
-		return nil
+// settings are what k3s' agent sets in the kernel of a node with IPv4 when it starts. They stay when
+// it ends.
+var settings = []struct{ name, value string }{
+	{"net/ipv4/conf/all/forwarding", "1"},
+	{"net/ipv4/conf/default/forwarding", "1"},
+	{"net/bridge/bridge-nf-call-iptables", "1"},
+	{"net/netfilter/nf_conntrack_tcp_timeout_established", "86400"},
+	{"net/netfilter/nf_conntrack_tcp_timeout_close_wait", "3600"},
+}
+
+// SetKernel lets the machine route packets between pods and other nodes, past its own rules. Like
+// k3s it only says what it may not set.
+func SetKernel() {
+	for _, s := range settings {
+		path := filepath.Join("/proc/sys", s.name)
+		if data, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(data)) == s.value {
+			continue
+		}
+		if err := os.WriteFile(path, []byte(s.value), 0o644); err != nil {
+			slog.Warn("Failed to set sysctl", "name", s.name, "error", err)
+		}
 	}
-	return os.WriteFile(path, []byte("1"), 0o644)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
@@ -194,3 +195,27 @@ func roundTrip(t *testing.T, name string, writer func(io.Writer) io.WriteCloser)
 type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
+
+func TestFilesOfAFolderThatAppearsLaterAreNotMissed(t *testing.T) {
+	agent := t.TempDir()
+	im := &Importer{Dir: filepath.Join(agent, "images")}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watcher.Close()
+	if err := os.MkdirAll(filepath.Join(im.Dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path, _ := archive(t, filepath.Join(im.Dir, "sub"), "a.tar", "x")
+	pending := map[string]time.Time{}
+	if err := im.watchTree(watcher, im.Dir, pending); err != nil {
+		t.Fatal(err)
+	}
+	if _, found := pending[path]; !found || len(pending) != 1 || len(watcher.WatchList()) != 2 {
+		t.Errorf("pending %v, watched %v", pending, watcher.WatchList())
+	}
+	if im.holds(filepath.Join(agent, "images.tar")) || !im.holds(path) {
+		t.Error("what lies in the folder is not told from what lies beside it")
+	}
+}

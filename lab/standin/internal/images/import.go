@@ -31,13 +31,14 @@ type Importer struct {
 	Pull        func(ctx context.Context, image string) error // for lists of images
 }
 
-// ImportAll imports every archive of the folder, and pins what is there and nothing else.
+// ImportAll imports every archive of the folder, and pins what is there and nothing else. The folder
+// is its user's: k3s does not make it.
 func (im *Importer) ImportAll(ctx context.Context) error {
-	if err := os.MkdirAll(im.Dir, 0o755); err != nil {
-		return err
-	}
 	if err := im.unpinAll(ctx); err != nil {
 		return err
+	}
+	if _, err := os.Stat(im.Dir); os.IsNotExist(err) {
+		return nil
 	}
 	known := loadCache(im.Dir)
 	err := filepath.WalkDir(im.Dir, func(path string, entry fs.DirEntry, err error) error {

@@ -43,7 +43,7 @@ func TestRefusal(t *testing.T) {
 		{Server, "cluster-init", []string{"true"}, true},
 		{Server, "cluster-init", []string{"false"}, false}, // k3s' own default changes nothing
 		{Server, "flannel-backend", []string{"host-gw"}, false},
-		{Server, "flannel-backend", []string{"vxlan"}, true},
+		{Server, "flannel-backend", []string{"wireguard-native"}, true},
 		{Server, "server", []string{"https://10.0.0.1:6443"}, true},
 		{Agent, "server", []string{"https://10.0.0.1:6443"}, false},
 		{Agent, "docker", []string{"true"}, true},

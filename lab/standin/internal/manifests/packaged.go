@@ -11,18 +11,11 @@ import (
 	"strings"
 
 	"aiplat.dev/standin/internal/pki"
+	"aiplat.dev/standin/internal/version"
 )
 
 //go:embed packaged/*.yaml
 var packaged embed.FS
-
-// The versions of what is packaged. They are what k3s 1.36.3 carries, except the provisioner,
-// whose later versions cannot be had as a Go module.
-const (
-	coreDNSVersion   = "1.14.6"
-	localPathVersion = "v0.0.30"
-	busyboxVersion   = "1.37.0"
-)
 
 // Variables are put into packaged files; a user's own files are applied as they are.
 type Variables struct {
@@ -30,9 +23,10 @@ type Variables struct {
 }
 
 func (v Variables) fill(text string) string {
+	images := version.Images()
 	return strings.NewReplacer(
 		"%{CLUSTER_DNS}%", v.ClusterDNS, "%{CLUSTER_DOMAIN}%", v.ClusterDomain, "%{DEFAULT_LOCAL_STORAGE_PATH}%", v.StoragePath,
-		"%{COREDNS_VERSION}%", coreDNSVersion, "%{LOCAL_PATH_VERSION}%", localPathVersion, "%{BUSYBOX_VERSION}%", busyboxVersion,
+		"%{COREDNS_VERSION}%", images.CoreDNS, "%{LOCAL_PATH_VERSION}%", images.LocalPath, "%{BUSYBOX_VERSION}%", images.Busybox,
 	).Replace(text)
 }
 

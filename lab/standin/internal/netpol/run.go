@@ -1,116 +1,108 @@
+// Package netpol enforces NetworkPolicies on one node by kube-router's controller, which k3s carries
+// too: chains and sets in iptables and ipset, written anew some time after each change.
 package netpol
 
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"reflect"
+	"net/netip"
+	"strings"
+	"sync"
 	"time"
 
+	"github.com/cloudnativelabs/kube-router/v2/pkg/controllers/netpol"
+	"github.com/cloudnativelabs/kube-router/v2/pkg/healthcheck"
+	"github.com/cloudnativelabs/kube-router/v2/pkg/options"
+	"github.com/cloudnativelabs/kube-router/v2/pkg/utils"
+	"github.com/coreos/go-iptables/iptables"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
-	"k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/knftables"
+	"k8s.io/client-go/kubernetes"
 )
 
-const (
-	// gather is how long changes are collected: a Deployment that rolls out changes many pods.
-	gather = 50 * time.Millisecond
-	// again is how often the rules are written even though nothing changed, as k3s does.
-	again = 5 * time.Minute
-)
+// again is how often the rules are written even though nothing changed, as k3s does.
+const again = 5 * time.Minute
+
+// Node is what the controller has to know about where it runs.
+type Node struct {
+	Name        string
+	ServiceCIDR netip.Prefix
+	NodePorts   string // as FIRST-LAST
+}
+
+func (n Node) options() *options.KubeRouterConfig {
+	config := options.NewKubeRouterConfig()
+	config.ClusterIPCIDRs = []string{n.ServiceCIDR.String()}
+	config.EnableIPv4, config.EnableIPv6 = true, false
+	config.NodePortRange = strings.ReplaceAll(n.NodePorts, "-", ":")
+	config.HostnameOverride = n.Name
+	config.MetricsEnabled = false
+	config.IPTablesSyncPeriod = again
+	return config
+}
 
 // Run keeps the node's rules in step with the cluster until the context ends. The rules stay
 // when it ends: pods outlive this process, and so must what guards them.
-func Run(ctx context.Context, factory informers.SharedInformerFactory, node string) error {
-	nft, err := knftables.New(knftables.IPv4Family, Table)
-	if err != nil {
-		return fmt.Errorf("nftables: %w", err)
-	}
-	changed := make(chan struct{}, 1)
-	if err := watch(factory, changed); err != nil {
+func Run(ctx context.Context, client kubernetes.Interface, n Node) error {
+	if err := n.waitForAddress(ctx, client); err != nil {
 		return err
 	}
+	rules, err := iptables.NewWithProtocol(iptables.ProtocolIPv4)
+	if err != nil {
+		return fmt.Errorf("iptables: %w", err)
+	}
+	sets, err := utils.NewIPSet(false)
+	if err != nil {
+		return fmt.Errorf("ipset: %w", err)
+	}
+	factory := informers.NewSharedInformerFactory(client, 0)
+	pods, namespaces := factory.Core().V1().Pods().Informer(), factory.Core().V1().Namespaces().Informer()
+	policies := factory.Networking().V1().NetworkPolicies().Informer()
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
-	var applied *Ruleset
-	resync := time.NewTicker(again)
-	defer resync.Stop()
-	for ctx.Err() == nil {
-		rules := Compile(current(factory, node))
-		if applied == nil || !reflect.DeepEqual(*applied, rules) {
-			if err := apply(ctx, nft, rules); err != nil {
-				slog.Error("network policies", "error", err)
-				applied = nil
-				time.AfterFunc(time.Second, func() { poke(changed) })
-			} else {
-				applied = &rules
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-resync.C:
-			applied = nil
-		case <-changed:
-			time.Sleep(gather)
-			drain(changed)
-		}
-	}
-	return nil
-}
-
-// Remove takes the rules away, for a server that is configured not to enforce policies.
-func Remove(ctx context.Context) error {
-	nft, err := knftables.New(knftables.IPv4Family, Table)
+	controller, err := netpol.NewNetworkPolicyController(client, n.options(), pods, policies, namespaces, &sync.Mutex{},
+		map[corev1.IPFamily]utils.IPTablesHandler{corev1.IPv4Protocol: rules},
+		map[corev1.IPFamily]utils.IPSetHandler{corev1.IPv4Protocol: sets})
 	if err != nil {
-		return fmt.Errorf("nftables: %w", err)
+		return err
 	}
-	tx := nft.NewTransaction()
-	tx.Add(&knftables.Table{})
-	tx.Delete(&knftables.Table{})
-	return nft.Run(ctx, tx)
-}
-
-func watch(factory informers.SharedInformerFactory, changed chan struct{}) error {
-	handler := cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { poke(changed) }, DeleteFunc: func(any) { poke(changed) },
-		UpdateFunc: func(_, _ any) { poke(changed) },
-	}
-	for _, informer := range []cache.SharedIndexInformer{
-		factory.Core().V1().Pods().Informer(), factory.Core().V1().Namespaces().Informer(),
-		factory.Networking().V1().NetworkPolicies().Informer(),
+	for _, add := range []func() error{
+		func() error { _, err := pods.AddEventHandler(controller.PodEventHandler); return err },
+		func() error { _, err := namespaces.AddEventHandler(controller.NamespaceEventHandler); return err },
+		func() error { _, err := policies.AddEventHandler(controller.NetworkPolicyEventHandler); return err },
 	} {
-		if _, err := informer.AddEventHandler(handler); err != nil {
+		if err := add(); err != nil {
 			return err
 		}
 	}
+	var running sync.WaitGroup
+	running.Add(1)
+	controller.Run(unheard(ctx), ctx.Done(), &running)
+	running.Wait()
 	return nil
 }
 
-func poke(changed chan struct{}) {
-	select {
-	case changed <- struct{}{}:
-	default:
-	}
+// waitForAddress waits until the Node object has the address that the rules let through.
+func (n Node) waitForAddress(ctx context.Context, client kubernetes.Interface) error {
+	return wait.PollUntilContextCancel(ctx, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		node, err := client.CoreV1().Nodes().Get(ctx, n.Name, metav1.GetOptions{})
+		return err == nil && len(node.Status.Addresses) > 0, nil
+	})
 }
 
-func drain(changed chan struct{}) {
-	select {
-	case <-changed:
-	default:
-	}
-}
-
-// current reads the informers' caches. Listing from a cache cannot fail.
-func current(factory informers.SharedInformerFactory, node string) State {
-	pods, _ := factory.Core().V1().Pods().Lister().List(labels.Everything())
-	policies, _ := factory.Networking().V1().NetworkPolicies().Lister().List(labels.Everything())
-	namespaces, _ := factory.Core().V1().Namespaces().Lister().List(labels.Everything())
-	byName := map[string]*corev1.Namespace{}
-	for _, namespace := range namespaces {
-		byName[namespace.Name] = namespace
-	}
-	return State{Node: node, Pods: pods, Policies: policies, Namespaces: byName}
+// unheard takes the heartbeats that the controller sends to kube-router's own health page.
+func unheard(ctx context.Context) chan<- *healthcheck.ControllerHeartbeat {
+	beats := make(chan *healthcheck.ControllerHeartbeat)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-beats:
+			}
+		}
+	}()
+	return beats
 }

@@ -1,4 +1,4 @@
-// Command pack makes the archive that the binary carries: `pack ARCHIVE FILE…`. Names are sorted
+// Command pack makes the archive that the binary carries: `pack ARCHIVE FOLDER`. Names are sorted
 // and times left out, so that the same programs always give the same bytes.
 package main
 
@@ -6,26 +6,25 @@ import (
 	"archive/tar"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
 
 	"github.com/klauspost/compress/zstd"
 )
 
 func main() {
-	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "usage: pack ARCHIVE FILE…")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: pack ARCHIVE FOLDER")
 		os.Exit(2)
 	}
-	if err := pack(os.Args[1], os.Args[2:]); err != nil {
+	if err := pack(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, "pack:", err)
 		os.Exit(1)
 	}
 }
 
-func pack(target string, files []string) error {
-	sort.Slice(files, func(i, j int) bool { return filepath.Base(files[i]) < filepath.Base(files[j]) })
+func pack(target, folder string) error {
 	out, err := os.Create(target + ".new")
 	if err != nil {
 		return err
@@ -37,10 +36,19 @@ func pack(target string, files []string) error {
 		return err
 	}
 	archive := tar.NewWriter(compressor)
-	for _, name := range files {
-		if err := add(archive, name); err != nil {
+	// A walk goes through names in their order.
+	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
 			return err
 		}
+		name, err := filepath.Rel(folder, path)
+		if err != nil {
+			return err
+		}
+		return add(archive, path, name)
+	})
+	if err != nil {
+		return err
 	}
 	for _, closer := range []io.Closer{archive, compressor, out} {
 		if err := closer.Close(); err != nil {
@@ -50,8 +58,8 @@ func pack(target string, files []string) error {
 	return os.Rename(out.Name(), target)
 }
 
-func add(archive *tar.Writer, name string) error {
-	file, err := os.Open(name)
+func add(archive *tar.Writer, path, name string) error {
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -60,7 +68,7 @@ func add(archive *tar.Writer, name string) error {
 	if err != nil {
 		return err
 	}
-	header := &tar.Header{Name: filepath.Base(name), Mode: 0o755, Size: info.Size(), Format: tar.FormatUSTAR}
+	header := &tar.Header{Name: name, Mode: 0o755, Size: info.Size(), Format: tar.FormatUSTAR}
 	if err := archive.WriteHeader(header); err != nil {
 		return err
 	}

@@ -1,5 +1,6 @@
 // Package payload unpacks the programs that the binary carries (containerd, runc, CNI plugins,
-// crictl) the way k3s does: into data/<sha256>/bin, with links to the one in use.
+// crictl; iptables and ipset under aux) the way k3s does: into data/<sha256>/bin, with links to the
+// one in use.
 package payload
 
 import (
@@ -26,7 +27,7 @@ var carried embed.FS
 const archiveName = "archive/payload.tar.zst"
 
 // Plugins are the CNI plugins, which containerd looks for in data/cni.
-var Plugins = []string{"bridge", "host-local", "loopback", "portmap", "ptp"}
+var Plugins = []string{"bridge", "host-local", "loopback", "portmap"}
 
 // Unpack puts the programs under {dataDir}/data and returns the folder that holds them.
 func Unpack(dataDir string) (string, error) {
@@ -82,7 +83,10 @@ func extract(raw []byte, target string) error {
 		if err != nil {
 			return err
 		}
-		path := filepath.Join(temporary, "bin", filepath.Base(header.Name))
+		if !filepath.IsLocal(header.Name) {
+			return fmt.Errorf("%s: not a name inside the archive", header.Name)
+		}
+		path := filepath.Join(temporary, "bin", header.Name)
 		if err := writeProgram(path, archive); err != nil {
 			return err
 		}

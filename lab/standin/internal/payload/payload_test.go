@@ -33,7 +33,7 @@ func packed(t *testing.T, files map[string]string) []byte {
 
 func TestExtractGivesTheFolderItsNameLast(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "abc")
-	raw := packed(t, map[string]string{"runc": "program", "../escape": "x"})
+	raw := packed(t, map[string]string{"runc": "program", "aux/ipset": "another"})
 	if err := extract(raw[:len(raw)/2], target); err == nil {
 		t.Error("half an archive is accepted")
 	}
@@ -47,8 +47,11 @@ func TestExtractGivesTheFolderItsNameLast(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("%v %v", info, err)
 	}
-	if _, err := os.Stat(filepath.Join(target, "bin/escape")); err != nil {
-		t.Error("a name with a path must land in bin")
+	if _, err := os.Stat(filepath.Join(target, "bin/aux/ipset")); err != nil {
+		t.Error(err)
+	}
+	if err := extract(packed(t, map[string]string{"../escape": "x"}), target+"2"); err == nil {
+		t.Error("a name may lead out of the folder")
 	}
 }
 

@@ -1,5 +1,3 @@
-// Package podnet gives pods their network: the CNI configuration of this node, one route to each
-// other node's pods, and masquerading for what leaves the pod network. Filtering is netpol's.
 package podnet
 
 import (
@@ -10,36 +8,27 @@ import (
 	"aiplat.dev/standin/internal/pki"
 )
 
-// Network is what a node has to know about the pod network.
-type Network struct {
-	Name        string // this node
-	ClusterCIDR netip.Prefix
-	ServiceCIDR netip.Prefix
-	ConfDir     string // where containerd reads CNI configuration
-}
-
-// confList is the CNI configuration for a node's pods. Each pod gets a routed point-to-point
-// link instead of a port on a bridge: then every packet between pods passes the host's forward
-// hook, where network policies are enforced, also between two pods of one node.
-func confList(podCIDR string) map[string]any {
+// confList is the CNI configuration for a node's pods: what flannel's plugin would hand on to the
+// bridge plugin, written out, and host ports by iptables.
+func confList(podCIDR string, cluster netip.Prefix, mtu int) map[string]any {
 	return map[string]any{
 		"cniVersion": "1.0.0", "name": "cbr0",
 		"plugins": []any{
 			map[string]any{
-				"type": "ptp", "ipMasq": false,
+				"type": "bridge", "bridge": "cni0", "hairpinMode": true, "forceAddress": true, "isGateway": true,
+				"isDefaultGateway": true, "ipMasq": false, "mtu": mtu,
 				"ipam": map[string]any{
 					"type": "host-local", "ranges": []any{[]any{map[string]any{"subnet": podCIDR}}},
-					"routes":  []any{map[string]any{"dst": "0.0.0.0/0"}},
-					"dataDir": "/var/lib/cni/networks",
+					"routes": []any{map[string]any{"dst": cluster.String()}},
 				},
 			},
-			map[string]any{"type": "portmap", "capabilities": map[string]any{"portMappings": true}, "backend": "nftables"},
+			map[string]any{"type": "portmap", "capabilities": map[string]any{"portMappings": true}},
 		},
 	}
 }
 
-func (n Network) writeConf(podCIDR string) error {
-	data, err := json.MarshalIndent(confList(podCIDR), "", "  ")
+func (n Network) writeConf(podCIDR string, mtu int) error {
+	data, err := json.MarshalIndent(confList(podCIDR, n.ClusterCIDR, mtu), "", "  ")
 	if err != nil {
 		return err
 	}

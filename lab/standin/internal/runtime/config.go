@@ -87,5 +87,6 @@ func render(p Paths, data any) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// SystemdCgroup says which cgroup driver fits: systemd's own under the unified tree, as in k3s.
-func SystemdCgroup() bool { return host.CgroupV2() && host.Systemd() }
+// SystemdCgroup says which cgroup driver fits: systemd's own where systemd runs, also beside version 1
+// of cgroups, as in k3s.
+func SystemdCgroup() bool { return host.Systemd() }

@@ -12,11 +12,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"aiplat.dev/standin/internal/agent"
+	"aiplat.dev/standin/internal/nodepassword"
 	"aiplat.dev/standin/internal/token"
 )
 
 // joiners is the group that a bootstrap token puts its bearer in.
-const joiners = "system:bootstrappers:k3s"
+const joiners = nodepassword.Joiners
 
 // tokenLabel marks the bootstrap tokens that follow from the configuration.
 const tokenLabel = "standin.aiplat.dev/join-token"
@@ -54,6 +55,7 @@ func (s *server) prepareJoining(ctx context.Context, client kubernetes.Interface
 		"client-ca.crt": string(s.clientCA), "clusterCIDR": s.ClusterCIDR.String(), "serviceCIDR": s.ServiceCIDR.String(),
 		"clusterDNS": s.ClusterDNS.String(), "clusterDomain": s.ClusterDomain,
 		"disableNetworkPolicy": strconv.FormatBool(s.DisablePolicy), "disableKubeProxy": strconv.FormatBool(s.DisableProxy),
+		"flannelBackend": s.FlannelBackend, "nodePorts": s.NodePorts,
 	})
 	if _, err := client.CoreV1().ConfigMaps("kube-system").Apply(ctx, settings, applying); err != nil {
 		return err
@@ -103,6 +105,8 @@ func roles() []*applyrbacv1.ClusterRoleApplyConfiguration {
 	return []*applyrbacv1.ClusterRoleApplyConfiguration{
 		applyrbacv1.ClusterRole("system:k3s-controller").WithRules(
 			applyrbacv1.PolicyRule().WithAPIGroups("").WithResources("pods", "namespaces", "nodes").WithVerbs(read...),
+			// flannel writes down, in each Node object, how its pods are reached.
+			applyrbacv1.PolicyRule().WithAPIGroups("").WithResources("nodes", "nodes/status").WithVerbs("patch", "update"),
 			applyrbacv1.PolicyRule().WithAPIGroups("networking.k8s.io").WithResources("networkpolicies").WithVerbs(read...)),
 		applyrbacv1.ClusterRole("system:k3s-cluster-settings").WithRules(
 			applyrbacv1.PolicyRule().WithAPIGroups("").WithResources("configmaps").WithResourceNames(agent.ClusterConfig).WithVerbs("get")),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,10 +22,13 @@ import (
 // join is in place; the node itself becomes ready later, as in k3s.
 func Run(ctx context.Context, sup *component.Supervisor, c config.Server) error {
 	s := &server{Server: c}
+	if err := host.MakeDataDir(s.DataDir); err != nil {
+		return err
+	}
 	if err := s.ensureTokens(); err != nil {
 		return err
 	}
-	address, err := s.address()
+	address, err := agent.NodeAddress(c.Node)
 	if err != nil {
 		return err
 	}
@@ -56,15 +58,6 @@ func Run(ctx context.Context, sup *component.Supervisor, c config.Server) error 
 	return s.writeKubeconfig()
 }
 
-// address is the server's node address; also asked for to refuse a host without default route.
-func (s *server) address() (netip.Addr, error) {
-	found, err := host.DefaultAddress()
-	if s.IP.IsValid() && err == nil {
-		return s.IP, nil
-	}
-	return found, err
-}
-
 // afterAPI starts what needs a ready API. READY waits for all of it, as for k3s' start-up hooks.
 func (s *server) afterAPI(ctx context.Context, sup *component.Supervisor, client *kubernetes.Clientset, kubeconfig string) error {
 	if err := s.startControllers(sup); err != nil {
@@ -74,14 +67,15 @@ func (s *server) afterAPI(ctx context.Context, sup *component.Supervisor, client
 		return fmt.Errorf("preparing for nodes to join: %w", err)
 	}
 	factory := informers.NewSharedInformerFactory(client, 0)
-	if err := approve(ctx, client, factory); err != nil {
-		return err
+	for _, watch := range []func(context.Context, kubernetes.Interface, informers.SharedInformerFactory) error{
+		approve, forgetPasswords, manifests.KeepNodeHosts,
+	} {
+		if err := watch(ctx, client, factory); err != nil {
+			return err
+		}
 	}
 	applier, err := manifests.NewApplier(kubeconfig, s.path("manifests"), s.Disable)
 	if err != nil {
-		return err
-	}
-	if err := manifests.KeepNodeHosts(ctx, client, factory); err != nil {
 		return err
 	}
 	factory.Start(ctx.Done())

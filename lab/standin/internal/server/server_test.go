@@ -90,7 +90,7 @@ func TestTokenFilesAndTheirSecret(t *testing.T) {
 		t.Errorf("%s %v", raw, err)
 	}
 	for _, link := range []string{"node-token", "agent-token"} {
-		if target, err := os.Readlink(s.path(link)); err != nil || target != "token" {
+		if target, err := os.Readlink(s.path(link)); err != nil || target != s.path("token") {
 			t.Errorf("%s -> %s %v", link, target, err)
 		}
 	}

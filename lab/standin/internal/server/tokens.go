@@ -74,11 +74,11 @@ func (s *server) writeTokens() error {
 	if err := pki.WriteFile(s.path("token"), []byte(own), 0o600); err != nil {
 		return err
 	}
-	if err := relink("token", s.path("node-token")); err != nil {
+	if err := relink(s.path("token"), s.path("node-token")); err != nil {
 		return err
 	}
 	if s.agentSecret == "" {
-		return relink("token", s.path("agent-token"))
+		return relink(s.path("token"), s.path("agent-token"))
 	}
 	agent := token.Format(s.caPEM, "node", s.agentSecret) + "\n"
 	return pki.WriteFile(s.path("agent-token"), []byte(agent), 0o600)
