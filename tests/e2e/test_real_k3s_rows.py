@@ -14,7 +14,7 @@ from aiplat.lab import egress_report, lab_status
 from aiplat.site.load import load_site
 from tests.e2e.journey import Journey, until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.journey]
 SERVER, AGENT = "t-rows-s1", "t-rows-a1"
 OTHER_CARD = (
     "ip link add other0 type veth peer name other1 && ip link set other1 up"
