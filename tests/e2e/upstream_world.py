@@ -17,6 +17,7 @@ from aiplat.supply.contract import Supplied
 from aiplat.supply.oci import (
     CONFIG,
     LAYER,
+    Descriptor,
     add_bytes,
     add_file,
     add_manifest,
@@ -86,26 +87,25 @@ def _alone(one: Supplied, folder: Path) -> Path:
 def _python(one: Supplied, target: Path) -> Path:
     """Return an image with the system and Python of ours, and nothing of what we lay on it."""
     document = read_json(one.folder, str(one.artifact.digest))
-    packed = target.with_suffix(".tar")
     target.mkdir(parents=True)
-    with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as to:
-        for layer in document["layers"]:
-            with tarfile.open(blob_path(one.folder, layer["digest"])) as source:
-                _copy(source, to)
-    layer = add_file(target, packed, LAYER)
+    # Each layer stays one of its own: what one takes away of another would take away its own in one.
+    layers = [_without_ours(blob_path(one.folder, d["digest"]), target) for d in document["layers"]]
     config = read_json(one.folder, document["config"]["digest"])
     config["config"] = {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]}
-    config["rootfs"] = {"type": "layers", "diff_ids": [layer["digest"]]}
+    config["rootfs"] = {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}
     config.pop("history", None)
-    described = add_manifest(target, add_bytes(target, canonical_json(config), CONFIG), [layer], {})
+    described = add_manifest(target, add_bytes(target, canonical_json(config), CONFIG), layers, {})
     write_layout(target, [described])
     return target
 
 
-def _copy(source: tarfile.TarFile, to: tarfile.TarFile) -> None:
-    for member in source:
-        if not member.name.removeprefix("./").startswith(_OURS):
-            to.addfile(member, source.extractfile(member) if member.isfile() else None)
+def _without_ours(layer: Path, target: Path) -> Descriptor:
+    packed = target / "layer.tar"
+    with tarfile.open(layer) as source, tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as to:
+        for member in source:
+            if not member.name.removeprefix("./").startswith(_OURS):
+                to.addfile(member, source.extractfile(member) if member.isfile() else None)
+    return add_file(target, packed, LAYER)
 
 
 def _unpack(one: Supplied, store: Path) -> None:
