@@ -5,7 +5,7 @@ GO := $(CURDIR)/.venv/bin/go
 GO_ENV := CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
 .DEFAULT_GOAL := help
 
-.PHONY: help setup bootstrap test artifacts with-hosts without-hosts lint standin-test standin-vet unit lab-test journey test-cold bench lock clean
+.PHONY: help setup environment bootstrap test artifacts with-hosts without-hosts lint standin-test standin-vet unit lab-test journey test-cold bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,8 @@ setup: ## Install system packages and the environment at .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	@touch $@
+
+environment: .venv/.ready ## The environment at .venv alone, for sites of real hosts; installs no system packages
 
 bootstrap: setup ## From nothing to a served model on the built-in lab site
 	@.venv/bin/aiplat bootstrap --yes

@@ -28,9 +28,9 @@ def choose_supply(site: Site) -> Choice:
     Every host that is needed is asked for an answer, all at once and not for long.
     """
     if site.supply == "upstream":
-        return Choice("upstream", "upstream, because site.yaml says so")
+        return Choice("upstream", "upstream, because site.yaml or --supply asks for it")
     if site.supply != "auto":
-        return Choice("packages", "packages, because site.yaml says so")
+        return Choice("packages", "packages, because site.yaml or --supply asks for it")
     path = lock_path(site)
     if path.exists():
         name = read_lock(path).supply

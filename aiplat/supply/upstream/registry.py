@@ -268,7 +268,7 @@ def blob_of(where: str, descriptor: Mapping[str, Any]) -> Blob:
 def _by(found: Finding) -> str:
     """Return a problem with the host that has it in front, once."""
     host = host_of(found.where)
-    return found.problem if host in found.problem.partition(" ")[0] else f"{host} {found.problem}"
+    return found.problem if host in found.problem else f"{host} {found.problem}"
 
 
 def _short(digest: str) -> str:
