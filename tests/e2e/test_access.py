@@ -18,7 +18,7 @@ from aiplat.site.load import load_site
 from tests.e2e.access import ADDRESS, CARD, HOST, JUMP_ADDRESS, JUMP_PORT, NODE_ADDRESS, PORT, Access
 from tests.e2e.journey import SITES, Journey
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.journey]
 PASSWORD = "horse{{'battery'}} $taple"
 
 
