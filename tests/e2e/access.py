@@ -40,7 +40,14 @@ Match LocalPort {PORT}
   PermitRootLogin no
 """
 # What a host changes by itself while it runs.
-_MOVING = ("/var/lib/systemd/", "/var/lib/dpkg/", "/var/lib/apt/", "/var/lib/private/", "/var/lib/sudo/", "/etc/ld.so.cache")
+_MOVING = (
+    "/var/lib/systemd/",
+    "/var/lib/dpkg/",
+    "/var/lib/apt/",
+    "/var/lib/private/",
+    "/var/lib/sudo/",
+    "/etc/ld.so.cache",
+)
 
 
 @dataclass(frozen=True)
