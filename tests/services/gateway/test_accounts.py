@@ -190,10 +190,11 @@ def test_every_request_is_written_down_once(engine: Engine, tmp_path: Path, data
         [
             (MODEL, 200, "done", 11, 5, False),
             (MODEL, 200, "done", 11, 5, False),
-            ("breaks", 200, "failed", 0, found[3][4], True),
+            ("breaks", 200, "failed", found[3][3], found[3][4], True),
             ("too-busy", 429, "done", 0, 0, False),
         ]
     )
+    assert found[3][3] > 0, "the prompt of an answer that broke off is an estimate"
     assert found[1] == (MODEL, 502, "failed", 0, 0, False)
     assert found[0][:3] == ("endless", 200, "client_left")
     assert found[0][5]
