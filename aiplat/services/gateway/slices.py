@@ -44,6 +44,8 @@ class Slice:
         self.told_used = 0
         self.asked_at = self.wanted_at = self.leased_at = -_HEARTBEAT
         self.short = self.gone = False
+        # Requests under way that hold less than they may use: the next to want a rest waits for its end.
+        self.rests = 0
 
     @property
     def left(self) -> int:
@@ -54,6 +56,10 @@ class Slice:
     def used_up(self) -> bool:
         """Whether everybody together has used the whole budget, as far as is known."""
         return self.used + self.others_used >= self.limit
+
+    def has(self, need: int) -> bool:
+        """Whether a request may go on: there is enough, or a last rest that nobody else has part of."""
+        return self.left >= need or (self.left > 0 and not self.rests)
 
     def wanted(self, need: int) -> int:
         """Return how much to hold in all to serve `need` and what will follow it."""
@@ -75,6 +81,7 @@ class Held:
 
     slice: Slice
     amount: int
+    rest: bool = False
 
 
 class Slices:
@@ -120,7 +127,7 @@ class Slices:
         if ask and any(s.left < need for s, need in needs):
             await self._more([(s, need) for s, need in needs if need])
         needs = [(s, need) for s, need in needs if not s.gone]
-        empty = next((s for s, need in needs if need and s.left <= 0), None)
+        empty = next((s for s, need in needs if need and not s.has(need)), None)
         if empty is not None:
             return [], empty
         return hold(needs), None
@@ -197,13 +204,15 @@ def hold(needs: Iterable[tuple[Slice, int]]) -> list[Held]:
         amount = max(0, min(need, found.left))
         found.reserved += amount
         found.wanted_at = now
-        held.append(Held(found, amount))
+        found.rests += amount < need
+        held.append(Held(found, amount, rest=amount < need))
     return held
 
 
 def settle(held: Held, amount: int) -> None:
     """Count what a request came to, in place of what it had set aside."""
     held.slice.reserved -= held.amount
+    held.slice.rests -= held.rest
     held.slice.used += amount
 
 
