@@ -11,7 +11,7 @@ import pytest
 from aiplat.site.load import load_site
 from tests.e2e.journey import Journey
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.journey]
 
 # Which check is to name what is done to the first agent; all of it is taken back before the installation.
 DEFECTS = {
