@@ -87,11 +87,14 @@ def _ask(name: str | None, output: Path) -> tuple[str, list[str]]:
     console = Console(stderr=True, highlight=False)
     console.print("Hosts are machines with Linux that ssh reaches as root, or as a user who may use sudo.")
     called = name or str(Prompt.ask("Name of the site", default=default_name(output), console=console))
-    hosts = [Prompt.ask("The server, as [USER@]HOST[:PORT]", console=console)]
-    while answer := Prompt.ask("Another host (an agent), or nothing", default="", console=console):
+    hosts: list[str] = []
+    while not hosts:
+        hosts += Prompt.ask("The server, as [USER@]HOST[:PORT]", console=console).split()
+    more = "Another host (an agent), or nothing"
+    while answer := Prompt.ask(more, default="", show_default=False, console=console):
         hosts += answer.split()
     console.print(f"The same without questions: aiplat init --name {called} {' '.join(hosts)}", style="dim")
-    return called, [host for host in hosts if host]
+    return called, hosts
 
 
 def _free(output: Path, *, yes: bool) -> None:

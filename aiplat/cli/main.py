@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import TYPE_CHECKING
 
-import typer
-
-from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_INTERRUPTED, AiplatError
+
+# Typer and Rich load inside `main`, where Ctrl-C is already answered with a sentence.
+if TYPE_CHECKING:
+    import typer
 
 # Verb → module that offers `register(app)`; modules are loaded here and nowhere else.
 _VERBS = {
@@ -37,6 +39,8 @@ _VERBS = {
 
 def command_line(asked: str = "") -> typer.Typer:
     """Return the command line with the verb asked for, or with every verb where that is none of them."""
+    import typer  # noqa: PLC0415
+
     app = typer.Typer(
         name="aiplat",
         no_args_is_help=True,
@@ -55,19 +59,22 @@ def command_line(asked: str = "") -> typer.Typer:
 
 def main() -> None:
     """Run the command line; findings go to stderr, one a line, and decide the exit code."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         command_line(*sys.argv[1:2])(prog_name="aiplat")
     except AiplatError as error:
         for finding in error.findings:
-            errors.print(str(finding), style="red", markup=False)
+            _tell(str(finding), "red")
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, SystemExit) as ended:
         # Typer answers a KeyboardInterrupt first: it silently becomes the exit code.
         interrupted = isinstance(ended, KeyboardInterrupt) or ended.code == EXIT_INTERRUPTED
         if not interrupted:
             raise
-        errors.print(
-            "interrupted: nothing more was done; run the same command again to go on", style="yellow"
-        )
+        _tell("interrupted: nothing more was done; run the same command again to go on", "yellow")
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _tell(sentence: str, style: str) -> None:
+    from aiplat.cli.terminal import Console  # noqa: PLC0415
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(sentence, style=style, markup=False)

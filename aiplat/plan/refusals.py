@@ -68,7 +68,9 @@ def _of_secrets(site: Site, given: Collection[str]) -> Iterator[Finding]:
 
 def _of_host(site: Site, lock: Lock, host: HostFacts) -> Iterator[Finding]:
     if not host.reachable:
-        yield Finding(host.host, host.problem.removeprefix(f"{host.host}: ") or "cannot be reached")
+        said = host.problem.removeprefix(f"{host.host}: ") or "cannot be reached"
+        problem, _, fix = said.partition("; ")
+        yield Finding(host.host, problem, fix)
         return
     yield from _machine(site.host(host.host), lock, host)
     yield from _address(site.host(host.host), host)
