@@ -268,7 +268,8 @@ def blob_of(where: str, descriptor: Mapping[str, Any]) -> Blob:
 def _by(found: Finding) -> str:
     """Return a problem with the host that has it in front, once."""
     host = host_of(found.where)
-    return found.problem if host in found.problem else f"{host} {found.problem}"
+    named = host in found.problem.partition(" ")[0] or found.problem.endswith(f"for {host}")
+    return found.problem if named else f"{host} {found.problem}"
 
 
 def _short(digest: str) -> str:
