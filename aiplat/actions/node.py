@@ -12,14 +12,11 @@ from aiplat.actions.reset import leftovers
 from aiplat.actions.summary import Summary
 from aiplat.content import digest_of
 from aiplat.errors import BadInput, Finding
-from aiplat.fleet.ansible import run_playbook
-from aiplat.fleet.inventory import write_run_folder
-from aiplat.fleet.lease import hold_lease
 from aiplat.fleet.probe import gather_facts
 from aiplat.plan.models import Facts, HostFacts, Plan, Step
 from aiplat.plan.role_variables import HostReset, NodeDrain, NodeForget, RoleVariables
 from aiplat.runs.events import PlanMade
-from aiplat.runs.plays import Plays
+from aiplat.runs.playbook import play_plan
 from aiplat.runs.run import Run, running
 from aiplat.site.findings import did_you_mean
 from aiplat.site.models import Site
@@ -110,15 +107,7 @@ def _carry_out(run: Run, site: Site, plan: Plan, leaving: Leaving) -> None:
     ]
     on_host: list[RoleVariables] = [HostReset()]
     variables = {site.servers[0].name: of_server, leaving.name: on_host}
-    hosts = list(dict.fromkeys(name for step in plan.steps for name in step.hosts))
-    plays = Plays(run, {step.id: step for step in plan.steps})
-    with (
-        hold_lease(site, run.id, hosts),
-        write_run_folder(site, plan, run.id, variables, {}) as folder,
-        run.stop.at_safe_points(),
-    ):
-        outcome = run_playbook("node_remove", folder, plays.take, run.stop)
-    plays.end(outcome)
+    play_plan(run, site, plan, "node_remove", variables)
 
 
 def _what_next(site: Site, leaving: Leaving) -> list[str]:

@@ -11,14 +11,11 @@ from aiplat.actions.summary import Summary
 from aiplat.catalog.artifacts import Lock
 from aiplat.content import digest_of
 from aiplat.errors import Finding
-from aiplat.fleet.ansible import run_playbook
-from aiplat.fleet.inventory import write_run_folder
-from aiplat.fleet.lease import hold_lease
 from aiplat.fleet.probe import gather_facts
 from aiplat.plan.models import Facts, HostFacts, Plan, Step
 from aiplat.plan.role_variables import HostReset
 from aiplat.runs.events import PlanMade
-from aiplat.runs.plays import Plays
+from aiplat.runs.playbook import play_plan
 from aiplat.runs.run import Run, StepError, running
 from aiplat.site.models import Site
 from aiplat.state import site_dir
@@ -103,14 +100,7 @@ def _unreachable(facts: Facts) -> tuple[Finding, ...]:
 
 def _carry_out(run: Run, site: Site, plan: Plan, kept: tuple[str, ...]) -> None:
     variables = {host.name: [HostReset(keep_blobs=kept)] for host in site.hosts}
-    plays = Plays(run, {step.id: step for step in plan.steps})
-    with (
-        hold_lease(site, run.id, list(plan.steps[0].hosts)),
-        write_run_folder(site, plan, run.id, variables, {}) as folder,
-        run.stop.at_safe_points(),
-    ):
-        outcome = run_playbook("reset", folder, plays.take, run.stop)
-    plays.end(outcome)
+    play_plan(run, site, plan, "reset", variables)
     left = {host.host: what for host in gather_facts(site).hosts if (what := leftovers(host, kept))}
     if left:
         raise StepError(

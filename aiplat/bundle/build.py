@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from aiplat.content import canonical_json, sha256_bytes, sha256_file, write_atom
 from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Site
 from aiplat.state import bundle_dir, private_dir, site_dir
+from aiplat.supply.all_at_once import of_each
 from aiplat.supply.contract import DONE, Progress, Supplied, Supply
 from aiplat.supply.oci import INDEX as OCI_INDEX
 from aiplat.supply.oci import MANIFEST, REF_NAME, blob_path, link_or_copy, read_json, write_layout
@@ -42,7 +42,7 @@ def build_bundle(site: Site, lock: Lock, supply: Supply, on_progress: Progress) 
     """
     supply.check(lock.artifacts)
     path = private_dir(bundle_dir(site.name))
-    supplied = _supply_all(lock, supply, on_progress)
+    supplied = of_each(lock, supply, lambda artifact: _supply(artifact, supply, on_progress))
     try:
         for one in supplied:
             _add(path, one, supply, on_progress)
@@ -72,30 +72,6 @@ def open_ready(site: Site, lock: Lock) -> Bundle | None:
 
 def _wanted(artifact: Artifact) -> tuple[str, str]:
     return artifact.label, artifact.key
-
-
-def _supply_all(lock: Lock, supply: Supply, told: Progress) -> list[Supplied]:
-    """Return every artifact, or raise all findings at once when the last one has been tried."""
-    findings: list[Finding] = []
-    supplied: list[Supplied] = []
-    pool = ThreadPoolExecutor(max_workers=supply.concurrency)
-    try:
-        futures = [pool.submit(_supply, artifact, supply, told) for artifact in lock.artifacts]
-        for future in futures:
-            try:
-                supplied.append(future.result())
-            except AiplatError as error:
-                findings += [f for f in error.findings if f not in findings]
-    except BaseException:
-        # Whoever interrupted does not want to wait for a compiler.
-        pool.shutdown(wait=False, cancel_futures=True)
-        supply.stop()
-        raise
-    finally:
-        pool.shutdown()
-    if findings:
-        raise AiplatError(findings)
-    return supplied
 
 
 def _supply(artifact: Artifact, supply: Supply, told: Progress) -> Supplied:

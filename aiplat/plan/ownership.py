@@ -23,8 +23,8 @@ def other_secrets(site: str, facts: Facts, identities: Mapping[str, str]) -> Ite
         identities: the identities of the vault's secrets by name; empty where there is no vault.
     """
     for host in facts.hosts:
-        recorded = _token_of(host)
-        if recorded is None or recorded == identities.get(TOKEN) or _is_of_other(site, host):
+        recorded = _token_of(site, host)
+        if recorded in (None, identities.get(TOKEN)):
             continue
         have = "the vault here has another token" if identities else "there is no vault of it here"
         problem = f"its cluster was made with the secrets of {site}, and {have}"
@@ -34,15 +34,13 @@ def other_secrets(site: str, facts: Facts, identities: Mapping[str, str]) -> Ite
         yield Finding(host.host, problem, fix)
 
 
-def _token_of(host: HostFacts) -> str | None:
-    steps = host.ledger.steps if host.ledger else {}
+def _token_of(site: str, host: HostFacts) -> str | None:
+    """Return the identity of the token a host's cluster was made with, None if it has none of the site."""
+    if host.ledger is None or host.ledger.site != site:
+        return None  # a host of another site is refused already, and by its own sentence
+    steps = host.ledger.steps
     found = (steps[name].inputs.get(f"secret:{TOKEN}") for name in _STEPS if name in steps)
     return next((digest for digest in found if digest), None)
-
-
-def _is_of_other(site: str, host: HostFacts) -> bool:
-    # That is refused already, and by its own sentence.
-    return bool(host.ledger) and host.ledger.site != site  # type: ignore[union-attr]
 
 
 def other_nodes(site: Site, facts: Facts) -> Iterator[Finding]:

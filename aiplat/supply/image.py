@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 from aiplat.catalog.artifacts import Digest
-from aiplat.catalog.inputs import source_path
 from aiplat.supply.apt import Deb, unpack
 from aiplat.supply.contract import Job, Made
 from aiplat.supply.debian import base_image, fetch, fetch_onto_base, image_suite
 from aiplat.supply.go import build_go
 from aiplat.supply.oci import VERSION
+from aiplat.supply.sources import copy_sources
 from aiplat.supply.storage import Storage
 from aiplat.supply.wheels import install_wheels
 
@@ -58,17 +58,8 @@ def _fill(job: Job, context: Path) -> list[Deb]:
         install_wheels(recipe.requirements, str(recipe.python), context / "site-packages")
     if recipe.files:
         shutil.copytree(job.component.folder / recipe.files, context / "files")
-    for source in recipe.sources:
-        _copy(source_path(source), context / "sources" / source)
+    copy_sources(recipe.sources, context / "sources")
     return debs
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        shutil.copyfile(source, target)
 
 
 def _true_version(job: Job, debs: list[Deb]) -> str:

@@ -137,7 +137,8 @@ def understood(raw: bytes) -> dict[str, Any]:
     Raises:
         Refusal: 400 or 413.
     """
-    _check_size(raw)
+    if too_many_values(raw):
+        raise refusals.too_many_values(JSON_VALUES)
     try:
         text = raw.decode("utf-8-sig")
         document = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
@@ -154,16 +155,8 @@ def understood(raw: bytes) -> dict[str, Any]:
     return _valid_text(document) if b"\\ud" in raw or b"\\uD" in raw else document
 
 
-def _check_size(raw: bytes) -> None:
-    if _marks(raw) <= JSON_VALUES:
-        return
-    # Most of them may stand in texts.
-    if _marks(_STRING.sub(b"", raw)) > JSON_VALUES:
-        raise refusals.too_many_values(JSON_VALUES)
-
-
 def too_many_values(raw: bytes) -> bool:
-    """Whether a document has more values than are read."""
+    """Whether a document has more values than are read; marks that stand in texts are none."""
     return _marks(raw) > JSON_VALUES and _marks(_STRING.sub(b"", raw)) > JSON_VALUES
 
 

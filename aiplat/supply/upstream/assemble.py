@@ -11,7 +11,6 @@ from typing import Any
 
 import certifi
 
-from aiplat.catalog.inputs import source_path
 from aiplat.catalog.upstream_recipes import Assemble, UpstreamImage, UpstreamRecipe
 from aiplat.catalog.versions import from_versions_yaml
 from aiplat.content import canonical_json
@@ -31,6 +30,7 @@ from aiplat.supply.oci import (
     read_json,
     write_layout,
 )
+from aiplat.supply.sources import copy_sources
 from aiplat.supply.upstream.fetcher import Order, Pin
 from aiplat.supply.upstream.images import RegistryImages
 from aiplat.supply.wheels import install_wheels, uv_program
@@ -137,8 +137,7 @@ def _layer(order: Order, platform: str) -> Path:
     install_wheels(
         recipe.requirements, recipe.python, library, _MANYLINUX[architecture], _way_to_wheels(order)
     )
-    for source in recipe.sources:
-        _copy(source_path(source), library / source)
+    copy_sources(recipe.sources, library)
     files = [path for path in sorted(root.rglob("*")) if path.is_file()]
     tar = order.work / f"layer-{architecture}.tar"
     deterministic_tar(tar, [(str(p.relative_to(root)), p, _mode(p)) for p in files])
@@ -148,14 +147,6 @@ def _layer(order: Order, platform: str) -> Path:
 
 def _mode(path: Path) -> int:
     return 0o755 if path.stat().st_mode & 0o100 else 0o644
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        shutil.copyfile(source, target)
 
 
 def _way_to_wheels(order: Order) -> dict[str, str]:

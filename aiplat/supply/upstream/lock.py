@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.errors import AiplatError, Finding
+from aiplat.supply.all_at_once import of_each
 from aiplat.supply.contract import DONE, Progress
 from aiplat.supply.upstream.supply import UpstreamSupply
 
@@ -23,24 +23,7 @@ def pin_all(
         AiplatError: something cannot be had, or was exchanged; all of it is named at once.
     """
     before = {_name(a): a for a in earlier.artifacts if a.pinned} if earlier else {}
-    findings: list[Finding] = []
-    pinned: list[Artifact] = []
-    pool = ThreadPoolExecutor(max_workers=supply.concurrency)
-    try:
-        futures = [pool.submit(_pin, artifact, supply, told) for artifact in lock.artifacts]
-        for future in futures:
-            try:
-                pinned.append(_settled(future.result(), before, update))
-            except AiplatError as error:
-                findings += [f for f in error.findings if f not in findings]
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        supply.stop()
-        raise
-    finally:
-        pool.shutdown()
-    if findings:
-        raise AiplatError(findings)
+    pinned = of_each(lock, supply, lambda artifact: _settled(_pin(artifact, supply, told), before, update))
     return lock.model_copy(update={"artifacts": tuple(pinned)})
 
 
