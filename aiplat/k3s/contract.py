@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from ipaddress import ip_address, ip_network
@@ -57,13 +57,22 @@ def critical_keys() -> frozenset[str]:
 
 def config_findings(command: Command, release: Release, config: Mapping[str, Any]) -> list[Finding]:
     """Return everything that is wrong with a configuration; empty when k3s takes it as it is meant."""
-    known = {k.name: k for k in keys().values() if k.command in {command, "both"}}
-    return [f for name, value in config.items() for f in _of_key(known, command, release, name, value)]
+    known = _known(command)
+    values = (f for name, value in config.items() if name in known for f in _of_value(known[name], value))
+    return [*key_findings(command, release, config), *values]
 
 
-def _of_key(
-    known: Mapping[str, Key], command: Command, release: Release, name: str, value: Any
-) -> Iterator[Finding]:
+def key_findings(command: Command, release: Release, names: Iterable[str]) -> list[Finding]:
+    """Return the keys that a command of this release does not know: an agent fails at one."""
+    known = _known(command)
+    return [f for name in names for f in _of_name(known, command, release, name)]
+
+
+def _known(command: Command) -> Mapping[str, Key]:
+    return {k.name: k for k in keys().values() if k.command in {command, "both"}}
+
+
+def _of_name(known: Mapping[str, Key], command: Command, release: Release, name: str) -> Iterator[Finding]:
     where = f"{CONFIG}: {name}"
     key = known.get(name)
     if key is None:
@@ -71,9 +80,12 @@ def _of_key(
         near = difflib.get_close_matches(name, known, n=1)
         fix = f"did you mean {near[0]}?" if near else "leave it out"
         yield Finding(where, f"is no key of k3s {command}, which {what} it", fix)
-        return
-    if key.since and not release.known_since(key.since):
+    elif key.since and not release.known_since(key.since):
         yield Finding(where, f"is known from {key.since} on, and this is {release}", "leave it out")
+
+
+def _of_value(key: Key, value: Any) -> Iterator[Finding]:
+    where = f"{CONFIG}: {key.name}"
     if problem := _type_problem(key, value):
         yield Finding(where, problem, f"write it as {key.type}")
         return

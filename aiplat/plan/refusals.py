@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from aiplat.catalog.artifacts import Lock
 from aiplat.errors import Finding
-from aiplat.k3s.images import wrong_images
+from aiplat.plan.accepted import not_accepted
 from aiplat.plan.live import unchangeable
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.plan.staging import missing_blobs, wanted_blobs
@@ -30,7 +30,7 @@ def refusals(site: Site, lock: Lock, facts: Facts, given: Collection[str] = ()) 
         *_of_site(site, lock, facts),
         *_of_secrets(site, given),
         *unchangeable(site, lock, facts),
-        *_images(site, lock, facts),
+        *not_accepted(site, lock, facts),
         *(f for host in facts.hosts for f in _of_host(site, lock, host)),
     )
 
@@ -47,17 +47,6 @@ def _of_site(site: Site, lock: Lock, facts: Facts) -> Iterator[Finding]:
             f"{', '.join(real)}: the supply `packages` installs a stand-in for k3s, which only lab hosts get"
         )
         yield Finding("supply", problem, "write `supply: upstream` in site.yaml")
-
-
-def _images(site: Site, lock: Lock, facts: Facts) -> Iterator[Finding]:
-    """Yield where the bundle's images are not those that its k3s asks for."""
-    k3s = lock.hostfile("k3s", site.servers[0].arch)
-    # Until upstream was asked, an image has the version of the release whose list names its tag.
-    known = (a for a in lock.of("image") if a.digest or a.pinned or lock.supply == "packages")
-    images = {a.name: a.version for a in known}
-    # In a lab the release itself may be the stand-in, whatever it came from.
-    in_lab = bool(facts.hosts) and all(host.lab for host in facts.hosts)
-    yield from wrong_images(k3s.version, images, standin=k3s.lab_only or in_lab)
 
 
 def _of_secrets(site: Site, given: Collection[str]) -> Iterator[Finding]:

@@ -49,6 +49,9 @@ _MOVING = (
     "/etc/ld.so.cache",
 )
 
+# systemd gives it to each user who logs in, and takes it back a while after the last one left.
+_OF_A_LOGIN = "/run/user/"
+
 
 @dataclass(frozen=True)
 class Access:
@@ -101,10 +104,13 @@ class Access:
             "links": [line.split(": ")[1] for line in self._in_network("ip", "-o", "link")],
             "routes": self._in_network("ip", "route"),
             "cgroups": self.on_host(HOST, "find /sys/fs/cgroup -name '*kube*' || true").splitlines(),
-            "mounts": [line.split()[1] for line in self.on_host(HOST, "cat /proc/1/mounts").splitlines()],
+            "mounts": [name for name in self._mounts() if not name.startswith(_OF_A_LOGIN)],
             "units": self.on_host(HOST, "ls /etc/systemd/system").splitlines(),
             "files": [name for name in files if not name.startswith(_MOVING)],
         }
+
+    def _mounts(self) -> list[str]:
+        return [line.split()[1] for line in self.on_host(HOST, "cat /proc/1/mounts").splitlines()]
 
     def _in_network(self, *command: str) -> list[str]:
         argv = ["nsenter", "--net", "--target", self._inside(), *command]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aiplat.k3s.arguments import argument_findings, arguments_of
 from aiplat.k3s.contract import Command, config_findings, critical_keys, keys, registries_findings
 from aiplat.k3s.release import release_of, step_problem
 
@@ -97,3 +98,14 @@ def test_kubernetes_goes_up_by_one_minor_version_at_most(old: str, new: str, sai
     """A downgrade and a skipped minor version are refused, each with the way out."""
     problem = step_problem(release_of(old), release_of(new))
     assert (problem is None) if not said else (problem is not None and said in problem[0])
+
+
+def test_an_argument_of_kubernetes_is_known_or_named() -> None:
+    """The one that was meant is said; another minor version, whose list is not here, is not judged."""
+    asked = ("max-pod=90", "max-pods=90", "frobnicate=1")
+    found = list(argument_findings("kubeletArgs", "kubelet", NOW, asked))
+    assert [finding.where for finding in found] == ["kubeletArgs[0]", "kubeletArgs[2]"]
+    assert "did you mean max-pods?" in str(found[0])
+    assert list(argument_findings("kubeletArgs", "kubelet", release_of("v1.35.7+k3s1"), asked)) == []
+    assert {"fail-cgroupv1", "max-pods"} <= arguments_of("kubelet")
+    assert {"audit-policy-file", "feature-gates"} <= arguments_of("kube-apiserver")
