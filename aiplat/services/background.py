@@ -8,9 +8,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-from aiplat.services.bounds import LONGEST_RESTART_SECONDS, RESTART_SECONDS
+from aiplat.services.bounds import END_SECONDS, LONGEST_RESTART_SECONDS, RESTART_SECONDS
 
 log = logging.getLogger("aiplat.services")
+
+_AGAIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,15 @@ async def in_background(task: Task, restarted: Callable[[str], None]) -> AsyncIt
     try:
         yield
     finally:
+        await _end(running, task.name)
+
+
+async def _end(running: asyncio.Task[None], name: str) -> None:
+    # A library can swallow one cancellation: without another, the process would wait here forever.
+    deadline = asyncio.get_running_loop().time() + END_SECONDS
+    while not running.done():
         running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+        await asyncio.wait({running}, timeout=_AGAIN_SECONDS)
+        if not running.done() and asyncio.get_running_loop().time() > deadline:
+            log.error("%s does not end; it is left behind", name)
+            return

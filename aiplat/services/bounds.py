@@ -86,3 +86,5 @@ API_ANSWER_PARTS = 1000
 RESTART_SECONDS = 1.0
 LONGEST_RESTART_SECONDS = 30.0
 """The pause after a task in the background failed, doubled each time in a row."""
+END_SECONDS = 5.0
+"""How long a service that stops waits for each of its parts to end."""

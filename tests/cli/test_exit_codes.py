@@ -17,6 +17,7 @@ from aiplat.cli import main as module
 from aiplat.cli.main import main
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
 from aiplat.runs.run import StoppedError
+from tests.patience import PATIENCE
 
 SENTENCE = "interrupted: nothing more was done; run the same command again to go on"
 SITE = """\
@@ -147,5 +148,5 @@ def test_control_c_ends_with_130_and_a_sentence(in_register: str) -> None:
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, f"{SENTENCE}\n")

@@ -19,6 +19,7 @@ from aiplat.cli import look
 from aiplat.errors import AiplatError
 from aiplat.vault.store import ensure_secrets
 from tests.cluster import kube as given
+from tests.patience import PATIENCE
 from tests.verify.loopback import Loopback
 
 AIPLAT = (sys.executable, "-c", "from aiplat.cli.main import main; main()")
@@ -168,7 +169,9 @@ def test_env_is_silent_in_a_pipe_and_warns_on_a_terminal(site_file: Path) -> Non
     assert aiplat("env", site_file).stderr == ""
     ours, theirs = pty.openpty()
     command = [*AIPLAT, "env", str(site_file)]
-    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False, timeout=PATIENCE
+    )
     os.close(theirs)
     os.close(ours)
     assert "these lines hold the API key" in done.stderr
@@ -178,7 +181,7 @@ def test_the_command_itself_ends_with_the_right_code(site_file: Path, healthy: L
     """As a process: the exit code that scripts see, and nothing but the document on standard output."""
     healthy.kube.lists["nodes"] = []
     command = [*AIPLAT, "verify", str(site_file), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (done.returncode, done.stderr) == (3, "")
     assert json.loads(done.stdout)["kind"] == "Report"
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.patience import PATIENCE
+
 Document = dict[str, Any]
 LISTS = {
     "/api/v1/nodes": "nodes",
@@ -57,7 +59,7 @@ class Kube:
         assert self._runner is not None
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     def write_kubeconfig(self, path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiplat.lab import lab_status, ssh_argv
 from aiplat.lab.keys import new_key_pair
+from tests.patience import PATIENCE
 
 HOST, JUMP = "t-access-s1", "t-access-jump"
 ADDRESS, JUMP_ADDRESS, NODE_ADDRESS = "10.97.40.11", "10.97.40.12", "10.97.41.11"
@@ -89,7 +90,7 @@ class Access:
             input=given,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"

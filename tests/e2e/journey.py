@@ -6,8 +6,6 @@ import json
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +16,10 @@ from testinfra.host import Host
 
 from aiplat.lab import ssh_argv
 from aiplat.site.load import load_site
+from tests.patience import PATIENCE
 
 AIPLAT = str(Path(sys.executable).with_name("aiplat"))
 SITES = Path(__file__).parent / "sites"
-
-
-def until(look: Callable[[], Any], seconds: float = 60) -> Any:
-    """Look again and again until something is seen, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"not seen within {seconds} s"
-        time.sleep(0.2)
-    return seen
 
 
 @dataclass(frozen=True)
@@ -66,7 +56,11 @@ class Journey:
         """Run a shell command on a host (default: the first) and return what it printed."""
         name = host or load_site(self.site_file).hosts[0].name
         done = subprocess.run(
-            [*ssh_argv(self.name, name), command], capture_output=True, text=True, timeout=300, check=False
+            [*ssh_argv(self.name, name), command],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
         assert done.returncode == expect, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -75,7 +69,7 @@ class Journey:
         """Return the environment of a shell after `eval "$(aiplat env SITE)"`."""
         script = f'eval "$({AIPLAT} env {self.site_file})" && env -0'
         done = subprocess.run(
-            ["/bin/sh", "-c", script], capture_output=True, text=True, timeout=60, check=True
+            ["/bin/sh", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True
         )
         return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if "=" in pair)
 
@@ -86,7 +80,7 @@ class Journey:
             base_url=env["OPENAI_BASE_URL"] + "/",
             headers={"Authorization": f"Bearer {env['OPENAI_API_KEY']}"},
             verify=ssl.create_default_context(cafile=env["SSL_CERT_FILE"]),
-            timeout=120,
+            timeout=PATIENCE,
         )
 
     def with_clients(self, program: str) -> str:
@@ -96,7 +90,7 @@ class Journey:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, done.stderr

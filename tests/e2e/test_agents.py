@@ -58,7 +58,7 @@ def trial(ward: Journey) -> Journey:
         },
     )
     for namespace in ("trial", "stranger"):
-        ward.on_host(f"k3s kubectl -n {namespace} wait --for=condition=Ready pod --all --timeout=120s")
+        ward.on_host(f"k3s kubectl -n {namespace} wait --for=condition=Ready pod --all --timeout=300s")
     return ward
 
 
@@ -131,7 +131,7 @@ def test_a_volume_outlives_its_pod(trial: Journey) -> None:
         document["spec"]["containers"][0]["volumeMounts"] = [{"name": "kept", "mountPath": "/kept"}]
         return document
 
-    finished = "k3s kubectl -n trial wait --for=jsonpath={.status.phase}=Succeeded --timeout=120s pod/"
+    finished = "k3s kubectl -n trial wait --for=jsonpath={.status.phase}=Succeeded --timeout=300s pod/"
     _apply(trial, claim, pod("writer", "echo still here > /kept/note"))
     trial.on_host(finished + "writer")
     trial.on_host("k3s kubectl -n trial delete pod writer")

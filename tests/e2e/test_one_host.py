@@ -14,8 +14,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from aiplat.lab import egress_report, lab_down, lab_status
-from tests.e2e.journey import Journey, until
+from tests.e2e.journey import Journey
 from tests.e2e.planes import Planes
+from tests.patience import until
 
 pytestmark = pytest.mark.lab
 PROMPT = "1, 2, 3, 4,"
@@ -228,10 +229,10 @@ def test_what_is_asked_is_counted_also_while_the_database_is_away(
     tokens += ask(1)
     until(lambda: counted() == (requests + 1, tokens))
     ward.on_host(f"{database} scale statefulset/postgresql --replicas=0")
-    ward.on_host(f"{database} wait --for=delete pod/postgresql-0 --timeout=120s")
+    ward.on_host(f"{database} wait --for=delete pod/postgresql-0 --timeout=300s")
     tokens += ask(3)
     ward.on_host(f"{database} scale statefulset/postgresql --replicas=1")
-    ward.on_host(f"{database} rollout status statefulset/postgresql --timeout=120s")
+    ward.on_host(f"{database} rollout status statefulset/postgresql --timeout=300s")
     until(lambda: counted() == (requests + 4, tokens))
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from aiplat.lab import egress_report, lab_status
 from aiplat.site.load import load_site
-from tests.e2e.journey import Journey, until
+from tests.e2e.journey import Journey
+from tests.patience import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
 SERVER, AGENT = "t-rows-s1", "t-rows-a1"

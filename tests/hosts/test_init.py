@@ -30,6 +30,7 @@ from aiplat.site.load import load_site
 from aiplat.site.models import Site
 from aiplat.supply.choose import Choice
 from tests.hosts.worlds import AGENT, WELL, changed
+from tests.patience import PATIENCE
 
 HOSTS = ["root@10.0.0.11", "root@10.0.0.12"]
 
@@ -187,7 +188,7 @@ def test_a_terminal_is_asked(tmp_path: Path) -> None:
         text=True,
     ) as asked:
         os.write(leader, b"desk\nroot@192.0.2.11\nroot@192.0.2.12\n\n")
-        _, told = asked.communicate(timeout=60)
+        _, told = asked.communicate(timeout=PATIENCE)
     os.close(leader)
     os.close(follower)
     words = " ".join(told.split())

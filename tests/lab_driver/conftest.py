@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aiplat.lab import lab_down, ssh_argv
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def on_host() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(lab: str, host: str, command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*ssh_argv(lab, host), command], capture_output=True, text=True, timeout=60, check=False
+            [*ssh_argv(lab, host), command], capture_output=True, text=True, timeout=PATIENCE, check=False
         )
 
     return run

@@ -19,6 +19,7 @@ from aiplat.lab.names import bridge_name
 from aiplat.lab.rootfs import base_root, lab_suite
 from tests.lab_driver.sites import site
 from tests.lab_driver.traces import traces
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 OnHost = Callable[[str, str, str], subprocess.CompletedProcess[str]]
@@ -92,7 +93,7 @@ def test_a_killed_build_of_the_base_root_leaves_no_process_and_no_half_root(
     cache = tmp_path / "cache"
     _kill_in("base", _site_file(tmp_path, "t-lab-build", "10.92.23.11"), cache, text="extracting")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while building := [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(cache).encode() in _bytes(p)]:
         assert time.monotonic() < deadline, building
     assert list((cache / "aiplat" / "lab").glob("rootfs-*")) == []
@@ -128,7 +129,7 @@ def test_a_host_that_reboots_comes_back_and_one_powered_off_stays_off(
     name = removed_after("t-lab-reboot")
     before = lab_up(site(name, "10.97.31.11")).hosts
     on_host(name, "s1", "echo kept > /root/file; touch /run/before; systemctl reboot")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while on_host(name, "s1", "test ! -e /run/before && cat /root/file").stdout != "kept\n":
         assert time.monotonic() < deadline, lab_status(name)
     assert on_host(name, "s1", "systemctl is-system-running --wait").stdout == "running\n"

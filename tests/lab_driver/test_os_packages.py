@@ -17,6 +17,7 @@ import pytest
 from aiplat.lab import LabStatus, lab_up, ssh_argv
 from aiplat.shipped import shipped
 from tests.lab_driver.sites import site
+from tests.patience import PATIENCE
 from tests.upstreams.apt_repository import Deb
 
 pytestmark = pytest.mark.lab
@@ -33,7 +34,9 @@ def lab(removed_after: Callable[[str], str]) -> LabStatus:
 def on_host(command: str, stdin: bytes = b"") -> str:
     """Run a command on the host and return what it prints."""
     argv = [*ssh_argv(NAME, "s1"), command]
-    return subprocess.run(argv, input=stdin, capture_output=True, check=True, timeout=60).stdout.decode()
+    return subprocess.run(
+        argv, input=stdin, capture_output=True, check=True, timeout=PATIENCE
+    ).stdout.decode()
 
 
 def module(name: str, folder: Path, **parameters: Any) -> dict[str, Any]:
@@ -55,7 +58,9 @@ def module(name: str, folder: Path, **parameters: Any) -> dict[str, Any]:
     }
     program = str(Path(sys.executable).with_name("ansible"))
     argv = [program, "-i", str(folder / "hosts.json"), "s1", "-m", name, "-a", json.dumps(parameters)]
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        argv, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert "=> {" in done.stdout, done.stdout + done.stderr
     told: dict[str, Any] = json.loads("{" + done.stdout.partition("=> {")[2])
     return told

@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.roles.conftest import load_module
 
 # As k3s leaves them in the tables that a host's own firewall uses too.
@@ -211,7 +212,7 @@ def test_what_iptables_left_in_nftables_goes_and_the_hosts_own_stays() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     found, left, ruleset = json.loads(done.stdout)

@@ -20,6 +20,7 @@ from aiplat.plan.make import _Need, _restart
 from aiplat.shipped import shipped
 from aiplat.site.models import Site
 from aiplat.state import site_dir
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 NAME, HOST, ADDRESS = "t-restart", "t-restart-s1", "10.97.21.11"
@@ -42,7 +43,7 @@ class Ward:
     def on_host(self, command: str, given: bytes = b"") -> str:
         """Run a shell command on the host and return what it prints."""
         done = subprocess.run(
-            [*ssh_argv(NAME, HOST), command], input=given, capture_output=True, timeout=60, check=True
+            [*ssh_argv(NAME, HOST), command], input=given, capture_output=True, timeout=PATIENCE, check=True
         )
         return done.stdout.decode().strip()
 
@@ -68,7 +69,7 @@ class Ward:
             env={**os.environ, **paths, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

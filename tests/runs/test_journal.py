@@ -20,6 +20,7 @@ from aiplat.runs.journal import (
     read_events,
     runs_dir,
 )
+from tests.patience import PATIENCE
 
 
 def test_events_are_read_back_as_written() -> None:
@@ -103,7 +104,7 @@ def test_second_run_of_a_site_is_refused_by_name() -> None:
     held, done = multiprocessing.Event(), multiprocessing.Event()
     other = multiprocessing.Process(target=_hold, args=(held, done))
     other.start()
-    assert held.wait(30)
+    assert held.wait(PATIENCE)
     try:
         with (
             pytest.raises(AiplatError, match=r"run .* \(bootstrap, process \d+\) is at work"),
@@ -121,4 +122,4 @@ def _hold(held: Signal, done: Signal) -> None:
     with one_run_at_a_time("ward-3"):
         Journal("ward-3", "bootstrap")
         held.set()
-        done.wait(30)
+        done.wait(PATIENCE)

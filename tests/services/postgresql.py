@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psycopg
 
+from tests.patience import PATIENCE
+
 _BINARIES = Path("/usr/lib/postgresql")
 _SETTINGS = {
     # Nothing here outlives the tests, so nothing needs to reach the disk.
@@ -64,7 +66,7 @@ class PostgresServer:
             self._process = subprocess.Popen(
                 [*command, "-k", self.folder, *settings], user=self._user, cwd="/", stderr=log
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not self._answers():
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
             assert self._process.poll() is None, (self.folder / "log").read_text()
@@ -81,7 +83,7 @@ class PostgresServer:
         """End it at once, as a server that is switched off."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait(30)
+            self._process.wait(PATIENCE)
             self._process = None
 
     def freeze(self, frozen: bool = True) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 import pytest
@@ -31,6 +32,42 @@ async def test_a_task_that_fails_or_ends_is_begun_again(caplog: pytest.LogCaptur
         task.cancel()
     assert restarted == ["budgets", "budgets"]
     assert "budgets failed and is begun again" in caplog.text
+
+
+async def test_a_task_that_swallows_a_cancellation_ends_with_its_block() -> None:
+    """It is cancelled again: the block, and with it the process, does not wait forever."""
+    swallowed = []
+
+    async def work() -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if swallowed:
+                    raise
+                swallowed.append(True)
+
+    async with in_background(Task("t", work), lambda _: None):
+        await asyncio.sleep(0)
+    assert swallowed
+
+
+async def test_a_task_that_never_ends_is_left_behind(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block ends all the same, and the log names the task."""
+    monkeypatch.setattr("aiplat.services.background.END_SECONDS", 0.0)
+    gone = asyncio.Event()
+
+    async def work() -> None:
+        while not gone.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await gone.wait()
+
+    async with in_background(Task("budgets", work), lambda _: None):
+        await asyncio.sleep(0)
+    assert "budgets does not end" in caplog.text
+    gone.set()
 
 
 async def test_a_task_ends_with_its_block() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from aiplat.errors import AiplatError
 from aiplat.supply.process import end_all, run
+from tests.patience import PATIENCE
 
 
 def test_lines_come_as_they_are_said() -> None:
@@ -44,9 +45,9 @@ def test_all_tools_can_be_ended_at_once() -> None:
 
     worker = threading.Thread(target=work)
     worker.start()
-    assert started.wait(30)
+    assert started.wait(PATIENCE)
     end_all()
-    worker.join(30)
+    worker.join(PATIENCE)
     assert len(failed) == 1
 
 

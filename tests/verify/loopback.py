@@ -25,6 +25,7 @@ from aiplat.state import site_dir
 from aiplat.vault.store import SiteSecrets, ensure_secrets
 from tests.cluster import kube as given
 from tests.cluster.kube import Kube
+from tests.patience import PATIENCE
 from tests.plan.test_golden import steady_lock
 from tests.services.gateway.conftest import free_port
 
@@ -158,4 +159,4 @@ def gateway(secrets: SiteSecrets, folder: Path, address: str, engine: str) -> It
         yield
     finally:
         process.terminate()
-        process.wait(35)
+        process.wait(PATIENCE)

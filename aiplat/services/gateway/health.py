@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from aiplat.services.bounds import END_SECONDS
 from aiplat.services.gateway.metrics import Metrics
 from aiplat.services.gateway.models import ModelTable
 
@@ -29,7 +30,7 @@ async def health_port(host: str, port: int, table: ModelTable, metrics: Metrics)
 
     app = web.Application()
     app.add_routes([web.get("/healthz", alive), web.get("/readyz", ready), web.get("/metrics", show)])
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=END_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

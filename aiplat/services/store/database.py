@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from aiplat.errors import Finding
+from aiplat.services.bounds import END_SECONDS
 from aiplat.services.store.faults import Unreachable, bad
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
@@ -71,8 +72,11 @@ class Database:
             raise self._unreachable(error) from error
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self.engine.dispose()
+        """Close every connection; one that does not close in time is left to the end of the process."""
+        closing = asyncio.ensure_future(self.engine.dispose())
+        done, _ = await asyncio.wait({closing}, timeout=END_SECONDS)
+        for closed in done:
+            closed.result()
 
     def _unreachable(self, error: Exception) -> Unreachable:
         cause = getattr(error, "orig", None) or error

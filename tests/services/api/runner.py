@@ -16,6 +16,7 @@ from aiplat.errors import AiplatError, Finding
 from aiplat.runs.events import Event, PlanMade, StepFinished, StepStarted
 from aiplat.runs.run import running
 from aiplat.site.load import load_site
+from tests.patience import PATIENCE
 
 
 def bootstrap(site: Path, plan: str, run_id: str) -> None:
@@ -29,7 +30,7 @@ def bootstrap(site: Path, plan: str, run_id: str) -> None:
 
 
 def _wait_for(go: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not go.exists():
         assert time.monotonic() < deadline, "nobody said go"
         time.sleep(0.02)

@@ -6,8 +6,9 @@ import logging
 
 import pytest
 
+from tests.patience import eventually
 from tests.services.api.conftest import Api, Place
-from tests.services.api.test_runs import eventually, state_of
+from tests.services.api.test_runs import state_of
 
 
 def test_a_key_lives_from_its_making_to_its_end(api: Api) -> None:

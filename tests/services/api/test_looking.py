@@ -16,6 +16,7 @@ from aiplat.services.api.reports import Reports
 from aiplat.site.load import load_site
 from aiplat.site.models import Host, Site
 from tests.cluster import kube as given
+from tests.patience import PATIENCE
 from tests.services.api.conftest import Api, People, Place
 from tests.services.api.server import RUNNER
 from tests.verify.loopback import MODEL, Loopback
@@ -96,16 +97,16 @@ def test_checks_are_run_once_at_a_time(place: Place) -> None:
         @property
         def servers(self) -> tuple[Host, ...]:
             begun.set()
-            go.wait(30)
+            go.wait(PATIENCE)
             return ()
 
     slow = Slow.model_validate(load_site(place.file).model_dump(by_alias=True))
     looking = threading.Thread(target=reports.look, args=(slow,))
     looking.start()
-    assert begun.wait(30)
+    assert begun.wait(PATIENCE)
     with pytest.raises(Refusal) as refused:
         reports.look(slow)
     assert "are being run already" in str(refused.value.findings[0])
     go.set()
-    looking.join(30)
+    looking.join(PATIENCE)
     assert reports.last(slow) is not None

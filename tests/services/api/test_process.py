@@ -19,8 +19,8 @@ import pytest
 from aiplat.runs.events import RunFinished, RunStarted, StepStarted
 from aiplat.runs.journal import Journal
 from aiplat.vault.pki import issue, make_ca
+from tests.patience import PATIENCE, eventually
 from tests.services.api.conftest import PREFIX, Place
-from tests.services.api.test_runs import eventually
 from tests.services.gateway.conftest import free_port
 
 AIPLAT = (sys.executable, "-c", "from aiplat.cli.main import main; main()", "serve", "api")
@@ -43,14 +43,14 @@ def served(
     retries = httpx.HTTPTransport(retries=9, verify=trusted or True)
     url = f"{'https' if trusted else 'http'}://127.0.0.1:{port}{PREFIX}"
     try:
-        with httpx.Client(base_url=url, transport=retries, timeout=60) as client:
+        with httpx.Client(base_url=url, transport=retries, timeout=PATIENCE) as client:
             assert client.get("/health").status_code == 200
             secret = (place.state / "api-admin-key").read_text().strip()
             client.headers["authorization"] = f"Bearer {secret}"
             yield client, process
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 def test_the_first_admin_key_is_in_a_private_file(place: Place) -> None:
@@ -112,7 +112,7 @@ def test_stopping_the_api_ends_its_streams(place: Place) -> None:
         assert next(lines)
         asked = threading.Timer(0, process.send_signal, [signal.SIGTERM])
         asked.start()
-        process.wait(10)
+        process.wait(PATIENCE)
         asked.join()
     journal.finish("done")
 
@@ -124,7 +124,7 @@ def test_a_run_outlives_the_api_that_started_it(place: Place) -> None:
         run = client.post("/runs", json={"planDigest": digest}).json()
         assert run["state"] == "running"
         os.kill(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(PATIENCE)
     place.go.touch()
     record = place.state / "runs" / run["id"] / "run.json"
     eventually(lambda: json.loads(record.read_text())["state"] == "done")
@@ -161,7 +161,7 @@ def test_what_cannot_be_served_is_said_and_ends_with_2(
 ) -> None:
     """Before anything is listened on."""
     done = subprocess.run(
-        [*AIPLAT, str(place.file), *options], capture_output=True, text=True, check=False, timeout=60
+        [*AIPLAT, str(place.file), *options], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert done.returncode == 2
     assert said in done.stderr

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,8 @@ import pytest
 from aiplat.runs.events import RunFinished, RunStarted, StepStarted
 from aiplat.runs.journal import Journal, new_run_id, runs_dir
 from aiplat.services.api.launch import Launcher, view_run
+from tests.patience import eventually
 from tests.services.api.conftest import FACTS, SITE, Api, Place
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    """Wait until something is so, at most for 30 seconds."""
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def events(text: str) -> list[dict[str, Any]]:

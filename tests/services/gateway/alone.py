@@ -19,6 +19,7 @@ import httpx
 from aiplat.content import write_atomic
 from aiplat.services.store.database import Database
 from aiplat.services.store.usage import UsageQuery, UsageSum, sum_usage
+from tests.patience import PATIENCE
 from tests.services.gateway.conftest import MODEL, free_port
 from tests.services.gateway.engine import Engine
 
@@ -44,11 +45,11 @@ class Alone:
     def client(self, key: str = "me") -> httpx.Client:
         """Return a client with the key's secret."""
         headers = {"authorization": f"Bearer {self.secret(key)}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
 
     def metric(self, line: str) -> float:
         """Return the value of one sample of /metrics, 0 where it is absent."""
-        text = httpx.get(f"{self.health}/metrics", timeout=10).text
+        text = httpx.get(f"{self.health}/metrics", timeout=PATIENCE).text
         found = [row.rpartition(" ")[2] for row in text.splitlines() if row.startswith(line)]
         return float(found[0]) if found else 0.0
 
@@ -92,13 +93,13 @@ def alone(folder: Path, engine: Engine, database_url: str, **values: Any) -> Ite
         process = subprocess.Popen(command, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     gateway = Alone(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{health}", folder, database_url, process)
     try:
-        with httpx.Client(transport=httpx.HTTPTransport(retries=12), timeout=5) as client:
+        with httpx.Client(transport=httpx.HTTPTransport(retries=12), timeout=PATIENCE) as client:
             client.get(f"{gateway.health}/healthz").raise_for_status()
             client.get(gateway.url)
         yield gateway
     finally:
         process.terminate()
-        code = process.wait(60)
+        code = process.wait(PATIENCE)
     assert code == 0, gateway.log()
 
 
@@ -131,7 +132,7 @@ def post_many(gateway: Alone, count: int, at_once: int, body: dict[str, Any], na
     async def run() -> list[int]:
         gate, limits = asyncio.Semaphore(at_once), httpx.Limits(max_connections=at_once)
         async with httpx.AsyncClient(
-            base_url=gateway.url, headers=headers, timeout=60, limits=limits
+            base_url=gateway.url, headers=headers, timeout=PATIENCE, limits=limits
         ) as client:
             return await asyncio.gather(*(one(client, gate) for _ in range(count)))
 

@@ -19,6 +19,7 @@ import pytest
 
 from aiplat.content import write_atomic
 from aiplat.vault.pki import issue, make_ca
+from tests.patience import PATIENCE
 from tests.services.gateway.engine import Engine
 
 KEY = "sk-aiplat-for-tests"
@@ -40,11 +41,11 @@ class RunningGateway:
         """Return an HTTP client that trusts the site CA and, by default, has the key."""
         headers = {"authorization": f"Bearer {key}"} if key else {}
         context = ssl.create_default_context(cafile=str(self.ca))
-        return httpx.Client(base_url=self.url, headers=headers, verify=context, timeout=20)
+        return httpx.Client(base_url=self.url, headers=headers, verify=context, timeout=PATIENCE)
 
     def metric(self, line: str) -> float:
         """Return the value of one sample of /metrics, 0 where it is absent."""
-        text = httpx.get(f"{self.health}/metrics", timeout=5).text
+        text = httpx.get(f"{self.health}/metrics", timeout=PATIENCE).text
         found = [row.rpartition(" ")[2] for row in text.splitlines() if row.startswith(line)]
         return float(found[0]) if found else 0.0
 
@@ -86,16 +87,16 @@ def running(folder: Path, *extra: str) -> Iterator[RunningGateway]:
         yield gateway
     finally:
         process.terminate()
-        code = process.wait(35)
+        code = process.wait(PATIENCE)
     assert code == 0, (folder / "log").read_text()
 
 
 def _wait_until_it_listens(gateway: RunningGateway) -> None:
     transport = httpx.HTTPTransport(retries=12)
-    with httpx.Client(transport=transport, timeout=5) as client:
+    with httpx.Client(transport=transport, timeout=PATIENCE) as client:
         client.get(f"{gateway.health}/healthz").raise_for_status()
     secure = httpx.HTTPTransport(retries=12, verify=ssl.create_default_context(cafile=str(gateway.ca)))
-    with httpx.Client(transport=secure, timeout=5) as client:
+    with httpx.Client(transport=secure, timeout=PATIENCE) as client:
         client.get(gateway.url)
 
 

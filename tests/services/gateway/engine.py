@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.patience import PATIENCE
+
 WORDS = (" 5", ",", " 6", ",", " 7")
 COUNTS = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
 
@@ -40,7 +42,7 @@ class Engine:
         if self._runner is not None:
             asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     def drop_next(self, count: int) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.patience import PATIENCE
+
 PROVIDER_KEY = "sk-provider-secret-0123456789"
 ANTHROPIC_USAGE = {"input_tokens": 7, "cache_read_input_tokens": 3, "output_tokens": 1}
 TEXT = ("Good ", "day.")
@@ -33,7 +35,7 @@ class ProviderServer:
         """Stop listening and end the thread."""
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     async def _listen(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from aiplat.services.store.audit import list_audit
 from aiplat.services.store.keys import NewKey, create_key, revoke_key, rotate_key
 from aiplat.services.store.usage import UsageQuery, list_usage
+from tests.patience import PATIENCE, eventually
 from tests.services.gateway.alone import (
     BODY,
     TOKENS,
@@ -26,7 +27,6 @@ from tests.services.gateway.alone import (
 )
 from tests.services.gateway.conftest import MODEL
 from tests.services.gateway.engine import Engine
-from tests.services.gateway.test_streams import eventually
 from tests.services.postgresql import PostgresServer
 
 
@@ -64,7 +64,7 @@ def refusals_in_audit(url: str) -> list[Any]:
     return with_database(url, lambda db: list_audit(db, action="refused.model_not_allowed"))
 
 
-def test_keys_of_the_database_are_known_and_forgotten_within_two_seconds(
+def test_keys_of_the_database_are_known_and_forgotten_soon(
     engine: Engine, tmp_path: Path, database_url: str
 ) -> None:
     """Made, rotated and revoked by somebody else, as the control API does."""
@@ -75,17 +75,18 @@ def test_keys_of_the_database_are_known_and_forgotten_within_two_seconds(
             return client.post("/v1/completions", json=BODY, headers=headers).status_code
 
         def becomes(secret: str, wanted: int) -> bool:
-            return eventually(lambda: status(secret) == wanted, seconds=2)
+            return eventually(lambda: status(secret) == wanted)
 
         issued = with_database(database_url, lambda db: create_key(db, NewKey("new"), "root"))
         assert becomes(issued.secret, 200)
         named = issued.record.id
-        second = with_database(database_url, lambda db: rotate_key(db, named, "root", timedelta(seconds=3)))
+        second = with_database(database_url, lambda db: rotate_key(db, named, "root", timedelta(hours=1)))
         assert becomes(second.secret, 200)
         assert status(issued.secret) == 200
-        assert eventually(lambda: status(issued.secret) == 401, seconds=4)
-        with_database(database_url, lambda db: revoke_key(db, named, "root"))
+        third = with_database(database_url, lambda db: rotate_key(db, named, "root", timedelta(seconds=1)))
         assert becomes(second.secret, 401)
+        with_database(database_url, lambda db: revoke_key(db, named, "root"))
+        assert becomes(third.secret, 401)
 
 
 def test_a_rate_is_kept_and_says_when_to_come_back(engine: Engine, tmp_path: Path, database_url: str) -> None:
@@ -139,7 +140,7 @@ def test_two_gateways_share_a_budget(engine: Engine, tmp_path: Path, postgresql:
                     return "insufficient_quota" in client.post("/v1/completions", json=BODY).text
 
             # A slice that one holds is the other's after it lay idle for a while.
-            deadline = time.monotonic() + 40
+            deadline = time.monotonic() + PATIENCE
             while not (used_up(first) and used_up(second)):
                 assert time.monotonic() < deadline
     used = total(url).requests * TOKENS

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from aiplat.content import write_atomic
+from tests.patience import eventually
 from tests.services.gateway.conftest import RunningGateway, free_port, running, write_site_files
 from tests.services.gateway.engine import Engine
-from tests.services.gateway.test_streams import eventually
 
 SYSTEM = {"role": "system", "content": "You answer briefly and in full sentences. " * 50}
 

@@ -12,9 +12,9 @@ import pytest
 
 from aiplat.errors import BadInput
 from aiplat.services.gateway.config import AccountsConfig, AloneConfig, read_config
+from tests.patience import PATIENCE, eventually
 from tests.services.gateway.alone import BODY, alone, key, total
 from tests.services.gateway.engine import Engine
-from tests.services.gateway.test_streams import eventually
 
 HASH = "sha256:" + "0" * 64
 
@@ -82,7 +82,7 @@ def test_the_command_says_everything_at_once_and_leaves_with_2(tmp_path: Path) -
     path = tmp_path / "g.yaml"
     path.write_text("listen: {port: -1}\nkeys: [{id: a}]\n")
     command = [str(Path(sys.executable).with_name("aiplat")), "serve", "gateway", "--config", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert [line.split(": ")[1] for line in done.stderr.splitlines()] == ["listen.port", "keys[0]"]
 

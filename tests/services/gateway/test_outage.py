@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE, eventually
 from tests.services.gateway.alone import BODY, TOKENS, Alone, alone, budget, key, post_many, total
 from tests.services.gateway.engine import Engine
-from tests.services.gateway.test_streams import eventually
 from tests.services.postgresql import PostgresServer
 
 KEYS = [
@@ -52,7 +52,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(PATIENCE)
 
     def _run(self, name: str) -> None:
         with self._gateway.client(name) as client:
@@ -65,7 +65,7 @@ class Load:
     def goes_on(self, count: int) -> bool:
         """Wait until `count` more requests were answered."""
         goal = sum(self.statuses.values()) + count
-        return eventually(lambda: sum(self.statuses.values()) >= goal, seconds=60)
+        return eventually(lambda: sum(self.statuses.values()) >= goal)
 
 
 def test_an_outage_under_load_costs_no_request_and_no_record(
@@ -117,9 +117,9 @@ def test_a_database_that_hangs_holds_up_nobody_for_long(
                 assert load.goes_on(300)
             finally:
                 stoppable.freeze(False)
-            assert eventually(lambda: gateway.metric("aiplat_gateway_database_up") == 1, seconds=30)
+            assert eventually(lambda: gateway.metric("aiplat_gateway_database_up") == 1)
             assert load.goes_on(50)
-        assert eventually(lambda: gateway.metric("aiplat_gateway_usage_spooled_bytes") == 0, seconds=30)
+        assert eventually(lambda: gateway.metric("aiplat_gateway_usage_spooled_bytes") == 0)
     assert set(load.statuses) == {200}
     assert load.slowest < 10
     assert total(url).requests == len(engine.asked("/v1/completions"))
@@ -141,7 +141,7 @@ def test_what_was_spooled_outlives_the_gateway(
             unknown = client.post("/v1/completions", json=BODY)
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (503, "accounts_unreachable")
         stoppable.start()
-        assert eventually(lambda: gateway.metric("aiplat_gateway_usage_spooled_bytes") == 0, seconds=20)
+        assert eventually(lambda: gateway.metric("aiplat_gateway_usage_spooled_bytes") == 0)
         assert eventually(lambda: post_many(gateway, 1, 1, BODY) == [200])
     assert total(url).requests == 41 == len(engine.asked("/v1/completions"))
 
@@ -184,7 +184,7 @@ def test_two_gateways_do_not_share_a_spool(engine: Engine, tmp_path: Path) -> No
             "--config",
             str(gateway.folder / "again.json"),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 2
         assert "another gateway keeps its usage here" in done.stderr
         assert httpx.get(f"{gateway.health}/healthz").status_code == 200

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from aiplat.content import write_atomic
+from tests.patience import PATIENCE, eventually
 from tests.services.gateway.conftest import KEY, MODEL, running, write_site_files
 from tests.services.gateway.engine import Engine
-from tests.services.gateway.test_streams import eventually
 
 ALLOWED = {
     "aiohttp",
@@ -118,7 +118,7 @@ def test_a_stop_lets_the_answer_under_way_finish(engine: Engine, tmp_path: Path)
             engine.release.set()
             got += b"".join(stream)
         assert got.endswith(b"data: [DONE]\n\n")
-        assert gateway.process.wait(30) == 0
+        assert gateway.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_keys_that_cannot_be_read_stop_the_start(tmp_path: Path, content: str | 
         f"--static={tmp_path / 'models.json'}",
     ]
     done = subprocess.run(
-        [*command, "--health-port=0"], capture_output=True, text=True, timeout=20, check=False
+        [*command, "--health-port=0"], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 2
     assert said in done.stderr

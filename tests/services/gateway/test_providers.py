@@ -25,10 +25,10 @@ from aiplat.services.gateway.models import Model, ModelTable
 from aiplat.services.gateway.proxy import Upstreams
 from aiplat.services.gateway.refusals import Refusal
 from aiplat.services.gateway.replicas import Pools
+from tests.patience import PATIENCE, eventually
 from tests.services.gateway.conftest import KEY, MODEL, RunningGateway, free_port, running, write_site_files
 from tests.services.gateway.engine import Engine
 from tests.services.gateway.provider import PROVIDER_KEY, ProviderServer
-from tests.services.gateway.test_streams import eventually
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 TOOL: Any = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
@@ -331,7 +331,7 @@ def test_a_provider_outside_stops_the_start_where_egress_is_forbidden(tmp_path: 
         f"--keys={tmp_path / 'keys'}",
     ]
     command.append(f"--static={tmp_path / 'models.json'}")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert "provider far: api.example.com is outside of the site" in done.stderr
 

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import httpx
 import pytest
 
+from tests.patience import eventually
 from tests.services.gateway.conftest import MODEL, MODELS, RunningGateway
 from tests.services.gateway.engine import Engine
-
-
-def eventually(true: Callable[[], bool], seconds: float = 10) -> bool:
-    """Whether something becomes true in time; looks every 20 ms."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from tests.patience import PATIENCE
 from tests.services.postgresql import free_port
 
 Document = dict[str, Any]
@@ -91,7 +92,7 @@ class ApiServer:
         log.close()
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE
         while not self._is_ready():
             log = (self._folder / f"{self._programs[0].name}.log").read_text()
             assert time.monotonic() < deadline, log[-2000:]
@@ -111,7 +112,7 @@ class ApiServer:
         """End it at once and remove what it kept."""
         for process in reversed(self._running):
             process.kill()
-            process.wait(10)
+            process.wait(PATIENCE)
         shutil.rmtree(self._folder)
 
     def client(self) -> httpx.Client:

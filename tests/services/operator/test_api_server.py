@@ -8,11 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from ruamel.yaml import YAML
@@ -24,6 +23,8 @@ from aiplat.errors import BadInput
 from aiplat.state import site_dir
 from aiplat.supply.oci import blob_path
 from aiplat.supply.packages import PackagesSupply
+from tests import patience
+from tests.patience import PATIENCE
 from tests.plan.test_golden import SITE
 from tests.services.operator.api_server import ADMIN, OPERATOR, ApiServer, Document, fetch_etcd
 from tests.services.operator.worlds import bundle, model, node, ollama_model
@@ -119,7 +120,7 @@ class Operator:
         """Send it a signal and return its exit code."""
         assert self._process is not None
         self._process.send_signal(how)
-        return self._process.wait(30)
+        return self._process.wait(PATIENCE)
 
     @property
     def log(self) -> str:
@@ -158,13 +159,12 @@ def objects(api: ApiServer) -> RawObjects:
     return RawObjects.of_kubeconfig(api.kubeconfig(ADMIN), "kubectl")
 
 
-def until(look: Callable[[], Any], operator: Operator, seconds: float = 40) -> Any:
-    """Look again and again until something is seen, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, operator.log[-3000:]
-        time.sleep(0.05)
-    return seen
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], operator: Operator) -> T:
+    """Look again until something is seen, and return it; a failure shows the operator's log."""
+    return patience.until(look, lambda: operator.log[-3000:])
 
 
 def names(objects: RawObjects, kind: str) -> set[str]:

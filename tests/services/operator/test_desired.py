@@ -13,6 +13,7 @@ from aiplat.services.operator.desired import desired
 from aiplat.services.operator.engines import drain
 from aiplat.services.operator.wish import wish_of
 from tests.charts.test_charts import kubernetes_minor
+from tests.patience import PATIENCE
 from tests.services.operator.worlds import ENGINE, OTHER, WEIGHTS, Document, bundle, model, node
 
 
@@ -105,4 +106,4 @@ def test_vllm_serves_adapters_under_their_own_names() -> None:
 def test_waiting_for_the_last_answer_ends_when_nobody_is_connected() -> None:
     """The very script, on a port that nobody uses, ends by itself within seconds."""
     command = drain(9)["preStop"]["exec"]["command"]
-    assert subprocess.run(command, timeout=20, check=False).returncode == 0
+    assert subprocess.run(command, timeout=PATIENCE, check=False).returncode == 0
