@@ -11,7 +11,7 @@ CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/r
 # The field that bounds an answer, by path. What a path does not know bounds nothing there.
 _BOUNDS = {
     CHAT: ("max_completion_tokens", "max_tokens"),
-    COMPLETIONS: ("max_completion_tokens", "max_tokens"),
+    COMPLETIONS: ("max_tokens", "max_completion_tokens"),
     RESPONSES: ("max_output_tokens",),
 }
 _WHOLE = ("max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of")
@@ -89,6 +89,16 @@ def bound(path: str, document: dict[str, Any]) -> int | None:
     else:
         named = [document.get(name) for name in _BOUNDS.get(path, ())]
     return min((count for value in named if (count := _positive(value))), default=None)
+
+
+def lower(path: str, document: dict[str, Any], most: int) -> None:
+    """Bound each answer of a request to `most` tokens, by the words that `bound` reads."""
+    if path.startswith("/api/"):
+        document["options"] = {**(document.get("options") or {}), "num_predict": most}
+        return
+    names = _BOUNDS.get(path, ())
+    given = [name for name in names if _positive(document.get(name))]
+    document.update(dict.fromkeys(given or names[:1], most))
 
 
 def _positive(value: Any) -> int:

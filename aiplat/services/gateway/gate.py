@@ -11,20 +11,20 @@ from datetime import UTC, datetime
 from aiplat.services.bounds import REMEMBERED
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.account_metrics import AccountMetrics
+from aiplat.services.gateway.allowance import Allowance
 from aiplat.services.gateway.auth import Key
 from aiplat.services.gateway.book import Book
 from aiplat.services.gateway.calls import Asked
 from aiplat.services.gateway.exchange import Exchange
+from aiplat.services.gateway.fields import answers, lower
 from aiplat.services.gateway.models import Model, ModelTable
 from aiplat.services.gateway.prices import Prices
 from aiplat.services.gateway.rates import Rates
 from aiplat.services.gateway.recorder import Item
 from aiplat.services.gateway.refusals import Refusal
-from aiplat.services.gateway.slices import Held, Slice, Slices, hold, settle
-from aiplat.services.gateway.usage import Record, Usage
+from aiplat.services.gateway.slices import Held, Slices, settle
+from aiplat.services.gateway.usage import Record
 from aiplat.services.store.audit import AuditEntry
-from aiplat.services.store.budgets import Unit
-from aiplat.services.store.faults import Unreachable
 from aiplat.services.store.usage import UsageRow
 
 _AUDIT_AGAIN = 60.0
@@ -60,6 +60,7 @@ class AccountGate:
 
     def __init__(self, ledger: Ledger) -> None:
         self._to = ledger
+        self._allowance = Allowance(ledger.book, ledger.slices, ledger.prices)
         self._audited: dict[tuple[str, ...], float] = {}
 
     def let_ask(self, exchange: Exchange) -> None:
@@ -99,34 +100,21 @@ class AccountGate:
         if self._to.book.outage and key.on_outage == "refuse":
             raise refusals.accounts_unreachable()
         account = _Account(key, datetime.now(UTC))
-        budgets = [(self._to.slices.find(n, b), b.unit) for n, b in self._to.book.budgets_of(key)]
-        if budgets:
-            targets = [asked.model.name, *self._fallbacks(exchange, asked.model)]
-            account.held = await self._reserve_dearest(account, budgets, targets, exchange.guess)
+        targets = [asked.model.name, *self._fallbacks(exchange, asked.model)]
+        allowed = await self._allowance.of(
+            key, targets, exchange.guess, answers(exchange.path, asked.document)
+        )
+        account.held, account.models = allowed.held, allowed.models
+        if allowed.most is not None:
+            exchange.guess = allowed.guess
+            lower(exchange.path, asked.document, allowed.most)
+            exchange.more_headers.append((b"x-aiplat-max-tokens", b"%d" % allowed.most))
         return account
 
     def _fallbacks(self, exchange: Exchange, model: Model) -> list[str]:
         names = model.fallbacks or self._to.table.fallbacks.get(model.name, ())
         found = [m for name in names if (m := self._to.table.find(name)) is not None]
         return [m.name for m in found if exchange.may_use(m)]
-
-    async def _reserve_dearest(
-        self, account: _Account, budgets: list[tuple[Slice, Unit]], targets: list[str], guess: Usage
-    ) -> list[Held]:
-        """Set aside what the dearest model that may answer comes to; else what the asked one does, alone."""
-        amounts = {name: self._amounts(name, guess) for name in targets}
-        asked = amounts[targets[0]]
-        most = {unit: max(amount[unit] for amount in amounts.values()) for _, unit in budgets}
-        try:
-            held = await self._reserve(account.key, [(s, most[unit]) for s, unit in budgets])
-        except Refusal as refusal:
-            if refusal.status != 429 or most == {unit: asked[unit] for unit in most}:
-                raise
-            held = await self._reserve(account.key, [(s, asked[unit]) for s, unit in budgets])
-            account.models = frozenset(
-                name for name, amount in amounts.items() if all(amount[u] <= asked[u] for u in most)
-            )
-        return held
 
     def _check_rates(self, key: Key) -> None:
         team = self._to.book.teams.get(key.team)
@@ -142,28 +130,6 @@ class AccountGate:
                 wait := self._to.rates.take((scope, name, "requests"), most)
             ):
                 raise refusals.rate_limited(whose, "requests", most, wait)
-
-    def _amounts(self, model: str, usage: Usage) -> dict[str, int]:
-        tokens = usage.prompt + usage.completion
-        return {"requests": 1, "tokens": tokens, "money": self._to.prices.cost(model, usage)}
-
-    async def _reserve(self, key: Key, needs: list[tuple[Slice, int]]) -> list[Held]:
-        try:
-            held, empty = await self._to.slices.reserve(needs, ask=not self._to.book.outage)
-        except Unreachable as error:
-            self._to.book.failed(error)
-            if key.on_outage == "refuse":
-                raise refusals.accounts_unreachable() from None
-            held, empty = await self._to.slices.reserve(needs, ask=False)
-        if empty is None:
-            return held
-        whose = f"the {empty.budget.scope} {empty.budget.subject}"
-        if empty.used_up:
-            raise refusals.budget_used_up(whose, empty.described(), empty.seconds_left())
-        if self._to.book.outage:
-            # More cannot be leased now, and the key says to serve: what is used is counted all the same.
-            return hold(needs)
-        raise refusals.budget_reserved(whose, empty.described())
 
     def may_use(self, exchange: Exchange, model: str) -> bool:
         """Whether a fallback may answer: the key may use it, and what it costs was set aside."""

@@ -87,7 +87,7 @@ def budget_used_up(whose: str, budget: str, wait: int) -> Refusal:
     """A budget has nothing left in its window, which ends in `wait` seconds."""
     return Refusal(
         429,
-        f"the budget of {whose} ({budget}) is used up; it begins anew in {wait} s",
+        f"the budget of {whose} ({budget}) is used up; it begins again in {wait} s",
         kind="insufficient_quota",
         code="insufficient_quota",
         retry_after=wait,
@@ -102,6 +102,18 @@ def budget_reserved(whose: str, budget: str) -> Refusal:
         kind="rate_limit_error",
         code="budget_reserved",
         retry_after=1,
+    )
+
+
+def budget_too_small(whose: str, budget: str, wait: int) -> Refusal:
+    """What is left of a budget is not enough for the prompt and the shortest answer."""
+    return Refusal(
+        429,
+        f"what is left of the budget of {whose} ({budget}) is not enough for this request; ask for less, "
+        f"or again in {wait} s",
+        kind="insufficient_quota",
+        code="insufficient_quota",
+        retry_after=wait,
     )
 
 

@@ -2,9 +2,9 @@
 
 Bound: a request sets aside what it may use before it is sent on, with the dearest model that may answer it,
 so all processes together exceed a budget at most by what requests under way use beyond what was set aside for
-them. That is nothing where clients name a limit and a prompt is not longer than guessed, but for the one
-request per process that gets a budget's last rest. What a process used in the last second before it was
-killed, its answers under way then, and what is served while the database cannot be asked, come on top.
+them. That is nothing where a limit is named, by the client or by `allowance`, and a prompt is not longer than
+guessed. What a process used in the last second before it was killed, its answers under way then, and what is
+served while the database cannot be asked, come on top.
 """
 
 from __future__ import annotations
@@ -44,8 +44,6 @@ class Slice:
         self.told_used = 0
         self.asked_at = self.wanted_at = self.leased_at = -_HEARTBEAT
         self.short = self.gone = False
-        # Requests under way that hold less than they may use: the next to want a rest waits for its end.
-        self.rests = 0
 
     @property
     def left(self) -> int:
@@ -55,11 +53,12 @@ class Slice:
     @property
     def used_up(self) -> bool:
         """Whether everybody together has used the whole budget, as far as is known."""
-        return self.used + self.others_used >= self.limit
+        return self.unused <= 0
 
-    def has(self, need: int) -> bool:
-        """Whether a request may go on: there is enough, or a last rest that nobody else has part of."""
-        return self.left >= need or (self.left > 0 and not self.rests)
+    @property
+    def unused(self) -> int:
+        """What nobody has used yet, as far as is known; some of it may be set aside, here or elsewhere."""
+        return self.limit - self.used - self.others_used
 
     def wanted(self, need: int) -> int:
         """Return how much to hold in all to serve `need` and what will follow it."""
@@ -81,7 +80,6 @@ class Held:
 
     slice: Slice
     amount: int
-    rest: bool = False
 
 
 class Slices:
@@ -118,7 +116,7 @@ class Slices:
         """Set aside what a request may use, in all slices or in none.
 
         `ask` says whether the database may be asked for more. Returns what is held, and the first slice
-        that has nothing left, if any.
+        that has not enough left, if any.
 
         Raises:
             Unreachable: the database does not answer; nothing is held.
@@ -127,9 +125,9 @@ class Slices:
         if ask and any(s.left < need for s, need in needs):
             await self._more([(s, need) for s, need in needs if need])
         needs = [(s, need) for s, need in needs if not s.gone]
-        empty = next((s for s, need in needs if need and not s.has(need)), None)
-        if empty is not None:
-            return [], empty
+        short = next((s for s, need in needs if need and s.left < need), None)
+        if short is not None:
+            return [], short
         return hold(needs), None
 
     async def _more(self, needs: list[tuple[Slice, int]]) -> None:
@@ -204,15 +202,13 @@ def hold(needs: Iterable[tuple[Slice, int]]) -> list[Held]:
         amount = max(0, min(need, found.left))
         found.reserved += amount
         found.wanted_at = now
-        found.rests += amount < need
-        held.append(Held(found, amount, rest=amount < need))
+        held.append(Held(found, amount))
     return held
 
 
 def settle(held: Held, amount: int) -> None:
     """Count what a request came to, in place of what it had set aside."""
     held.slice.reserved -= held.amount
-    held.slice.rests -= held.rest
     held.slice.used += amount
 
 

@@ -107,8 +107,8 @@ def test_a_rate_is_kept_and_says_when_to_come_back(engine: Engine, tmp_path: Pat
 def test_a_budget_holds_against_64_clients_at_once(
     engine: Engine, tmp_path: Path, database_url: str, named_limit: bool
 ) -> None:
-    """Nothing over the bound, which is the last request: limits are named, or guessed high enough."""
-    most = 2000
+    """Nothing over it, and all but a last request: limits are named, or bound to what is left."""
+    most, least = 2000, 60
     body = BODY if named_limit else {"model": MODEL, "prompt": "x"}
     with alone(tmp_path / "g", engine, database_url, keys=[key(budgets=[budget(most)])]) as gateway:
         statuses: list[int] = []
@@ -122,11 +122,44 @@ def test_a_budget_holds_against_64_clients_at_once(
         answered = len(engine.asked("/v1/completions"))
     used = total(database_url)
     assert used.prompt_tokens + used.completion_tokens == answered * TOKENS == used.requests * TOKENS
-    assert most <= answered * TOKENS <= most + TOKENS
+    assert most - least <= answered * TOKENS <= most
+
+
+MORE_THAN_A_THOUSAND: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/completions", {"prompt": ["a"] * 20, "max_tokens": 50}),
+    ("/v1/completions", {"prompt": "a", "n": 20}),
+    ("/v1/chat/completions", {"messages": [], "n": 20, "max_completion_tokens": 50}),
+    ("/v1/responses", {"input": "a", "max_output_tokens": 5000}),
+    ("/api/chat", {"messages": [], "stream": False, "options": {"num_predict": 5000}}),
+    ("/api/generate", {"prompt": "a", "stream": False}),
+]
+
+
+def test_a_request_that_is_more_than_what_is_left_is_bound_to_it(engine: Engine, tmp_path: Path) -> None:
+    """Engine and client are told the bound, on every path; far too many answers are refused unasked."""
+    keys = [key(f"k{number}", budgets=[budget(1000)]) for number in range(len(MORE_THAN_A_THOUSAND) + 1)]
+    with alone(tmp_path / "g", engine, f"sqlite:///{tmp_path / 'a.db'}", keys=keys) as gateway:
+        for number, (path, asked) in enumerate(MORE_THAN_A_THOUSAND):
+            with gateway.client(f"k{number}") as client:
+                answer = client.post(path, json={"model": MODEL, **asked})
+            assert answer.status_code == 200, answer.text
+            told = engine.seen[-1][1]
+            bound = told.get("max_tokens") or told["options"]["num_predict"]
+            assert answer.headers["x-aiplat-max-tokens"] == str(bound)
+            answers = 20 if "n" in asked or isinstance(asked.get("prompt"), list) else 1
+            assert 900 < bound * answers < 1000
+        with gateway.client(keys[-1]["id"]) as client:
+            engine.seen.clear()
+            asked = {"model": MODEL, "prompt": ["a"] * 200, "max_tokens": 50}
+            answer = client.post("/v1/completions", json=asked)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (429, "insufficient_quota")
+            assert "is not enough for this request" in answer.json()["error"]["message"]
+            assert not engine.seen
+            assert client.post("/v1/completions", json=BODY).status_code == 200
 
 
 def test_two_gateways_share_a_budget(engine: Engine, tmp_path: Path, postgresql: PostgresServer) -> None:
-    """Each leases slices; together they exceed the limit by at most a last request each."""
+    """Each leases slices; together they never exceed the limit, and leave less than a request each."""
     most, url = 4000, postgresql.new_database()
     secrets = [key(budgets=[budget(most)])]
     with alone(tmp_path / "a", engine, url, keys=secrets) as first:
@@ -145,13 +178,13 @@ def test_two_gateways_share_a_budget(engine: Engine, tmp_path: Path, postgresql:
                 assert time.monotonic() < deadline
     used = total(url).requests * TOKENS
     assert used == len(engine.asked("/v1/completions")) * TOKENS
-    assert most <= used <= most + 2 * TOKENS
+    assert most - 4 * TOKENS <= used <= most
 
 
 def test_requests_and_money_have_budgets_too(engine: Engine, tmp_path: Path, database_url: str) -> None:
     """A team's budget counts for all of its keys; what costs nothing uses up no money."""
     teams = [{"name": "red", "budgets": [budget(3, "requests", "month")]}]
-    keys = [key("a", team="red"), key("b", team="red"), key("rich", budgets=[budget(0.001, "money")])]
+    keys = [key("a", team="red"), key("b", team="red"), key("rich", budgets=[budget(0.0015, "money")])]
     prices = {MODEL: {"prompt": 10, "completion": 20, "request": "0.0001"}}
     with alone(tmp_path / "g", engine, database_url, keys=keys, teams=teams, prices=prices) as gateway:
         with gateway.client("a") as a, gateway.client("b") as b:
