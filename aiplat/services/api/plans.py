@@ -20,13 +20,18 @@ _KEPT = 20
 
 
 class KeptPlan(Document):
-    """A plan, true of the moment it was made. `refusals` forbid it; `assumed`: hosts are still to be made."""
+    """A plan, true of the moment it was made. `assumed`: hosts are still to be made.
+
+    `refusals` forbid carrying it out, `warnings` do not. `unseen` are hosts that could not be looked at.
+    """
 
     digest: str = Field(pattern=DIGEST, examples=[f"sha256:{'0' * 64}"])
     made_at: str
     nothing_to_do: bool
     assumed: bool
     refusals: tuple[ProblemFinding, ...]
+    warnings: tuple[ProblemFinding, ...] = ()
+    unseen: tuple[str, ...] = ()
     plan: Plan
 
 
@@ -45,9 +50,11 @@ def _kept(view: PlanView) -> KeptPlan:
     return KeptPlan(
         digest=view.plan.digest,
         made_at=now(),
-        nothing_to_do=view.plan.nothing_to_do,
+        nothing_to_do=view.plan.nothing_to_do and not view.unseen,
         assumed=view.assumed,
         refusals=tuple(map(ProblemFinding.of, view.findings)),
+        warnings=tuple(map(ProblemFinding.of, view.warnings)),
+        unseen=view.unseen,
         plan=view.plan,
     )
 

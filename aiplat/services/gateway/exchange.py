@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from random import getrandbits
 from typing import Any
 
 from aiplat.services.bounds import BODY_SECONDS
@@ -21,7 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _WRITTEN_AT_ONCE = 64 << 10
 
 
@@ -60,12 +60,15 @@ class Exchange:
         self.held = 0
         # What the gate keeps of the request between admitting and settling it.
         self.account: object | None = None
-        self.id = self._request_id()
-
-    def _request_id(self) -> bytes:
+        # What usage is kept under. Never the client's own id: one that is used twice would count once.
+        self.own_id = os.urandom(16).hex()
         given = self.headers.get(b"x-request-id", b"")
-        # No secret, only different from others: what the kernel would be asked for costs more than the rest.
-        return given if given and _REQUEST_ID.fullmatch(given) else b"%032x" % getrandbits(128)
+        self.client_id = given if _CLIENT_REQUEST_ID.fullmatch(given) else b""
+
+    @property
+    def id(self) -> bytes:
+        """What client and engine know the request by: the client's own id, or else the gateway's."""
+        return self.client_id or self.own_id.encode()
 
     def may_use(self, model: Model) -> bool:
         """Whether the request's key may use a model, under any of its names."""
@@ -113,9 +116,10 @@ class Exchange:
         self.held = size
 
     async def start(self, status: int, headers: Iterable[Header]) -> None:
-        """Send the status line and headers, the request's id and a fallback's name among them."""
+        """Send the status line and headers, the request's ids and a fallback's name among them."""
         self.status = status
-        sent = [*headers, (b"x-request-id", self.id), *self.more_headers]
+        ids = ((b"x-request-id", self.id), (b"x-aiplat-request-id", self.own_id.encode()))
+        sent = [*headers, *ids, *self.more_headers]
         if self.model != self.asked_model:
             sent.append((b"x-aiplat-model", self.model.encode("ascii", "backslashreplace")))
         await self._send({"type": "http.response.start", "status": status, "headers": sent})

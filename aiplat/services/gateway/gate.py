@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -153,7 +152,7 @@ class AccountGate:
             settle(held, amounts[held.slice.budget.unit])
         self._spend_rates(account.key, amounts["tokens"])
         self._to.metrics.cost(account.key.id, record.model, cost)
-        self._to.record(self._row(record, account, cost))
+        self._to.record(self._row(exchange, record, account, cost))
 
     def _spend_rates(self, key: Key, tokens: int) -> None:
         team = self._to.book.teams.get(key.team)
@@ -161,13 +160,13 @@ class AccountGate:
             if limits is not None and limits.tokens_per_minute:
                 self._to.rates.spend((scope, name, "tokens"), limits.tokens_per_minute, tokens)
 
-    def _row(self, record: Record, account: _Account, cost: int) -> UsageRow:
+    def _row(self, exchange: Exchange, record: Record, account: _Account, cost: int) -> UsageRow:
         model = self._to.table.find(record.model)
         # Admitted, so what it was refused by is not its accounts: somebody failed to answer it.
         outcome = "failed" if record.outcome == "refused" else record.outcome
         return UsageRow(
-            # Never the client's own request id: one id used twice would count once.
-            request_id=os.urandom(16).hex(),
+            request_id=exchange.own_id,
+            client_request_id=exchange.client_id.decode() or None,
             at=account.at,
             # As wide as the columns: a Secret's entry may have a longer name than a key's id.
             key=account.key.id[:63],

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 
@@ -156,9 +157,16 @@ usage = Table(
     Column("seconds", Float, nullable=False),
     Column("first_byte_seconds", Float),
     Column("replica", String(63), nullable=False),
+    Column("client_request_id", String(64)),
     Index("ix_usage_day_team_key_model", "day", "team", "key", "model"),
     Index("ix_usage_key_day", "key", "day"),
     Index("ix_usage_at", "at"),
+    Index(
+        "ix_usage_client_request_id",
+        "client_request_id",
+        postgresql_where=text("client_request_id IS NOT NULL"),
+        sqlite_where=text("client_request_id IS NOT NULL"),
+    ),
 )
 
 audit = Table(

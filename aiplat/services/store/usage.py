@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Integer, Select, TextClause, case, cast, func, select, text
+from sqlalchemy import Integer, Select, TextClause, case, cast, func, or_, select, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from aiplat.services.bounds import MOST_COST, MOST_COUNT
@@ -26,7 +26,8 @@ _Q = TypeVar("_Q", bound=Select[Any])
 class UsageRow:
     """One request. `request_id` is unique for good and chosen by the gateway, never by a client.
 
-    `provider` is empty for the site's own models; `cost_nano` is in billionths of the site's currency.
+    `client_request_id` is what the client called it, which may be used twice. `provider` is empty for the
+    site's own models; `cost_nano` is in billionths of the site's currency.
     """
 
     request_id: str
@@ -45,6 +46,7 @@ class UsageRow:
     first_byte_seconds: float | None = None
     provider: str = ""
     replica: str = ""
+    client_request_id: str | None = None
 
     @property
     def cost(self) -> Decimal:
@@ -54,13 +56,17 @@ class UsageRow:
 
 @dataclass(frozen=True)
 class UsageQuery:
-    """Which requests: each field given must match; `since` is included, `until` is not."""
+    """Which requests: each field given must match; `since` is included, `until` is not.
+
+    `request_id` matches what the gateway called a request and what its client did.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
     team: str | None = None
     key: str | None = None
     model: str | None = None
+    request_id: str | None = None
     group_by: tuple[Group, ...] = ()
 
 
@@ -131,6 +137,9 @@ def _matching(query: _Q, asked: UsageQuery) -> _Q:
     equal = ((usage.c.team, asked.team), (usage.c.key, asked.key), (usage.c.model, asked.model))
     for column, wanted in equal:
         query = query if wanted is None else query.where(column == wanted)
+    if asked.request_id is not None:
+        either = (usage.c.request_id, usage.c.client_request_id)
+        query = query.where(or_(*(column == asked.request_id for column in either)))
     if asked.since is not None:
         # The day too, because it leads the index.
         query = query.where(usage.c.at >= asked.since, usage.c.day >= asked.since.astimezone(UTC).date())

@@ -131,6 +131,7 @@ class People:
     def _used(self, number: int, team: str) -> UsageRow:
         return UsageRow(
             request_id=f"{number:032x}",
+            client_request_id=f"client-{number}",
             at=datetime(2026, 1, 1 + number, 12, tzinfo=UTC),
             key=self.ids[team],
             team=team,

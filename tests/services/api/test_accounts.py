@@ -83,6 +83,18 @@ def test_usage_is_added_up_and_listed_page_by_page(api: Api) -> None:
     assert [r["at"][:10] for r in rest] == ["2026-01-01"]
 
 
+def test_a_request_is_found_by_its_ids(api: Api) -> None:
+    """By what the gateway called it and by what its client did; what cannot be an id is refused."""
+    found = {
+        asked: [
+            r["requestId"] for r in api.ask("GET", f"/usage/requests?requestId={asked}").json()["requests"]
+        ]
+        for asked in (f"{1:032x}", "client-1", "client-9")
+    }
+    assert found == {f"{1:032x}": [f"{1:032x}"], "client-1": [f"{1:032x}"], "client-9": []}
+    assert api.ask("GET", "/usage/requests?requestId=a%20b").status_code == 422
+
+
 def test_what_is_done_stands_in_the_audit_trail(api: Api, place: Place) -> None:
     """Who, what, to which; runs and plans as well as keys."""
     place.go.touch()

@@ -37,6 +37,7 @@ def test_a_plan_is_made_kept_and_applied(api: Api, place: Place) -> None:
     made = api.ask("POST", "/plans", "operator")
     plan = made.json()
     assert (made.status_code, plan["refusals"], plan["assumed"]) == (201, [], False)
+    assert (plan["warnings"], plan["unseen"]) == ([], [])
     assert [s["id"] for s in plan["plan"]["steps"]][:2] == ["bundle", "stage"]
     assert api.ask("GET", made.headers["location"].removeprefix("/api/v1"), "operator").json() == plan
     assert [p["digest"] for p in api.ask("GET", "/plans").json()["plans"]] == [plan["digest"]]

@@ -204,7 +204,7 @@ def test_every_request_is_written_down_once(engine: Engine, tmp_path: Path, data
     began = datetime.now(UTC)
     with alone(tmp_path / "g", engine, database_url) as gateway, gateway.client() as client:
         headers = {"x-request-id": "always-the-same"}
-        client.post("/v1/completions", json=BODY, headers=headers)
+        named = client.post("/v1/completions", json=BODY, headers=headers)
         client.post("/v1/completions", json={**BODY, "stream": True}, headers=headers)
         client.post("/v1/completions", json={**BODY, "model": "breaks", "stream": True})
         client.post("/v1/completions", json={**BODY, "model": "too-busy"})
@@ -233,6 +233,11 @@ def test_every_request_is_written_down_once(engine: Engine, tmp_path: Path, data
     assert found[0][:3] == ("endless", 200, "client_left")
     assert found[0][5]
     assert all(began <= r.at <= datetime.now(UTC) and r.key == "me" for r in rows)
+    called = with_database(database_url, lambda db: list_usage(db, UsageQuery(request_id="always-the-same")))
+    assert len(called) == 2, "one id used twice counts twice"
+    own = named.headers["x-aiplat-request-id"]
+    found_by_own = with_database(database_url, lambda db: list_usage(db, UsageQuery(request_id=own)))
+    assert [(r.request_id, r.client_request_id) for r in found_by_own] == [(own, "always-the-same")]
 
 
 def test_no_secret_is_in_a_log_or_in_the_database(engine: Engine, tmp_path: Path, database_url: str) -> None:

@@ -184,12 +184,14 @@ def test_an_engine_that_is_down_is_503_with_retry_after(http: httpx.Client) -> N
 
 
 def test_the_request_id_of_the_client_is_kept(http: httpx.Client, engine: Engine) -> None:
-    """One id from client to engine and back; an unsuitable one is replaced."""
+    """One id from client to engine and back, beside the gateway's own, which replaces an unsuitable one."""
     answer = http.post("/v1/completions", json=PROMPT, headers={"x-request-id": "abc-1"})
     assert answer.headers["x-request-id"] == "abc-1"
     assert engine.headers[0]["x-request-id"] == "abc-1"
-    strange = http.post("/v1/completions", json=PROMPT, headers={"x-request-id": "a b"})
-    assert len(strange.headers["x-request-id"]) == 32
+    assert len(answer.headers["x-aiplat-request-id"]) == 32
+    for unsuitable in ("a b", "a" * 65, "a;b"):
+        strange = http.post("/v1/completions", json=PROMPT, headers={"x-request-id": unsuitable})
+        assert strange.headers["x-request-id"] == strange.headers["x-aiplat-request-id"]
 
 
 def test_the_engine_never_sees_the_key(http: httpx.Client, engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
@@ -18,6 +19,7 @@ from aiplat.services.store.usage import Group, UsageQuery, UsageRow, UsageSum, l
 
 router = APIRouter(tags=["usage"], responses=problems(401, 403, 422, 503))
 
+REQUEST_ID = r"^[A-Za-z0-9._-]{1,64}$"
 CURSOR = r"^[0-9]{1,16}-[0-9a-f]{32}$"
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,6 +50,9 @@ class Grouped(Wanted):
 class Page(Wanted):
     """Which requests are meant, and how many of them are listed."""
 
+    request_id: str | None = Field(
+        default=None, pattern=REQUEST_ID, description="What the gateway called a request, or its client did."
+    )
     limit: int = Field(default=100, ge=1, le=1000)
     before: str | None = Field(
         default=None, pattern=CURSOR, description="The `cursor` of the last one of a page: those behind it."
@@ -93,9 +98,15 @@ class Costs(Document):
 
 
 class UsedRequest(Document):
-    """One request as it was counted; what was asked and answered is kept nowhere."""
+    """One request as it was counted; what was asked and answered is kept nowhere.
+
+    `request_id` is what the gateway answered as x-aiplat-request-id, `client_request_id` the x-request-id
+    that the client had sent.
+    """
 
     cursor: str
+    request_id: str
+    client_request_id: str | None
     at: datetime
     team: str
     key: str
@@ -126,6 +137,7 @@ async def list_requests(here: Here, caller: Asking, wanted: Annotated[Page, Quer
     """Return single requests as they were counted; a member sees its own team's."""
     query = wanted.query(caller.team_asked(wanted.team))
     before = _row_before(wanted.before) if wanted.before else None
+    query = replace(query, request_id=wanted.request_id)
     rows = await list_usage(here.database, query, limit=wanted.limit, before=before)
     return UsedRequests(requests=tuple(map(_request, rows)))
 
