@@ -49,8 +49,8 @@ def access_to(site: Site) -> Access:
     folder = site_dir(site.name)
     return Access(
         url=f"https://{in_url(site.endpoint)}",
-        key=secrets.api_key,
-        authorities=_with_system_authorities(folder / "ca-bundle.crt", secrets.ca.crt),
+        key=secrets.key_in_use,
+        authorities=_with_system_authorities(folder / "ca-bundle.crt", secrets.authorities),
         kubeconfig=folder / "kubeconfig",
     )
 

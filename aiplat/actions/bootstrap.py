@@ -11,6 +11,7 @@ from aiplat.actions.ground import bundle_of, is_lab, known_lock
 from aiplat.actions.make_bundle import complete_bundle
 from aiplat.actions.plan import PlanView, plan_site, view_of
 from aiplat.actions.summary import Summary
+from aiplat.actions.vault import note_installed, note_proven
 from aiplat.bundle.build import open_ready
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.lockfile import write_lock
@@ -76,9 +77,13 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
         agreed = view.plan.nothing_to_do or watcher.agree(view)
         if agreed:
             _carry_out(run, site, view, secrets)
+            note_installed(site)
         else:
             run.state = "declined"
-        return end_of(run, site, view.plan, looked=agreed, began=began)
+        summary = end_of(run, site, view.plan, looked=agreed, began=began)
+        if agreed and not summary.failed_checks:
+            note_proven(site)
+        return summary
 
 
 def _decide(run: Run, site: Site, agreed_plan: str | None, *, lab: bool) -> tuple[PlanView, SiteSecrets]:

@@ -26,7 +26,7 @@ def first_words(site: Site, secrets: SiteSecrets) -> Words | None:
     model = site.served[0].name
     body = {"model": model, "prompt": PROMPT, "max_tokens": 12, "temperature": 0}
     trusted = ssl.create_default_context(cafile=str(site_dir(site.name) / "ca.crt"))
-    headers = {"Authorization": f"Bearer {secrets.api_key}"}
+    headers = {"Authorization": f"Bearer {secrets.key_in_use}"}
     try:
         with httpx.Client(verify=trusted, timeout=_SECONDS, trust_env=False) as client:
             reply = client.post(f"{platform_url(site)}/completions", json=body, headers=headers)

@@ -10,12 +10,12 @@ from aiplat.catalog.artifacts import Lock
 from aiplat.errors import EXIT_BAD_INPUT, EXIT_FAILED, AiplatError, BadInput, Finding
 from aiplat.plan.make import make_plan
 from aiplat.plan.models import Facts, Plan
-from aiplat.plan.ownership import other_nodes, other_secrets
+from aiplat.plan.ownership import TOKEN, other_nodes, other_secrets
 from aiplat.plan.preconditions import troubles
 from aiplat.plan.refusals import refusals
 from aiplat.runs.world import public_parts
 from aiplat.site.models import Site
-from aiplat.vault.store import SiteSecrets, read_secrets
+from aiplat.vault.store import SiteSecrets, read_secrets, token_identity
 
 
 class PlanRefusedError(AiplatError):
@@ -103,8 +103,14 @@ def view_of(
     )
     findings = (
         *refusals(site, lock, facts, secrets.given if secrets else ()),
-        *other_secrets(site.name, facts, secrets.identities if secrets else {}),
+        *other_secrets(site.name, facts, secrets.identities if secrets else {}, _rotated_from(secrets)),
         *other_nodes(site, facts),
         *blockers,
     )
     return PlanView(plan, lock, facts, findings, assumed, warnings)
+
+
+def _rotated_from(secrets: SiteSecrets | None) -> str | None:
+    """Return the identity of the k3s token that is being exchanged, if one is."""
+    former = secrets.former.get(TOKEN) if secrets else None
+    return token_identity(former.value) if former else None

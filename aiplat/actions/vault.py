@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiplat.actions.ground import is_lab
@@ -9,7 +10,9 @@ from aiplat.content import write_atomic
 from aiplat.errors import BadInput, Finding
 from aiplat.runs.journal import one_run_at_a_time
 from aiplat.site.models import Site
-from aiplat.vault.store import read_secrets, seal_export, take_export
+from aiplat.vault.password import vault_password
+from aiplat.vault.rotation import installed, pending, proven, rotated
+from aiplat.vault.store import SiteSecrets, read_secrets, seal_export, take_export, write_secrets
 
 
 def export_vault(site: Site, path: Path, password: bytes) -> None:
@@ -18,10 +21,7 @@ def export_vault(site: Site, path: Path, password: bytes) -> None:
     Raises:
         BadInput: there is no vault, it cannot be opened, or the file is there already or cannot be written.
     """
-    known = read_secrets(site.name)
-    if known is None:
-        problem = f"{site.name} has no vault on this machine"
-        raise BadInput(Finding("vault", problem, "it is made by the first `aiplat bootstrap`"))
+    known = _known(site)
     if path.exists():
         raise BadInput(Finding(str(path), "is there already", "name a new file"))
     try:
@@ -41,3 +41,40 @@ def import_vault(site: Site, path: Path, password: bytes) -> bool:
     """
     with one_run_at_a_time(site.name):
         return take_export(site, path, password, lab=is_lab(site))
+
+
+def rotate_secrets(site: Site, names: Sequence[str]) -> tuple[str, ...]:
+    """Make new secrets under these names and keep the former; return what the next bootstrap will do.
+
+    Raises:
+        BadInput: there is no vault, it cannot be opened, or a name cannot be rotated now.
+        AiplatError: a run of the site is at work.
+    """
+    with one_run_at_a_time(site.name):
+        wanted = rotated(site, _known(site), list(dict.fromkeys(names)))
+        write_secrets(site.name, wanted, vault_password(site.name))
+    return tuple(pending(wanted).values())
+
+
+def note_installed(site: Site) -> None:
+    """Note that a run brought what was rotated to where it is used."""
+    _note(site, installed)
+
+
+def note_proven(site: Site) -> None:
+    """Note that everything was seen to work with what was rotated: the former may go."""
+    _note(site, proven)
+
+
+def _note(site: Site, change: Callable[[SiteSecrets], SiteSecrets]) -> None:
+    known = read_secrets(site.name)
+    if known and (wanted := change(known)) != known:
+        write_secrets(site.name, wanted, vault_password(site.name))
+
+
+def _known(site: Site) -> SiteSecrets:
+    known = read_secrets(site.name)
+    if known is None:
+        problem = f"{site.name} has no vault on this machine"
+        raise BadInput(Finding("vault", problem, "it is made by the first `aiplat bootstrap`"))
+    return known

@@ -1,4 +1,4 @@
-"""The `aiplat vault` verbs: files and passwords; what is in a vault is never shown."""
+"""The `aiplat vault` verbs: files, passwords, rotations; what is in a vault is never shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from aiplat.cli.arguments import JsonOption, SiteArgument, print_json
+from aiplat.cli.arguments import SITE_HELP, JsonOption, SiteArgument, print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, Finding
 from aiplat.site.find import find_site
@@ -17,7 +17,7 @@ from aiplat.site.load import load_site
 
 vault_app = typer.Typer(
     no_args_is_help=True,
-    help="""Carry a site's secrets from one machine to another, and keep a copy of them.
+    help="""Carry a site's secrets to another machine, keep a copy of them, exchange them for new ones.
 
 The vault holds the cluster's token, the site's CA and every key and password. It is on the machine that
 bootstrapped the site, and without it nobody can change the site any more: `aiplat plan` refuses hosts whose
@@ -52,6 +52,44 @@ def export(
     _end(
         as_json, changed=True, said=f"the secrets of {wanted.name} are in {file}; keep its password elsewhere"
     )
+
+
+@vault_app.command(name="rotate")
+def rotate(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="api-key, ca, database-password or k3s-token; several may be.",
+            show_default=False,
+        ),
+    ],
+    site: Annotated[str | None, typer.Option(metavar="SITE", help=SITE_HELP)] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make new secrets; the next `aiplat bootstrap` brings them to where they are used, as its plan says.
+
+    The former ones are kept until the new ones were seen to work. The API key and the CA overlap: one
+    bootstrap brings the new one, the bootstrap after that withdraws the former, so run it when your clients
+    have the new one. Until the first, nothing changes but this machine's ca.crt, which trusts both CAs.
+
+    For example:
+
+      aiplat vault rotate api-key && aiplat bootstrap
+
+      aiplat vault rotate ca k3s-token --site ward-3/site.yaml
+    """
+    from aiplat.actions.vault import rotate_secrets  # noqa: PLC0415
+
+    wanted = load_site(find_site(site))
+    pending = rotate_secrets(wanted, names)
+    if as_json:
+        print_json({"kind": "Summary", "changed": len(set(names)), "pending": list(pending)})
+        return
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for sentence in pending:
+        console.print(sentence, markup=False)
+    console.print(f"`aiplat bootstrap` carries it out on {wanted.name}", markup=False)
 
 
 @vault_app.command(name="import")

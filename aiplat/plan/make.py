@@ -38,10 +38,10 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known beside one host: the lock, digests of secrets, and the cluster's nodes by name."""
+    """What is known beside one host: the lock, what of secrets is public, and the cluster's nodes by name."""
 
     lock: Lock
-    identities: Mapping[str, str]
+    public: PublicParts
     nodes: Collection[str]
 
 
@@ -66,7 +66,7 @@ def make_plan(
     variables = role_variables(site, lock, catalog or load_catalog(), public)
     seen = [f for f in facts.hosts if f.reachable]
     hosts = {host.name: host for host in site.hosts}
-    known = _Known(lock, public.identities, {name for f in seen for name in f.nodes})
+    known = _Known(lock, public, {name for f in seen for name in f.nodes})
     needs = [need for f in seen for need in _needs(variables[f.host], hosts[f.host], f, known)]
     blobs = wanted_blobs(site, lock)
     missing = {f.host: missing_blobs(blobs[f.host], f) for f in seen}
@@ -82,8 +82,8 @@ def make_plan(
 def _needs(variables: Sequence[RoleVariables], host: Host, seen: HostFacts, known: _Known) -> list[_Need]:
     found = []
     for role in variables:
-        inputs = step_inputs(role, known.lock, known.identities, host)
-        if reason := reason_for(role, inputs, seen, known.nodes):
+        inputs = step_inputs(role, known.lock, known.public.identities, host)
+        if reason := reason_for(role, inputs, seen, known.nodes, known.public.rotations):
             found.append(_Need(role.role, host.name, reason, inputs))
     return found
 

@@ -12,7 +12,9 @@ TOKEN = "k3s token"  # noqa: S105 - the name of a secret's identity
 _STEPS = ("k3s_server", "k3s_agent")
 
 
-def other_secrets(site: str, facts: Facts, identities: Mapping[str, str]) -> Iterator[Finding]:
+def other_secrets(
+    site: str, facts: Facts, identities: Mapping[str, str], rotated_from: str | None = None
+) -> Iterator[Finding]:
     """Yield a finding for each host whose cluster was made with another token than the site's vault has.
 
     The token also encrypts what k3s keeps: one that is made anew takes a running control plane down for good.
@@ -21,10 +23,11 @@ def other_secrets(site: str, facts: Facts, identities: Mapping[str, str]) -> Ite
         site: its name.
         facts: what the hosts' ledgers say they were made of.
         identities: the identities of the vault's secrets by name; empty where there is no vault.
+        rotated_from: the identity of the token before, while it is being exchanged.
     """
     for host in facts.hosts:
         recorded = _token_of(site, host)
-        if recorded in (None, identities.get(TOKEN)):
+        if recorded in (None, identities.get(TOKEN), rotated_from):
             continue
         have = "the vault here has another token" if identities else "there is no vault of it here"
         problem = f"its cluster was made with the secrets of {site}, and {have}"

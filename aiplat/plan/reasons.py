@@ -17,18 +17,23 @@ _FORGOTTEN = (
 
 
 def reason_for(
-    variables: RoleVariables, inputs: Mapping[str, str], facts: HostFacts, nodes: Collection[str] = ()
+    variables: RoleVariables,
+    inputs: Mapping[str, str],
+    facts: HostFacts,
+    nodes: Collection[str] = (),
+    rotations: Mapping[str, str] | None = None,
 ) -> str:
     """Return why the role has something to do on the host, or an empty string.
 
     It has when the host's ledger has no such step, when its inputs differ from those recorded, when the
-    probe saw drift, or when the cluster lacks a release. `nodes` are the cluster's, by name.
+    probe saw drift, or when the cluster lacks a release. `nodes` are the cluster's, by name; `rotations` say
+    of inputs why they differ.
     """
     recorded = facts.ledger.steps.get(variables.role) if facts.ledger else None
     if recorded is None:
         stranger = variables.role == "k3s_agent" and facts.host in nodes and not facts.node_password
         return _sentence(["not installed yet", *([_FORGOTTEN] if stranger else [])])
-    causes = [*changed_inputs(recorded, inputs), *_drift(variables.role, facts)]
+    causes = [*changed_inputs(recorded, inputs, rotations or {}), *_drift(variables.role, facts)]
     if variables.role == "k3s_server" and _another_k3s(recorded, inputs):
         causes.insert(1, "the k3s that runs and its datastore are kept first")
     if isinstance(variables, PlaneRelease):
@@ -36,11 +41,13 @@ def reason_for(
     return _sentence(list(dict.fromkeys(causes)))
 
 
-def changed_inputs(recorded: LedgerStep, wanted: Mapping[str, str]) -> list[str]:
+def changed_inputs(
+    recorded: LedgerStep, wanted: Mapping[str, str], said: Mapping[str, str] | None = None
+) -> list[str]:
     """Return a phrase for every input that was added, removed or changed since the step last finished."""
     names = sorted(set(recorded.inputs) | set(wanted))
     return [
-        _phrase(name, recorded.inputs.get(name), wanted.get(name))
+        (said or {}).get(name) or _phrase(name, recorded.inputs.get(name), wanted.get(name))
         for name in names
         if name != START and recorded.inputs.get(name) != wanted.get(name)
     ]

@@ -95,7 +95,7 @@ class K3sServer(K3s):
     """Runs the control plane. The node's name is the inventory name."""
 
     role: ClassVar[str] = "k3s_server"
-    secrets: ClassVar[tuple[str, ...]] = ("k3s_server_token",)
+    secrets: ClassVar[tuple[str, ...]] = ("k3s_server_token", "k3s_server_former_token")
     tls_san: tuple[str, ...]
     cluster_cidr: str
     service_cidr: str

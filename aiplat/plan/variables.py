@@ -30,11 +30,15 @@ X86_64_LEVEL = 3
 
 @dataclass(frozen=True)
 class PublicParts:
-    """What others may see of a site's secrets: certificates (PEM) and the digest of each secret by name."""
+    """What others may see of a site's secrets: certificates (PEM) and the digest of each secret by name.
+
+    `rotations` are sentences for inputs that differ because a secret is rotated.
+    """
 
     ca_certificate: str = NOT_YET
     registry_certificate: str = NOT_YET
     identities: Mapping[str, str] = field(default_factory=dict)
+    rotations: Mapping[str, str] = field(default_factory=dict)
 
 
 def content_digest(artifact: Artifact) -> str:

@@ -13,6 +13,7 @@ from aiplat.plan.models import Facts
 from aiplat.plan.releases import cluster_secrets, private_values
 from aiplat.plan.variables import PublicParts
 from aiplat.site.models import Site
+from aiplat.vault.rotation import pending
 from aiplat.vault.store import SiteSecrets
 
 
@@ -38,18 +39,27 @@ def public_parts(secrets: SiteSecrets | None) -> PublicParts:
     if secrets is None:
         return PublicParts()
     return PublicParts(
-        ca_certificate=secrets.ca.crt,
+        ca_certificate=secrets.authorities,
         registry_certificate=secrets.registry.crt,
         identities=secrets.identities,
+        rotations=_rotations(secrets),
     )
+
+
+def _rotations(secrets: SiteSecrets) -> dict[str, str]:
+    """Return what a plan says of inputs that differ because of a rotation."""
+    said = {f"secret:{name}": sentence for name, sentence in pending(secrets).items()}
+    if "secret:ca" in said:
+        said["variable:ca_certificate"] = said.pop("secret:ca")
+    return said
 
 
 def private_variables(world: World) -> dict[str, Any]:
     """Return what the private file holds: ansible variable → value. Never to be shown or logged."""
     secrets = world.secrets
+    former = secrets.former.get("k3s token")
     seen_by_templates = {
-        "api_key": secrets.api_key,
-        "api_key_sha256": sha256_bytes(secrets.api_key.encode()).removeprefix("sha256:"),
+        "api_keys_sha256": [sha256_bytes(key.encode()).removeprefix("sha256:") for key in secrets.api_keys],
         "ca": {"crt": secrets.ca.crt},
         "gateway": {"crt": secrets.gateway.crt, "key": secrets.gateway.key},
         "registry": {"crt": secrets.registry.crt},
@@ -60,6 +70,7 @@ def private_variables(world: World) -> dict[str, Any]:
     return {
         "site_registry_key": secrets.registry.key,
         "k3s_server_token": secrets.k3s_token,
+        "k3s_server_former_token": former.value if former else "",
         "plane_release_secrets": rendered,
         "plane_release_private_values": private_values(
             world.site, world.lock, world.catalog, secrets.identities, given

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 CA_LIFE = timedelta(days=3652)
 LEAF_LIFE = timedelta(days=730)
 RENEW_BEFORE = timedelta(days=120)
+WARN_BEFORE = timedelta(days=30)
+"""When people are told of a certificate's end; what a bootstrap renews by itself is new long before."""
 # Clocks of hosts that never saw the Internet are off by minutes.
 _BACKDATE = timedelta(hours=1)
 
@@ -78,10 +81,21 @@ def issue(ca: KeyPair, common_name: str, names: Iterable[str], now: datetime | N
     return _pair(builder.sign(signer, hashes.SHA256()), key)
 
 
-def still_good(leaf: KeyPair, names: Iterable[str], now: datetime | None = None) -> bool:
-    """Whether a leaf speaks for exactly `names` and stays valid for another 120 days."""
+def still_good(
+    leaf: KeyPair, names: Iterable[str], now: datetime | None = None, ca: KeyPair | None = None
+) -> bool:
+    """Whether a leaf speaks for exactly `names`, stays valid for another 120 days and is this CA's."""
     remaining = leaf.expires - (now or datetime.now(UTC))
-    return remaining >= RENEW_BEFORE and set(leaf.names) == set(names)
+    right = remaining >= RENEW_BEFORE and set(leaf.names) == set(names)
+    return right and (ca is None or _signed_by(leaf, ca))
+
+
+def _signed_by(leaf: KeyPair, ca: KeyPair) -> bool:
+    try:
+        leaf.certificate.verify_directly_issued_by(ca.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _builder(

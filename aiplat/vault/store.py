@@ -33,8 +33,23 @@ class GivenSecret(Frozen):
     since: datetime
 
 
+class Former(Frozen):
+    """What a secret was before it was rotated, until nothing needs it any more.
+
+    `made`: the new one is in the vault alone. `installed`: the new one is in use and the former still good.
+    `proven`: the new one was seen to work; the former is withdrawn by the next run.
+    """
+
+    value: str = Field(repr=False)
+    stage: Literal["made", "installed", "proven"] = "made"
+
+
 class SiteSecrets(Frozen):
-    """Everything of a site that others must not see, generated or given by name; `repr` shows none of it."""
+    """Everything of a site that others must not see, generated or given by name; `repr` shows none of it.
+
+    `former` is what was rotated, by the name of its identity; `retired` are digests of the k3s tokens that
+    the site had before, by which an older copy of a vault is known.
+    """
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
     kind: Literal["Vault"] = "Vault"
@@ -45,6 +60,28 @@ class SiteSecrets(Frozen):
     api_key: str = Field(repr=False)
     postgres_password: str = Field(repr=False)
     given: dict[str, GivenSecret] = Field(default_factory=dict)
+    former: dict[str, Former] = Field(default_factory=dict)
+    retired: tuple[str, ...] = ()
+
+    @property
+    def key_in_use(self) -> str:
+        """The API key that the site knows now: a new one is used once a run has brought it there."""
+        before = self.former.get("api key")
+        return before.value if before and before.stage == "made" else self.api_key
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """The API keys that are to be accepted, the newest first."""
+        return (self.api_key, *self._still_good("api key"))
+
+    @property
+    def authorities(self) -> str:
+        """The certificates (PEM) of the CAs that are to be trusted, the newest first."""
+        return "".join((self.ca.crt, *self._still_good("ca")))
+
+    def _still_good(self, name: str) -> tuple[str, ...]:
+        before = self.former.get(name)
+        return (before.value,) if before and before.stage != "proven" else ()
 
     @property
     def identities(self) -> dict[str, str]:
@@ -57,8 +94,8 @@ class SiteSecrets(Frozen):
             "ca": sha256_bytes(self.ca.crt.encode()),
             "registry certificate": sha256_bytes(self.registry.crt.encode()),
             "gateway certificate": sha256_bytes(self.gateway.crt.encode()),
-            "api key": sha256_bytes(self.api_key.encode()),
-            "k3s token": sha256_bytes(self.k3s_token.encode()),
+            "api key": sha256_bytes("\n".join(self.api_keys).encode()),
+            "k3s token": token_identity(self.k3s_token),
             "postgres password": sha256_bytes(self.postgres_password.encode()),
         }
 
@@ -87,13 +124,18 @@ def ensure_secrets(site: Site, *, lab: bool, now: datetime | None = None) -> Sit
     Writes vault.yml (0600, encrypted) and ca.crt beside it only when something changed.
     """
     known = read_secrets(site.name)
-    wanted = _renewed(site, known, now) if known else _generated(site, now)
-    ca_file = site_dir(site.name) / "ca.crt"
+    wanted = renewed(site, known, now) if known else _generated(site, now)
     if wanted != known:
-        _write(site.name, wanted, vault_password(site.name, lab=lab, create=known is None))
-    if not ca_file.exists() or ca_file.read_text(encoding="utf-8") != wanted.ca.crt:
-        write_atomic(ca_file, wanted.ca.crt.encode())
+        write_secrets(site.name, wanted, vault_password(site.name, lab=lab, create=known is None))
+    else:
+        _write_authorities(site.name, wanted)
     return wanted
+
+
+def _write_authorities(site: str, secrets: SiteSecrets) -> None:
+    path = site_dir(site) / "ca.crt"
+    if not path.exists() or path.read_text(encoding="utf-8") != secrets.authorities:
+        write_atomic(path, secrets.authorities.encode())
 
 
 def give_secret(site: str, known: SiteSecrets, name: str, value: str | None) -> bool:
@@ -105,7 +147,7 @@ def give_secret(site: str, known: SiteSecrets, name: str, value: str | None) -> 
     if value is not None:
         now = datetime.now(UTC).replace(microsecond=0)
         given[name] = GivenSecret(value=value, revision=secrets.token_hex(16), since=now)
-    _write(site, known.model_copy(update={"given": given}), vault_password(site))
+    write_secrets(site, known.model_copy(update={"given": given}), vault_password(site))
     return True
 
 
@@ -132,44 +174,78 @@ def take_export(site: Site, path: Path, password: bytes, *, lab: bool) -> bool:
         problem = f"is of the site {document.get('site')}, not of {site.name}"
         raise BadInput(Finding(str(path), problem, "name the file that was exported for this site"))
     wanted, known = _parse_document(path, document["vault"]), read_secrets(site.name)
-    if known and known.k3s_token != wanted.k3s_token:
-        problem = "holds other secrets than this file"
-        fix = "move it away if nothing was installed with it, then import again"
-        raise BadInput(Finding(str(_vault_file(site.name)), problem, fix))
+    _refuse_to_lose(_vault_file(site.name), known, wanted)
     if wanted == known:
         return False
-    _write(site.name, wanted, vault_password(site.name, lab=lab, create=known is None))
-    write_atomic(site_dir(site.name) / "ca.crt", wanted.ca.crt.encode())
+    write_secrets(site.name, wanted, vault_password(site.name, lab=lab, create=known is None))
     return True
+
+
+def _refuse_to_lose(vault: Path, known: SiteSecrets | None, wanted: SiteSecrets) -> None:
+    """Stop before a vault is replaced by another site's, or by an older one of the same site."""
+    if known is None or token_identity(known.k3s_token) in {
+        token_identity(wanted.k3s_token),
+        *wanted.retired,
+    }:
+        return
+    if token_identity(wanted.k3s_token) in known.retired:
+        problem, fix = "is newer than this file: its k3s token was rotated since", "export it again"
+    else:
+        problem = "holds other secrets than this file"
+        fix = "move it away if nothing was installed with it, then import again"
+    raise BadInput(Finding(str(vault), problem, fix))
+
+
+def token_identity(token: str) -> str:
+    """Return what others may see of a k3s token."""
+    return sha256_bytes(token.encode())
 
 
 def _generated(site: Site, now: datetime | None) -> SiteSecrets:
     ca = make_ca(site.name, now)
     names = certificate_names(site)
     return SiteSecrets(
-        k3s_token=secrets.token_hex(32),
+        k3s_token=new_token(),
         ca=ca,
         registry=issue(ca, f"registry of {site.name}", names, now),
         gateway=issue(ca, f"gateway of {site.name}", names, now),
-        api_key=f"sk-aiplat-{secrets.token_urlsafe(32)}",
-        postgres_password=secrets.token_urlsafe(24),
+        api_key=new_api_key(),
+        postgres_password=new_password(),
     )
 
 
-def _renewed(site: Site, known: SiteSecrets, now: datetime | None) -> SiteSecrets:
+def new_token() -> str:
+    """Return a token for k3s: the short form, which a first server must get."""
+    return secrets.token_hex(32)
+
+
+def new_api_key() -> str:
+    """Return an API key."""
+    return f"sk-aiplat-{secrets.token_urlsafe(32)}"
+
+
+def new_password() -> str:
+    """Return a password of the database."""
+    return secrets.token_urlsafe(24)
+
+
+def renewed(site: Site, known: SiteSecrets, now: datetime | None = None) -> SiteSecrets:
+    """Return the secrets with good certificates: for the site's names, by its CA, for 120 days and more."""
     names = certificate_names(site)
     fresh = {
         which: issue(known.ca, f"{which} of {site.name}", names, now)
         for which in ("registry", "gateway")
-        if not still_good(getattr(known, which), names, now)
+        if not still_good(getattr(known, which), names, now, known.ca)
     }
     return known.model_copy(update=fresh) if fresh else known
 
 
-def _write(site: str, wanted: SiteSecrets, password: bytes) -> None:
+def write_secrets(site: str, wanted: SiteSecrets, password: bytes) -> None:
+    """Write a site's secrets: vault.yml (0600, encrypted), and beside it ca.crt, which clients trust."""
     plain = wanted.model_dump_json(by_alias=True).encode()
     sealed: bytes = VaultLib().encrypt(plain, secret=VaultSecret(password))
     write_atomic(_vault_file(site), sealed, mode=0o600)
+    _write_authorities(site, wanted)
 
 
 def _decrypt(path: Path, password: bytes, fix: str = _OTHER_PASSWORD) -> bytes:

@@ -112,7 +112,7 @@ class World:
                 secrets = read_secrets(self.site.name)
             except BadInput:
                 return None
-            return secrets.api_key if secrets else None
+            return secrets.key_in_use if secrets else None
 
         return self._once("key", ask)
 

@@ -101,3 +101,33 @@ def test_what_cannot_be_done_is_said(
     assert code == 2
     assert said in told
     assert not Path("new").exists()
+
+
+def test_a_rotation_says_what_comes_of_it_and_shows_no_secret(aiplat: Aiplat) -> None:
+    """Every name at once; a second one before the first is carried out, and a wrong name, are refused."""
+    before = read_secrets("ward")
+    code, said = aiplat("here", "rotate", "api-key", "ca", "--site", "ward.yaml")
+    after = read_secrets("ward")
+    assert code == 0
+    assert before
+    assert after
+    assert "the former one is accepted until the next bootstrap" in said
+    assert after.api_key not in said
+    assert (after.api_key, after.key_in_use) != (before.api_key, after.api_key)
+    code, said = aiplat("here", "rotate", "ca", "api-kay", "--site", "ward.yaml")
+    assert code == 2
+    assert "ca: its last rotation is not carried out yet; run `aiplat bootstrap`" in said
+    assert "api-kay: cannot be rotated; did you mean api-key?" in said
+
+
+def test_a_rotated_vault_replaces_the_one_before_and_never_the_other_way(aiplat: Aiplat) -> None:
+    """A colleague's copy follows an export made since; an export from before is refused."""
+    password = ("--password-file", "export")
+    assert aiplat("here", "export", "old", "ward.yaml", *password)[0] == 0
+    assert aiplat("there", "import", "old", "ward.yaml", *password)[0] == 0
+    assert aiplat("here", "rotate", "k3s-token", "--site", "ward.yaml")[0] == 0
+    assert aiplat("here", "export", "new", "ward.yaml", *password)[0] == 0
+    assert aiplat("there", "import", "new", "ward.yaml", *password)[0] == 0
+    code, said = aiplat("here", "import", "old", "ward.yaml", *password)
+    assert code == 2
+    assert "is newer than this file: its k3s token was rotated since; export it again" in said

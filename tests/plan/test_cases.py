@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,22 @@ def test_a_run_cut_off_after_a_restart_does_not_restart_again() -> None:
     plan = make_plan(site, lock, after, PUBLIC, small_catalog())
     assert [step.id for step in plan.steps] == [step.id for step in again.steps]
     assert [r for step in plan.steps for r in step.restarts] == []
+
+
+def test_a_rotation_is_announced_in_its_own_words() -> None:
+    """Each step says what is rotated; k3s restarts, for it is started with its token."""
+    site, lock = site_of(), lock_of()
+    facts = facts_of(site, {"s1": (site, lock)}, {})
+    rotated = dict.fromkeys(("k3s token", "api key"), "sha256:" + "9" * 64)
+    said = {"secret:k3s token": "the k3s token is rotated", "secret:api key": "the API key is rotated"}
+    public = replace(PUBLIC, identities={**PUBLIC.identities, **rotated}, rotations=said)
+    plan = make_plan(site, lock, facts, public, small_catalog())
+    reasons = {step.id: step.reason["s1"] for step in plan.steps}
+    assert reasons == {
+        "k3s_server": "the k3s token is rotated",
+        "plane_release": "the API key is rotated",
+    }
+    assert [r for step in plan.steps for r in step.restarts] == ["k3s.service on s1"]
 
 
 def test_every_case_says_what_it_shows() -> None:

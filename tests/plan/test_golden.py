@@ -45,7 +45,7 @@ SITE = Site.model_validate(
 # Marked words, so that a test can look for them where they must not be.
 SECRETS = {
     "api_key": "SECRET-api-key",
-    "api_key_sha256": "0" * 64,
+    "api_keys_sha256": ["0" * 64],
     "ca": {"crt": "CA"},
     "gateway": {"crt": "GATEWAY", "key": "SECRET-gateway-key"},
     "registry": {"crt": "REGISTRY"},

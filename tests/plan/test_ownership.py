@@ -33,6 +33,13 @@ def test_the_vault_a_host_was_made_with_is_no_reason() -> None:
     assert list(other_secrets("case", hosts(), {"k3s token": MADE_WITH, "ca": "sha256:new"})) == []
 
 
+def test_a_token_that_is_being_exchanged_is_the_sites_own() -> None:
+    """A host that still has the one before is no stranger, and one with any other is."""
+    new = {"k3s token": "sha256:" + "2" * 64}
+    assert list(other_secrets("case", hosts(), new, rotated_from=MADE_WITH)) == []
+    assert len(list(other_secrets("case", hosts(), new, rotated_from="sha256:" + "3" * 64))) == 1
+
+
 @pytest.mark.parametrize(
     "facts", [hosts(token=""), hosts(site="other"), hosts(step="host_prepare", token="")]
 )

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -16,14 +17,15 @@ import (
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 
 	"aiplat.dev/standin/internal/nodepassword"
+	"aiplat.dev/standin/internal/rotation"
 )
 
 // CAFileVariable names the environment variable with the CA file that /cacerts hands out.
 const CAFileVariable = "STANDIN_CA_FILE"
 
 // newAPIServer is upstream's API server with pages of k3s' in front: two open ones, since a joining
-// node has to read the CA before it can trust, or authenticate to, anything here, and the one where
-// it proves that it is the node that had its name before.
+// node has to read the CA before it can trust, or authenticate to, anything here, the one where it
+// proves that it is the node that had its name before, and the one where the secret is exchanged.
 func newAPIServer() *cobra.Command {
 	s := options.NewServerRunOptions()
 	ctx := genericapiserver.SetupSignalContext()
@@ -82,6 +84,8 @@ func addPages(config *genericapiserver.Config) error {
 	config.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
 		chain := inner(handler, c)
 		passwords := nodepassword.Handler(c.Authentication.Authenticator, client)
+		ca := os.Getenv(CAFileVariable)
+		secret := rotation.Handler(filepath.Join(filepath.Dir(filepath.Dir(ca)), "token"), ca)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/ping":
@@ -91,6 +95,8 @@ func addPages(config *genericapiserver.Config) error {
 				http.ServeFile(w, r, os.Getenv(CAFileVariable))
 			case nodepassword.Page:
 				passwords.ServeHTTP(w, r)
+			case rotation.Page:
+				secret.ServeHTTP(w, r)
 			default:
 				chain.ServeHTTP(w, r)
 			}
