@@ -11,7 +11,9 @@ from aiplat.actions.access import Access, access_to
 from aiplat.catalog.lockfile import supply_in_use
 from aiplat.catalog.resolve import site_models
 from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.fleet.tunnel import way_to
 from aiplat.site.models import Site
+from aiplat.site.way import request_hooks
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -92,9 +94,10 @@ def open_conversation(site: Site, model: str | None, mode: Mode | None) -> Conve
 
     Raises:
         BadInput: the site has no model, or was never bootstrapped from here.
+        HostError: there is no way to its server.
     """
     chosen = model or _first_model(site)
-    client = _client(access_to(site))
+    client = _client(site, access_to(site))
     return Conversation(chosen, mode or _mode_of(site, chosen), client)
 
 
@@ -114,7 +117,7 @@ def _mode_of(site: Site, name: str) -> Mode:
     return "completion" if only_continues else "chat"
 
 
-def _client(access: Access) -> OpenAI:
+def _client(site: Site, access: Access) -> OpenAI:
     from openai import DefaultHttpxClient, OpenAI  # noqa: PLC0415 - takes a second to load
 
     trusted = ssl.create_default_context(cafile=str(access.authorities))
@@ -123,5 +126,7 @@ def _client(access: Access) -> OpenAI:
         api_key=access.key,
         max_retries=1,
         timeout=_SECONDS,
-        http_client=DefaultHttpxClient(verify=trusted, trust_env=False),
+        http_client=DefaultHttpxClient(
+            verify=trusted, trust_env=False, event_hooks=request_hooks(access.url, way_to(site))
+        ),
     )

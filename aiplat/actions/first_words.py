@@ -7,8 +7,11 @@ import ssl
 import httpx
 
 from aiplat.actions.summary import Words
+from aiplat.errors import AiplatError
+from aiplat.fleet.tunnel import way_to
 from aiplat.site.addresses import in_url
 from aiplat.site.models import Site
+from aiplat.site.way import request_hooks
 from aiplat.state import site_dir
 from aiplat.vault.store import SiteSecrets
 
@@ -28,10 +31,11 @@ def first_words(site: Site, secrets: SiteSecrets) -> Words | None:
     trusted = ssl.create_default_context(cafile=str(site_dir(site.name) / "ca.crt"))
     headers = {"Authorization": f"Bearer {secrets.key_in_use}"}
     try:
-        with httpx.Client(verify=trusted, timeout=_SECONDS, trust_env=False) as client:
+        hooks = request_hooks(platform_url(site), way_to(site))
+        with httpx.Client(verify=trusted, timeout=_SECONDS, trust_env=False, event_hooks=hooks) as client:
             reply = client.post(f"{platform_url(site)}/completions", json=body, headers=headers)
         answer = str(reply.raise_for_status().json()["choices"][0]["text"])
-    except (httpx.HTTPError, KeyError, IndexError, ValueError):
+    except (AiplatError, httpx.HTTPError, KeyError, IndexError, ValueError):
         return None
     return Words(model=model, prompt=PROMPT, answer=answer)
 

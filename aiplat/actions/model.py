@@ -10,6 +10,7 @@ from pydantic import Field
 
 from aiplat.cluster.raw import RawObjects, Refused
 from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.fleet.tunnel import way_to
 from aiplat.frozen import Frozen
 from aiplat.site.findings import did_you_mean
 from aiplat.site.models import Site
@@ -76,12 +77,13 @@ def objects_of(site: Site) -> RawObjects:
 
     Raises:
         BadInput: the site was never bootstrapped from here.
+        HostError: there is no way to its server.
     """
     path = site_dir(site.name) / "kubeconfig"
     if not path.exists():
         problem = "has no cluster that is known on this machine"
         raise BadInput(Finding(f"site {site.name}", problem, "run `aiplat bootstrap`"))
-    return RawObjects.of_kubeconfig(path, _MANAGER)
+    return RawObjects.of_kubeconfig(path, _MANAGER, way_to(site))
 
 
 def list_models(site: Site) -> ModelList:

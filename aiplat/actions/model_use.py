@@ -17,9 +17,11 @@ from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.lockfile import read_lock
 from aiplat.cluster.raw import RawObjects
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
+from aiplat.fleet.tunnel import way_to
 from aiplat.frozen import Frozen
 from aiplat.site.findings import did_you_mean
 from aiplat.site.models import Site
+from aiplat.site.way import request_hooks
 from aiplat.state import site_dir
 
 OnNodes = Callable[[int, int], None]
@@ -50,7 +52,8 @@ def expose(site: Site, name: str) -> Exposed:
     headers = {"Authorization": f"Bearer {access.key}"}
     try:
         trusted = ssl.create_default_context(cafile=str(access.authorities))
-        with httpx.Client(verify=trusted, trust_env=False, timeout=20) as client:
+        hooks = request_hooks(url, way_to(site))
+        with httpx.Client(verify=trusted, trust_env=False, timeout=20, event_hooks=hooks) as client:
             answer = client.get(f"{url}/models", headers=headers).raise_for_status().json()
         offered = {entry["id"] for entry in answer["data"]}
     except (httpx.HTTPError, OSError, ValueError, KeyError) as error:

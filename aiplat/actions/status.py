@@ -14,6 +14,7 @@ from aiplat.catalog.lockfile import supply_in_use
 from aiplat.catalog.resolve import components_on, served_models
 from aiplat.cluster.objects import Workload
 from aiplat.errors import AiplatError, BadInput
+from aiplat.fleet.tunnel import way_to
 from aiplat.frozen import Frozen
 from aiplat.runs.journal import RunRecord, last_run
 from aiplat.site.models import Site
@@ -80,7 +81,7 @@ class Status(Frozen):
 
 def status(site: Site) -> Status:
     """Return how a site stands; what cannot be seen is `unknown`, and why is under attention."""
-    world = World(site)
+    world = World(site, way_to(site))
     problem = _cluster_problem(world)
     reached = not problem
     planes = tuple(_plane(plane, site, world, reached) for plane in load_catalog().planes)

@@ -71,7 +71,8 @@ def env(site: SiteArgument = None, as_json: JsonOption = False) -> None:
     """Print shell exports with which any OpenAI or Ollama client, curl and kubectl reach a site.
 
     Use it as `eval "$(aiplat env)"`. The lines hold the API key: take care where you show them.
-    SSL_CERT_FILE names a file with the system's authorities and the site's own.
+    SSL_CERT_FILE names a file with the system's authorities and the site's own. The URLs are those of
+    `aiplat tunnel` while that is open.
     """
     from aiplat.cli.look_env import show_environment  # noqa: PLC0415
 

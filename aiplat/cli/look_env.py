@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from aiplat.actions.env import environment
+from aiplat.actions.env import environment, lacks_tunnel
 from aiplat.cli.terminal import Console
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
@@ -16,10 +16,17 @@ from aiplat.site.load import load_site
 
 def show_environment(argument: str | None, *, as_json: bool) -> None:
     """Print the exports, and warn where they are shown rather than taken."""
-    variables = environment(load_site(find_site(argument)))
+    site = load_site(find_site(argument))
+    variables = environment(site)
+    notes = Console(stderr=True, highlight=False, soft_wrap=True)
+    if lacks_tunnel(site):
+        named = f" {argument}" if argument else ""
+        problem = f"{site.servers[0].name} is reached through ssh only"
+        fix = f"hold `aiplat tunnel{named}` open in another terminal, then run this again"
+        notes.print(f"{problem}: {fix}", style="yellow", markup=False)
     if sys.stdout.isatty():
         warning = 'these lines hold the API key; to use them: eval "$(aiplat env)"'
-        Console(stderr=True, highlight=False).print(warning, style="yellow")
+        notes.print(warning, style="yellow")
     if as_json:
         typer.echo(json.dumps(variables))
         return

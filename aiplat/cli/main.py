@@ -29,6 +29,7 @@ _VERBS = {
     "verify": "look",
     "chat": "look",
     "env": "look",
+    "tunnel": "tunnel",
     "node": "node",
     "reset": "reset",
     "model": "model",

@@ -16,7 +16,9 @@ from urllib3.exceptions import HTTPError
 
 from aiplat.cluster import parse
 from aiplat.cluster.objects import HelmRelease, NetworkPolicy, Node, Pod, Ran, Service, Workload
+from aiplat.cluster.way import go
 from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.site.way import STRAIGHT, Way
 from aiplat.state import site_dir
 
 _SECONDS = (5, 20)
@@ -29,23 +31,25 @@ class ClusterUnreachable(AiplatError):
 class Cluster:
     """One cluster, reached with one kubeconfig."""
 
-    def __init__(self, kubeconfig: Path) -> None:
-        self._kubeconfig = kubeconfig
+    def __init__(self, kubeconfig: Path, way: Way = STRAIGHT) -> None:
+        self._kubeconfig, self._way = kubeconfig, way
+        self._url = ""
         self._api = self._connection()
         self._core, self._apps = client.CoreV1Api(self._api), client.AppsV1Api(self._api)
 
     @classmethod
-    def of_site(cls, site: str) -> Cluster:
+    def of_site(cls, site: str, way: Way = STRAIGHT) -> Cluster:
         """Return the cluster of a site.
 
         Raises:
             BadInput: the site has no kubeconfig yet.
+            ClusterUnreachable: there is no way to it.
         """
         path = site_dir(site) / "kubeconfig"
         if not path.exists():
             problem = "has no cluster that is known on this machine"
             raise BadInput(Finding(f"site {site}", problem, "run `aiplat bootstrap`"))
-        return cls(path)
+        return cls(path, way)
 
     def _connection(self) -> client.ApiClient:
         settings = client.Configuration()
@@ -57,6 +61,11 @@ class Cluster:
             raise BadInput(Finding(str(self._kubeconfig), f"is no kubeconfig: {error}", fix)) from error
         # One try, soon over: who looks wants to know now.
         settings.retries = False
+        self._url = settings.host
+        try:
+            go(settings, self._way)
+        except AiplatError as error:
+            raise ClusterUnreachable(error.findings) from error
         return client.ApiClient(settings)
 
     def _ask(self, question: Callable[..., Any], **query: Any) -> Any:
@@ -72,7 +81,7 @@ class Cluster:
 
     def _unreachable(self, cause: object) -> ClusterUnreachable:
         reason = getattr(cause, "reason", None) or cause
-        where = f"Kubernetes API {self._api.configuration.host}"
+        where = f"Kubernetes API {self._url}"
         return ClusterUnreachable(
             Finding(where, f"cannot be asked: {reason}", "look at its hosts: `aiplat plan`")
         )

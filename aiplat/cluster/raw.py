@@ -13,7 +13,9 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
+from aiplat.cluster.way import go
 from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.site.way import STRAIGHT, Way
 
 Document = dict[str, Any]
 
@@ -73,11 +75,12 @@ class RawObjects:
         return cls(_client(settings), manager)
 
     @classmethod
-    def of_kubeconfig(cls, kubeconfig: Path, manager: str) -> RawObjects:
+    def of_kubeconfig(cls, kubeconfig: Path, manager: str, way: Way = STRAIGHT) -> RawObjects:
         """Return the objects of the cluster that a kubeconfig leads to.
 
         Raises:
             BadInput: there is none, or it leads nowhere.
+            AiplatError: there is no way to it.
         """
         settings = client.Configuration()
         try:
@@ -85,6 +88,7 @@ class RawObjects:
         except (ConfigException, OSError, ValueError, TypeError) as error:
             fix = "run `aiplat bootstrap`, which fetches it again"
             raise BadInput(Finding(str(kubeconfig), f"is no kubeconfig: {error}", fix)) from error
+        go(settings, way)
         return cls(_client(settings), manager)
 
     def listed(self, kind: str, namespace: str = "", selector: str = "") -> list[Document]:

@@ -45,6 +45,8 @@ class Ssh(Strict):
     """Private key file; `~` is your home, a relative path starts at the site file's folder."""
     jump: tuple[str, ...] = ()
     """Jump hosts on the way, first one first, each `user@host:port`; user and port may be left out."""
+    tunnel: Literal["auto", "always", "never"] = "auto"
+    """Whether you reach its other ports through ssh; `auto`: where a jump host is on the way."""
 
 
 class Hardware(Strict):

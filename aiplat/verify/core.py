@@ -4,53 +4,68 @@ from __future__ import annotations
 
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 
 from aiplat.catalog.resolve import components_on
+from aiplat.errors import AiplatError
 from aiplat.site.addresses import in_url
 from aiplat.site.models import Host
+from aiplat.site.way import request_hooks
 from aiplat.verify.check import Check, Failed, Skipped, fail_on
 from aiplat.verify.world import OWN_NAMESPACES, World
 
 REGISTRY_PORT = 5443
-_SSH_PORT = 22
+_SIDE_BY_SIDE = 16
 _SECONDS = 5.0
 _AGAIN = "run `aiplat bootstrap` again; it repairs what differs"
 
 
 def hosts_answer(world: World) -> str:
-    """Look at the SSH port of every host that is reached directly."""
-    direct = [host for host in world.site.hosts if not host.ssh.jump]
-    if not direct:
-        raise Skipped("every host is reached through a jump host")
-    fail_on([problem for host in direct if (problem := _ssh_problem(host))])
-    return ", ".join(host.name for host in direct)
+    """Look at the SSH port of every host."""
+    hosts = world.site.hosts
+    with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
+        fail_on([problem for problem in pool.map(partial(_ssh_problem, world), hosts) if problem])
+    return ", ".join(host.name for host in hosts)
 
 
-def _ssh_problem(host: Host) -> str:
-    port = host.ssh.port or _SSH_PORT
+def _ssh_problem(world: World, host: Host) -> str:
     try:
-        with socket.create_connection((host.address, port), timeout=_SECONDS) as connection:
+        end = world.way.to_ssh(host)
+    except AiplatError as error:
+        return f"{host.name}: {error.findings[0].problem}"
+    shown = f"{host.name} ({host.address}:{end[1]})" if end[0] == host.address else host.name
+    try:
+        with socket.create_connection(end, timeout=_SECONDS) as connection:
             greeting = connection.recv(4)
     except OSError as error:
-        return f"{host.name} ({host.address}:{port}): {error.strerror or error}"
-    return "" if greeting == b"SSH-" else f"{host.name} ({host.address}:{port}) does not speak SSH"
+        return f"{shown}: {error.strerror or error}"
+    return "" if greeting == b"SSH-" else f"{shown} does not speak SSH"
 
 
 def registry_answers(world: World) -> str:
     """Ask the registry of every server, with the site CA as the only one trusted."""
-    problems = []
-    with httpx.Client(verify=_trusted(world), timeout=_SECONDS, trust_env=False) as client:
-        for host in world.site.servers:
-            try:
-                answer = client.get(f"https://{in_url(host.address)}:{REGISTRY_PORT}/v2/")
-                if answer.status_code != 200:
-                    problems.append(f"{host.name} answered {answer.status_code}")
-            except httpx.HTTPError as error:
-                problems.append(f"{host.name}: {error}")
-    fail_on(problems, _AGAIN)
+    trusted = _trusted(world)
+    fail_on(
+        [problem for host in world.site.servers if (problem := _registry_problem(world, host, trusted))],
+        _AGAIN,
+    )
     return f"port {REGISTRY_PORT} of {', '.join(h.name for h in world.site.servers)}"
+
+
+def _registry_problem(world: World, host: Host, trusted: ssl.SSLContext) -> str:
+    url = f"https://{in_url(host.address)}:{REGISTRY_PORT}/v2/"
+    try:
+        hooks = request_hooks(url, world.way)
+        with httpx.Client(verify=trusted, timeout=_SECONDS, trust_env=False, event_hooks=hooks) as client:
+            answer = client.get(url)
+    except httpx.HTTPError as error:
+        return f"{host.name}: {error}"
+    except AiplatError as error:
+        return f"{host.name}: {error.findings[0].problem}"
+    return "" if answer.status_code == 200 else f"{host.name} answered {answer.status_code}"
 
 
 def _trusted(world: World) -> ssl.SSLContext:

@@ -11,6 +11,7 @@ from aiplat.catalog.resolve import components_on
 from aiplat.cluster.client import ClusterUnreachable
 from aiplat.errors import AiplatError, BadInput
 from aiplat.site.models import Site
+from aiplat.site.way import STRAIGHT, Way
 from aiplat.verify.check import Check, Failed, Skipped
 from aiplat.verify.core import CORE, api_answers
 from aiplat.verify.declared import read_checks
@@ -41,7 +42,11 @@ def _declared(site: Site) -> Iterator[Check]:
 
 
 def run_checks(
-    site: Site, on_result: OnResult = lambda _result, _total: None, *, patience: float = 0
+    site: Site,
+    on_result: OnResult = lambda _result, _total: None,
+    *,
+    patience: float = 0,
+    way: Way = STRAIGHT,
 ) -> Report:
     """Look at a site and return what was seen, in the order of the checks.
 
@@ -52,11 +57,12 @@ def run_checks(
         site: the site.
         on_result: told of each result.
         patience: seconds for which checks that fail are asked again, for what is still starting.
+        way: how connections to the site go.
     """
     checks, deadline = checks_of(site), time.monotonic() + patience
 
     def ask(asked: Sequence[Check]) -> dict[Check, Result]:
-        world = World(site)
+        world = World(site, way)
 
         def one(check: Check) -> Result:
             result = run_check(check, world)

@@ -16,6 +16,7 @@ from aiplat.cluster.objects import HelmRelease, NetworkPolicy, Node, Pod, Servic
 from aiplat.errors import AiplatError, BadInput
 from aiplat.site.addresses import in_url
 from aiplat.site.models import Site
+from aiplat.site.way import STRAIGHT, Way, request_hooks
 from aiplat.state import site_dir
 from aiplat.vault.store import read_secrets
 
@@ -27,8 +28,8 @@ _HTTP_SECONDS = 20.0
 class World:
     """One look at a site; everything is asked when first needed, and only once."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, site: Site, way: Way = STRAIGHT) -> None:
+        self.site, self.way = site, way
         self._known: dict[str, Any] = {}
         self._lock = threading.RLock()
 
@@ -51,7 +52,7 @@ class World:
             ClusterUnreachable: the API does not answer; it is not waited for a second time.
         """
         self._once("version", self._ask_version)
-        return self._once("cluster", lambda: Cluster.of_site(self.site.name))
+        return self._once("cluster", self._find_cluster)
 
     @property
     def version(self) -> str:
@@ -59,7 +60,10 @@ class World:
         return self._once("version", self._ask_version)
 
     def _ask_version(self) -> str:
-        return self._once("cluster", lambda: Cluster.of_site(self.site.name)).version()
+        return self._once("cluster", self._find_cluster).version()
+
+    def _find_cluster(self) -> Cluster:
+        return Cluster.of_site(self.site.name, self.way)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -127,14 +131,20 @@ class World:
         return self._once("tls", lambda: ssl.create_default_context(cafile=str(authority)))
 
     def platform(self, *, with_key: bool) -> httpx.Client:
-        """Return a client of the platform's URL, without `/v1`; the caller closes it."""
+        """Return a client of the platform's URL, without `/v1`; the caller closes it.
+
+        Raises:
+            AiplatError: there is no way there.
+        """
         headers = {"Authorization": f"Bearer {self.key}"} if with_key and self.key else {}
+        url = f"https://{in_url(self.site.endpoint)}"
         return httpx.Client(
-            base_url=f"https://{in_url(self.site.endpoint)}",
+            base_url=url,
             headers=headers,
             verify=self.tls,
             timeout=_HTTP_SECONDS,
             trust_env=False,
+            event_hooks=request_hooks(url, self.way),
         )
 
 

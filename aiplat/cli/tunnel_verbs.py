@@ -1,0 +1,44 @@
+"""What `aiplat tunnel` prints while it is open."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+import typer
+from rich.table import Table
+
+from aiplat.actions.tunnel import Tunnel, open_tunnel
+from aiplat.cli.terminal import Console
+from aiplat.site.find import find_site
+from aiplat.site.load import load_site
+
+
+def hold_tunnel(argument: str | None, *, as_json: bool, again: str) -> None:
+    """Open a site's tunnel, say where it ends, and hold it until Ctrl-C; `again` is what others run."""
+    site = load_site(find_site(argument))
+    with contextlib.ExitStack() as held:
+        with Console(stderr=True).status(f"reaching {site.servers[0].name}"):
+            found = held.enter_context(open_tunnel(site))
+        if as_json:
+            typer.echo(found.tunnel.model_dump_json(by_alias=True))
+        else:
+            _show(found.tunnel, again)
+        sys.stdout.flush()
+        with contextlib.suppress(KeyboardInterrupt):
+            found.wait()
+
+
+def _show(tunnel: Tunnel, again: str) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    rows = {"OpenAI API": f"{tunnel.gateway}/v1" if tunnel.gateway else "", "Ollama API": tunnel.gateway,
+            "Kubernetes": tunnel.kubernetes, "registry": tunnel.registry}  # fmt: skip
+    for what, url in rows.items():
+        if url:
+            table.add_row(what, url)
+    console.print(table)
+    notes = Console(stderr=True, highlight=False, soft_wrap=True)
+    for note in tunnel.notes:
+        notes.print(note, style="yellow", markup=False)
+    notes.print(f'In another terminal: eval "$({again})". End with Ctrl-C.', style="dim", markup=False)
