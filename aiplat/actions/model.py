@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from aiplat.catalog.catalog import load_catalog
 from aiplat.cluster.raw import RawObjects, Refused
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.fleet.tunnel import way_to
@@ -119,7 +120,7 @@ def manifest_of(order: Order) -> dict[str, Any]:
         BadInput: it contradicts itself.
     """
     if order.image and not order.engine:
-        fix = "add --engine ollama or --engine vllm"
+        fix = f"add --engine {' or --engine '.join(c.name for c in load_catalog().engines)}"
         raise BadInput(Finding("--image", "does not say which engine has this form", fix))
     if order.minimum is not None and order.maximum is not None and order.minimum > order.maximum:
         raise BadInput(Finding("--min", f"{order.minimum} is more than --max {order.maximum}"))

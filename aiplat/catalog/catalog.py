@@ -40,6 +40,17 @@ class Catalog:
         return tuple(c for c in self.components if c.plane == plane)
 
     @property
+    def engines(self) -> tuple[Component, ...]:
+        """Return the components that serve models; those that are on by default come first."""
+        return tuple(sorted((c for c in self.components if c.engine), key=lambda c: c.default != "on"))
+
+    def engine_of(self, model: str, named: str = "") -> Component | None:
+        """Return the engine that is named, else the first one that serves the model; None where none is."""
+        if named:
+            return next((c for c in self.engines if c.name == named), None)
+        return next((c for c in self.engines if self.model(model, c.name)), None)
+
+    @property
     def models(self) -> tuple[tuple[Component, CatalogModel], ...]:
         """Every model with the component (engine) that serves it."""
         return tuple((c, m) for c in self.components for m in c.models)

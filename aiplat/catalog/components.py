@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from aiplat.catalog.artifacts import ArtifactKind
+from aiplat.catalog.engines import EngineSpec, ModelFeature
 from aiplat.catalog.recipes import Recipe
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
 from aiplat.catalog.version_sources import VersionSource
@@ -65,7 +66,7 @@ class CatalogModel(Frozen):
     quantisation: str = ""
     shape: str = ""
     context_length: int | None = Field(default=None, gt=0)
-    features: tuple[Literal["completion", "chat", "embedding", "tools", "vision"], ...] = ()
+    features: tuple[ModelFeature, ...] = ()
     artifact: ArtifactRecipe
 
     @property
@@ -75,9 +76,10 @@ class CatalogModel(Frozen):
 
 
 class Component(Frozen):
-    """One thing a plane can have. `namespace` and `chart` are set when it is a Helm release.
+    """One thing a plane can have.
 
-    `folder` is where component.yaml was found; it is not written in the file.
+    `namespace` and `chart` are set when it is a Helm release, `engine` when it serves models. `folder` is
+    where component.yaml was found; it is not written in the file.
     """
 
     api_version: ApiVersion = Field(alias="apiVersion")
@@ -93,6 +95,7 @@ class Component(Frozen):
     chart: str | None = None
     order: int = 0
     artifacts: tuple[ArtifactRecipe, ...] = ()
+    engine: EngineSpec | None = None
     models: tuple[CatalogModel, ...] = ()
     folder: Path = Field(default=Path(), exclude=True)
 

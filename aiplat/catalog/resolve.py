@@ -12,7 +12,6 @@ from aiplat.catalog.inputs import inputs_of, upstream_inputs
 from aiplat.catalog.os_recipes import OsPackages
 from aiplat.catalog.versions import version_of
 from aiplat.errors import BadInput, Finding
-from aiplat.site.known import ENGINES
 from aiplat.site.models import Host, Site
 from aiplat.site.systems import SYSTEMS, OsName
 
@@ -140,7 +139,12 @@ def _of_the_other_supply(site: Site, catalog: Catalog, supply: SupplyName) -> It
             if component and setting.state == "on" and supply not in component.supplies:
                 others = " or ".join(component.supplies)
                 problem = f"the supply `{supply}` does not have {name}"
-                yield Finding(f"planes.{plane}.{name}", problem, f"write `supply: {others}`, or leave it out")
+                fix = (
+                    f"write `supply: {others}`, or leave it out"
+                    if others
+                    else "leave it out: no supply has it"
+                )
+                yield Finding(f"planes.{plane}.{name}", problem, fix)
 
 
 def _needed_but_off(site: Site, catalog: Catalog) -> Iterator[Finding]:
@@ -166,14 +170,14 @@ def _unbuilt_architectures(site: Site, supply: SupplyName) -> Iterator[Finding]:
 def _unserved_models(site: Site, catalog: Catalog) -> Iterator[Finding]:
     on = {c.name for c in components_on(site, catalog)}
     for index, wanted in enumerate(site.models):
-        plane, component = ENGINES[wanted.engine]
+        engine = catalog.engine_of(wanted.name, wanted.engine)
         where = f"models[{index}]"
-        if catalog.component(component) is None:
-            problem = f"the engine {wanted.engine} is known, but not in this version"
-            yield Finding(f"{where}.engine", problem, "use another engine")
-        elif component not in on:
-            problem = f"{wanted.name} needs {component}, which is off"
-            yield Finding(where, problem, f"turn planes.{plane}.{component} on")
+        if engine is None:
+            problem = f"no engine of this version serves {wanted.name}"
+            yield Finding(where, problem, "use another model or engine")
+        elif engine.name not in on:
+            problem = f"{wanted.name} needs {engine.name}, which is off"
+            yield Finding(where, problem, f"turn planes.{engine.plane}.{engine.name} on")
 
 
 def _wanted(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[Wanted]:
@@ -234,7 +238,7 @@ def site_models(
     catalog = catalog or load_catalog()
     found: dict[tuple[str, str], tuple[Component, CatalogModel]] = {}
     for wanted in site.models:
-        component = catalog.component(ENGINES[wanted.engine][1])
+        component = catalog.engine_of(wanted.name, wanted.engine)
         model = catalog.model(wanted.name, component.name, supply) if component else None
         if component and model:
             found.setdefault((component.name, model.name), (component, model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum, auto
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,8 +11,20 @@ from aiplat.catalog.os_recipes import OsPackages
 from aiplat.catalog.version_sources import FromVersions, VersionSource
 from aiplat.frozen import Frozen
 
-UpstreamKind = Literal["release", "image", "helm", "ollama", "huggingface", "ospackages", "chart", "assemble"]
 Architecture = Literal["amd64", "arm64"]
+
+
+class UpstreamKind(StrEnum):
+    """The ways to get an artifact; each is a field of UpstreamRecipe and has its fetcher."""
+
+    RELEASE = auto()
+    IMAGE = auto()
+    HELM = auto()
+    OLLAMA = auto()
+    HUGGINGFACE = auto()
+    OSPACKAGES = auto()
+    CHART = auto()
+    ASSEMBLE = auto()
 
 
 class Release(Frozen):
@@ -102,17 +115,7 @@ class UpstreamRecipe(Frozen):
     @property
     def kind(self) -> UpstreamKind:
         """Which fetcher gets it."""
-        kinds: tuple[UpstreamKind, ...] = (
-            "release",
-            "image",
-            "helm",
-            "ollama",
-            "huggingface",
-            "ospackages",
-            "chart",
-            "assemble",
-        )
-        return next(kind for kind in kinds if getattr(self, kind) is not None)
+        return next(kind for kind in UpstreamKind if getattr(self, kind) is not None)
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

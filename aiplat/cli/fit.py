@@ -17,7 +17,7 @@ from aiplat.fit.layouts import compare_layouts, planned_site
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.placement import NO
 from aiplat.fit.question import Question, as_request
-from aiplat.fit.request import Settings
+from aiplat.fit.request import COMPARED, DEFAULT_ENGINE, Settings, batches, counts_one_request
 from aiplat.fit.speeds import judge_throughput
 from aiplat.fit.throughput import batched, single_stream
 
@@ -46,7 +46,7 @@ def fit(  # noqa: PLR0913 - one option each is what a command line is
     model: ModelArgument = None,
     *,
     device: DeviceOption = None,
-    engine: EngineOption = "ollama",
+    engine: EngineOption = DEFAULT_ENGINE,
     quant: Annotated[str | None, typer.Option(help="Q4_K_M, Q8_0, F16, bf16, fp8, awq …")] = None,
     context: Annotated[int | None, typer.Option(min=1, help="Tokens of one request.")] = None,
     parallel: Annotated[int, typer.Option(min=1, help="Requests at once (slots).")] = 1,
@@ -82,7 +82,7 @@ def fit(  # noqa: PLR0913 - one option each is what a command line is
         raise BadInput(Finding("MODEL", "no model is named", "name one, or give --site or --cases"))
     settings = Settings(
         # vLLM counts one request's tokens, the others those of all slots.
-        context=context * (1 if engine.startswith("vllm") else parallel) if context else None,
+        context=context * (1 if counts_one_request(engine) else parallel) if context else None,
         parallel=parallel,
         type_k=kv_type,
         type_v=kv_type,
@@ -108,7 +108,7 @@ def _answer(question: Question) -> dict[str, Any]:
     request = as_request(question)
     plan = plan_memory(request)
     speeds = {"single_stream": single_stream(request)} if plan.verdict != NO else {}
-    if speeds and request.engine == "vllm":
+    if speeds and batches(request.engine):
         speeds["batched"] = batched(request)
     return {
         "kind": "Fit",
@@ -131,8 +131,9 @@ def _answer(question: Question) -> dict[str, Any]:
 
 
 def _run_site(site: str, engine: str, models: tuple[str, ...], *, as_json: bool, svg: Path | None) -> None:
-    if engine not in ("ollama", "vllm"):
-        raise BadInput(Finding("--engine", f"{engine!r} is not compared", "use ollama or vllm"))
+    if engine not in COMPARED:
+        fix = f"use {' or '.join(COMPARED)}"
+        raise BadInput(Finding("--engine", f"{engine!r} is not compared", fix))
     comparison = compare_layouts(planned_site(site), engine, models)
     if as_json:
         typer.echo(json.dumps(comparison, ensure_ascii=False))

@@ -49,7 +49,9 @@ def deploy(  # noqa: PLR0913, PLR0917 - one parameter an option
         str, typer.Option("--from", metavar="MODEL", help="Name in the catalogue. Default: NAME.")
     ] = "",
     image: Annotated[str, typer.Option(help="Weights as an image of the bundle, by digest.")] = "",
-    engine: Annotated[str, typer.Option(help="ollama or vllm. Default: the form of the weights.")] = "",
+    engine: Annotated[
+        str, typer.Option(help="An engine of the catalogue. Default: the form of the weights.")
+    ] = "",
     replicas: Annotated[int | None, typer.Option(min=0, help="A fixed number of replicas.")] = None,
     minimum: Annotated[
         int | None, typer.Option("--min", min=0, help="Fewest replicas; 0: asleep while unused.")

@@ -14,6 +14,9 @@ from aiplat.fit.quantisation import Quantisation, cache_bits, find_quantisation,
 from aiplat.fit.weights import Weights, counted_weights
 
 ENGINES = ("ollama", "llama.cpp", "ik_llama.cpp", "vllm", "vllm-cpu")
+DEFAULT_ENGINE = "ollama"
+COMPARED = ("ollama", "vllm")
+"""Engines whose layouts on a site's machines are compared."""
 _SPELLINGS = (
     (r"ik_llama|ik-llama", "ik_llama.cpp"),
     (r"ollama\b", "ollama"),
@@ -25,6 +28,16 @@ _SPELLINGS = (
 _OTHER_PROGRAMS = ("sglang", "tensorrt-llm", "transformers", "vllm-ascend")
 _ENCODES = re.compile(r"infinity|sentence-transformers|tei\b|text-embeddings")
 _UNSAID = re.compile(r"\b(not (re)?stated|not in excerpt|unknown|library default|n/a)", re.IGNORECASE)
+
+
+def counts_one_request(engine: str) -> bool:
+    """Whether an engine's context is that of one request, rather than of all of them together."""
+    return engine.startswith("vllm")
+
+
+def batches(engine: str) -> bool:
+    """Whether its speed for many requests at once can be computed."""
+    return engine == "vllm"
 
 
 @dataclass(frozen=True)

@@ -50,13 +50,16 @@ def given(engine: Component, model: CatalogModel) -> dict[str, dict[str, str]] |
 
 
 def _need(engine: Component, model: CatalogModel, context: int) -> float | None:
+    rules = engine.engine.fit if engine.engine else None
+    if rules is None or rules.reserves:
+        return None
     case = {
-        "engine": engine.name,
+        "engine": rules.rules,
         "model": {"name": model.shape or model.name, "quant": model.quantisation},
         "config": {"num_ctx": context, "num_parallel": _PARALLEL},
     }
     asked = read_request(case)
-    if isinstance(asked, Incomplete) or engine.name != "ollama":
+    if isinstance(asked, Incomplete):
         return None
     plan = plan_memory(asked)
     return plan.total("need") * (1 + plan.uncertainty)

@@ -16,7 +16,6 @@ from aiplat.fit.request import Request, Settings
 from aiplat.fit.throughput import Speed, single_stream
 from aiplat.hosts.check import Seen
 
-ENGINE = "ollama"
 CONTEXT = 8192
 """Tokens that are planned for: two requests of 4096 at once, as the engine is set."""
 READABLE = 5.0
@@ -62,10 +61,11 @@ def choose_model(hosts: Sequence[Seen], catalog: Catalog, supply: SupplyName) ->
     Where none is that fast it is the fastest; where only a model that continues text can be had, that one.
     None where nothing fits.
     """
-    component = catalog.component(ENGINE)
-    known = [m for m in component.models if _can_come(m, supply)] if component else []
+    engine = catalog.engines[0] if catalog.engines else None
+    known = [m for m in engine.models if _can_come(m, supply)] if engine else []
+    rules = engine.engine.fit.rules if engine and engine.engine else ""
     seen = [host for host in hosts if not host.look.problem and host.look.memory_mib]
-    options = [option for model in known for host in seen if (option := _on(model, host))]
+    options = [option for model in known for host in seen if (option := _on(model, host, rules))]
     fitting = [option for option in options if option.fits]
     talking = [option for option in fitting if "chat" in option.model.features]
     best = _best(talking) or _best(fitting)
@@ -90,11 +90,11 @@ def _can_come(model: CatalogModel, supply: SupplyName) -> bool:
     return known is not None and not stands_in and "embedding" not in model.features
 
 
-def _on(model: CatalogModel, host: Seen) -> Option:
+def _on(model: CatalogModel, host: Seen, rules: str) -> Option:
     memory = max(host.look.memory_mib - TAKEN[host.wish.role], 1) * MIB
     speed, assumed = None, False
     for cpu in (host.look.cpu_model, _CAUTIOUS):
-        asked = _request(model, f"cpu {cpu} {memory / GIB:.2f} GB")
+        asked = _request(model, rules, f"cpu {cpu} {memory / GIB:.2f} GB")
         plan, speed = plan_memory(asked), single_stream(asked)
         if speed or host.look.arch != "x86_64":
             break
@@ -103,9 +103,9 @@ def _on(model: CatalogModel, host: Seen) -> Option:
     return Option(model, host.name, plan.verdict == FITS, why, plan.total("need"), speed, assumed)
 
 
-def _request(model: CatalogModel, device: str) -> Request:
+def _request(model: CatalogModel, rules: str, device: str) -> Request:
     settings = Settings(context=CONTEXT, parallel=2)
-    return as_request(Question(model.shape or model.name, (device,), ENGINE, model.quantisation, settings))
+    return as_request(Question(model.shape or model.name, (device,), rules, model.quantisation, settings))
 
 
 def _rank(option: Option) -> tuple[bool, float, float]:

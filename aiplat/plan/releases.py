@@ -142,6 +142,7 @@ def _context(
             _model(engine, model, site, lock, catalog)
             for engine, model in site_models(site, catalog, lock.supply)
         ],
+        "engines": engines_of(site, lock, catalog),
         "catalogue_models": sorted({n for _, m in catalog.models for n in (m.name, *m.aliases)}),
         "digests": [a.digest for a in lock.artifacts if a.kind in {"image", "model"} and a.digest],
         "domain": site.domain,
@@ -151,6 +152,21 @@ def _context(
         "namespaces": [n.name for n in namespaces_of(site, catalog)],
         # Before the first run there are no secrets yet, and a plan is wanted all the same.
         "identities": identities or defaultdict(lambda: NOT_YET),
+    }
+
+
+def engines_of(site: Site, lock: Lock, catalog: Catalog) -> dict[str, dict[str, Any]]:
+    """Return how each engine of the site is run, by name, as the operator reads it."""
+    images = {image.name: image.ref for image in lock.of("image")}
+    return {
+        component.name: {
+            "image": images[component.engine.image],
+            "released": component.is_release,
+            "run": component.engine.run.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+            **component.engine.defaults.model_dump(mode="json", by_alias=True),
+        }
+        for component in components_on(site, catalog)
+        if component.engine and component.engine.image in images
     }
 
 

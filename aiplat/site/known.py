@@ -10,9 +10,6 @@ from ruamel.yaml import YAML
 
 from aiplat.shipped import shipped
 
-ENGINES = {"ollama": ("model", "ollama"), "vllm": ("model", "vllm")}
-"""Each engine and the component (plane, name) that is it."""
-
 
 @dataclass(frozen=True)
 class KnownModel:
@@ -29,6 +26,8 @@ class Known:
 
     components: dict[str, frozenset[str]]
     models: tuple[KnownModel, ...]
+    engines: tuple[str, ...] = ()
+    """Components that serve models; those that are on by default come first."""
 
     def planes_of(self, component: str) -> list[str]:
         """Return the planes that have a component of this name."""
@@ -53,12 +52,14 @@ def known_names() -> Known:
         plane = _read(path)
         present = {p.parent.name for p in path.parent.glob("*/component.yaml")}
         components[path.parent.name] = frozenset(present | {c["name"] for c in plane.get("planned", ())})
+    serving = [c for c in map(_read, sorted(charts.glob("*/*/component.yaml"))) if "engine" in c]
+    serving.sort(key=lambda c: c.get("default") != "on")
     models = tuple(
         KnownModel(m["name"], tuple(m.get("aliases", ())), engine["name"])
-        for engine in map(_read, sorted(charts.glob("model/*/component.yaml")))
+        for engine in serving
         for m in engine.get("models", ())
     )
-    return Known(components, models)
+    return Known(components, models, tuple(engine["name"] for engine in serving))
 
 
 def _read(path: Any) -> dict[str, Any]:

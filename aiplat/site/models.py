@@ -158,8 +158,8 @@ class SiteModel(Strict):
 
     name: str
     """Name or alias in the catalogue (`aiplat catalog models`)."""
-    engine: Literal["ollama", "vllm"] = "ollama"
-    """The program that serves it."""
+    engine: str = ""
+    """The engine that serves it (`aiplat catalog`); left out, the first one that has the model."""
     serve: bool = Field(default=True, strict=True)
     """Whether the site serves it by itself; if not, the bundle holds it for Model objects that ask for it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiplat.site.known import known_names
 from aiplat.site.models import Site
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -12,4 +13,5 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def site_schema() -> dict[str, Any]:
     """Return the schema (draft 2020-12); what passes it still has to pass `aiplat site check`."""
     schema = Site.model_json_schema(by_alias=True)
+    schema["$defs"]["SiteModel"]["properties"]["engine"]["enum"] = ["", *known_names().engines]
     return {"$schema": DIALECT, "$id": "https://aiplat.dev/schemas/v1alpha1/site.json", **schema}

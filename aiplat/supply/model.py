@@ -84,7 +84,7 @@ def _ollama(job: Job, store: Path) -> Iterator[Callable[..., None]]:
         argv, env=os.environ | environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
     )
     try:
-        _wait_for(address, server, job.work / "ollama.log")
+        _wait_for(address, program, server, job.work / "ollama.log")
         yield ollama
     finally:
         server.terminate()
@@ -92,7 +92,7 @@ def _ollama(job: Job, store: Path) -> Iterator[Callable[..., None]]:
         log.close()
 
 
-def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(address: str, program: Path, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -101,7 +101,7 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.1)
         else:
             return
-    raise AiplatError(Finding("ollama", f"did not start: {log.read_text()[-500:]}"))
+    raise AiplatError(Finding(program.name, f"did not start: {log.read_text()[-500:]}"))
 
 
 def _free_port() -> int:
@@ -133,7 +133,11 @@ def _image(job: Job, store: Path) -> Made:
     files = [p for p in store.rglob("*") if p.is_file()]
     deterministic_tar(tar, [(str(p.relative_to(store)), p, 0o644) for p in files])
     shutil.rmtree(store)
-    labels = {"dev.aiplat.supply": "packages", VERSION: job.artifact.version, "dev.aiplat.model": "ollama"}
+    labels = {
+        "dev.aiplat.supply": "packages",
+        VERSION: job.artifact.version,
+        "dev.aiplat.model": job.component.name,
+    }
     manifest = add_tar_image(job.folder, tar, labels)
     write_layout(job.folder, [manifest])
     return Made(manifest["digest"])

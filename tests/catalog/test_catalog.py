@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from aiplat.catalog.catalog import load_catalog, read_catalog
+from aiplat.catalog.engines import EngineRun
 from aiplat.catalog.version_sources import FromSystem
 from aiplat.catalog.versions import version_of
 from aiplat.errors import AiplatError
-from aiplat.site.known import ENGINES, known_names
+from aiplat.site.known import known_names
 from aiplat.site.models import PLANES
 
 CATALOG = load_catalog()
@@ -56,10 +58,31 @@ def test_every_artifact_has_a_version() -> None:
         assert version_of(component, model.artifact, model) == model.tag
 
 
-def test_engines_are_known_components() -> None:
-    """What a site may name as an engine is a component, in this version or planned."""
-    for plane, name in ENGINES.values():
-        assert name in known_names().components[plane]
+def test_a_site_may_name_the_engines_of_the_catalogue() -> None:
+    """Those that are on by default come first, and the image of each is an artifact of its component."""
+    assert known_names().engines == tuple(c.name for c in CATALOG.engines)
+    assert CATALOG.engines[0].default == "on"
+    for component in CATALOG.engines:
+        assert component.engine
+        assert component.engine.image in {a.name for a in component.artifacts if a.kind == "image"}
+        assert component.engine.run.health.ready
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"command": ["serve", "{modle}"]}, "unknown placeholders: modle"),
+        ({"adapters": {"each": ["--lora", "{model}"]}}, "unknown placeholders: model"),
+        ({"health": {"started": {}, "ready": {"path": "/"}, "live": {"path": "/"}}}, "exactly one of path"),
+        ({"surprise": 1}, "extra inputs"),
+    ],
+)
+def test_an_engine_that_is_described_wrongly_is_refused(change: dict[str, object], said: str) -> None:
+    """By the key that is wrong, before anything is made of it."""
+    run = CATALOG.engines[0].engine.run.model_dump(by_alias=True)  # type: ignore[union-attr] # it is one
+    with pytest.raises(ValidationError) as caught:
+        EngineRun.model_validate({**run, **change})
+    assert said in str(caught.value).lower()
 
 
 def test_a_planned_component_that_came_is_no_longer_planned() -> None:

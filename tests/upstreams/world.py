@@ -67,6 +67,9 @@ artifacts:
     upstream: {helm: {repository: "https://charts.example.org", chart: addon, version: "1.0"}}
 """,
     "ollama": """\
+engine: {image: none, run: {command: [serve], port: 1, weights: {form: gguf, mount: /m}, holdSeconds: 1,
+  health: {started: {path: /}, ready: {path: /}, live: {path: /}}, api: {paths: [/v1/completions]}},
+  features: [], fit: {rules: none}, defaults: {parallel: 1, contextLength: 1, resources: {}}}
 models:
   - name: tiny:1b
     purpose: Tests.
@@ -78,6 +81,9 @@ models:
       upstream: {ollama: {}}
 """,
     "vllm": """\
+engine: {image: none, run: {command: [serve], port: 1, weights: {form: gguf, mount: /m}, holdSeconds: 1,
+  health: {started: {path: /}, ready: {path: /}, live: {path: /}}, api: {paths: [/v1/completions]}},
+  features: [], fit: {rules: none}, defaults: {parallel: 1, contextLength: 1, resources: {}}}
 models:
   - name: little:1b
     purpose: Tests.

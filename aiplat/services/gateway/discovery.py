@@ -23,6 +23,10 @@ NOTE_SERVED_AS = "aiplat.dev/served-as"
 NOTE_FEATURES = "aiplat.dev/features"
 NOTE_FALLBACKS = "aiplat.dev/fallbacks"
 NOTE_HOLD = "aiplat.dev/hold-seconds"
+# How the engine's own component describes what it speaks.
+NOTE_PATHS = "aiplat.dev/paths"
+NOTE_OUTPUT_LIMIT = "aiplat.dev/output-limit"
+NOTE_ROLES = "aiplat.dev/roles"
 
 log = logging.getLogger("aiplat.gateway")
 
@@ -47,14 +51,22 @@ def model_of(service: dict[str, Any], endpoints: tuple[str, ...] | None = None) 
     return Model(
         name=notes.get(NOTE_NAME) or labels[LABEL_MODEL],
         urls=own if endpoints is None else endpoints,
-        engine=labels.get(LABEL_ENGINE, "ollama"),
+        engine=labels.get(LABEL_ENGINE, ""),
         aliases=_listed(notes, NOTE_ALIASES),
         served_as=notes.get(NOTE_SERVED_AS, ""),
         features=_listed(notes, NOTE_FEATURES),
         fallbacks=_listed(notes, NOTE_FALLBACKS),
         hold_seconds=float(notes.get(NOTE_HOLD) or HOLD_SECONDS),
         created=int(created.timestamp()),
+        paths=_listed(notes, NOTE_PATHS),
+        **_words(notes),
     )
+
+
+def _words(notes: dict[str, str]) -> dict[str, Any]:
+    """Return what the engine says of the words it knows; what it does not say is left to the model."""
+    given = {"output_limit": notes.get(NOTE_OUTPUT_LIMIT), "roles": _listed(notes, NOTE_ROLES)}
+    return {name: value for name, value in given.items() if value}
 
 
 def _listed(notes: dict[str, str], name: str) -> tuple[str, ...]:

@@ -18,7 +18,9 @@ class Model(BaseModel):
     neither means that none is ready at the moment. `served_as` is its name in the engine, `created`
     seconds since 1970. `provider` names who serves it instead of an engine of the site; `fallbacks`
     are models that are asked in this order when it fails before its first byte. A request that finds
-    no replica waits `hold_seconds`.
+    no replica waits `hold_seconds`. `paths` are those of OpenAI's and Ollama's API that its engine has, none
+    where that is not known; `output_limit` is the engine's field for the longest answer, and a message of a
+    role that is not in `roles` goes to it as `system`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -26,7 +28,7 @@ class Model(BaseModel):
     name: str = Field(min_length=1)
     url: str = Field(default="", pattern=r"^(https?://.+)?$")
     urls: tuple[str, ...] = ()
-    engine: Literal["ollama", "vllm"] = "ollama"
+    engine: str = ""
     aliases: tuple[str, ...] = ()
     served_as: str = ""
     created: int = 0
@@ -34,6 +36,9 @@ class Model(BaseModel):
     provider: str = ""
     fallbacks: tuple[str, ...] = ()
     hold_seconds: float = Field(default=HOLD_SECONDS, ge=0, le=3600)
+    paths: tuple[str, ...] = ()
+    output_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    roles: tuple[str, ...] = ("system", "user", "assistant", "tool", "function")
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -51,6 +56,10 @@ class Model(BaseModel):
     def engine_name(self) -> str:
         """What to call the model when speaking to its engine."""
         return self.served_as or self.name
+
+    def has(self, path: str) -> bool:
+        """Whether its engine has a path; where nobody says which it has, it is asked."""
+        return not self.provider and (not self.paths or path in self.paths)
 
     @property
     def replicas(self) -> tuple[str, ...]:

@@ -35,8 +35,8 @@ async def use(exchange: Exchange, backends: Backends) -> None:
 
 async def _asked_of_ollama(exchange: Exchange, backends: Backends) -> Asked:
     asked = await read_asked(exchange, backends)
-    served_by = asked.model.provider or asked.model.engine
-    if served_by != "ollama":
+    if not asked.model.has(exchange.path):
+        served_by = asked.model.provider or asked.model.engine
         raise refusals.bad_request(
             f"the model '{asked.model.name}' is served by {served_by}; ask it under /v1",
             param="model",
@@ -66,7 +66,7 @@ async def running(exchange: Exchange, backends: Backends) -> None:
 
 async def version(exchange: Exchange, backends: Backends) -> None:
     """GET /api/version: the engines' version, because clients choose features by it."""
-    for model in _served_by_ollama(backends):
+    for model in _models_with(backends, "/api/version"):
         found = await _look(backends, model, "/api/version")
         if isinstance(found.get("version"), str):
             await exchange.reply(200, {"version": found["version"]})
@@ -74,12 +74,12 @@ async def version(exchange: Exchange, backends: Backends) -> None:
     raise refusals.not_ready("any")
 
 
-def _served_by_ollama(backends: Backends) -> list[Model]:
-    return [m for m in backends.table.all() if m.engine == "ollama" and not m.provider]
+def _models_with(backends: Backends, path: str) -> list[Model]:
+    return [m for m in backends.table.all() if m.has(path)]
 
 
 async def _gather(exchange: Exchange, backends: Backends, path: str, fill: bool) -> list[dict[str, Any]]:
-    models = [m for m in _served_by_ollama(backends) if exchange.may_use(m)]
+    models = [m for m in _models_with(backends, path) if exchange.may_use(m)]
     answers = await asyncio.gather(*(_look(backends, m, path) for m in models))
     entries = []
     for model, answer in zip(models, answers, strict=True):

@@ -48,9 +48,9 @@ def sent(
     if path not in (CHAT, COMPLETIONS):
         return document, set()
     newest = bool(model.provider) and _newest(model.url)
-    added = _bounded(document, bound(path, asked), own=not model.provider, newest=newest, without=without)
+    added = _bounded(model, document, bound(path, asked), newest=newest, without=without)
     if path == CHAT and not newest and isinstance(messages := document.get("messages"), list):
-        document["messages"] = [_message(message) for message in messages]
+        document["messages"] = [_message(message, model.roles) for message in messages]
     if document.get("stream") is True and "stream_options" not in without:
         options = document.get("stream_options") or {}
         document["stream_options"] = {**options, "include_usage": True}
@@ -64,15 +64,14 @@ def _newest(url: str) -> bool:
 
 
 def _bounded(
-    document: Document, most: int | None, *, own: bool, newest: bool, without: Collection[str]
+    model: Model, document: Document, most: int | None, *, newest: bool, without: Collection[str]
 ) -> set[str]:
     """Have the bound that was understood be the one that is read."""
     given = [name for name in ("max_tokens", "max_completion_tokens") if document.pop(name, None) is not None]
     if most is None:
         return set()
-    if own:
-        # Engines of the site: Ollama knows no other name.
-        document["max_tokens"] = most
+    if not model.provider:
+        document[model.output_limit] = most
         return set()
     document.update(dict.fromkeys(given, most))
     if newest or "max_tokens" in given or "max_tokens" in without:
@@ -81,10 +80,10 @@ def _bounded(
     return {"max_tokens"}
 
 
-def _message(message: Any) -> Any:
+def _message(message: Any, roles: Collection[str]) -> Any:
     if not isinstance(message, dict):
         return message
-    if message.get("role") == "developer":
+    if message.get("role") == "developer" and "developer" not in roles:
         return {**message, "role": "system"}
     if message.get("tool_calls") and isinstance(message["tool_calls"], list):
         return {**message, "tool_calls": [_call(call) for call in message["tool_calls"]]}

@@ -9,19 +9,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from aiplat.catalog.engines import Amounts, EngineRun, Resources
 from aiplat.frozen import Frozen
-
-Amounts = dict[str, str | int]
 
 _MIB = 1 << 20
 _SPARE = 1.25
-
-
-class Resources(Frozen):
-    """What a container asks for and what it may take."""
-
-    requests: Amounts = Field(default_factory=dict)
-    limits: Amounts = Field(default_factory=dict)
 
 
 class Computed(Frozen):
@@ -41,12 +33,15 @@ class Computed(Frozen):
 
 
 class Engine(Frozen):
-    """An engine: its image by digest and what it runs with where a Model says nothing.
+    """An engine: its image by digest, how it is run, and with what where a Model says nothing.
 
-    `parallel` is how many requests one replica answers side by side; `context_length` in tokens.
+    `parallel` is how many requests one replica answers side by side; `context_length` in tokens. Where the
+    engine is `released`, its own Helm release makes the pods of models that the site itself serves.
     """
 
     image: str = Field(pattern=r"@sha256:[0-9a-f]{64}$")
+    run: EngineRun
+    released: bool = False
     resources: Resources
     parallel: int = Field(gt=0)
     context_length: int = Field(alias="contextLength", gt=0)
@@ -80,10 +75,14 @@ class SiteBundle(Frozen):
     profiles: dict[str, Resources] = Field(default_factory=dict)
     requests: Literal["asked", "fit"] = "asked"
 
-    def held(self, name: str) -> HeldModel | None:
-        """Return the weights of that name or alias; like Ollama, a name without a tag means `:latest`."""
-        by_name = {alias: model for model in self.models for alias in model.aliases}
-        by_name |= {model.name: model for model in self.models}
+    def held(self, name: str, engine: str = "") -> HeldModel | None:
+        """Return the weights of that name or alias, those of the engine if there are several.
+
+        Like Ollama, a name without a tag means `:latest`.
+        """
+        preferred = sorted(self.models, key=lambda model: model.engine == engine)
+        by_name = {alias: model for model in preferred for alias in model.aliases}
+        by_name |= {model.name: model for model in preferred}
         return by_name.get(name) or by_name.get(f"{name}:latest")
 
     def holds(self, reference: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from aiplat.services.operator.bundle import Engine, HeldModel, Resources, SiteBundle
+from aiplat.catalog.engines import Resources
+from aiplat.services.operator.bundle import Engine, HeldModel, SiteBundle
 from aiplat.services.operator.capacity import Machine, misfits
 from aiplat.services.operator.sizing import size
 from aiplat.services.operator.wish import Wish
@@ -76,7 +77,7 @@ def decide(wish: Wish, bundle: SiteBundle, machines: Sequence[Machine]) -> Decis
     if engine is None:
         message = f"the engine {name} is not on this site; turn planes.model.{name} on in site.yaml"
         return Refusal("EngineNotThere", message)
-    refusal = _adapters(wish, name, bundle) or _settings(wish, bundle, held)
+    refusal = _adapters(wish, name, engine, bundle) or _settings(wish, bundle, held)
     return refusal or _placed(_engaged(wish, bundle, name, engine, held), bundle, machines)
 
 
@@ -119,7 +120,7 @@ def _source(wish: Wish, bundle: SiteBundle) -> tuple[str, HeldModel | None] | Re
         if bundle.holds(wish.image):
             return wish.engine, None
         return Refusal("NotInBundle", f"{wish.image} is not in the site's bundle; {_ADD}")
-    held = bundle.held(wish.catalogue)
+    held = bundle.held(wish.catalogue, wish.engine)
     if held is None:
         return Refusal("NotInBundle", _not_held(wish.catalogue, bundle))
     if wish.engine and wish.engine != held.engine:
@@ -140,14 +141,11 @@ def _not_held(name: str, bundle: SiteBundle) -> str:
     )
 
 
-def _adapters(wish: Wish, engine: str, bundle: SiteBundle) -> Refusal | None:
+def _adapters(wish: Wish, name: str, engine: Engine, bundle: SiteBundle) -> Refusal | None:
     if not wish.adapters:
         return None
-    if engine == "ollama":
-        message = (
-            "Ollama takes an adapter as part of a model, not beside it; add it to the catalogue as a model"
-        )
-        return Refusal("AdaptersNotHere", message)
+    if engine.run.adapters is None:
+        return Refusal("AdaptersNotHere", f"{name}: {engine.run.without_adapters}")
     missing = ", ".join(a.image for a in wish.adapters if not bundle.holds(a.image))
     return Refusal("NotInBundle", f"{missing} is not in the site's bundle; {_ADD}") if missing else None
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from aiplat.services.operator.decide import Engaged
-from aiplat.services.operator.engines import GRACE_SECONDS, Run, drain, run_of
+from aiplat.services.operator.engines import (
+    GRACE_SECONDS,
+    HOME,
+    adapter_mount,
+    command_of,
+    drain,
+    environment_of,
+    probe_of,
+)
 from aiplat.services.operator.wish import MANAGED_BY, Wish
 
 Document = dict[str, Any]
@@ -14,7 +22,6 @@ LABEL_MODEL, LABEL_ENGINE = "aiplat.dev/model", "aiplat.dev/engine"
 OWNED = "aiplat.dev/managed-by=operator"
 MODEL_UID, MODEL_TITLE = "aiplat.dev/model-uid", "aiplat.dev/model-object"
 UID = 10001
-_STARTS_WITHIN_SECONDS = 1800
 
 
 def desired(engaged: Engaged, namespace: str, replicas: int) -> list[Document]:
@@ -78,12 +85,15 @@ def _meta(wish: Wish, engine: str, namespace: str, notes: dict[str, str] | None 
 
 
 def _service(engaged: Engaged, namespace: str) -> Document:
-    wish, run = engaged.wish, run_of(engaged)
+    wish, run = engaged.wish, engaged.engine.run
     # A label cannot hold a colon: the true names are here.
     notes = {
         "aiplat.dev/model-aliases": ",".join(engaged.aliases),
         "aiplat.dev/served-as": engaged.served_as,
         "aiplat.dev/features": ",".join(engaged.features),
+        "aiplat.dev/paths": ",".join(run.api.paths),
+        "aiplat.dev/output-limit": run.api.output_limit,
+        "aiplat.dev/roles": ",".join(run.api.roles),
         "aiplat.dev/hold-seconds": str(run.hold_seconds if wish.hold is None else wish.hold),
     }
     return {
@@ -110,7 +120,7 @@ LEAVE_LOST_NODE = tuple(
 
 
 def _deployment(engaged: Engaged, namespace: str, replicas: int) -> Document:
-    wish, run = engaged.wish, run_of(engaged)
+    wish, run = engaged.wish, engaged.engine.run
     labels = {**_selector(wish), LABEL_MODEL: wish.slug, LABEL_ENGINE: engaged.engine_name}
     return {
         "apiVersion": "apps/v1",
@@ -119,16 +129,16 @@ def _deployment(engaged: Engaged, namespace: str, replicas: int) -> Document:
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 2,
-            "progressDeadlineSeconds": _STARTS_WITHIN_SECONDS,
+            "progressDeadlineSeconds": run.start_seconds,
             "selector": {"matchLabels": _selector(wish)},
             # A replica goes only when another one is ready in its place.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": {"metadata": {"labels": labels}, "spec": _pod(engaged, run)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(engaged)},
         },
     }
 
 
-def _pod(engaged: Engaged, run: Run) -> Document:
+def _pod(engaged: Engaged) -> Document:
     wish = engaged.wish
     pod: Document = {
         "securityContext": {
@@ -142,8 +152,8 @@ def _pod(engaged: Engaged, run: Run) -> Document:
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "containers": [_container(engaged, run)],
-        "volumes": _volumes(engaged, run),
+        "containers": [_container(engaged)],
+        "volumes": _volumes(engaged),
     }
     if wish.node_selector:
         pod["nodeSelector"] = dict(wish.node_selector)
@@ -151,21 +161,21 @@ def _pod(engaged: Engaged, run: Run) -> Document:
     return pod
 
 
-def _container(engaged: Engaged, run: Run) -> Document:
-    health = {"httpGet": {"path": run.health, "port": "http"}, "timeoutSeconds": 3}
+def _container(engaged: Engaged) -> Document:
+    run = engaged.engine.run
     mounts = [
-        {"name": "model", "mountPath": run.mount, "readOnly": True},
-        {"name": "home", "mountPath": run.env["HOME"]},
+        {"name": "model", "mountPath": run.weights.mount, "readOnly": True},
+        {"name": "home", "mountPath": HOME},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
     ]
     for number, _ in enumerate(engaged.wish.adapters):
-        mounts.append({"name": f"adapter-{number}", "mountPath": f"/adapters/{number}", "readOnly": True})
+        mounts.append({"name": f"adapter-{number}", "mountPath": adapter_mount(number), "readOnly": True})
     return {
         "name": "engine",
         "image": engaged.engine.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": run.command,
-        "env": [{"name": name, "value": value} for name, value in run.env.items()],
+        "command": command_of(engaged),
+        "env": [{"name": name, "value": value} for name, value in environment_of(engaged).items()],
         "ports": [{"name": "http", "containerPort": run.port, "protocol": "TCP"}],
         "lifecycle": drain(run.port),
         "securityContext": {
@@ -174,31 +184,44 @@ def _container(engaged: Engaged, run: Run) -> Document:
             "capabilities": {"drop": ["ALL"]},
         },
         "resources": engaged.resources.model_dump(),
-        "startupProbe": {
-            **run.startup,
-            "periodSeconds": 1,
-            "failureThreshold": _STARTS_WITHIN_SECONDS,
-            "timeoutSeconds": 5,
-        },
-        "readinessProbe": {**health, "periodSeconds": 5, "failureThreshold": 3},
-        # An engine that hangs has nothing to finish.
-        "livenessProbe": {
-            **health,
-            "periodSeconds": 20,
-            "failureThreshold": 6,
-            "terminationGracePeriodSeconds": 30,
-        },
+        **_probes(engaged),
         "volumeMounts": mounts,
     }
 
 
-def _volumes(engaged: Engaged, run: Run) -> list[Document]:
+def _probes(engaged: Engaged) -> Document:
+    run = engaged.engine.run
+    return {
+        "startupProbe": {
+            **probe_of(run.health.started, engaged),
+            "periodSeconds": 1,
+            "failureThreshold": run.start_seconds,
+            "timeoutSeconds": 5,
+        },
+        "readinessProbe": {
+            **probe_of(run.health.ready, engaged),
+            "periodSeconds": 5,
+            "failureThreshold": 3,
+            "timeoutSeconds": 3,
+        },
+        # An engine that hangs has nothing to finish.
+        "livenessProbe": {
+            **probe_of(run.health.live, engaged),
+            "periodSeconds": 20,
+            "failureThreshold": 6,
+            "timeoutSeconds": 3,
+            "terminationGracePeriodSeconds": 30,
+        },
+    }
+
+
+def _volumes(engaged: Engaged) -> list[Document]:
     volumes: list[Document] = [{"name": "model", "image": _image(engaged.weights)}]
     volumes += [
         {"name": f"adapter-{number}", "image": _image(adapter.image)}
         for number, adapter in enumerate(engaged.wish.adapters)
     ]
-    volumes += [{"name": "home", "emptyDir": {"sizeLimit": run.home_size}}]
+    volumes += [{"name": "home", "emptyDir": {"sizeLimit": engaged.engine.run.home_size}}]
     return [*volumes, {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
 
 

@@ -1,16 +1,17 @@
-"""How each engine is run: command, environment, probes and how it ends; what runs around it is desired's."""
+"""An engine's container as its `engine:` block says: command, environment, probes, how it ends."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from aiplat.catalog.engines import Post, Probe, filled
 from aiplat.services.operator.decide import Engaged
 
 Document = dict[str, Any]
 
 # An answer under way may take minutes; only then is a pod ended by force.
 GRACE_SECONDS = 630
+HOME = "/home/engine"
 _DRAIN_SECONDS = 600
 # 0A is the state "listening", 01 "established"; the gateway closes idle connections to a pod that goes.
 _DRAIN = (
@@ -19,33 +20,47 @@ _DRAIN = (
     "grep -qE '^ *[0-9]+: [0-9A-F]+:{port:04X} [0-9A-F]+:[0-9A-F]+ 01 ' /proc/net/tcp /proc/net/tcp6; "
     "do sleep 0.2; done"
 )
+# Kubernetes itself can GET only; engines' images have bash, not curl.
+_POST = (
+    "exec 3<>/dev/tcp/127.0.0.1/{port}; "
+    "printf 'POST %s HTTP/1.0\\r\\nHost: localhost\\r\\nContent-Type: application/json\\r\\n"
+    'Content-Length: %d\\r\\n\\r\\n%s\' "$0" "${{#1}}" "$1" >&3; '
+    "read -r line <&3; [[ $line == *' 200 '* ]]"
+)
 
 
-@dataclass(frozen=True)
-class Run:
-    """An engine's container, as far as engines differ.
-
-    `mount` is where it finds the weights; requests are worth holding for `hold_seconds` while it starts.
-    """
-
-    port: int
-    mount: str
-    command: list[str]
-    env: dict[str, str]
-    startup: Document
-    health: str
-    home_size: str
-    hold_seconds: int
+def adapter_mount(number: int) -> str:
+    """Return where the adapter of that number is mounted."""
+    return f"/adapters/{number}"
 
 
-def run_of(engaged: Engaged) -> Run:
-    """Return how the engine of a Model is run."""
-    return _ollama(engaged) if engaged.engine_name == "ollama" else _vllm(engaged)
+def command_of(engaged: Engaged) -> list[str]:
+    """Return command and arguments of a Model's engine."""
+    run = engaged.engine.run
+    words = [filled(word, _values(engaged)) for word in (*run.command, *run.args)]
+    adapters = engaged.wish.adapters if run.adapters else ()
+    if run.adapters and adapters:
+        words += run.adapters.once
+        for number, adapter in enumerate(adapters):
+            given = {"name": adapter.name, "path": adapter_mount(number)}
+            words += [filled(word, given) for word in run.adapters.each]
+    return words
 
 
-def port_of(engine: str) -> int:
-    """Return the TCP port an engine listens on."""
-    return 11434 if engine == "ollama" else 8000
+def environment_of(engaged: Engaged) -> dict[str, str]:
+    """Return the environment of a Model's engine."""
+    given = {name: filled(value, _values(engaged)) for name, value in engaged.engine.run.env.items()}
+    return {**given, "HOME": HOME}
+
+
+def probe_of(probe: Probe, engaged: Engaged) -> Document:
+    """Return a probe in Kubernetes' form, without how often it is asked."""
+    values = _values(engaged)
+    if probe.path:
+        return {"httpGet": {"path": probe.path, "port": "http"}}
+    if probe.post:
+        return {"exec": {"command": _post(probe.post, values)}}
+    return {"exec": {"command": [filled(word, values) for word in probe.command]}}
 
 
 def drain(port: int) -> Document:
@@ -54,33 +69,17 @@ def drain(port: int) -> Document:
     return {"preStop": {"exec": {"command": ["bash", "-c", script]}}}
 
 
-def _ollama(engaged: Engaged) -> Run:
-    port = port_of("ollama")
-    env = {
-        "OLLAMA_HOST": f"0.0.0.0:{port}",
-        "OLLAMA_MODELS": "/models",
-        # The store is an image: nothing in it may be tidied away, and nothing may be fetched.
-        "OLLAMA_NOPRUNE": "1",
-        "OLLAMA_NO_CLOUD": "1",
-        "OLLAMA_MAX_LOADED_MODELS": "1",
-        "OLLAMA_KEEP_ALIVE": "-1",
-        "OLLAMA_NUM_PARALLEL": str(engaged.parallel),
-        "OLLAMA_CONTEXT_LENGTH": str(engaged.context_length),
-        "HOME": "/home/engine",
+def _post(post: Post, values: dict[str, str | int]) -> list[str]:
+    return ["bash", "-c", _POST.format(port=values["port"]), post.path, filled(post.body, values)]
+
+
+def _values(engaged: Engaged) -> dict[str, str | int]:
+    run = engaged.engine.run
+    return {
+        "port": run.port,
+        "mount": run.weights.mount,
+        "model": engaged.served_as,
+        "context": engaged.context_length,
+        "total_context": engaged.context_length * engaged.parallel,
+        "parallel": engaged.parallel,
     }
-    # That the model itself is listed is seen once: its store cannot change under a running pod.
-    seen = {"exec": {"command": ["ollama", "show", engaged.served_as]}}
-    return Run(port, "/models", ["ollama", "serve"], env, seen, "/api/version", "64Mi", 120)
-
-
-def _vllm(engaged: Engaged) -> Run:
-    port = port_of("vllm")
-    command = ["vllm", "serve", "/model", "--served-model-name", engaged.served_as]
-    command += ["--port", str(port)]
-    command += ["--max-model-len", str(engaged.context_length), "--max-num-seqs", str(engaged.parallel)]
-    for number, adapter in enumerate(engaged.wish.adapters):
-        command += ["--enable-lora"] if not number else []
-        command += ["--lora-modules", f"{adapter.name}=/adapters/{number}"]
-    env = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "HOME": "/home/engine"}
-    seen = {"httpGet": {"path": "/health", "port": "http"}}
-    return Run(port, "/model", command, env, seen, "/health", "1Gi", 300)

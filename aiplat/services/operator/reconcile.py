@@ -157,7 +157,7 @@ class Reconciler:
         else:
             asked = wish.minimum
         replicas = number_wanted(engaged, asked)
-        if not wish.by_site:
+        if not (wish.by_site and engaged.engine.released):
             documents = desired(engaged, self.namespace, replicas)
         else:
             documents = self._adopted(engaged, there, replicas) if there else []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aiplat.services.operator.bundle import Engine, HeldModel, Resources, SiteBundle
+from aiplat.catalog.engines import Resources
+from aiplat.services.operator.bundle import Engine, HeldModel, SiteBundle
 from aiplat.services.operator.capacity import GPU, listed
 from aiplat.services.operator.wish import Wish
 

@@ -142,7 +142,6 @@ def _of_ollama_operator(document: Document) -> Wish:
         **_identity(document),
         name=name,
         aliases=() if meta["name"] == name else (meta["name"],),
-        engine="ollama",
         catalogue=name,
         requests=resources.get("requests", {}),
         limits=resources.get("limits", {}),

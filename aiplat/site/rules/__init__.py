@@ -45,6 +45,7 @@ _IN_ORDER: tuple[Rule, ...] = (
     planes.unknown_component,
     planes.component_of_other_plane,
     models.unknown_model,
+    models.unknown_engine,
     models.model_of_other_engine,
     models.duplicate_model,
     files.bad_supply,

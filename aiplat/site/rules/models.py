@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
 
 from aiplat.site.document import Document
 from aiplat.site.findings import Path, SiteFinding, did_you_mean, shown
 from aiplat.site.known import Known
-from aiplat.site.models import SiteModel
-
-_ENGINES = get_args(SiteModel.model_fields["engine"].annotation)
 
 
 def unknown_model(document: Document, known: Known) -> Iterator[SiteFinding]:
@@ -21,11 +17,20 @@ def unknown_model(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding((*path, "name"), f"{shown(name)} is not in the catalogue", fix)
 
 
+def unknown_engine(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """An engine is a component that serves models."""
+    for path, model in document.maps("models"):
+        engine = model.get("engine")
+        if isinstance(engine, str) and engine not in known.engines:
+            fix = did_you_mean(engine, known.engines, "there are")
+            yield document.finding((*path, "engine"), f"{shown(engine)} is not an engine", fix)
+
+
 def model_of_other_engine(document: Document, known: Known) -> Iterator[SiteFinding]:
     """A model is served by an engine that has it in its form."""
     for path, name, engine in _models(document):
         engines = [m.engine for m in known.named(name)]
-        if engines and engine in _ENGINES and engine not in engines:
+        if engines and engine in known.engines and engine not in engines:
             problem = f"the engine {engine} cannot serve {shown(name)}"
             yield document.finding((*path, "engine"), problem, f"write `engine: {engines[0]}`")
 
@@ -35,7 +40,8 @@ def duplicate_model(document: Document, known: Known) -> Iterator[SiteFinding]:
     seen: dict[tuple[str, str], tuple[Path, str]] = {}
     for path, name, engine in _models(document):
         found = known.named(name)
-        first, other = seen.setdefault((found[0].name if found else name, engine), (path, name))
+        served = engine or (found[0].engine if found else "")
+        first, other = seen.setdefault((found[0].name if found else name, served), (path, name))
         if first != path:
             problem = f"{shown(name)} is the same model as {shown(other)} in line {document.places[first][0]}"
             yield document.finding((*path, "name"), problem, "keep one")
@@ -45,4 +51,4 @@ def _models(document: Document) -> Iterator[tuple[Path, str, str]]:
     """Yield path, name and engine of every model that has a name."""
     for path, model in document.maps("models"):
         if isinstance(model.get("name"), str):
-            yield path, model["name"], str(model.get("engine", "ollama"))
+            yield path, model["name"], str(model.get("engine", ""))

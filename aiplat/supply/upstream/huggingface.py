@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.catalog.artifacts import Blob, Digest
-from aiplat.catalog.upstream_recipes import HuggingFaceModel
+from aiplat.catalog.upstream_recipes import HuggingFaceModel, UpstreamKind
 from aiplat.content import digest_of, sha256_bytes
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.supply.contract import Made
@@ -80,7 +80,7 @@ class HuggingFaceModels:
         labels = {
             "dev.aiplat.supply": "upstream",
             VERSION: order.artifact.version,
-            "dev.aiplat.model": "huggingface",
+            "dev.aiplat.model": UpstreamKind.HUGGINGFACE.value,
             "org.opencontainers.image.source": f"{_HUB}/{found.repository}",
             "org.opencontainers.image.revision": found.commit,
         }

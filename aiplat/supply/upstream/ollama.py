@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.catalog.artifacts import Blob, Digest
+from aiplat.catalog.upstream_recipes import UpstreamKind
 from aiplat.content import sha256_bytes
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Made
@@ -88,7 +89,7 @@ class OllamaModels:
         labels = {
             "dev.aiplat.supply": "upstream",
             VERSION: order.artifact.version,
-            "dev.aiplat.model": "ollama",
+            "dev.aiplat.model": UpstreamKind.OLLAMA.value,
         }
         made = image.finish(labels, pin.platforms or order.platforms)
         downloads.forget(model.blobs)

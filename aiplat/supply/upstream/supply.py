@@ -30,14 +30,14 @@ from aiplat.supply.upstream.ospackages.fetch import OsPackageSets
 from aiplat.supply.upstream.releases import ReleaseFiles
 
 FETCHERS: Mapping[UpstreamKind, Fetcher] = {
-    "release": ReleaseFiles(),
-    "image": RegistryImages(),
-    "helm": HelmCharts(),
-    "ollama": OllamaModels(),
-    "huggingface": HuggingFaceModels(),
-    "ospackages": OsPackageSets(),
-    "chart": OwnCharts(),
-    "assemble": AssembledImages(),
+    UpstreamKind.RELEASE: ReleaseFiles(),
+    UpstreamKind.IMAGE: RegistryImages(),
+    UpstreamKind.HELM: HelmCharts(),
+    UpstreamKind.OLLAMA: OllamaModels(),
+    UpstreamKind.HUGGINGFACE: HuggingFaceModels(),
+    UpstreamKind.OSPACKAGES: OsPackageSets(),
+    UpstreamKind.CHART: OwnCharts(),
+    UpstreamKind.ASSEMBLE: AssembledImages(),
 }
 # Archives are unpacked and layers assembled beside what was fetched.
 _FACTOR = 2

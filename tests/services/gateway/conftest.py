@@ -126,6 +126,7 @@ def gateway(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     models[0] |= {"aliases": ["gemma3:270m"], "created": 1700000000}
     models.append({"name": "down", "url": f"http://127.0.0.1:{free_port()}"})
     models.append({"name": "vllm-model", "url": url, "engine": "vllm", "served_as": "/models/real"})
+    models[-1] |= {"paths": ["/v1/completions"]}
     write_site_files(folder, {"models": models})
     with running(folder) as gateway:
         yield gateway

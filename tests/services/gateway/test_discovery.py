@@ -220,12 +220,12 @@ def test_an_outage_of_the_api_server_leaves_the_models_in_place() -> None:
 
 
 def test_an_unusable_service_hides_no_other() -> None:
-    """One with an engine nobody knows is left out and said so in the log."""
+    """One with a word that cannot be used is left out and said so in the log."""
 
     async def body() -> None:
         server = ApiServer()
         strange = service("strange")
-        strange["metadata"]["labels"]["aiplat.dev/engine"] = "abacus"
+        strange["metadata"]["annotations"]["aiplat.dev/output-limit"] = "abacus"
         server.services = [strange, service("good")]
         async with watched(server) as table:
             await until(lambda: table.names() == ["good"])
@@ -239,6 +239,24 @@ def test_annotations_say_how_a_model_is_asked() -> None:
     model = model_of(service("g", **notes))
     assert model is not None
     assert (model.fallbacks, model.features, model.hold_seconds) == (("b", "c"), ("chat", "embedding"), 7.5)
+
+
+def test_annotations_say_what_an_engine_speaks() -> None:
+    """Paths, the field that bounds answers and the roles it knows; nothing said means that it is asked."""
+    silent = model_of(service("g"))
+    assert silent is not None
+    assert silent.has("/api/chat")
+    speaking = service("g")
+    for name, value in (
+        ("paths", "/v1/completions"),
+        ("output-limit", "max_completion_tokens"),
+        ("roles", "user"),
+    ):
+        speaking["metadata"]["annotations"][f"aiplat.dev/{name}"] = value
+    model = model_of(speaking)
+    assert model is not None
+    assert (model.has("/v1/completions"), model.has("/api/chat")) == (True, False)
+    assert (model.output_limit, model.roles) == ("max_completion_tokens", ("user",))
 
 
 def test_ready_endpoints_are_the_replicas() -> None:

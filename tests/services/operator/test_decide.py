@@ -106,7 +106,7 @@ def test_weights_by_digest_must_be_in_the_bundle() -> None:
         (
             {"source": {"catalogue": "small"}, "adapters": [{"name": "a", "image": OTHER}]},
             "AdaptersNotHere",
-            "as part of a model",
+            "is part of a model",
         ),
     ],
 )

@@ -14,13 +14,13 @@ from aiplat.services.operator.engines import drain
 from aiplat.services.operator.wish import wish_of
 from tests.charts.test_charts import kubernetes_minor
 from tests.patience import PATIENCE
-from tests.services.operator.worlds import ENGINE, OTHER, WEIGHTS, Document, bundle, model, node
+from tests.services.operator.worlds import ENGINE, OTHER, WEIGHTS, Document, bundle, model, node, run_of
 
 
 def objects(spec: Document, name: str = "notes") -> dict[str, Document]:
     """Return the objects of a Model by kind."""
     engines = {**bundle().model_dump(by_alias=True)["engines"]}
-    engines["vllm"] = {**engines["ollama"], "parallel": 8}
+    engines["vllm"] = {**engines["ollama"], "run": run_of("vllm"), "parallel": 8}
     site = bundle(engines=engines)
     found = decide(wish_of(model(name, spec)), site, [machine_of(node())])
     assert isinstance(found, Engaged), found

@@ -6,6 +6,7 @@ import copy
 from collections import defaultdict
 from typing import Any
 
+from aiplat.catalog.catalog import load_catalog
 from aiplat.cluster.raw import NoAnswer, Refused, kind_of
 from aiplat.errors import Finding
 from aiplat.services.operator.bundle import SiteBundle
@@ -17,12 +18,22 @@ SITE_WEIGHTS = "registry.ollama.ai/library/phi3:mini@sha256:" + "c" * 64
 OTHER = "registry.example/weights/other:1@sha256:" + "d" * 64
 
 
+def run_of(engine: str) -> Document:
+    """Return how an engine of the catalogue is run."""
+    component = load_catalog().component(engine)
+    assert component
+    assert component.engine
+    return component.engine.run.model_dump(mode="json", by_alias=True)
+
+
 def bundle(**changes: Any) -> SiteBundle:
     """Return a bundle with Ollama, weights that the site serves and weights for Models alone."""
     document: Document = {
         "engines": {
             "ollama": {
                 "image": ENGINE,
+                "run": run_of("ollama"),
+                "released": True,
                 "parallel": 2,
                 "contextLength": 4096,
                 "resources": {"requests": {"cpu": "100m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}},

@@ -1,0 +1,147 @@
+"""How an engine is run and what it speaks: `engine:` in component.yaml; its pods are the operator's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from aiplat.frozen import Frozen
+
+WeightsForm = Literal["ollama-store", "gguf", "huggingface"]
+ModelFeature = Literal["completion", "chat", "embedding", "tools", "vision"]
+Amounts = dict[str, str | int]
+UrlPath = Annotated[str, Field(pattern=r"^/\S*$")]
+
+PLACEHOLDERS = ("port", "mount", "model", "context", "total_context", "parallel")
+ADAPTER_PLACEHOLDERS = ("name", "path")
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+
+
+def filled(text: str, values: Mapping[str, str | int]) -> str:
+    """Return a text with its `{placeholders}` filled in; other braces, as JSON has them, stay."""
+    return _PLACEHOLDER.sub(lambda found: str(values.get(found[1], found[0])), text)
+
+
+class Resources(Frozen):
+    """What a container asks for and what it may take."""
+
+    requests: Amounts = Field(default_factory=dict)
+    limits: Amounts = Field(default_factory=dict)
+
+
+class MountedWeights(Frozen):
+    """Where the weights are mounted, and in which form: Ollama's store, one `model.gguf`, or a snapshot."""
+
+    form: WeightsForm
+    mount: UrlPath
+
+
+class Post(Frozen):
+    """A request with a JSON body that the engine answers with 200 when it can serve."""
+
+    path: UrlPath
+    body: str
+
+
+class Probe(Frozen):
+    """One way to ask a container how it is: GET a `path`, run a `command`, or POST a request."""
+
+    path: UrlPath | None = None
+    command: tuple[str, ...] = ()
+    post: Post | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if sum(bool(way) for way in (self.path, self.command, self.post)) != 1:
+            raise ValueError("needs exactly one of path, command, post")
+        return self
+
+
+class Health(Frozen):
+    """`started` is asked until it succeeds once, `ready` while it runs, `live` decides about a restart."""
+
+    started: Probe
+    ready: Probe
+    live: Probe
+
+
+class Adapters(Frozen):
+    """How LoRA adapters are given: arguments said `once`, and those for `each` one ({name}, {path})."""
+
+    once: tuple[str, ...] = ()
+    each: tuple[str, ...] = Field(min_length=1)
+
+
+class EngineApi(Frozen):
+    """Paths of OpenAI's and Ollama's API that the engine has, and the words it knows in requests.
+
+    `output_limit` is the field that bounds an answer; roles of messages that are not among `roles` are sent
+    as `system`.
+    """
+
+    paths: tuple[UrlPath, ...] = Field(min_length=1)
+    output_limit: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", alias="outputLimit"
+    )
+    roles: tuple[str, ...] = ("system", "user", "assistant", "tool")
+
+
+class FitRules(Frozen):
+    """Which of aiplat.fit's rules compute what it needs; with `reserves` it takes what it is given."""
+
+    rules: str
+    reserves: bool = False
+
+
+class EngineDefaults(Frozen):
+    """What a replica runs with where a Model says nothing: requests side by side, tokens, resources."""
+
+    parallel: int = Field(gt=0)
+    context_length: int = Field(gt=0, alias="contextLength")
+    resources: Resources
+
+
+class EngineRun(Frozen):
+    """An engine's container. Command, arguments, environment and probes may hold `{placeholders}`.
+
+    They are port, mount, model (its name in the engine), context (tokens of one request), total_context
+    (of all parallel ones) and parallel. A Model that is asleep or starts is waited for `hold_seconds`;
+    `home_size` is what HOME, which is writable, may grow to.
+    """
+
+    command: tuple[str, ...] = Field(min_length=1)
+    args: tuple[str, ...] = ()
+    port: int = Field(gt=0, lt=65536)
+    env: dict[str, str] = Field(default_factory=dict)
+    weights: MountedWeights
+    health: Health
+    adapters: Adapters | None = None
+    without_adapters: str = Field(default="it takes no adapters", alias="withoutAdapters")
+    hold_seconds: int = Field(alias="holdSeconds", gt=0)
+    start_seconds: int = Field(default=1800, alias="startSeconds", gt=0)
+    home_size: str = Field(default="64Mi", alias="homeSize")
+    api: EngineApi
+
+    @model_validator(mode="after")
+    def _known_placeholders(self) -> Self:
+        texts = [*self.command, *self.args, *self.env.values(), self.health.model_dump_json()]
+        own = {name for text in texts for name in _PLACEHOLDER.findall(text)} - set(PLACEHOLDERS)
+        each = {
+            n for text in (self.adapters.each if self.adapters else ()) for n in _PLACEHOLDER.findall(text)
+        }
+        if unknown := sorted(own | (each - set(ADAPTER_PLACEHOLDERS))):
+            raise ValueError(f"unknown placeholders: {', '.join(unknown)}; use {', '.join(PLACEHOLDERS)}")
+        return self
+
+
+class EngineSpec(Frozen):
+    """An engine: its image (an artifact of the component), how it is run and what it can do."""
+
+    image: str
+    run: EngineRun
+    features: tuple[ModelFeature, ...]
+    defaults: EngineDefaults
+    fit: FitRules
