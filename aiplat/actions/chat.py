@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from aiplat.actions.access import Access, access_to
 from aiplat.catalog.lockfile import supply_in_use
 from aiplat.catalog.resolve import site_models
+from aiplat.cluster.way import request_hooks
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.fleet.tunnel import way_to
 from aiplat.site.models import Site
-from aiplat.site.way import request_hooks
 
 if TYPE_CHECKING:
     from openai import OpenAI

@@ -7,11 +7,11 @@ import ssl
 import httpx
 
 from aiplat.actions.summary import Words
+from aiplat.cluster.way import request_hooks
 from aiplat.errors import AiplatError
 from aiplat.fleet.tunnel import way_to
 from aiplat.site.addresses import in_url
 from aiplat.site.models import Site
-from aiplat.site.way import request_hooks
 from aiplat.state import site_dir
 from aiplat.vault.store import SiteSecrets
 

@@ -16,12 +16,12 @@ from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.lockfile import read_lock
 from aiplat.cluster.raw import RawObjects
+from aiplat.cluster.way import request_hooks
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
 from aiplat.fleet.tunnel import way_to
 from aiplat.frozen import Frozen
 from aiplat.site.findings import did_you_mean
 from aiplat.site.models import Site
-from aiplat.site.way import request_hooks
 from aiplat.state import site_dir
 
 OnNodes = Callable[[int, int], None]

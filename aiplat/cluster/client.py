@@ -16,9 +16,8 @@ from urllib3.exceptions import HTTPError
 
 from aiplat.cluster import parse
 from aiplat.cluster.objects import HelmRelease, NetworkPolicy, Node, Pod, Ran, Service, Workload
-from aiplat.cluster.way import go
+from aiplat.cluster.way import STRAIGHT, Way, go
 from aiplat.errors import AiplatError, BadInput, Finding
-from aiplat.site.way import STRAIGHT, Way
 from aiplat.state import site_dir
 
 _SECONDS = (5, 20)

@@ -13,9 +13,8 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
-from aiplat.cluster.way import go
+from aiplat.cluster.way import STRAIGHT, Way, go
 from aiplat.errors import AiplatError, BadInput, Finding
-from aiplat.site.way import STRAIGHT, Way
 
 Document = dict[str, Any]
 

@@ -14,13 +14,13 @@ import threading
 from collections.abc import Sequence
 from typing import IO, cast
 
+from aiplat.cluster.way import SSH_PORT, End, Way
 from aiplat.errors import Finding
 from aiplat.fleet.sentences import explain
 from aiplat.fleet.ssh import HostError, no_ssh, ssh_settings
 from aiplat.fleet.ssh_config import as_options, config_options, connection, control_socket
 from aiplat.site.addresses import in_url
 from aiplat.site.models import Host, Site
-from aiplat.site.way import SSH_PORT, End, Way
 
 _LOGIN_SECONDS = 60.0
 _TRY_SECONDS = 15.0

@@ -10,10 +10,10 @@ from functools import partial
 import httpx
 
 from aiplat.catalog.resolve import components_on
+from aiplat.cluster.way import request_hooks
 from aiplat.errors import AiplatError
 from aiplat.site.addresses import in_url
 from aiplat.site.models import Host
-from aiplat.site.way import request_hooks
 from aiplat.verify.check import Check, Failed, Skipped, fail_on
 from aiplat.verify.world import OWN_NAMESPACES, World
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from aiplat.catalog.resolve import components_on
 from aiplat.cluster.client import ClusterUnreachable
+from aiplat.cluster.way import STRAIGHT, Way
 from aiplat.errors import AiplatError, BadInput
 from aiplat.site.models import Site
-from aiplat.site.way import STRAIGHT, Way
 from aiplat.verify.check import Check, Failed, Skipped
 from aiplat.verify.core import CORE, api_answers
 from aiplat.verify.declared import read_checks

@@ -13,10 +13,10 @@ from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.lockfile import read_lock
 from aiplat.cluster.client import Cluster
 from aiplat.cluster.objects import HelmRelease, NetworkPolicy, Node, Pod, Service, Workload
+from aiplat.cluster.way import STRAIGHT, Way, request_hooks
 from aiplat.errors import AiplatError, BadInput
 from aiplat.site.addresses import in_url
 from aiplat.site.models import Site
-from aiplat.site.way import STRAIGHT, Way, request_hooks
 from aiplat.state import site_dir
 from aiplat.vault.store import read_secrets
 

@@ -15,9 +15,9 @@ import pytest
 
 from aiplat.cluster.client import Cluster, ClusterUnreachable
 from aiplat.cluster.raw import NoAnswer, RawObjects
+from aiplat.cluster.way import End, request_hooks
 from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Host
-from aiplat.site.way import End, request_hooks
 from aiplat.vault.pki import issue, make_ca
 from tests.cluster.kube import VERSION
 
