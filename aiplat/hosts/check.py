@@ -30,6 +30,8 @@ class Wish:
     """Packages of its system that the host gets with everything else."""
     accepted: tuple[str, ...] = ()
     """Checks whose troubles are known and accepted: they are told as notes."""
+    asks_host: bool = True
+    """Whether pods ask the host's name servers for outside names; a site may name others, or nobody."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def wish_for(site: Site, host: Host) -> Wish:
     """Return what the site wants a host for."""
     networks = (site.cluster.pod_cidr, site.cluster.service_cidr)
     brought = packages_brought(site, host)
-    return Wish(site.name, host.role, host.node_ip, *networks, brought, host.accept)
+    asks_host = site.cluster.k3s.resolvers is None
+    return Wish(site.name, host.role, host.node_ip, *networks, brought, host.accept, asks_host)
 
 
 def troubles(site: Site, facts: Facts) -> tuple[Trouble, ...]:

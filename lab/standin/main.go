@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"aiplat.dev/standin/internal/admin"
 	"aiplat.dev/standin/internal/component"
 	"aiplat.dev/standin/internal/service"
 	"aiplat.dev/standin/internal/tools"
@@ -23,13 +24,14 @@ usage:
   k3s kubectl ...         upstream kubectl with this cluster's kubeconfig
   k3s crictl ...          look into the node's containers
   k3s ctr ...             containerd's own client, in the namespace k8s.io
+  k3s certificate check | rotate, secrets-encrypt status, token rotate, check-config
   k3s --version
 
 Options are k3s' own keys, as --KEY VALUE or in /etc/rancher/k3s/config.yaml.
 `
 
 // notHere are commands of k3s that are left out.
-var notHere = []string{"check-config", "token", "etcd-snapshot", "secrets-encrypt", "certificate", "completion"}
+var notHere = []string{"etcd-snapshot", "completion"}
 
 func main() {
 	name, args := filepath.Base(os.Args[0]), os.Args[1:]
@@ -69,6 +71,9 @@ func run(args []string) error {
 			return errors.New("internal: which component?")
 		}
 		return component.Run(rest[0], rest[1:])
+	}
+	if admin.Has(command) {
+		return admin.Run(command, rest, os.Stdout)
 	}
 	if slices.Contains(notHere, command) {
 		return fmt.Errorf("k3s has the command %q, the stand-in does not implement it", command)

@@ -172,6 +172,18 @@ def name_server_loop(host: Seen) -> str:
     return f"its only name server is {own[0]}, itself, and nothing says whom that asks"
 
 
+@check("name-server-cluster", BLOCKER, "name another in /etc/resolv.conf, or set cluster.k3s.resolvers")
+def name_server_cluster(host: Seen) -> str:
+    """No name server of the host is in the cluster's networks: its DNS would ask itself, and ends at that."""
+    inside = (ip_network(host.wish.pod_cidr), ip_network(host.wish.service_cidr))
+    asked = [*host.look.nameservers, *host.look.nameservers_behind] if host.wish.asks_host else []
+    for network in networks(asked):
+        for own in inside:
+            if network.version == own.version and network.overlaps(own):
+                return f"its name server {network.network_address} is in the cluster's network {own}"
+    return ""
+
+
 @check("name-servers-three", NOTE, "name three at most: programs ask no more")
 def name_servers_three(host: Seen) -> str:
     """No more than three name servers are named; what is beyond is not asked."""

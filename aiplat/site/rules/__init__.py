@@ -32,6 +32,7 @@ _IN_ORDER: tuple[Rule, ...] = (
     networks.cidr_host_bits,
     networks.cidr_overlap,
     networks.cidr_holds_host,
+    networks.resolver_in_cluster,
     networks.cidr_too_small,
     networks.cidr_too_large,
     networks.mixed_address_families,

@@ -59,6 +59,18 @@ def cidr_holds_host(document: Document, known: Known) -> Iterator[SiteFinding]:
                 yield document.finding(path, problem, fix)
 
 
+def resolver_in_cluster(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """Nobody inside is asked for outside names: the cluster's DNS would ask itself, and ends at it."""
+    listed = document.at("cluster", "k3s", "resolvers")
+    for number, text in enumerate(listed if isinstance(listed, list) else ()):
+        ip = as_ip(text)
+        for key, network in _networks(document).items():
+            if ip and ip in network:
+                at = ("cluster", "k3s", "resolvers", number)
+                problem = f"{ip} lies in {key} ({network}), so the cluster's DNS would ask itself"
+                yield document.finding(at, problem, "name a server outside the cluster, or `[]` for nobody")
+
+
 def cidr_too_small(document: Document, known: Known) -> Iterator[SiteFinding]:
     """The pod network has a /24 (IPv6: /64) for each host, and the service network room for services."""
     networks = _networks(document)
