@@ -75,14 +75,14 @@ def test_a_package_that_was_just_fetched_is_the_newest(tmp_path: Path, wanted: L
 
 
 def test_a_lab_host_lacks_exactly_the_host_packages(tmp_path: Path, wanted: Lock) -> None:
-    """All that nftables and conntrack need beyond a lab host is in the bundle, and no more."""
+    """All that nftables needs beyond a lab host is in the bundle, and no more."""
     apt = Apt(from_versions_yaml("debian.lab_suite"), tmp_path / "apt")
     apt.update()
     listed = (
         line.partition("#")[0].strip() for line in shipped("lab/host/packages.txt").read_text().splitlines()
     )
     own = ["?essential", "apt", *filter(None, listed)]
-    lacking = _installed(apt, [*own, "nftables", "conntrack"]) - _installed(apt, own)
+    lacking = _installed(apt, [*own, "nftables"]) - _installed(apt, own)
     assert lacking == {a.name for a in _debs(wanted)}
 
 

@@ -36,7 +36,6 @@ DEBS = (
     Deb("libc6", priority="required"),
     Deb("nftables", fields={"Depends": "libc6, libnftables1"}),
     Deb("libnftables1"),
-    Deb("conntrack", fields={"Depends": "libc6"}),
 )
 Publish = Callable[..., UpstreamSupply]
 
@@ -85,7 +84,7 @@ def test_a_set_is_pinned_the_same_twice_and_fetched_as_pinned(published: Publish
     supply = published(*DEBS)
     artifact = pinned(supply)
     assert artifact == pinned(supply)
-    assert [p.name for p in artifact.packages] == ["conntrack", "libnftables1", "nftables"]
+    assert [p.name for p in artifact.packages] == ["libnftables1", "nftables"]
     assert (artifact.digest, artifact.download) == (None, sum(p.size for p in artifact.packages))
     supplied = supply.supply(artifact, told)
     for package in supplied.artifact.packages:
@@ -101,11 +100,11 @@ def test_a_newer_package_is_told_and_taken_when_asked_for(published: Publish) ->
     """The lock holds; which component to update is said, and then the newer one is in it."""
     lock = resolve(SITE).model_copy(update={"artifacts": (wanted(),)})
     first = pin_all(lock, None, published(*DEBS), told)
-    newer = published(*DEBS, Deb("conntrack", "1.1-1", fields={"Depends": "libc6"}))
+    newer = published(*DEBS, Deb("libnftables1", "1.1-1", fields={"Depends": "libc6"}))
     with pytest.raises(AiplatError, match="aiplat lock --update host-packages"):
         pin_all(lock, first, newer, told)
     second = pin_all(lock, first, newer, told, {"host-packages"})
-    assert {p.name: p.version for p in second.artifacts[0].packages}["conntrack"] == "1.1-1"
+    assert {p.name: p.version for p in second.artifacts[0].packages}["libnftables1"] == "1.1-1"
 
 
 def test_a_package_that_the_archive_dropped_is_named(published: Publish) -> None:
@@ -122,6 +121,6 @@ def test_a_package_that_the_archive_dropped_is_named(published: Publish) -> None
 def test_a_package_with_other_content_is_refused(published: Publish) -> None:
     """What is fetched is compared with the lock, whatever the archive's index says by now."""
     artifact = pinned(published(*DEBS))
-    other = (*DEBS[:3], Deb("conntrack", fields={"Depends": "libc6", "Section": "net"}))
-    with pytest.raises(AiplatError, match=r"conntrack_1.0-1_amd64.deb: (has \d+ bytes|its content is)"):
+    other = (*DEBS[:2], Deb("libnftables1", fields={"Depends": "libc6", "Section": "net"}))
+    with pytest.raises(AiplatError, match=r"libnftables1_1.0-1_amd64.deb: (has \d+ bytes|its content is)"):
         published(*other).supply(artifact, told)
