@@ -6,7 +6,11 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isinf
 from typing import Any
+
+from pydantic_core import to_json
 
 from aiplat.services.bounds import JSON_DEPTH, JSON_VALUES, SMALL_BYTES
 from aiplat.services.gateway import refusals
@@ -16,7 +20,6 @@ from aiplat.services.gateway.encodings import Unpacker, WrongEncoding, encodings
 _VALUE_BYTES = 100
 _STRING = re.compile(rb'"(?:[^"\\]+|\\.)*"', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_MARKS = (b",", b":", b"[", b"{")
 
 
 class Memory:
@@ -105,13 +108,28 @@ class Unpacked:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def weight(raw: bytes, document: dict[str, Any]) -> int:
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A body as bytes, and what one look at it showed: how many marks, and whether characters are escaped."""
+
+    text: bytes
+    marks: int
+    escapes: bool
+
+    @classmethod
+    def of(cls, text: bytes) -> Raw:
+        """Look at a body."""
+        # For one byte C has an instruction; only where that is there is it worth to look for two.
+        return cls(text, _marks(text), b"\\" in text and b"\\u" in text)
+
+
+def weight(raw: Raw, document: dict[str, Any]) -> int:
     """Return what a request holds in memory: its document, and once more the text that is sent on."""
-    values = min(JSON_VALUES, _marks(raw)) * _VALUE_BYTES
-    if raw.isascii() and b"\\u" not in raw:
-        return 2 * len(raw) + values
+    size, values = len(raw.text), min(JSON_VALUES, raw.marks) * _VALUE_BYTES
+    if raw.text.isascii() and not raw.escapes:
+        return 2 * size + values
     # A text with one character beyond Latin-1 is kept in two or four bytes for each of them.
-    return len(raw) + _texts(document) + values
+    return size + _texts(document) + values
 
 
 def _texts(document: dict[str, Any]) -> int:
@@ -127,21 +145,26 @@ def _texts(document: dict[str, Any]) -> int:
     return total
 
 
-def _marks(raw: bytes) -> int:
-    return sum(raw.count(mark) for mark in _MARKS)
+def _marks(text: bytes) -> int:
+    return len(text) - len(text.translate(None, b",:[{"))
 
 
-def understood(raw: bytes) -> dict[str, Any]:
+def understood(raw: Raw) -> dict[str, Any]:
     """Return the JSON object that a body is: valid Unicode, each key once, no more values than there may be.
 
     Raises:
         Refusal: 400 or 413.
     """
-    if too_many_values(raw):
+    if raw.marks > JSON_VALUES and too_many_values(raw.text):
         raise refusals.too_many_values(JSON_VALUES)
+    text = raw.text
     try:
-        text = raw.decode("utf-8-sig")
-        document = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        document = json.loads(
+            text.decode("utf-8-sig"),
+            object_pairs_hook=_object,
+            parse_constant=_no_number,
+            parse_float=_number,
+        )
     except UnicodeDecodeError as error:
         raise refusals.bad_request(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     except RecursionError:
@@ -150,14 +173,21 @@ def understood(raw: bytes) -> dict[str, Any]:
         raise refusals.bad_request(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise refusals.bad_request("the body must be a JSON object")
-    if raw.count(b"[") + raw.count(b"{") > JSON_DEPTH and deeper_than(document, JSON_DEPTH):
+    if raw.marks > JSON_DEPTH and text.count(b"[") + text.count(b"{") > JSON_DEPTH:
+        _check_depth(document)
+    return _valid_text(document) if raw.escapes and (b"\\ud" in text or b"\\uD" in text) else document
+
+
+def _check_depth(document: dict[str, Any]) -> None:
+    if deeper_than(document, JSON_DEPTH):
         raise refusals.too_deep(JSON_DEPTH)
-    return _valid_text(document) if b"\\ud" in raw or b"\\uD" in raw else document
 
 
-def too_many_values(raw: bytes) -> bool:
+def too_many_values(text: bytes) -> bool:
     """Whether a document has more values than are read; marks that stand in texts are none."""
-    return _marks(raw) > JSON_VALUES and _marks(_STRING.sub(b"", raw)) > JSON_VALUES
+    if len(text) <= JSON_VALUES:
+        return False
+    return _marks(text) > JSON_VALUES and _marks(_STRING.sub(b"", text)) > JSON_VALUES
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -170,7 +200,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
+
+
+def _number(digits: str) -> float:
+    # 1e999 would be sent on as `Infinity`, which is not JSON.
+    if isinf(number := float(digits)):
+        raise ValueError(f"the number {digits[:64]} is too large")
+    return number
 
 
 def deeper_than(document: Any, depth: int) -> bool:
@@ -201,8 +238,9 @@ def _valid_text(value: Any) -> Any:
 
 def written(document: Any) -> bytes:
     """Return a document as JSON; a half character is replaced, wherever it comes from."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     try:
-        return text.encode()
-    except UnicodeEncodeError:
+        return to_json(document)
+    except ValueError:
+        # Half a character, or lists deeper than that writer goes.
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
         return _SURROGATE.sub("\ufffd", text).encode()

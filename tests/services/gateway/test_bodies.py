@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from aiplat.services.bounds import JSON_DEPTH, JSON_VALUES, PROMPTS, SMALL_BYTES, UNPACKED_PIECE_BYTES
-from aiplat.services.gateway.bodies import Memory, Unpacked, understood, weight, written
+from aiplat.services.gateway.bodies import Memory, Raw, Unpacked, understood, weight, written
 from aiplat.services.gateway.encodings import Unpacker, WrongEncoding, encodings_of
 from aiplat.services.gateway.fields import CHAT, COMPLETIONS, answers, check_fields
 from aiplat.services.gateway.models import Model
@@ -37,6 +37,11 @@ BOMBS = {
     "zstd": zstandard.compress(BOMB),
     "gzip, gzip": gzip.compress(gzip.compress(BOMB)),
 }
+
+
+def read(body: bytes) -> dict[str, Any]:
+    """Return what a body is understood as."""
+    return understood(Raw.of(body))
 
 
 def refused(status: int, act: Any, *given: Any) -> str:
@@ -89,9 +94,9 @@ def test_an_encoding_that_is_not_known_is_refused() -> None:
 def test_values_are_limited_whatever_they_are(item: str) -> None:
     """Within the limit of bytes they would take a hundred times their size; as text they are no values."""
     many = f'{{"model":"m","x":[{",".join([item] * (JSON_VALUES + 1))}]}}'.encode()
-    assert f"more than {JSON_VALUES} values" in refused(413, understood, many)
+    assert f"more than {JSON_VALUES} values" in refused(413, read, many)
     text = json.dumps({"x": item * JSON_VALUES + "," * JSON_VALUES}).encode()
-    assert understood(text)["x"].startswith(item)
+    assert read(text)["x"].startswith(item)
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
@@ -99,10 +104,10 @@ def test_nesting_is_limited(opening: str, closing: str) -> None:
     """Also far beyond what a reader of JSON could follow; wide documents are not deep."""
     for depth in (JSON_DEPTH, 100_000):
         deep = f'{{"x":{opening * depth}1{closing * depth}}}'.encode()
-        assert "nests" in refused(400, understood, deep)
+        assert "nests" in refused(400, read, deep)
     shallow = f'{{"x":{opening * (JSON_DEPTH - 1)}1{closing * (JSON_DEPTH - 1)}}}'.encode()
-    assert understood(shallow)
-    assert understood(json.dumps({"x": [{}, []] * 500}).encode())
+    assert read(shallow)
+    assert read(json.dumps({"x": [{}, []] * 500}).encode())
 
 
 @pytest.mark.parametrize(
@@ -112,6 +117,8 @@ def test_nesting_is_limited(opening: str, closing: str) -> None:
         b'{"options": {"num_predict": 1, "num_predict": 2}}',
         b'{"x": NaN}',
         b'{"x": -Infinity}',
+        b'{"x": [1e999]}',
+        b'{"x": -1' + b"0" * 400 + b".5}",
         b"[]",
         b'"text"',
         b"",
@@ -123,16 +130,24 @@ def test_nesting_is_limited(opening: str, closing: str) -> None:
 )
 def test_what_could_be_read_in_two_ways_is_refused(body: bytes) -> None:
     """Keys that are there twice, numbers that are none, bytes that are no UTF-8."""
-    refused(400, understood, body)
+    refused(400, read, body)
 
 
 @pytest.mark.parametrize("half", [r"\ud83d", r"\ude00", r"\ude00\ud83d", r"\uD83Dx"])
 def test_half_a_character_is_replaced_wherever_it_stands(half: str) -> None:
     """In keys and texts; a whole pair is its character."""
     body = f'{{"a{half}": ["x{half}", {{"y": "{half}"}}], "whole": "\\ud83d\\ude00"}}'.encode()
-    again = json.loads(written(understood(body)))
+    again = json.loads(written(read(body)))
     assert "\ufffd" in str(again)
     assert again["whole"] == "😀"
+
+
+def test_numbers_and_texts_are_sent_on_as_they_came() -> None:
+    """Whole numbers of any length, small and large parts, control characters, lines of other scripts."""
+    body = b'{"a":123456789012345678901234567890,"b":1e-7,"c":-0.0,"d":"\\u2028\\u0000\\"\\\\","e":0.1}'
+    assert json.loads(written(read(body))) == json.loads(body)
+    deep = json.loads("[" * 900 + "]" * 900)
+    assert json.loads(written(deep)) == deep
 
 
 @pytest.mark.parametrize(
@@ -193,11 +208,11 @@ def test_memory_is_shared_by_keys_and_small_requests_always_find_room() -> None:
 def test_a_request_weighs_what_it_takes_in_memory() -> None:
     """Many small values more than their bytes, wide characters four times theirs."""
     many = b'{"x":[' + b"{}," * 10_000 + b"{}]}"
-    assert weight(many, understood(many)) > 10_000 * 100
+    assert weight(Raw.of(many), read(many)) > 10_000 * 100
     wide = json.dumps({"x": "a" * MIB + "😀"}, ensure_ascii=False).encode()
-    assert weight(wide, understood(wide)) > 4 * MIB
+    assert weight(Raw.of(wide), read(wide)) > 4 * MIB
     plain = json.dumps({"x": "a" * MIB}).encode()
-    assert weight(plain, understood(plain)) < 2.1 * MIB
+    assert weight(Raw.of(plain), read(plain)) < 2.1 * MIB
 
 
 ENGINE = Model(name="m", url="http://10.0.0.1")
