@@ -8,6 +8,8 @@ from __future__ import annotations
 # --- a connection, before anybody is known ---
 CONNECTIONS = 1000
 """Open at once; beyond, whoever has asked nothing for longest makes room."""
+HEALTH_CONNECTIONS = 64
+"""The same for the health port, which asks for no key."""
 SPARE_FILES = 64
 """Open files that connections of clients leave for engines, the database and the health port."""
 HEAD_BYTES = 32 << 10
@@ -45,6 +47,8 @@ MOST_STORED = (1 << 63) - 1
 """What a column of the database holds."""
 
 # --- an upstream's answer ---
+EARLY_ANSWERS = 16
+"""Answers of the kind 1xx before the one that counts."""
 ANSWER_BYTES = 8 << 20
 """A whole answer that is put into another form, and the text of a streamed one that is said again."""
 ANSWERS_BYTES = 32 << 20

@@ -309,14 +309,13 @@ def server(
     certificate: tuple[Path | None, Path | None] = (None, None),
     *,
     grace: int,
-    body_seconds: float,
+    doors: Doors,
 ) -> Server:
     """Return a server of an ASGI application; `grace` is what answers under way get when it is to stop.
 
     Raises:
         OSError: the certificate cannot be read.
     """
-    doors = Doors(body_seconds=body_seconds)
     config = uvicorn.Config(
         app,
         host=listen[0],

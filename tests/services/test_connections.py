@@ -174,6 +174,10 @@ async def test_a_reader_that_stops_is_given_up_and_a_slow_one_is_not() -> None:
         here.pass_time(0)
         here.pass_time(bounds.WRITE_SECONDS - 5)
         assert here.server.doors.open == {connection}
+        # Somebody who takes less than so much in that time does not read.
+        waiting = connection.transport.get_write_buffer_size()
+        assert connection._stuck is not None
+        connection._stuck = (connection._stuck[0], waiting + bounds.WRITE_BYTES - 1)
         here.pass_time(10)
         await asyncio.sleep(0.05)
         assert not here.server.doors.open

@@ -26,9 +26,7 @@ from aiplat.services.api.routes import (
     teams,
     usage,
 )
-
-MAX_BODY_BYTES = 64 * 1024
-"""Everything the API takes fits into this many times over."""
+from aiplat.services.bounds import API_BODY_BYTES
 
 _DESCRIPTION = """What `aiplat` does on the command line, over HTTP: the same actions and documents.
 
@@ -60,7 +58,7 @@ def create_app(ground: Ground) -> ASGIApp:
         api.include_router(module.router)
     app.include_router(api)
     add_handlers(app)
-    app.add_middleware(SmallBodies, most=MAX_BODY_BYTES)
+    app.add_middleware(SmallBodies, most=API_BODY_BYTES)
     app.add_middleware(KeyFirst, database=ground.database)
     app.openapi = cache(lambda: _described(app))  # type: ignore[method-assign] # FastAPI's own way to change it
     return Envelope(app)

@@ -11,7 +11,7 @@ from aiplat.services.api.launch import Launcher
 from aiplat.services.api.reports import Reports
 from aiplat.services.api.settings import Settings
 from aiplat.services.bounds import BODY_SECONDS
-from aiplat.services.connections import server
+from aiplat.services.connections import Doors, server
 from aiplat.services.store.database import Database
 from aiplat.services.store.migrate import upgrade
 from aiplat.site.load import load_site
@@ -48,6 +48,5 @@ async def run(settings: Settings) -> None:
 async def _serve(ground: Ground, settings: Settings) -> None:
     listen = (settings.host, settings.port)
     certificate = (settings.tls_cert, settings.tls_key)
-    await server(
-        create_app(ground), listen, certificate, grace=_GRACE_SECONDS, body_seconds=BODY_SECONDS
-    ).serve()
+    doors = Doors(body_seconds=BODY_SECONDS)
+    await server(create_app(ground), listen, certificate, grace=_GRACE_SECONDS, doors=doors).serve()

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 Header = tuple[bytes, bytes]
 
 _METHODS = b"GET, HEAD, POST, DELETE"
-_SEEN = b"x-request-id, x-aiplat-request-id, x-aiplat-model, x-aiplat-left-out, retry-after"
+_SEEN = (
+    b"x-request-id, x-aiplat-request-id, x-aiplat-model, x-aiplat-left-out, x-aiplat-max-tokens, retry-after"
+)
 _DAY = b"86400"
 _MOST_NAMED = 1024
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from aiplat.services.bounds import LISTED_BYTES, LOOK_SECONDS, SILENCE_SECONDS
+from aiplat.services.bounds import EARLY_ANSWERS, LISTED_BYTES, LOOK_SECONDS, SILENCE_SECONDS
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.bodies import too_many_values
 from aiplat.services.gateway.egress import Egress, GuardedResolver
@@ -29,6 +31,32 @@ _CANNOT_GO_ON = (
 )
 
 
+class _Patient(ResponseHandler):
+    """aiohttp's side of a connection to an upstream, which takes only so many answers before the one."""
+
+    _early = 0
+
+    async def read(self) -> Any:
+        """Return the next answer.
+
+        Raises:
+            aiohttp.ClientError: there are too many that say that another will come.
+        """
+        found = await super().read()
+        self._early = self._early + 1 if 100 <= found[0].code < 200 else 0
+        if self._early > EARLY_ANSWERS:
+            raise aiohttp.ClientPayloadError(f"more than {EARLY_ANSWERS} answers of the kind 1xx")
+        return found
+
+
+class _Connector(aiohttp.TCPConnector):
+    """aiohttp's connections, with limits on what comes before an answer."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._factory = partial(_Patient, loop=self._loop)  # type: ignore[assignment]
+
+
 class Upstreams:
     """Connections to engines and providers; opened with `async with`, one for the life of the process."""
 
@@ -37,7 +65,7 @@ class Upstreams:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Upstreams:
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
             limit=0,
             keepalive_timeout=15,
             resolver=GuardedResolver(self.egress),

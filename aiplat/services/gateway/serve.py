@@ -15,7 +15,7 @@ import uvicorn
 from aiplat.errors import BadInput
 from aiplat.services.background import Task, in_background
 from aiplat.services.bounds import BODY_SECONDS
-from aiplat.services.connections import Server, server
+from aiplat.services.connections import Doors, Server, server
 from aiplat.services.gateway.app import GatewayApp
 from aiplat.services.gateway.auth import FileKeyStore, KeyStore, NoKeys
 from aiplat.services.gateway.bodies import Memory
@@ -47,7 +47,7 @@ def _server(app: GatewayApp, settings: Settings) -> Server:
         (settings.host, settings.port),
         (settings.tls_cert, settings.tls_key),
         grace=_GRACE_SECONDS,
-        body_seconds=BODY_SECONDS,
+        doors=Doors(body_seconds=BODY_SECONDS),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from aiplat.services.api.problems import Problem
+from aiplat.services.bounds import API_ANSWER_PARTS, API_BODY_BYTES
 from tests.services.api.conftest import Api, Place
 
 
@@ -69,7 +70,7 @@ def test_a_database_that_does_not_answer_is_503(api: Api, place: Place) -> None:
 
 def test_a_request_that_is_too_large_is_not_read(api: Api) -> None:
     """Whether it says its size or not."""
-    sent = {"content": b"x" * 65_537, "headers": {"content-type": "application/json"}}
+    sent = {"content": b"x" * (API_BODY_BYTES + 1), "headers": {"content-type": "application/json"}}
     assert problem(api.ask("POST", "/keys", **sent)).status == 413
 
     async def endless() -> AsyncIterator[bytes]:
@@ -81,6 +82,13 @@ def test_a_request_that_is_too_large_is_not_read(api: Api) -> None:
     fits = json.dumps({"name": "x" * 60_000})
     sent = {"content": fits, "headers": {"content-type": "application/json"}}
     assert problem(api.ask("POST", "/keys", **sent)).status == 422
+
+
+@pytest.mark.parametrize("path", ["/audit", "/usage/requests"])
+def test_a_page_has_only_so_many_rows(api: Api, path: str) -> None:
+    """One more is refused; so many are not."""
+    assert api.ask("GET", f"{path}?limit={API_ANSWER_PARTS}").status_code == 200
+    assert problem(api.ask("GET", f"{path}?limit={API_ANSWER_PARTS + 1}")).status == 422
 
 
 def test_an_error_of_our_own_tells_nothing_but_that_it_was_ours(

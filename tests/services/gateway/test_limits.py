@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aiplat.services.bounds import REMEMBERED
 from aiplat.services.gateway.auth import Key
 from aiplat.services.gateway.estimate import ANSWER_TOKENS, estimate
 from aiplat.services.gateway.prices import Price, Prices
@@ -61,7 +62,7 @@ def test_buckets_are_forgotten_when_there_are_many() -> None:
     clock = Clock()
     rates = Rates(clock)
     rates.spend(("key", "debtor", "tokens"), 1, 1000)
-    for n in range(9_999):
+    for n in range(REMEMBERED - 1):
         rates.take(("key", str(n), "requests"), 1)
     clock.now += 61
     rates.take(NAME, 1)

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import update
 
+from aiplat.services.bounds import MOST_STORED
 from aiplat.services.store.budgets import Budget, remove_budget, set_budget
 from aiplat.services.store.database import Database
 from aiplat.services.store.leases import Demand, forget_old_windows, lease
@@ -47,6 +48,14 @@ async def test_slices_end_where_the_limit_does(database: Database) -> None:
     assert await ask(database, "b", number, 40, 95) == 90
     grant = (await lease(database, "c", [Demand((number, DAY), 0, 5)]))[number, DAY]
     assert (grant.granted, grant.others_used, grant.limit) == (0, 50, 100)
+
+
+async def test_what_no_column_holds_is_kept_as_the_most_it_holds(database: Database) -> None:
+    """Such a count ends nobody's work: the budget is used up for everybody."""
+    number = await make_budget(database, 100)
+    await ask(database, "a", number, 10 * MOST_STORED, 10 * MOST_STORED)
+    grant = (await lease(database, "b", [Demand((number, DAY), 0, 5)]))[number, DAY]
+    assert (grant.granted, grant.others_used) == (0, MOST_STORED)
 
 
 async def test_many_replicas_at_once_are_granted_the_limit_and_no_more(database: Database) -> None:

@@ -13,6 +13,7 @@ from aiplat.services.api.callers import needs
 from aiplat.services.api.documents import Document
 from aiplat.services.api.ground import Here
 from aiplat.services.api.problems import problems
+from aiplat.services.bounds import API_ANSWER_PARTS
 from aiplat.services.store.audit import AuditEntry, list_audit
 
 router = APIRouter(prefix="/audit", tags=["audit"], responses=problems(401, 403, 422, 503))
@@ -31,7 +32,7 @@ class AuditFilter(Document):
     action: _Word = Field(default=None, description="Such as key.created, run.start.")
     subject: _Word = Field(default=None, description="The key, team, run or plan it was done to.")
     before: int | None = Field(default=None, ge=1, le=2**63 - 1, description="The last `id` of a page.")
-    limit: int = Field(default=100, ge=1, le=1000)
+    limit: int = Field(default=100, ge=1, le=API_ANSWER_PARTS)
 
 
 class AuditLine(Document):

@@ -15,6 +15,7 @@ from aiplat.services.api.callers import Asking, Caller, needs
 from aiplat.services.api.documents import Document
 from aiplat.services.api.ground import Ground, Here
 from aiplat.services.api.problems import problems
+from aiplat.services.bounds import API_ANSWER_PARTS
 from aiplat.services.store.usage import Group, UsageQuery, UsageRow, UsageSum, list_usage, sum_usage
 
 router = APIRouter(tags=["usage"], responses=problems(401, 403, 422, 503))
@@ -53,7 +54,7 @@ class Page(Wanted):
     request_id: str | None = Field(
         default=None, pattern=REQUEST_ID, description="What the gateway called a request, or its client did."
     )
-    limit: int = Field(default=100, ge=1, le=1000)
+    limit: int = Field(default=100, ge=1, le=API_ANSWER_PARTS)
     before: str | None = Field(
         default=None, pattern=CURSOR, description="The `cursor` of the last one of a page: those behind it."
     )

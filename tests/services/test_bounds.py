@@ -1,0 +1,260 @@
+"""Limits: each has a test that fills it, here where no other test does."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from aiplat.services import background, bounds, connections
+from aiplat.services.background import Task, keep_running
+from aiplat.services.connections import Doors
+from aiplat.services.gateway import attempts, calls, exchange, proxy
+from aiplat.services.gateway.calls import Asked
+from aiplat.services.gateway.exchange import Exchange
+from aiplat.services.gateway.frames import FrameSplitter
+from aiplat.services.gateway.health import health_port
+from aiplat.services.gateway.metrics import Metrics
+from aiplat.services.gateway.models import Model, ModelTable
+from aiplat.services.gateway.prices import Price, Prices
+from aiplat.services.gateway.proxy import Upstreams
+from aiplat.services.gateway.recorder import Recorder
+from aiplat.services.gateway.refusals import Refusal
+from aiplat.services.gateway.replicas import Pool
+from aiplat.services.gateway.rooms import Room, TooMuch
+from aiplat.services.gateway.sent import Untaken
+from aiplat.services.gateway.usage import Usage
+from tests.services.test_connections import GET, end_of, hello
+
+pytestmark = pytest.mark.anyio
+
+SERVICES = Path(__file__).parent
+
+
+def names_in(file: Path) -> set[str]:
+    """Return the names that a module's code uses; words in texts and what is only imported do not count."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    # As monkeypatch takes it: a path of a module and a name in it.
+    patched = {text.rpartition(".")[2] for text in texts if text.startswith("aiplat.")}
+    return attributes | patched | {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+def test_every_limit_is_used_by_a_test() -> None:
+    """A limit that nobody fills may not hold; one that is not used anywhere is not one."""
+    limits = {name for name in vars(bounds) if name.isupper()}
+    tested = set().union(*(names_in(file) for file in SERVICES.rglob("*.py")))
+    assert limits - tested == set()
+    package = Path(bounds.__file__).parent
+    used = set().union(
+        *(file.read_text().split() for file in package.rglob("*.py") if file.name != "bounds.py")
+    )
+    words = {word.strip("(),:+*[]") for word in used}
+    assert {name for name in limits if not any(name in word for word in words)} == set()
+
+
+def asked(receive: Any = None) -> Exchange:
+    """Return a request whose body and end never come."""
+
+    async def nothing() -> Any:
+        await asyncio.Event().wait()
+
+    scope = {"method": "POST", "path": "/v1/completions", "headers": []}
+    return Exchange(scope, receive or nothing, nothing)
+
+
+@contextlib.asynccontextmanager
+async def upstream(said: bytes, times: int = 1) -> AsyncIterator[tuple[Upstreams, URL]]:
+    """Answer every connection with the same bytes, `times` times as long as it is read; then stay silent."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            for _ in range(times):
+                writer.write(said)
+                await writer.drain()
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with Upstreams() as upstreams:
+        yield upstreams, URL(f"http://127.0.0.1:{port}/")
+    server.close()
+
+
+ENDLESS = b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\n\r\n"
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_early_answers_are_counted(more: int) -> None:
+    """So many may come before the one that counts; a flood of them ends the connection."""
+    early = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * (bounds.EARLY_ANSWERS + more)
+    whole = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+    async with upstream(early + whole) as (upstreams, url):
+        if more:
+            with pytest.raises(aiohttp.ClientPayloadError, match="1xx"):
+                await upstreams.post(url, b"", {})
+        else:
+            assert (await upstreams.post(url, b"", {})).status == 200
+
+
+async def test_a_list_and_an_error_are_read_to_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long they are; an engine's word about itself has a time as well."""
+    async with upstream(ENDLESS % 200 + b" " * (bounds.LISTED_BYTES + 2)) as (upstreams, url):
+        with pytest.raises(ValueError, match="too long"):
+            await upstreams.look(url)
+    async with upstream(ENDLESS % 400 + b"x" * (2 * bounds.ERROR_BYTES)) as (upstreams, url):
+        answer: Any = SimpleNamespace(response=await upstreams.post(url, b"", {}))
+        assert len(await attempts._words(answer)) == bounds.ERROR_BYTES
+        answer.response.close()
+    assert proxy._LOOK.total == bounds.LOOK_SECONDS
+    monkeypatch.setattr(proxy, "_LOOK", aiohttp.ClientTimeout(total=0.01))
+    async with upstream(b"") as (upstreams, url):
+        with pytest.raises(TimeoutError):
+            await upstreams.look(url)
+
+
+async def test_silence_and_an_answer_without_an_end_have_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an upstream's first byte, and of everything together."""
+    assert bounds.SILENCE_SECONDS < bounds.ANSWER_SECONDS
+    monkeypatch.setattr(proxy, "SILENCE_SECONDS", 0.01)
+    async with upstream(b"") as (upstreams, url):
+        with pytest.raises(TimeoutError):
+            await upstreams.post(url, b"", {})
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(calls, "find_answer", never)
+    monkeypatch.setattr(calls, "ANSWER_SECONDS", 0.01)
+    nothing: Any = None
+    with pytest.raises(TimeoutError):
+        await calls.call(asked(), nothing, Asked(Model(name="m", url="http://x"), {}), nothing, nothing)
+
+
+async def test_a_body_that_does_not_come_has_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """408 when it has passed."""
+    monkeypatch.setattr(exchange, "BODY_SECONDS", bounds.BODY_SECONDS / 10**4)
+    with pytest.raises(Refusal) as refused:
+        await asked().body(calls.Memory(1, 1))
+    assert refused.value.status == 408
+
+
+async def test_an_answered_connection_waits_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it is closed, though it is not in anybody's way."""
+    monkeypatch.setattr(connections, "KEEP_ALIVE_SECONDS", bounds.KEEP_ALIVE_SECONDS / 1000)
+    server = connections.server(hello, ("127.0.0.1", 0), grace=1, doors=Doors())
+    await server.startup()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET + b"\r\n")
+    assert (await asyncio.wait_for(reader.read(), 60)).startswith(b"HTTP/1.1 200")
+    server.servers[0].close()
+
+
+async def test_silent_connections_make_room_at_the_health_port() -> None:
+    """Kubernetes' probe is answered, however many hold the port; unknown paths are 404."""
+    async with health_port("127.0.0.1", 0, ModelTable(), Metrics()) as port:
+        silent = [
+            await asyncio.open_connection("127.0.0.1", port) for _ in range(bounds.HEALTH_CONNECTIONS + 8)
+        ]
+        said = []
+        for path, method in (("healthz", "GET"), ("readyz", "HEAD"), ("other", "GET"), ("healthz", "POST")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"{method} /{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+            said.append((await asyncio.wait_for(reader.read(), 60))[9:12])
+        assert said == [b"200", b"503", b"404", b"404"]
+        assert await end_of(silent[0][0]) == b""
+
+
+def test_answers_in_another_form_have_room_each_and_together() -> None:
+    """What is given back is there again."""
+    room = Room()
+    one = room.share()
+    with pytest.raises(TooMuch):
+        one.take(bounds.ANSWER_BYTES)
+    many = [room.share() for _ in range(bounds.ANSWERS_BYTES // bounds.ANSWER_BYTES)]
+    for share in many:
+        share.take(bounds.ANSWER_BYTES - 64)
+    with pytest.raises(TooMuch):
+        one.take(1)
+    many[0].close()
+    one.take(1)
+
+
+def test_a_frame_has_a_size() -> None:
+    """Also where its end never comes."""
+    splitter = FrameSplitter()
+    assert list(splitter.documents(b"data: " + b"x" * (bounds.FRAME_BYTES - 6))) == []
+    with pytest.raises(ValueError, match="larger than"):
+        list(splitter.documents(b"x"))
+
+
+async def test_only_so_many_wait_for_a_model() -> None:
+    """The next one is told to come back."""
+    pool = Pool(Model(name="m", urls=(), hold_seconds=60))
+    waiting = [asyncio.create_task(pool.ready()) for _ in range(bounds.WAITING_REQUESTS)]
+    await asyncio.sleep(0)
+    with pytest.raises(Refusal, match="too many requests wait"):
+        await pool.ready()
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_records_beyond_the_most_are_lost_and_counted() -> None:
+    """The queue does not grow, whatever the disk does."""
+    lost: list[tuple[str, int]] = []
+    nothing: Any = None
+    counts: Any = SimpleNamespace(usage=lambda fate, count: lost.append((fate, count)))
+    recorder = Recorder(nothing, nothing, counts, nothing)
+    for _ in range(bounds.RECORDS + 2):
+        recorder.put(nothing)
+    assert recorder.queued == bounds.RECORDS
+    assert lost == [("lost", 1), ("lost", 1)]
+
+
+def test_what_is_learned_of_providers_is_forgotten_when_it_is_too_much() -> None:
+    """The newest is kept."""
+    untaken = Untaken()
+    for number in range(bounds.UNKNOWN_FIELDS + 1):
+        model = Model(name=f"m{number}", url="http://x")
+        untaken.learn(model, {"max_tokens"})
+    assert len(untaken._by_model) <= bounds.UNKNOWN_FIELDS
+    assert untaken.of(model) == {"max_tokens"}
+
+
+def test_no_request_costs_more_than_the_most() -> None:
+    """Whatever an upstream counts and a site asks."""
+    prices = Prices({"m": Price(prompt=10**6, completion=10**6, request=10**6)})
+    assert prices.cost("m", Usage(bounds.MOST_COUNT, bounds.MOST_COUNT)) == bounds.MOST_COST
+
+
+async def test_the_pause_after_failures_grows_to_its_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doubled from the first one on."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 8:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(background, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+
+    async def fail() -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(asyncio.CancelledError):
+        await keep_running(Task("t", fail), lambda _: None)
+    assert pauses[:3] == [bounds.RESTART_SECONDS * 2**n for n in range(3)]
+    assert pauses[-1] == bounds.LONGEST_RESTART_SECONDS
