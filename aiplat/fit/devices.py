@@ -26,9 +26,15 @@ _FORMS = {"pcie", "sxm", "sxm2", "sxm4", "sxm5", "nvl", "oam"}
 _SERIES = {"rtx", "gtx", "rx", "pro", "arc"}
 # Bare numbers that name no card without their series.
 _TOO_SHORT = {"2000", "4000", "5000", "6000", "8000", "4500", "vii", "2", "5", "4"}
-# Profiles as nvidia-smi, node labels and hypervisors write them: MIG 1g.10gb (also 1g.10gb+me), A100-10C.
-_MIG = re.compile(r"(?<![\w.])(?P<sevenths>[1-7])g\.(?P<gb>\d{1,3})gb(?:\+[a-z.]+)?", re.IGNORECASE)
-_VGPU = re.compile(r"-(?P<gb>\d{1,3})[CQAB]\b")
+# Profiles as nvidia-smi, node labels and hypervisors write them: MIG 1g.10gb (also 1g.10gb+me, and
+# 1c.3g.20gb with some of its cores), A100-10C, A100-1-5CME.
+_MIG = re.compile(
+    r"(?<![\w.])(?:[1-7]c\.)?(?P<sevenths>[1-7])g[. -]{1,2}(?P<gb>\d{1,3})gb(?:\+[a-z.]+)?", re.IGNORECASE
+)
+_VGPU = re.compile(r"-(?P<gb>\d{1,3})[CQAB](?:ME)?\d?\b", re.IGNORECASE)
+# The largest share of a card's memory that a profile of so many compute slices has, on any card.
+_LARGEST_SHARE = {1: 1 / 4, 2: 1 / 2, 3: 1 / 2}
+_MOBILE = re.compile(r"\b(laptop|notebook|mobile|max-q)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class Device:
     tensor_tflops: float = 0.0
     shared: bool = False
     """Other programs are said to hold memory of it, or a desktop does."""
+    sliced: bool = False
+    """One MIG instance: a program sees no second one."""
     slow_cores: bool = False
     price_usd: float | None = None
     price_source: str = ""
@@ -111,7 +119,26 @@ def part_of(device: Device | None, text: str) -> Device | None:
         total=seen_by_driver(size),
         bandwidth=base.bandwidth * share,
         tensor_tflops=base.tensor_tflops * cores,
+        sliced=bool(mig),
     )
+
+
+def doubt_about(device: Device | None, text: str) -> str:
+    """Return why a text does not say how much of a card there is; empty where it does.
+
+    A part that is larger than cards have it is a slip; a laptop's card of a name has less than the desktop's.
+    """
+    mig, vgpu = _MIG.search(text), _VGPU.search(text)
+    profile = mig or vgpu
+    if profile is None and re.search(r"\bmig\b", text, re.IGNORECASE):
+        return "is in MIG mode; name the profile, as '1g.10gb'"
+    if profile and device and device.total:
+        share = int(profile["gb"]) * GIB / device.total
+        if share > 1.1 * _LARGEST_SHARE.get(int(mig["sevenths"]) if mig else 7, 1):
+            return f"has no part {profile[0].lstrip('-')}; see nvidia-smi mig -lgip"
+    if device and profile is None and _MOBILE.search(text) and memory_in(text) is None:
+        return "is a laptop's card; say its memory, as 'RTX 4090 Laptop 16 GB'"
+    return ""
 
 
 def device_names() -> list[str]:
@@ -144,6 +171,9 @@ def with_memory(device: Device, size: int) -> Device:
     """Return the device with `size` bytes of memory, as far as an engine may use them."""
     if device.kind == "metal":
         return replace(device, total=metal_working_set(size))
+    if device.kind == "unified":
+        # The system and its firmware are in there too; a DGX Spark of 128 shows 119.7.
+        return replace(device, total=round(size * constant("device", "unified_share")))
     return replace(device, total=size)
 
 

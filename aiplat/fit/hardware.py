@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aiplat.fit.devices import Device, find_device, memory_in, part_of, seen_by_driver
+from aiplat.fit.devices import Device, doubt_about, find_device, memory_in, part_of, seen_by_driver
 from aiplat.fit.knowledge import GIB, MIB
 
 # `-SHARED` ends the product's label of a card whose time is sliced: its memory is everybody's.
 _SHARED = re.compile(
     r"\b(resident|shared with|desktop|windows|win1[01]|wsl2?|other process)|-shared\b", re.IGNORECASE
 )
+# Memory that was set aside for graphics, rather than that of the whole machine.
+_CARVED = re.compile(r"\b(vram|carve|gtt)", re.IGNORECASE)
 _TIMES = re.compile(
     r"(?:^|\s)(\d{1,2})\s*[x\u00d7*]\s*(?=[A-Za-z])|(?<![A-Za-z])[x\u00d7*]\s*(\d{1,2})\s*$", re.IGNORECASE
 )
@@ -38,6 +40,8 @@ def read_hardware(said: Mapping[str, Any]) -> Hardware:
             cpu if cpu.bandwidth else replace(find_device(text, ("systems",)) or cpu, kind="cpu", total=None)
         )
         return Hardware((), _with_ram(known, said, text))
+    if doubt := next((d for name in _parts(text) if (d := doubt_about(find_device(name), name))), ""):
+        return Hardware((), cpu, f"{text!r} {doubt}")
     count = _count(said, text)
     found = [device for name in _parts(text) if (device := _one(name, said))]
     if not found and cpu.bandwidth:
@@ -92,9 +96,11 @@ def _overridden(device: Device, text: str) -> int | None:
     printed = re.search(r"(\d{4,6})\s*MiB", text)
     if printed:
         return seen_by_driver(int(printed[1]) * MIB)
-    if device.kind == "unified" and (size := memory_in(text)):
-        return size
-    return device.total
+    size = memory_in(text)
+    if device.kind == "unified" and size:
+        return size if _CARVED.search(text) else device.total
+    # Cards of one name are sold with less, too: what was said of the card is believed where it is less.
+    return min(device.total, seen_by_driver(size)) if device.total and size else device.total
 
 
 def _kind_of(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aiplat.fit.admissible import cautions, obstacles
+from aiplat.fit.admissible import cautions, doubts, obstacles
 from aiplat.fit.knowledge import GIB, MIB, constant
 from aiplat.fit.llama_cpp import plan_llama_cpp
 from aiplat.fit.ollama import plan_ollama
@@ -15,6 +15,7 @@ from aiplat.fit.vllm import graph_bytes, is_v1, on_processor, plan_vllm
 
 def plan_memory(request: Request) -> MemoryPlan:
     """Return where the model's bytes go on the request's devices, with a verdict and its reasons."""
+    request, left_out = _one_slice(request)
     if request.engine not in ENGINES:
         plan = plan_llama_cpp(request)
         plan.why = [f"how {request.engine} reserves memory is not modelled"]
@@ -27,7 +28,19 @@ def plan_memory(request: Request) -> MemoryPlan:
         plan = plan_ollama(request) if request.engine == "ollama" else plan_llama_cpp(request)
         _judge_loads(request, plan)
     _judge_settings(request, plan)
+    plan.why += left_out
     return plan
+
+
+def _one_slice(request: Request) -> tuple[Request, list[str]]:
+    """Leave out all MIG instances but the largest: CUDA shows a program one, and nothing else beside it."""
+    gpus = request.hardware.gpus
+    slices = [gpu for gpu in gpus if gpu.sliced]
+    if not slices or len(gpus) < 2:
+        return request, []
+    kept = max(gpus, key=lambda gpu: gpu.total or 0)
+    told = f"a program sees one MIG instance: {len(gpus) - 1} of {len(gpus)} devices are left out"
+    return replace(request, hardware=replace(request.hardware, gpus=(kept,))), [told]
 
 
 def _judge_settings(request: Request, plan: MemoryPlan) -> None:
@@ -37,6 +50,9 @@ def _judge_settings(request: Request, plan: MemoryPlan) -> None:
         plan.verdict = NO
         plan.why = [obstacle.why for obstacle in found]
         plan.remedies = [obstacle.remedy for obstacle in found]
+    elif plan.verdict == FITS and (unsure := doubts(request)):
+        plan.verdict = TIGHT
+        plan.why += unsure
     plan.why += cautions(request)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiplat.errors import BadInput, Finding
 from aiplat.fit.architecture import Architecture
-from aiplat.fit.devices import device_names
+from aiplat.fit.devices import device_names, doubt_about, find_device
 from aiplat.fit.gguf import read_gguf
 from aiplat.fit.hardware import Hardware, read_hardware
 from aiplat.fit.huggingface import read_snapshot
@@ -67,7 +67,10 @@ def _hardware(devices: tuple[str, ...], wrong: list[Finding]) -> Hardware | None
         return None
     found = [read_hardware({"gpu": text}) for text in devices]
     for text, hardware in zip(devices, found, strict=True):
-        if hardware.unclear:
+        if doubt := doubt_about(find_device(text), text):
+            problem, _, fix = doubt.partition("; ")
+            wrong.append(Finding(f"--device {text!r}", problem, fix))
+        elif hardware.unclear:
             near = get_close_matches(text, device_names(), n=3, cutoff=0.4)
             fix = f"did you mean {' or '.join(near)}?" if near else "say its memory, as '24 GB card'"
             wrong.append(Finding(f"--device {text!r}", "is not known", fix))

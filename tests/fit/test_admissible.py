@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aiplat.fit.admissible import divisors
 from aiplat.fit.known_models import find_architecture
 from aiplat.fit.memory import plan_memory
-from aiplat.fit.placement import FITS, NO, MemoryPlan
+from aiplat.fit.placement import FITS, NO, TIGHT, MemoryPlan
 from aiplat.fit.question import Question, as_request
 from aiplat.fit.request import Settings
 
 
 def plan(
-    model: str, device: str, engine: str, quantisation: str | None = None, **settings: int
+    model: str, device: str, engine: str, quantisation: str | None = None, **settings: Any
 ) -> MemoryPlan:
     """Return the plan for a question."""
     return plan_memory(as_request(Question(model, (device,), engine, quantisation, Settings(**settings))))  # type: ignore[arg-type]
@@ -86,3 +88,62 @@ def test_a_model_is_taken_in_the_form_it_is_published_in(
     assert request.weights.quantisation == stored
     assert any(stored in said for said in request.assumed) or stored == "16-bit"
     assert plan_memory(request).verdict == FITS
+
+
+@pytest.mark.parametrize(
+    ("device", "settings", "word"),
+    [
+        ("H100", {"tensor_parallel": 8}, "are named"),
+        ("2x H100", {"tensor_parallel": 2, "pipeline_parallel": 2}, "are named"),
+        ("4x H100 1g.20gb", {"tensor_parallel": 4}, "are named"),
+        ("P40", {}, "does not run on"),
+        ("GTX 1080 Ti", {}, "does not run on"),
+        ("M2 Ultra 192GB", {}, "does not run on"),
+        ("RTX 4090", {"utilisation": 1.0}, "never free"),
+        ("RTX 4090", {"type_k": "q8_0", "type_v": "q8_0"}, "KV cache of type q8_0"),
+    ],
+)
+def test_what_vllm_never_starts_with_is_no_fit(device: str, settings: dict[str, Any], word: str) -> None:
+    """GPUs that are not there, old cards, memory that is never free, a cache it does not have."""
+    refused = plan("llama-3.2-1b", device, "vllm", context=4096, **settings)
+    assert refused.verdict == NO
+    assert word in refused.why[0]
+
+
+def test_vllm_shares_a_model_over_gpus_of_one_maker_only() -> None:
+    """A card of NVIDIA's and one of AMD's make no tensor-parallel group."""
+    settings = Settings(context=4096, tensor_parallel=2)
+    request = as_request(Question("llama-3.1-8b", ("RTX 4090", "RX 7900 XTX"), "vllm", None, settings))
+    assert plan_memory(request).why[0] == "vLLM does not share a model over cuda and rocm"
+
+
+@pytest.mark.parametrize(("engine", "kind"), [("ollama", "fp8"), ("ollama", "q5_1"), ("llama.cpp", "fp8")])
+def test_a_cache_that_an_engine_does_not_have_is_no_fit(engine: str, kind: str) -> None:
+    """What the engine would keep instead is larger than what was counted."""
+    refused = plan("llama-3.1-8b", "RTX 4090", engine, "Q4_K_M", context=8192, type_k=kind, type_v=kind)
+    assert refused.verdict == NO
+    assert f"KV cache of type {kind}" in refused.why[0]
+
+
+@pytest.mark.parametrize("engine", ["ollama", "llama.cpp"])
+def test_a_quantised_cache_needs_flash_attention(engine: str) -> None:
+    """Without it llama.cpp ends and Ollama keeps 16 bits."""
+    asked: dict[str, Any] = {"context": 8192, "type_k": "q8_0", "type_v": "q8_0"}
+    assert plan("llama-3.1-8b", "RTX 4090", engine, "Q4_K_M", flash_attention=False, **asked).verdict == NO
+    assert plan("llama-3.1-8b", "RTX 4090", engine, "Q4_K_M", flash_attention=True, **asked).verdict == FITS
+
+
+def test_a_program_sees_one_slice_of_a_card() -> None:
+    """Two MIG instances are no room for what one of them does not hold; the others are left out."""
+    refused = plan("llama-3.1-8b", "2x A100 80GB 1g.10gb", "ollama", "F16", context=8192)
+    assert refused.verdict == NO
+    assert "1 of 2 devices are left out" in refused.why[-1]
+
+
+def test_experts_that_are_no_whole_blocks_are_not_certain() -> None:
+    """Of FP8 checkpoints some scale by blocks of 128 rows, which GPUs of a group cannot halve."""
+    asked = {"context": 8192}
+    halved = plan("qwen3-235b-a22b", "8x H200", "vllm", "fp8", tensor_parallel=8, **asked)
+    assert halved.verdict == TIGHT
+    assert "128" in halved.why[-1]
+    assert plan("qwen3-235b-a22b", "4x H200", "vllm", "fp8", tensor_parallel=4, **asked).verdict == FITS

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from aiplat.fit.devices import find_device, metal_working_set
+from aiplat.errors import BadInput
+from aiplat.fit.devices import doubt_about, find_device, metal_working_set
 from aiplat.fit.hardware import read_hardware
 from aiplat.fit.knowledge import GIB, knowledge
+from aiplat.fit.question import Question, as_request
+from aiplat.fit.request import Settings
 
 
 @pytest.mark.parametrize(
@@ -140,3 +143,38 @@ def test_every_price_has_a_source_and_a_date() -> None:
             price = device.get("price")
             assert price is None or (price["usd"] > 0 and price["date"] and price["source"]), device["name"]
             assert device["tdp_w"] > 0 or section != "gpus", device["name"]
+
+
+@pytest.mark.parametrize(
+    ("text", "gib"),
+    [
+        ("A100 80GB MIG 1c.3g.40gb", 40),
+        ("A100 80GB 1g 10gb", 10),
+        ("A100-1-5CME", 5),
+        ("a100-10c", 10),
+        ("T4-1B4", 1),
+        ("RTX 3060 8GB", 8),
+        ("DGX Spark", 119),
+    ],
+)
+def test_less_than_the_whole_card_is_never_read_as_the_whole(text: str, gib: int) -> None:
+    """Parts in every spelling, cards of one name with less memory, and memory that a system shares."""
+    gpu = read_hardware({"gpu": text}).gpus[0]
+    assert (gpu.total or 0) / GIB == pytest.approx(gib, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["A100 40GB 1g.999gb", "H100 1g.80gb", "A100-80C", "A100 MIG", "RTX 4090 Laptop GPU"],
+)
+def test_a_part_that_no_card_has_or_nobody_named_is_asked_for(text: str) -> None:
+    """A slip in a profile, MIG without one, and a laptop's card, which has less than the desktop's."""
+    assert read_hardware({"gpu": text}).unclear
+    assert doubt_about(find_device(text), text)
+    with pytest.raises(BadInput):
+        as_request(Question("llama-3.1-8b", (text,), "ollama", None, Settings()))
+
+
+def test_a_laptops_card_has_the_memory_that_is_said() -> None:
+    """Its name is the desktop's, its memory is not."""
+    assert round((read_hardware({"gpu": "RTX 4090 Laptop 16GB"}).gpus[0].total or 0) / GIB) == 16
