@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,41 +13,46 @@ class _Shape(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+# Ten times what the largest models have: what is beyond is damage, and would take this machine's memory.
+Layers = Annotated[int, Field(ge=0, le=10_000, strict=True)]
+Width = Annotated[int, Field(ge=0, le=1 << 24, strict=True)]
+
+
 class SlidingWindow(_Shape):
     """Local layers look back `window` tokens; the other layers see everything."""
 
-    window: int = Field(gt=0)
-    local_layers: int = Field(ge=0)
+    window: int = Field(gt=0, strict=True)
+    local_layers: Layers
 
 
 class Mla(_Shape):
     """Multi-head latent attention: one latent of kv_rank plus rope_dim elements a token and layer."""
 
-    kv_rank: int
-    rope_dim: int
-    nope_dim: int
-    v_dim: int
-    q_rank: int = 0
+    kv_rank: Width
+    rope_dim: Width
+    nope_dim: Width
+    v_dim: Width
+    q_rank: Width = 0
 
 
 class Moe(_Shape):
     """Mixture of experts: `active` of `experts` are used for a token; the first `dense_layers` have none."""
 
-    experts: int
-    active: int
-    expert_ffn: int
-    shared: int = 0
-    dense_layers: int = 0
+    experts: int = Field(gt=0, le=1 << 16)
+    active: int = Field(gt=0, le=1 << 16)
+    expert_ffn: Width
+    shared: Width = 0
+    dense_layers: Layers = 0
 
 
 class Recurrent(_Shape):
     """Layers that keep a state of fixed size a sequence (gated delta net, Mamba) in place of a KV cache."""
 
-    layers: int
-    value_heads: int = 1
-    key_dim: int = 1
-    value_dim: int = 1
-    conv_channels: int = 0
+    layers: Layers
+    value_heads: Width = 1
+    key_dim: Width = 1
+    value_dim: Width = 1
+    conv_channels: Width = 0
 
     @property
     def state_elements(self) -> int:
@@ -66,14 +72,14 @@ class Architecture(_Shape):
 
     name: str
     family: str = "llama"
-    layers: int = Field(gt=0)
-    heads: int = Field(gt=0)
-    kv_heads: int = Field(gt=0)
-    head_dim: int = Field(gt=0)
-    hidden: int = Field(gt=0)
-    ffn: int = Field(default=0, ge=0)
-    vocab: int = Field(gt=0)
-    max_ctx: int = 0
+    layers: Layers = Field(gt=0)
+    heads: Width = Field(gt=0)
+    kv_heads: Width = Field(gt=0)
+    head_dim: Width = Field(gt=0)
+    hidden: Width = Field(gt=0)
+    ffn: Width = 0
+    vocab: int = Field(gt=0, le=1 << 28)
+    max_ctx: int = Field(default=0, ge=0, le=1 << 40)
     tied: bool = False
     gated: bool = True
     params_b: float | None = None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydantic import ValidationError
+
 from aiplat.errors import BadInput, Finding
 from aiplat.fit.architecture import Architecture
 from aiplat.fit.knowledge import knowledge
@@ -18,7 +20,11 @@ from aiplat.fit.weights import Weights
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _KEPT = 4096  # longer arrays are vocabularies: only their length matters
-_MOST = 1 << 24  # tensors, keys or elements of a header; more is no model
+_MOST = 1 << 24  # elements of a list and bytes of a text; more is no model
+_ENTRIES = 1 << 17  # tensors or keys of a header
+_HEADER_BYTES = 256 << 20  # the largest vocabularies take some tens of MiB
+_PARTS = 1000  # files that one model is split over
+_ELEMENTS = 1 << 48  # of one tensor
 _TYPES = {
     **{
         0: "F32",
@@ -84,15 +90,55 @@ def read_gguf(path: Path) -> tuple[Architecture, Weights]:
     try:
         with path.open("rb") as stream:
             header = read_header(stream)
-        return shape_of(header, path.stem), weights_of(header)
+        header = _with_parts(header, path)
+        return _fitting(shape_of(header, path.stem), weights_of(header))
     except (struct.error, EOFError, UnicodeDecodeError):
         raise BadInput(Finding(str(path), "the header ends early", "fetch the file again")) from None
-    except ValueError as error:
+    except ValidationError:
+        problem = "has a shape that no model has"
+        raise BadInput(Finding(str(path), problem, "name a GGUF file of a language model")) from None
+    except (ValueError, TypeError, OverflowError) as error:
         raise BadInput(Finding(str(path), str(error), "name a GGUF file of a language model")) from None
     except OSError as error:
         raise BadInput(
-            Finding(str(path), f"cannot be read: {error.strerror}", "name a file that exists")
+            Finding(
+                str(error.filename or path), f"cannot be read: {error.strerror}", "name a file that exists"
+            )
         ) from None
+
+
+def _with_parts(header: GgufHeader, path: Path) -> GgufHeader:
+    """Return the header with the tensors of the model's other files, where it is split over several.
+
+    Raises:
+        ValueError: which files they are cannot be told from this one's name.
+        OSError: one of them is not there.
+    """
+    count = header.metadata.get("split.count")
+    if not isinstance(count, int) or count < 2:
+        return header
+    named = re.fullmatch(r"(.+)-(\d{5})-of-(\d{5})\.gguf", path.name)
+    if not named or int(named[3]) != count or count > _PARTS:
+        raise ValueError(
+            f"is one of {count} files of a model, and is not called NAME-00001-of-{count:05}.gguf"
+        )
+    tensors: list[TensorInfo] = []
+    metadata = dict(header.metadata)
+    for number in range(1, count + 1):
+        with path.with_name(f"{named[1]}-{number:05}-of-{named[3]}.gguf").open("rb") as stream:
+            part = read_header(stream)
+        tensors += part.tensors
+        # The first part describes the model, the others say little more than their number.
+        metadata = {**part.metadata, **metadata} if number > 1 else dict(part.metadata)
+    return GgufHeader(metadata, tuple(tensors))
+
+
+def _fitting(arch: Architecture, weights: Weights) -> tuple[Architecture, Weights]:
+    if len(weights.layers) != arch.layers:
+        raise ValueError(
+            f"has tensors of {len(weights.layers)} layers, and says that there are {arch.layers}"
+        )
+    return arch, weights
 
 
 def read_header(stream: BinaryIO) -> GgufHeader:
@@ -102,14 +148,14 @@ def read_header(stream: BinaryIO) -> GgufHeader:
         ValueError: this is no GGUF file of a version that can be read.
         EOFError: the stream ends inside the header.
     """
-    reader = io.BufferedReader(stream, 1 << 20) if isinstance(stream, io.RawIOBase) else stream
+    reader = _Header(io.BufferedReader(stream, 1 << 20) if isinstance(stream, io.RawIOBase) else stream)
     if _exactly(reader, 4) != b"GGUF":
         raise ValueError("is no GGUF file")
     (version,) = struct.unpack("<I", _exactly(reader, 4))
     if version not in (2, 3):
         raise ValueError(f"has GGUF version {version}, which is not known")
     tensors, keys = struct.unpack("<QQ", _exactly(reader, 16))
-    if tensors > _MOST or keys > _MOST:
+    if tensors > _ENTRIES or keys > _ENTRIES:
         raise ValueError("is damaged: it claims more tensors or keys than any model has")
     metadata = {_string(reader): _value(reader, _number(reader, "<I")) for _ in range(keys)}
     return GgufHeader(metadata, tuple(_tensor(reader) for _ in range(tensors)))
@@ -184,6 +230,20 @@ def _expert_share(metadata: Mapping[str, Any]) -> float:
     family = metadata.get("general.architecture")
     experts, used = (metadata.get(f"{family}.{key}") for key in ("expert_count", "expert_used_count"))
     return used / experts if experts and used else 1.0
+
+
+class _Header:
+    """A stream of which a header's bytes are read and no more."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._left = _HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        self._left -= size
+        if self._left < 0:
+            raise ValueError(f"is damaged: its header is longer than {_HEADER_BYTES >> 20} MiB")
+        return self._stream.read(size)
 
 
 @dataclass(frozen=True)
@@ -272,7 +332,7 @@ def _vocabulary(header: GgufHeader, keys: _Keys, hidden: int) -> int:
     return rows or keys.whole("vocab_size") or (tokens if isinstance(tokens, int) else len(tokens or ())) or 1
 
 
-def _tensor(reader: BinaryIO) -> TensorInfo:
+def _tensor(reader: _Header) -> TensorInfo:
     name = _string(reader)
     dimensions = _number(reader, "<I")
     if dimensions > 8:
@@ -280,13 +340,15 @@ def _tensor(reader: BinaryIO) -> TensorInfo:
     elements = 1
     for _ in range(dimensions):
         elements *= _number(reader, "<Q")
+    if elements > _ELEMENTS:
+        raise ValueError("is damaged: a tensor is larger than any model")
     kind = _TYPES.get(_number(reader, "<I"), "")
     _number(reader, "<Q")
     bits = float(knowledge("quantisations")["types"].get(kind, 32))
     return TensorInfo(name, elements, round(elements * bits / 8), kind)
 
 
-def _value(reader: BinaryIO, kind: int) -> Any:
+def _value(reader: _Header, kind: int) -> Any:
     if kind == _STRING:
         return _string(reader)
     if kind == _ARRAY:
@@ -296,11 +358,13 @@ def _value(reader: BinaryIO, kind: int) -> Any:
     return _number(reader, f"<{_SCALARS[kind]}")
 
 
-def _array(reader: BinaryIO) -> Any:
+def _array(reader: _Header) -> Any:
     kind, count = _number(reader, "<I"), _number(reader, "<Q")
     if count > _MOST:
         raise ValueError("is damaged: it has an endless list")
-    if count <= _KEPT or kind not in (_STRING, *_SCALARS):
+    if kind not in (_STRING, *_SCALARS):
+        raise ValueError(f"is damaged: it has a list of values of kind {kind}")
+    if count <= _KEPT:
         return [_value(reader, kind) for _ in range(count)]
     if kind == _STRING:
         for _ in range(count):
@@ -310,22 +374,22 @@ def _array(reader: BinaryIO) -> Any:
     return count
 
 
-def _string(reader: BinaryIO) -> str:
+def _string(reader: _Header) -> str:
     return _exactly(reader, _length(reader)).decode("utf-8", "replace")
 
 
-def _length(reader: BinaryIO) -> int:
+def _length(reader: _Header) -> int:
     length: int = _number(reader, "<Q")
     if length > _MOST:
         raise ValueError("is damaged: it has an endless text")
     return length
 
 
-def _number(reader: BinaryIO, form: str) -> Any:
+def _number(reader: _Header, form: str) -> Any:
     return struct.unpack(form, _exactly(reader, struct.calcsize(form)))[0]
 
 
-def _exactly(reader: BinaryIO, size: int) -> bytes:
+def _exactly(reader: _Header, size: int) -> bytes:
     data = reader.read(size)
     if len(data) != size:
         raise EOFError

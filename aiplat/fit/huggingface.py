@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from aiplat.errors import BadInput, Finding
 from aiplat.fit.architecture import Architecture
 from aiplat.fit.quantisation import find_quantisation
 from aiplat.fit.weights import Weights, counted_weights
 
+_LARGEST_FILE = 1 << 50
+_PARTS = 10_000
 _LONGEST_HEADER = 100 << 20  # what the format itself allows
 
 
@@ -32,15 +32,32 @@ def read_snapshot(folder: Path) -> tuple[Architecture, Weights]:
         raise BadInput(
             Finding(str(path), f"cannot be read: {error.strerror}", "name a snapshot's folder")
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(Finding(str(path), f"is not JSON: {error}", "fetch the snapshot again")) from None
     try:
         arch = shape_of(config, path.parent.name)
-    except (KeyError, TypeError, ValidationError, ZeroDivisionError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
         problem = "does not say the model's layers, heads and sizes"
         raise BadInput(Finding(str(path), problem, "name the config.json of a language model")) from None
     files = sorted(path.parent.glob("*.safetensors"))
+    _check_complete(path.parent, files)
     return arch, weights_of(files, arch) if files else _counted(config, arch)
+
+
+def _check_complete(folder: Path, files: list[Path]) -> None:
+    """Refuse a snapshot of which files are missing: what is there would fit where the model does not.
+
+    Raises:
+        BadInput: files are missing that others name.
+    """
+    here = {file.name for file in files}
+    wanted: set[str] = set()
+    for name in here:
+        if (part := re.fullmatch(r"(.+)-(\d{5})-of-(\d{5})\.safetensors", name)) and int(part[3]) <= _PARTS:
+            wanted |= {f"{part[1]}-{n:05}-of-{part[3]}.safetensors" for n in range(1, int(part[3]) + 1)}
+    if missing := sorted(wanted - here):
+        problem = f"{len(missing)} of {len(wanted)} files of weights are missing: {missing[0]}"
+        raise BadInput(Finding(str(folder), problem, "fetch the snapshot again"))
 
 
 def shape_of(config: Mapping[str, Any], name: str) -> Architecture:
@@ -88,7 +105,7 @@ def weights_of(files: list[Path], arch: Architecture) -> Weights:
     dtypes: dict[str, int] = {}
     for file in files:
         for name, dtype, size in _described(file):
-            match = re.search(r"\blayers?\.(\d+)\.", name)
+            match = re.search(r"\blayers?\.(\d{1,6})\.", name)
             chosen = share if re.search(r"\bexperts\b", name) else 1.0
             experts += size if chosen < 1 else 0
             dtypes[dtype] = dtypes.get(dtype, 0) + size
@@ -124,13 +141,16 @@ def _described(file: Path) -> Iterator[tuple[str, str, int]]:
         for name, entry in header.items():
             if name != "__metadata__":
                 begin, end = entry["data_offsets"]
+                if not 0 <= begin <= end <= _LARGEST_FILE:
+                    raise ValueError
                 yield name, str(entry["dtype"]), int(end) - int(begin)
-    except (OSError, struct.error, ValueError, KeyError, TypeError):
+    except (OSError, struct.error, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise BadInput(Finding(str(file), "its header is damaged", "fetch the snapshot again")) from None
 
 
 def _counted(config: Mapping[str, Any], arch: Architecture) -> Weights:
-    method = config.get("quantization_config") or {}
+    method = config.get("quantization_config")
+    method = method if isinstance(method, Mapping) else {"quant_method": method or ""}
     named = f"{method.get('quant_method', '')} {method.get('bits', '')}".strip()
     named = named or str(config.get("torch_dtype") or config.get("dtype") or "bf16")
     quantisation = find_quantisation(named, checkpoint=True) or find_quantisation("bf16", checkpoint=True)
@@ -150,7 +170,7 @@ def _variants(text: Mapping[str, Any], layers: int) -> dict[str, Any]:
 
 def _window(text: Mapping[str, Any], layers: int) -> dict[str, int] | None:
     window = text.get("sliding_window")
-    if not isinstance(window, int) or window <= 0 or text.get("use_sliding_window") is False:
+    if type(window) is not int or window <= 0 or text.get("use_sliding_window") is False:
         return None
     kinds = text.get("layer_types")
     if isinstance(kinds, list):

@@ -135,3 +135,71 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A file that is not there is said to be missing."""
     with pytest.raises(BadInput, match="cannot be read"):
         read_gguf(tmp_path / "no.gguf")
+
+
+PLAIN: dict[str, Any] = {
+    "general.architecture": "llama",
+    "llama.block_count": 2,
+    "llama.attention.head_count": 8,
+    "llama.embedding_length": 256,
+}
+BLOCKS = [("token_embd.weight", (256, 100), 1), ("blk.0.a", (256, 8), 1), ("blk.1.a", (256, 8), 1)]
+
+
+def test_a_split_model_is_read_whole(tmp_path: Path) -> None:
+    """The first file describes the model; what the others hold is weights all the same."""
+    for number, tensors in enumerate([BLOCKS[:2], BLOCKS[2:]], 1):
+        metadata = PLAIN if number == 1 else {}
+        content = gguf({**metadata, "split.count": 2}, tensors)
+        (tmp_path / f"m-{number:05}-of-00002.gguf").write_bytes(content)
+    for number in (1, 2):
+        _, weights = read_gguf(tmp_path / f"m-{number:05}-of-00002.gguf")
+        assert (weights.embedding, weights.layers) == (51200, (4096, 4096))
+    (tmp_path / "m-00002-of-00002.gguf").unlink()
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_gguf(tmp_path / "m-00001-of-00002.gguf")
+
+
+def test_a_split_model_under_another_name_is_refused(tmp_path: Path) -> None:
+    """Its other files could not be found, and a part of a model fits where the model does not."""
+    (tmp_path / "m.gguf").write_bytes(gguf({**PLAIN, "split.count": 2}, BLOCKS))
+    with pytest.raises(BadInput, match="is one of 2 files"):
+        read_gguf(tmp_path / "m.gguf")
+
+
+@pytest.mark.parametrize(
+    ("change", "tensors", "problem"),
+    [
+        ({}, BLOCKS[:2], "tensors of 1 layers, and says that there are 2"),
+        ({}, [*BLOCKS, ("blk.7.a", (256, 8), 1)], "tensors of 3 layers"),
+        ({"llama.block_count": (1 << 32) - 1}, BLOCKS, "a shape that no model has"),
+        ({"llama.embedding_length": 0}, BLOCKS, "a shape that no model has"),
+        ({"llama.attention.head_count_kv": ["a", "b"]}, BLOCKS, "a shape that no model has"),
+        ({}, [*BLOCKS, ("big", (1 << 63, 1 << 63), 1)], "larger than any model"),
+    ],
+)
+def test_a_header_that_no_model_has_is_refused(
+    tmp_path: Path, change: dict[str, Any], tensors: list[tuple[str, tuple[int, ...], int]], problem: str
+) -> None:
+    """Layers that are missing or too many, and sizes that would take this machine's memory or time."""
+    (tmp_path / "m.gguf").write_bytes(gguf({**PLAIN, **change}, tensors))
+    with pytest.raises(BadInput, match=problem):
+        read_gguf(tmp_path / "m.gguf")
+
+
+def test_lists_of_lists_and_endless_headers_are_refused(tmp_path: Path) -> None:
+    """Neither the stack nor the memory of this machine is the header's to fill."""
+    key = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<I", 9)
+    nested = tmp_path / "nested.gguf"
+    nested.write_bytes(key + struct.pack("<IQ", 9, 1) * 100_000)
+    with pytest.raises(BadInput, match="a list of values of kind 9"):
+        read_gguf(nested)
+    sparse = tmp_path / "sparse.gguf"
+    with sparse.open("wb") as stream:
+        stream.write(b"GGUF" + struct.pack("<IQQ", 3, 0, 100))
+        for number in range(100):
+            stream.write(text(str(number)) + struct.pack("<IQ", 8, 1 << 24))
+            stream.seek(1 << 24, 1)
+        stream.truncate()
+    with pytest.raises(BadInput, match="longer than 256 MiB"):
+        read_gguf(sparse)

@@ -110,3 +110,62 @@ def test_a_damaged_header_is_refused(tmp_path: Path, data: bytes) -> None:
 def test_a_stretched_context_is_the_models_limit(scaling: dict[str, Any] | None, tokens: int) -> None:
     """Rope scaling stretches what position embeddings allow, where those do not say so already."""
     assert shape_of({**CONFIG, "rope_scaling": scaling}, "x").max_ctx == tokens
+
+
+def test_a_snapshot_without_all_its_files_is_refused(tmp_path: Path) -> None:
+    """What is there would fit where the model does not."""
+    snapshot(tmp_path, CONFIG, {"model.layers.0.a": 1000, "model.layers.1.a": 1000})
+    (tmp_path / "model.safetensors").rename(tmp_path / "model-00001-of-00009.safetensors")
+    with pytest.raises(BadInput, match="8 of 9 files of weights are missing: model-00002-of-00009"):
+        read_snapshot(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rope_scaling": "yarn"},
+        {"rope_scaling": {"factor": float("inf")}},
+        {"max_position_embeddings": "many"},
+        {"max_position_embeddings": -5},
+        {"num_hidden_layers": 10**9},
+        {"hidden_size": 10**300},
+        {"num_experts": -5},
+    ],
+    ids=str,
+)
+def test_a_shape_that_no_model_has_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Values of the wrong kind, and sizes that would take this machine's memory."""
+    with pytest.raises(BadInput, match="layers, heads and sizes"):
+        read_snapshot(snapshot(tmp_path, {**CONFIG, **change}, {}))
+
+
+def test_a_configuration_nested_without_end_is_refused(tmp_path: Path) -> None:
+    """A hundred thousand lists inside of each other are no configuration."""
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(BadInput, match="is not JSON"):
+        read_snapshot(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[1]",
+        b"[" * 100_000,
+        b'{"a": {"dtype": "BF16", "data_offsets": [1000, 0]}}',
+        b'{"a": {"dtype": "BF16", "data_offsets": [0, 1e999]}}',
+        b'{"a": {"dtype": "BF16", "data_offsets": [0]}}',
+    ],
+    ids=["list", "deep", "backwards", "endless", "short"],
+)
+def test_a_header_that_no_model_has_is_refused(tmp_path: Path, header: bytes) -> None:
+    """Bytes before their beginning would make the model smaller than nothing."""
+    snapshot(tmp_path, CONFIG, {})
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(BadInput, match="its header is damaged"):
+        read_snapshot(tmp_path)
+
+
+def test_a_quantisation_that_is_a_word_is_read(tmp_path: Path) -> None:
+    """Some write the method alone, where others describe it."""
+    _, weights = read_snapshot(snapshot(tmp_path, {**CONFIG, "quantization_config": "awq"}, {}))
+    assert weights.quantisation == "awq"
