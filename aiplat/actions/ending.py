@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 
 from aiplat.actions.first_words import first_words, platform_url
 from aiplat.actions.summary import CheckLine, PlaneLine, Summary, Words
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.resolve import components_on
+from aiplat.fleet.disks import full_disks
 from aiplat.fleet.tunnel import way_to
 from aiplat.plan.models import Plan
 from aiplat.runs.events import Progress
@@ -66,7 +68,8 @@ def _look(run: Run, site: Site) -> tuple[tuple[CheckLine, ...], Words | None]:
 
     with run.step(STEP, "Look at what came of it", ()), ThreadPoolExecutor(max_workers=1) as aside:
         words = aside.submit(first_words, site, secrets) if secrets else None
-        seen = run_checks(site, report, patience=PATIENCE_SECONDS, way=way_to(site))
+        way, disks = way_to(site), partial(full_disks, site)
+        seen = run_checks(site, report, patience=PATIENCE_SECONDS, way=way, disks=disks)
         lines = tuple(_line(result) for result in seen.results)
         return lines, words.result() if words else None
 

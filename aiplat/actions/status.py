@@ -14,12 +14,14 @@ from aiplat.catalog.lockfile import supply_in_use
 from aiplat.catalog.resolve import components_on, served_models
 from aiplat.cluster.objects import Workload
 from aiplat.errors import AiplatError, BadInput
+from aiplat.fleet.disks import full_disks
 from aiplat.fleet.tunnel import way_to
 from aiplat.frozen import Frozen
 from aiplat.runs.journal import RunRecord, last_run
 from aiplat.site.models import Site
 from aiplat.state import site_dir
-from aiplat.vault.pki import RENEW_BEFORE
+from aiplat.vault.pki import WARN_BEFORE
+from aiplat.vault.rotation import pending
 from aiplat.vault.store import read_secrets
 from aiplat.verify.world import World
 
@@ -89,6 +91,9 @@ def status(site: Site) -> Status:
     models = _models(site, world, reached)
     run = last_run(site.name)
     attention = [problem] if problem else []
+    if problem or any(host.state == "attention" for host in hosts):
+        # A full disk makes much else fail, which then says anything but that.
+        attention = [*map(str, full_disks(site) or ()), *attention]
     attention += [f"{h.name}: {h.sentence}" for h in hosts if h.state == "attention"]
     attention += [f"{c.name}: {c.sentence}" for p in planes for c in p.components if c.state == "attention"]
     attention += [*_run_problems(run), *_certificate_problems(site)]
@@ -206,13 +211,16 @@ def _certificate_problems(site: Site) -> list[str]:
         return [str(error.findings[0])]
     if secrets is None:
         return []
-    soon = datetime.now(UTC) + RENEW_BEFORE
-    pairs = {"gateway": secrets.gateway, "registry": secrets.registry}
-    return [
-        f"the {name}'s certificate ends on {pair.expires:%Y-%m-%d}; `aiplat bootstrap` renews it"
-        for name, pair in pairs.items()
-        if pair.expires < soon
+    soon = datetime.now(UTC) + WARN_BEFORE
+    renews = "`aiplat bootstrap` renews it"
+    ends = [
+        ("the gateway's certificate", secrets.gateway, renews),
+        ("the registry's certificate", secrets.registry, renews),
+        ("the site's CA", secrets.ca, "`aiplat vault rotate ca` makes another"),
     ]
+    said = [f"{name} ends on {p.expires:%Y-%m-%d}; {fix}" for name, p, fix in ends if p.expires < soon]
+    waiting = [f"{sentence}; run `aiplat bootstrap`" for sentence in pending(secrets).values()]
+    return said + waiting
 
 
 def _vault_sentence(site: Site) -> str:

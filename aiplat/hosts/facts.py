@@ -85,6 +85,8 @@ class System(Frozen):
     umask: str = "0022"
     locale_works: bool = True
     foreign_k3s: str = ""
+    certificates: dict[str, float] = Field(default_factory=dict)
+    """Files with certificates of a site or of its k3s, and when each ends, in seconds since the epoch."""
     services: dict[str, str] = Field(default_factory=dict)
     systemd: int = 0
     """systemd's version; 0 where it does not run the host."""

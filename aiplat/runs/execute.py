@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.check import verify
 from aiplat.catalog.artifacts import Blob, Digest, Lock
 from aiplat.errors import BadInput, Finding
 from aiplat.fleet.ansible import run_playbook
+from aiplat.fleet.disks import full_disks
 from aiplat.fleet.inventory import write_run_folder
 from aiplat.fleet.lease import hold_lease
 from aiplat.fleet.transfer import prune_blobs, push_blobs
@@ -20,8 +22,9 @@ from aiplat.plan.staging import missing_blobs, wanted_blobs
 from aiplat.plan.variables import role_variables
 from aiplat.runs.events import Progress
 from aiplat.runs.plays import Plays
-from aiplat.runs.run import Run
+from aiplat.runs.run import Run, StepError
 from aiplat.runs.world import World, private_variables
+from aiplat.site.models import Site
 
 PYTHON_STEPS = frozenset({"bundle", "stage"})
 # Progress is for people and for a journal that is read by people: five times a second is enough.
@@ -46,11 +49,23 @@ def execute(run: Run, plan: Plan, world: World) -> None:
             with run.step("stage", steps["stage"].title, steps["stage"].hosts):
                 _stage(run, world, missing)
         if not PYTHON_STEPS.issuperset(steps):
-            _play(run, plan, world, steps)
+            with _full_disks_named(world.site):
+                _play(run, plan, world, steps)
         if "stage" in steps:
             # Only now nothing on the hosts is made of what an earlier lock named.
             wanted = wanted_blobs(world.site, world.lock)
             prune_blobs(world.site, {h: [b.digest for b in blobs] for h, blobs in wanted.items()}, run.id)
+
+
+@contextmanager
+def _full_disks_named(site: Site) -> Iterator[None]:
+    """Where a step fails and a disk is full, say so first: what failed may call it anything."""
+    try:
+        yield
+    except StepError as error:
+        if full := full_disks(site):
+            raise StepError([*full, *error.findings]) from error
+        raise
 
 
 def _missing(world: World) -> dict[str, tuple[Blob, ...]]:

@@ -14,6 +14,7 @@ from aiplat.cluster.way import request_hooks
 from aiplat.errors import AiplatError
 from aiplat.site.addresses import in_url
 from aiplat.site.models import Host
+from aiplat.verify.certificates import certificates_last
 from aiplat.verify.check import Check, Failed, Skipped, fail_on
 from aiplat.verify.world import OWN_NAMESPACES, World
 
@@ -43,6 +44,15 @@ def _ssh_problem(world: World, host: Host) -> str:
     except OSError as error:
         return f"{shown}: {error.strerror or error}"
     return "" if greeting == b"SSH-" else f"{shown} does not speak SSH"
+
+
+def disks_have_room(world: World) -> str:
+    """Ask the hosts, for a full disk makes much else fail, which then says anything but that."""
+    full = world.disks()
+    if full is None:
+        raise Skipped("no host could be asked for its disks")
+    fail_on([f"{found.where}: {found.problem}" for found in full], "make room there")
+    return "no disk is full"
 
 
 def registry_answers(world: World) -> str:
@@ -157,7 +167,10 @@ def no_ports_past_the_policies(world: World) -> str:
 
 CORE: tuple[Check, ...] = (
     Check("Every host answers on its SSH port.", "resource", "hosts", hosts_answer),
+    Check("No disk of a host is full.", "resource", "hosts", disks_have_room),
     Check("The site registry answers with the site's certificate.", "platform", "registry", registry_answers),
+    Check("No certificate of the site ends within 30 days.", "platform", "registry", certificates_last,
+          every=3600),
     Check("The Kubernetes API answers.", "resource", "k3s", api_answers),
     Check("Every host is a Ready node.", "resource", "k3s", nodes_are_ready),
     Check("Every release is deployed.", "platform", "helm", releases_are_deployed),

@@ -17,7 +17,7 @@ from aiplat.verify.core import CORE, api_answers
 from aiplat.verify.declared import read_checks
 from aiplat.verify.kinds import check_of
 from aiplat.verify.report import Report, Result
-from aiplat.verify.world import World
+from aiplat.verify.world import Disks, World
 
 OnResult = Callable[[Result, int], None]
 _SIDE_BY_SIDE = 8
@@ -47,6 +47,7 @@ def run_checks(
     *,
     patience: float = 0,
     way: Way = STRAIGHT,
+    disks: Disks = lambda: None,
 ) -> Report:
     """Look at a site and return what was seen, in the order of the checks.
 
@@ -58,11 +59,12 @@ def run_checks(
         on_result: told of each result.
         patience: seconds for which checks that fail are asked again, for what is still starting.
         way: how connections to the site go.
+        disks: asked for what is full on the hosts.
     """
     checks, deadline = checks_of(site), time.monotonic() + patience
 
     def ask(asked: Sequence[Check]) -> dict[Check, Result]:
-        world = World(site, way)
+        world = World(site, way, disks)
 
         def one(check: Check) -> Result:
             result = run_check(check, world)

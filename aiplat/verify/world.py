@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -14,13 +14,16 @@ from aiplat.catalog.lockfile import read_lock
 from aiplat.cluster.client import Cluster
 from aiplat.cluster.objects import HelmRelease, NetworkPolicy, Node, Pod, Service, Workload
 from aiplat.cluster.way import STRAIGHT, Way, request_hooks
-from aiplat.errors import AiplatError, BadInput
+from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.site.addresses import in_url
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 from aiplat.vault.store import read_secrets
 
 Answer = TypeVar("Answer")
+Disks = Callable[[], Sequence[Finding] | None]
+"""Returns what is full on the hosts; None where no host could be asked."""
+
 OWN_NAMESPACES = "aiplat-"
 _HTTP_SECONDS = 20.0
 
@@ -28,8 +31,8 @@ _HTTP_SECONDS = 20.0
 class World:
     """One look at a site; everything is asked when first needed, and only once."""
 
-    def __init__(self, site: Site, way: Way = STRAIGHT) -> None:
-        self.site, self.way = site, way
+    def __init__(self, site: Site, way: Way = STRAIGHT, disks: Disks = lambda: None) -> None:
+        self.site, self.way, self.disks = site, way, disks
         self._known: dict[str, Any] = {}
         self._lock = threading.RLock()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from aiplat.actions.status import status
+from aiplat.actions.vault import rotate_secrets
 from aiplat.runs.journal import Journal
 from aiplat.vault.store import ensure_secrets
 from tests.cluster import kube as given
@@ -77,8 +78,22 @@ def test_a_run_that_failed_is_under_attention(healthy: Loopback) -> None:
 
 
 def test_a_certificate_that_ends_soon_is_under_attention(healthy: Loopback) -> None:
-    """Renewed by any run; until then it is said."""
+    """From 30 days before, with who renews it: a run the leaves, a rotation the CA."""
     site = healthy.site.model_copy(update={"name": "t-old"})
-    ensure_secrets(site, lab=True, now=datetime.now(UTC) - timedelta(days=700))
-    said = [s for s in status(site).attention if "certificate ends on" in s]
+    ensure_secrets(site, lab=True, now=datetime.now(UTC) - timedelta(days=701))
+    said = [s for s in status(site).attention if " ends on " in s]
     assert [s.partition("'s")[0] for s in said] == ["the gateway", "the registry"]
+    other = healthy.site.model_copy(update={"name": "t-older"})
+    ensure_secrets(other, lab=True, now=datetime.now(UTC) - timedelta(days=3640))
+    assert any("the site's CA ends on" in s and "vault rotate ca" in s for s in status(other).attention)
+    fresh = healthy.site.model_copy(update={"name": "t-fresh"})
+    ensure_secrets(fresh, lab=True, now=datetime.now(UTC) - timedelta(days=650))
+    assert not [s for s in status(fresh).attention if " ends on " in s]
+
+
+def test_a_rotation_that_is_not_carried_out_is_under_attention(healthy: Loopback) -> None:
+    """With the verb that does it."""
+    site = healthy.site.model_copy(update={"name": "t-rotating"})
+    ensure_secrets(site, lab=True)
+    rotate_secrets(site, ["api-key"])
+    assert any("the API key is rotated" in s and "aiplat bootstrap" in s for s in status(site).attention)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aiplat.fleet.remote import look_machine, look_network
+from aiplat.vault.pki import make_ca
 
 SOCKETS = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
@@ -39,6 +40,14 @@ def test_the_file_system_below_a_path_is_the_longest_mount(root: Path) -> None:
     place = look_machine.place(root, "/var/lib/not-there", mounts)
     assert (place["kind"], place["source"]) == ("nfs4", "nas:/v")
     assert look_machine.place(root, "/etc", mounts)["kind"] == "ext4"
+
+
+def test_certificates_are_read_and_what_is_none_is_left_out(root: Path) -> None:
+    """When the first certificate of each file ends; a file with something else is no certificate."""
+    ca = make_ca("ward-3")
+    write(root, "etc/aiplat/ca.crt", ca.crt)
+    write(root, "etc/aiplat/registry.crt", "not a certificate")
+    assert look_machine.certificates(root) == {"/etc/aiplat/ca.crt": ca.expires.timestamp()}
 
 
 def test_control_groups_of_both_versions_are_told_apart(root: Path) -> None:

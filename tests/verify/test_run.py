@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from aiplat.errors import Finding
 from aiplat.site.models import Site
 from aiplat.verify.check import Check
 from aiplat.verify.report import Report, Result
@@ -26,7 +27,7 @@ def failed(report: Report) -> dict[str, str]:
 def test_a_healthy_site_is_green(healthy: Loopback) -> None:
     """All checks of core and components, none skipped, in the order of the checks."""
     seen: list[tuple[Result, int]] = []
-    report = run_checks(healthy.site, lambda result, total: seen.append((result, total)))
+    report = run_checks(healthy.site, lambda result, total: seen.append((result, total)), disks=tuple)
     assert failed(report) == {}
     assert report.of("SKIP") == ()
     assert [r.sentence for r in report.results] == [c.sentence for c in checks_of(healthy.site)]
@@ -157,6 +158,26 @@ def test_what_is_wrong_is_seen_by_its_own_check(
     assert all(said in detail for detail in found.values())
 
 
+def test_a_full_disk_and_hosts_that_nobody_can_ask_are_told_apart(healthy: Loopback) -> None:
+    """The first fails with host, place and room; of the second nothing is said, neither good nor bad."""
+    full = Finding("s1", "the disk at / is full: 0 of 900 MiB are free")
+    assert failed(run_checks(healthy.site, disks=lambda: [full])) == {"No disk of a host is full.": str(full)}
+    skipped = [r.sentence for r in run_checks(healthy.site).of("SKIP")]
+    assert skipped == ["No disk of a host is full."]
+
+
+def test_a_certificate_that_ends_soon_is_seen_where_it_is_shown(
+    healthy: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway's and the registry's, each with who renews it; the CA lasts longer."""
+    monkeypatch.setattr("aiplat.verify.certificates.WARN_BEFORE", timedelta(days=800))
+    (said,) = failed(run_checks(healthy.site)).values()
+    assert "the gateway's certificate ends on " in said
+    assert "the registry's certificate on s1 ends on " in said
+    assert "`aiplat bootstrap` renews it" in said
+    assert "CA" not in said
+
+
 def test_what_is_still_starting_is_waited_for(healthy: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     """With patience a check that fails is asked again, and only what was not well is."""
     monkeypatch.setattr("aiplat.verify.run._AGAIN_SECONDS", 0)
@@ -183,7 +204,7 @@ def test_patience_ends(healthy: Loopback, monkeypatch: pytest.MonkeyPatch) -> No
 def test_without_an_api_there_is_one_failure_and_the_rest_is_skipped(healthy: Loopback) -> None:
     """One cause, one FAIL; what goes through the gateway is still looked at."""
     healthy.kube.refuse = 503
-    report = run_checks(healthy.site)
+    report = run_checks(healthy.site, disks=tuple)
     assert set(failed(report)) == {"The Kubernetes API answers."}
     assert {r.detail for r in report.of("SKIP")} == {"the Kubernetes API does not answer"}
     assert "The gateway refuses who has no key." in {r.sentence for r in report.of("OK")}

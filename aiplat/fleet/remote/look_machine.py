@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import ctypes
 import locale
 import os
@@ -16,7 +17,14 @@ from pathlib import Path
 from typing import Any
 
 COMMAND_SECONDS = 8
-PLACES = ("/", "/var/lib", "/etc", "/usr/local", "/tmp", "/run")  # noqa: S108 - looked at, not written
+PLACES = (
+    *("/", "/var/lib", "/etc", "/usr/local", "/tmp", "/run"),  # noqa: S108 - looked at, not written
+    *("/var/lib/aiplat", "/var/lib/kubelet", "/var/lib/rancher", "/var/lib/rancher/k3s/server/db"),
+)
+CERTIFICATES = (
+    *("/etc/aiplat/ca.crt", "/etc/aiplat/registry.crt", "/var/lib/rancher/k3s/agent/*.crt"),
+    *("/var/lib/rancher/k3s/server/tls/client-*.crt", "/var/lib/rancher/k3s/server/tls/serving-*.crt"),
+)
 SYSCTLS = (
     "fs.file-max",
     "fs.inotify.max_user_instances",
@@ -176,6 +184,21 @@ def systemd(root: Path) -> dict[str, Any]:
     return {"systemd": int(number.group()) if number else 1, "system_state": text.get("SystemState", "")}
 
 
+def certificates(root: Path) -> dict[str, float]:
+    """Return when the first certificate of each file ends, in seconds since the epoch."""
+    try:
+        import ssl  # noqa: PLC0415 - a minimal Python has none
+    except ImportError:
+        return {}
+    found = {}
+    for path in (path for pattern in CERTIFICATES for path in sorted(root.glob(pattern.lstrip("/")))):
+        with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, ssl.SSLError):
+            # The one way to read a certificate that Python has by itself; it is there since Python 3.
+            shown = ssl._ssl._test_decode_cert(str(path))  # type: ignore[attr-defined]
+            found[f"/{path.relative_to(root)}"] = float(ssl.cert_time_to_seconds(shown["notAfter"]))
+    return found
+
+
 def proxies(root: Path) -> dict[str, list[str]]:
     """Return which proxy variables are set where; never their values, which may hold a password."""
     found = {name: sorted(set(PROXY.findall(read(root / name.lstrip("/"))))) for name in PROXY_FILES}
@@ -274,6 +297,7 @@ def facts(root: Path, _arguments: dict[str, Any]) -> dict[str, Any]:
             "umask": f"{mask:04o}",
             "locale_works": locale_works(),
             "foreign_k3s": foreign_k3s(root),
+            "certificates": certificates(root),
             "services": waiting_services.result(),
             **waiting_systemd.result(),
         }
