@@ -10,6 +10,7 @@ from aiplat.plan.role_variables import PlaneRelease, RoleVariables
 
 # More than this many causes are counted, not listed.
 _SHOWN = 3
+_ADDRESSES = {"node_ip": "its address changed", "server_url": "the server's address changed"}
 _FORGOTTEN = (
     "the cluster has a node of this name from before, which is deleted first: "
     "what its local volumes held is lost"
@@ -65,6 +66,8 @@ def _phrase(name: str, before: str | None, after: str | None) -> str:
         return _version_phrase(f"chart of {what}" if kind == "chart" else what, before, after)
     if kind == "values":
         return f"values of {what} changed"
+    if kind == "variable" and what in _ADDRESSES:
+        return _ADDRESSES[what]
     return f"{what} changed" if kind == "secret" else f"setting {what} changed"
 
 

@@ -10,6 +10,8 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -123,3 +125,17 @@ def test_everything_that_can_be_rotated_is_while_requests_come_in(ward: Journey)
     written = "".join(path.read_text() for path in ward.state.rglob("events.jsonl"))
     hidden = [s for v in (before, after) for s in (v.api_key, v.k3s_token, v.postgres_password)]
     assert [secret for secret in hidden if secret in written] == []
+
+
+def test_the_first_servers_address_changes(ward: Journey, tmp_path: Path) -> None:
+    """The plan names it on every host, one run carries it out, and all nodes are heard of at the new one."""
+    file = tmp_path / "site.yaml"
+    file.write_text(ward.site_file.read_text().replace("10.97.93.11", "10.97.93.21"))
+    moved = replace(ward, site_file=file)
+    summary = moved.bootstrap()
+    assert {"k3s.service on t-changes-s1", "k3s-agent.service on t-changes-a1"} <= set(summary["restarts"])
+    assert [check for check in summary["checks"] if check["result"] == "FAIL"] == []
+    assert answers_to(moved, secrets_of(moved).api_key) == 200
+    assert "10.97.93.21" in moved.on_host("cat /etc/rancher/k3s/config.yaml", host="t-changes-a1")
+    assert moved.on_host("k3s kubectl get nodes --no-headers").count(" Ready ") == 2
+    assert "nothing to do" in moved.aiplat("plan", str(file)).stdout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +158,34 @@ def test_a_node_is_drained_once(
     }
     monkeypatch.setattr(module, "kubectl", lambda *words, **_more: answers.get(words[1], ""))
     assert module.drain("a1", False, 5, False) == notes
+
+
+def test_a_node_counts_when_its_kubelet_was_heard_of_since_it_was_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node is called Ready long after its kubelet lost the API server: the lease tells."""
+    module = load_module("aiplat_modules/library/cluster_wait.py")
+    answers = iter(["", "2026-11-26T10:00:00.000000Z", "2026-11-26T10:00:30.500000Z"])
+    asked: list[tuple[str, ...]] = []
+
+    def kubectl(*words: str, timeout: float) -> str:
+        asked.append(words)
+        return next(answers)
+
+    monkeypatch.setattr(module, "kubectl", kubectl)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0)
+    started = datetime(2026, 11, 26, 10, 0, 20, tzinfo=UTC).timestamp()
+    module.wait_for_life("a1", started, time.monotonic() + 60)
+    assert len(asked) == 3
+    monkeypatch.setattr(module, "kubectl", lambda *_words, timeout: "2026-11-26T10:00:00.000000Z")  # noqa: ARG005
+    with pytest.raises(module.HostProblem, match="kubelet of a1 does not reach the API server"):
+        module.wait_for_life("a1", started, time.monotonic() - 1)
+
+
+@pytest.mark.parametrize("role", ["k3s_server", "k3s_agent"])
+def test_server_and_agent_wait_for_a_sign_of_life(role: str) -> None:
+    """Since the unit was started, as the unit itself says."""
+    tasks = YAML(typ="safe").load(shipped(f"roles/{role}/tasks/main.yml"))
+    unit = next(task["register"] for task in tasks if "systemd_unit" in task)
+    (waiting,) = [task["cluster_wait"] for task in tasks if "cluster_wait" in task]
+    assert waiting["alive"] == f"{{{{ {{inventory_hostname: {unit}.since}} }}}}"

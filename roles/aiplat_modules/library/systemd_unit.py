@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 action: {description: "What was done: nothing, enabled, started or restarted.", type: str, returned: always}
+since: {description: "When its start began, in seconds since the epoch.", type: float, returned: always}
 """
 
 
@@ -67,6 +69,13 @@ def action_needed(seen: dict[str, str], content: str, others: bool) -> str:
     if others or running_content(seen["MainPID"]) != content:
         return "restarted"
     return "nothing" if seen["UnitFileState"] == "enabled" else "enabled"
+
+
+def since(unit: str) -> float:
+    """Return when the unit's start began, by the host's clock; 0 where it never did."""
+    text = run(["systemctl", "show", "--value", "--property", "InactiveExitTimestampMonotonic", unit]).strip()
+    begun = int(text or 0) / 1e6
+    return time.time() - (time.monotonic() - begun) if begun else 0.0
 
 
 def last_words(unit: str) -> str:
@@ -111,9 +120,10 @@ def main() -> None:
     )
     try:
         action = ensure(module.params, module.check_mode)
+        begun = since(module.params["name"])
     except (HostProblem, OSError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=action != "nothing", action=action)
+    module.exit_json(changed=action != "nothing", action=action, since=begun)
 
 
 if __name__ == "__main__":
