@@ -13,6 +13,7 @@ from aiplat.actions.summary import Summary
 from aiplat.content import digest_of
 from aiplat.errors import BadInput, Finding
 from aiplat.fleet.probe import gather_facts
+from aiplat.hosts.paths import paths_of
 from aiplat.plan.models import Facts, HostFacts, Plan, Step
 from aiplat.plan.role_variables import HostReset, NodeDrain, NodeForget, RoleVariables
 from aiplat.runs.events import PlanMade
@@ -105,7 +106,8 @@ def _carry_out(run: Run, site: Site, plan: Plan, leaving: Leaving) -> None:
         NodeDrain(node=leaving.name, host_is_gone=leaving.is_gone),
         NodeForget(node=leaving.name),
     ]
-    on_host: list[RoleVariables] = [HostReset()]
+    data_dir = next((host.data_dir for host in site.hosts if host.name == leaving.name), None)
+    on_host: list[RoleVariables] = [HostReset(paths=paths_of(data_dir))]
     variables = {site.servers[0].name: of_server, leaving.name: on_host}
     play_plan(run, site, plan, "node_remove", variables)
 

@@ -12,6 +12,7 @@ from aiplat.catalog.artifacts import Lock
 from aiplat.content import digest_of
 from aiplat.errors import Finding
 from aiplat.fleet.probe import gather_facts
+from aiplat.hosts.paths import paths_of
 from aiplat.plan.models import Facts, HostFacts, Plan, Step
 from aiplat.plan.role_variables import HostReset
 from aiplat.runs.events import PlanMade
@@ -87,6 +88,9 @@ def leftovers(host: HostFacts, kept: tuple[str, ...]) -> str:
         found.append(f"units {', '.join(sorted(host.units))}")
     if blobs:
         found.append(f"{blobs} blobs are staged")
+    # What is kept stays where it is, and so does the record of where that is.
+    if host.data_dir and not kept:
+        found.append(f"its data folder is {host.data_dir}")
     return "; ".join(found)
 
 
@@ -99,7 +103,9 @@ def _unreachable(facts: Facts) -> tuple[Finding, ...]:
 
 
 def _carry_out(run: Run, site: Site, plan: Plan, kept: tuple[str, ...]) -> None:
-    variables = {host.name: [HostReset(keep_blobs=kept)] for host in site.hosts}
+    variables = {
+        host.name: [HostReset(paths=paths_of(host.data_dir), keep_blobs=kept)] for host in site.hosts
+    }
     play_plan(run, site, plan, "reset", variables)
     left = {host.host: what for host in gather_facts(site).hosts if (what := leftovers(host, kept))}
     if left:

@@ -14,6 +14,7 @@ from aiplat.errors import Finding
 from aiplat.fleet.ssh import HostError, run_on
 from aiplat.hosts.checks.network import PEER_PORTS, PORTS
 from aiplat.hosts.facts import HostLook
+from aiplat.hosts.paths import paths_of
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.site.models import Host, Site
 
@@ -100,7 +101,8 @@ def _asked(site: Site, host: Host, thorough: bool) -> bytes:
     """Return what goes to a host: the modules that look, and what they are to ask for."""
     others = [other.node_ip for other in site.hosts if other.name != host.name]
     peers = [f"{address}:{port}" for address in others for port in PEER_PORTS]
-    arguments = {"ports": list(PORTS), "peers": peers, "thorough": thorough}
+    paths = paths_of(host.data_dir).model_dump()
+    arguments = {"ports": list(PORTS), "peers": peers, "thorough": thorough, "paths": paths}
     modules = [[name, _text(name)] for name in MODULES]
     return json.dumps({"modules": modules, "root": "/", "arguments": arguments}).encode()
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from aiplat.catalog.artifacts import Blob
 from aiplat.errors import AiplatError, Finding
 from aiplat.fleet.stream import Stream
+from aiplat.hosts.paths import paths_of
 from aiplat.site.models import Host, Site
 
 CHUNK = 1 << 20
@@ -69,13 +70,18 @@ def prune_blobs(site: Site, keep: Mapping[str, Collection[str]], run_id: str) ->
     def prune(host: Host) -> int:
         stream = _receiver(site, host, run_id)
         try:
-            stream.say({"keep": [digest.removeprefix("sha256:") for digest in keep[host.name]]})
+            names = [digest.removeprefix("sha256:") for digest in keep[host.name]]
+            stream.say({"paths": _paths(host), "keep": names})
             return int(stream.hear()["freed"])
         finally:
             stream.close()
 
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
         return dict(zip((host.name for host in hosts), pool.map(prune, hosts), strict=True))
+
+
+def _paths(host: Host) -> dict[str, str]:
+    return paths_of(host.data_dir).model_dump()
 
 
 def _receiver(site: Site, host: Host, run_id: str) -> Stream:
@@ -107,7 +113,7 @@ class _Transfer:
         """Send what is missing and return the blobs that arrived with another digest than their name."""
         stream = _receiver(self.site, self.host, self.run_id)
         try:
-            stream.say({"blobs": sizes})
+            stream.say({"paths": _paths(self.host), "blobs": sizes})
             missing: dict[str, int] = stream.hear()["missing"]
             self.total = sum(sizes[name] for name in missing)
             self.done = sum(missing.values())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aiplat.hosts.facts import HostLook
+from aiplat.hosts.paths import SYSTEM_DATA
 
 Severity = Literal["blocker", "warning", "note"]
 BLOCKER: Severity = "blocker"
@@ -28,6 +29,8 @@ class Wish:
     service_cidr: str = "10.43.0.0/16"
     brought: frozenset[str] = frozenset()
     """Packages of its system that the host gets with everything else."""
+    data: str = SYSTEM_DATA
+    """The folder in which everything large will be."""
     accepted: tuple[str, ...] = ()
     """Checks whose troubles are known and accepted: they are told as notes."""
     asks_host: bool = True

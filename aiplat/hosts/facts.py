@@ -59,6 +59,11 @@ class Machine(Frozen):
     gpus: tuple[str, ...] = ()
     places: dict[str, Place] = Field(default_factory=dict)
     xfs_without_type: bool = False
+    data_is_file: bool = False
+    data_real: str = ""
+    """Where the site's data folder is once links are followed; empty where the site names none."""
+    data_holds: tuple[str, ...] = ()
+    """What others have in it under the names that aiplat uses."""
     container: str = ""
     """Which kind of container the host is; empty for a machine."""
 

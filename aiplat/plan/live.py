@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from aiplat.catalog.artifacts import Lock
 from aiplat.content import digest_of
 from aiplat.errors import Finding
+from aiplat.hosts.paths import SYSTEM_DATA
 from aiplat.k3s.release import release_of, step_problem
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.site.models import Host, Site
@@ -18,6 +19,8 @@ _OTHER = {"server": "agent", "agent": "server"}
 def unchangeable(site: Site, lock: Lock, facts: Facts) -> Iterator[Finding]:
     """Yield what the site asks for that its running cluster cannot become."""
     for seen in facts.hosts:
+        if seen.reachable:
+            yield from _data(site.host(seen.host), seen)
         if seen.reachable and seen.ledger and seen.ledger.site == site.name:
             host = site.host(seen.host)
             yield from _role(host, seen)
@@ -32,6 +35,17 @@ def _role(host: Host, seen: HostFacts) -> Iterator[Finding]:
         problem = f"it runs as {other}, and site.yaml says {host.role}"
         fix = f"write `role: {other}`, or reset the site first: what the cluster holds is lost with it"
         yield Finding(host.name, problem, fix)
+
+
+def _data(host: Host, seen: HostFacts) -> Iterator[Finding]:
+    """Refuse another data folder than the one in which everything already is: nothing moves it."""
+    now = seen.data_dir or (SYSTEM_DATA if seen.ledger else "")
+    wanted = host.data_dir or SYSTEM_DATA
+    if now and now != wanted:
+        back = f"write `dataDir: {now}` for {host.name}" if seen.data_dir else "leave `dataDir` out"
+        how = "`aiplat reset`" if host.role == "server" else f"`aiplat node remove {host.name}`"
+        problem = f"its data is below {now}, and site.yaml says {wanted}"
+        yield Finding(host.name, problem, f"{back}, or reset the host first with {how}: its data is lost")
 
 
 def _settings(site: Site, seen: HostFacts) -> Iterator[Finding]:

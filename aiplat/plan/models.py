@@ -74,6 +74,7 @@ class Running(Frozen):
 class HostFacts(Frozen):
     """What one probe call saw on a host. Sizes in MiB.
 
+    `data_dir` is the data folder by the host's own record.
     `interfaces` are addresses by interface; `node_password` says whether the host can show the password that
     its node has in a cluster. `nodes`, `nodes_ready` and `releases` are the cluster's, as its server sees it.
     """
@@ -89,6 +90,7 @@ class HostFacts(Frozen):
     cpus: int = 0
     memory_mib: int = 0
     disk_free_mib: int = 0
+    data_dir: str = ""
     is_root: bool = False
     lab: str | None = None
     default_route: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiplat.catalog.resolve import packages_brought
 from aiplat.hosts.check import Seen, Wish
 from aiplat.hosts.judge import Trouble, Verdict, judge
+from aiplat.hosts.paths import SYSTEM_DATA
 from aiplat.plan.models import Facts
 from aiplat.site.models import Host, Site
 
@@ -34,8 +35,9 @@ def wish_for(site: Site, host: Host) -> Wish:
     """Return what the site wants a host for."""
     networks = (site.cluster.pod_cidr, site.cluster.service_cidr)
     brought = packages_brought(site, host)
+    data = host.data_dir or SYSTEM_DATA
     asks_host = site.cluster.k3s.resolvers is None
-    return Wish(site.name, host.role, host.node_ip, *networks, brought, host.accept, asks_host)
+    return Wish(site.name, host.role, host.node_ip, *networks, brought, data, host.accept, asks_host)
 
 
 def troubles(site: Site, facts: Facts) -> tuple[Trouble, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from aiplat.catalog.artifacts import Lock
 from aiplat.errors import Finding
+from aiplat.hosts.paths import paths_of
 from aiplat.plan.accepted import not_accepted
 from aiplat.plan.live import unchangeable
 from aiplat.plan.models import Facts, HostFacts
@@ -115,5 +116,6 @@ def _disk(site: Site, lock: Lock, host: HostFacts) -> Iterator[Finding]:
     missing = sum(blob.size for blob in missing_blobs(wanted_blobs(site, lock)[host.host], host))
     need = missing * _UNPACKED_FACTOR // 2**20 + _SPARE_MIB
     if missing and host.disk_free_mib < need:
-        problem = f"{host.disk_free_mib} MiB are free below /var/lib/aiplat, {need} MiB are needed"
+        store = paths_of(site.host(host.host).data_dir).blobs
+        problem = f"{host.disk_free_mib} MiB are free below {store}, {need} MiB are needed"
         yield Finding(host.host, problem, "make room")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from aiplat.frozen import Frozen
+from aiplat.hosts.paths import Paths
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 InputsLabel = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{63}$")]
@@ -41,7 +42,13 @@ class Package(Frozen):
     needs: Literal["", "selinux", "apparmor"] = ""
 
 
-class HostPrepare(RoleVariables):
+class OnHost(RoleVariables):
+    """Base of what reads or writes a host's large folders."""
+
+    paths: Paths
+
+
+class HostPrepare(OnHost):
     """Checks a host, installs its packages, kernel settings and the site's CA."""
 
     role: ClassVar[str] = "host_prepare"
@@ -65,7 +72,7 @@ class Content(Frozen):
     blobs: tuple[Sha256, ...] = ()
 
 
-class SiteRegistry(RoleVariables):
+class SiteRegistry(OnHost):
     """Serves the staged images, charts and models over TLS, read-only."""
 
     role: ClassVar[str] = "site_registry"
@@ -77,7 +84,7 @@ class SiteRegistry(RoleVariables):
     content: tuple[Content, ...] = ()
 
 
-class K3s(RoleVariables):
+class K3s(OnHost):
     """What servers and agents have in common."""
 
     binary: Sha256
@@ -111,6 +118,8 @@ class K3sAgent(K3s):
 
     role: ClassVar[str] = "k3s_agent"
     server_url: str
+    # Where the first server keeps the token.
+    token_file: str
 
 
 class Namespace(Frozen):
@@ -139,7 +148,7 @@ class ReleaseWanted(Frozen):
     timeout_seconds: int = 600
 
 
-class PlaneRelease(RoleVariables):
+class PlaneRelease(OnHost):
     """Everything the cluster gets by Helm, in order.
 
     `plane_release_secrets` is a list of {name, namespace, type, labels, string_data};
@@ -153,7 +162,7 @@ class PlaneRelease(RoleVariables):
     releases: tuple[ReleaseWanted, ...] = ()
 
 
-class HostReset(RoleVariables):
+class HostReset(OnHost):
     """Takes off the host what the ledger says was put there. `keep_blobs` stay (--keep-models)."""
 
     role: ClassVar[str] = "host_reset"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.catalog import Catalog
+from aiplat.hosts.paths import paths_of
 from aiplat.plan.releases import NOT_YET, namespaces_of, releases_of
 from aiplat.plan.role_variables import (
     Content,
@@ -59,7 +60,8 @@ def _of_host(
     prepare = _host_prepare(host, lock, public)
     if host.role == "agent":
         return [prepare, k3s_variables(site, host, lock)]
-    variables = [prepare, _site_registry(host, lock, public), k3s_variables(site, host, lock)]
+    variables: list[RoleVariables] = [prepare, _site_registry(host, lock, public)]
+    variables.append(k3s_variables(site, host, lock))
     if host == site.servers[0]:
         variables.append(_plane_release(site, lock, catalog, public))
     return variables
@@ -91,6 +93,7 @@ def x86_64_level(host: Host, lock: Lock) -> int:
 
 def _host_prepare(host: Host, lock: Lock, public: PublicParts) -> HostPrepare:
     return HostPrepare(
+        paths=paths_of(host.data_dir),
         ca_certificate=public.ca_certificate,
         packages=tuple(package for artifact in packages_of(host, lock) for package in _packages(artifact)),
         lab_only=any(a.lab_only for a in lock.artifacts),
@@ -101,6 +104,7 @@ def _host_prepare(host: Host, lock: Lock, public: PublicParts) -> HostPrepare:
 def _site_registry(host: Host, lock: Lock, public: PublicParts) -> SiteRegistry:
     served = [a for a in lock.artifacts if a.kind != "hostfile"]
     return SiteRegistry(
+        paths=paths_of(host.data_dir),
         binary=content_digest(lock.hostfile("registry", host.arch)),
         certificate=public.registry_certificate,
         address=in_url(host.node_ip),
@@ -122,6 +126,7 @@ def _content(artifact: Artifact) -> Content:
 def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
     names = {name for server in site.servers for name in (server.address, server.node_ip, server.name)}
     return K3sServer(
+        paths=paths_of(host.data_dir),
         binary=content_digest(lock.hostfile("k3s", host.arch)),
         node_ip=host.node_ip,
         registry_endpoints=_registry_endpoints(site),
@@ -148,10 +153,12 @@ def _left_out(site: Site) -> tuple[str, ...]:
 
 def _k3s_agent(site: Site, host: Host, lock: Lock) -> K3sAgent:
     return K3sAgent(
+        paths=paths_of(host.data_dir),
         binary=content_digest(lock.hostfile("k3s", host.arch)),
         node_ip=host.node_ip,
         registry_endpoints=_registry_endpoints(site),
         server_url=f"https://{in_url(site.servers[0].node_ip)}:6443",
+        token_file=paths_of(site.servers[0].data_dir).token,
         interface=host.interface or "",
         resolvers=site.cluster.k3s.resolvers,
         kubelet_args=site.cluster.k3s.kubelet_args,
@@ -164,6 +171,7 @@ def _registry_endpoints(site: Site) -> tuple[str, ...]:
 
 def _plane_release(site: Site, lock: Lock, catalog: Catalog, public: PublicParts) -> PlaneRelease:
     return PlaneRelease(
+        paths=paths_of(site.servers[0].data_dir),
         helm=content_digest(lock.hostfile("helm", site.servers[0].arch)),
         namespaces=namespaces_of(site, catalog),
         releases=releases_of(site, lock, catalog, public.identities),

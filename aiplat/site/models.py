@@ -90,6 +90,8 @@ class Host(Strict):
     """How to reach the host; left out, ssh's own configuration decides."""
     arch: Arch = "amd64"
     """Its processor architecture; what is brought to the host is chosen by it."""
+    data_dir: str | None = Field(default=None, alias="dataDir", json_schema_extra={"minLength": 2})
+    """Folder for all that grows: content, images, volumes, k3s' data; left out, folders below /var/lib."""
     os: OsName | None = None
     """Its operating system (`debian-12`): packages it may lack are carried for it; left out, none are."""
     gpu: Literal["auto", "none"] = "auto"

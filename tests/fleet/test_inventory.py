@@ -13,6 +13,7 @@ import pytest
 from aiplat.errors import AiplatError
 from aiplat.fleet.inventory import inventory_document, remove_left_folders, to_yaml, write_run_folder
 from aiplat.fleet.ssh_config import runtime_dir
+from aiplat.hosts.paths import paths_of
 from aiplat.plan.models import Plan, Step
 from aiplat.plan.role_variables import HostPrepare, K3sAgent, RoleVariables
 from aiplat.site.models import Site
@@ -35,8 +36,10 @@ def plan() -> Plan:
 @pytest.fixture
 def variables() -> dict[str, list[RoleVariables]]:
     """Return variables of two roles; one text looks like a template and must stay as it is."""
-    prepare = HostPrepare(ca_certificate="PEM {{ not a template }}")
+    prepare = HostPrepare(paths=paths_of(None), ca_certificate="PEM {{ not a template }}")
     agent = K3sAgent(
+        paths=paths_of(None),
+        token_file=paths_of(None).token,
         binary=DIGEST,
         node_ip="192.0.2.12",
         registry_endpoints=("https://192.0.2.11:5443",),

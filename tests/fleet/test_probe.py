@@ -14,6 +14,7 @@ import pytest
 
 from aiplat.fleet.probe import MODULES, REMOTE, facts_of, gather_facts
 from aiplat.fleet.remote import probe_host
+from aiplat.hosts.paths import paths_of
 from aiplat.site.models import Site
 
 V3 = "lm cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3 avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"
@@ -37,10 +38,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def probe(root: Path) -> dict[str, Any]:
+def probe(root: Path, data_dir: str | None = None) -> dict[str, Any]:
     """Run the script as it is run on a host, on another root."""
     script = REMOTE / "probe_host.py"
-    done = subprocess.run([sys.executable, script, "--root", root], capture_output=True, check=True)
+    paths = paths_of(data_dir).model_dump_json()
+    command = [sys.executable, script, "--root", root, "--paths", paths]
+    done = subprocess.run(command, capture_output=True, check=True)
     seen: dict[str, Any] = json.loads(done.stdout)
     return seen
 
@@ -219,7 +222,8 @@ def test_a_ledger_from_a_newer_aiplat_is_refused_in_words() -> None:
 def test_looks_do_not_overwrite_each_other(root: Path) -> None:
     """What is seen is laid over one another, so no two looks may have one name for different things."""
     looks = {name: importlib.import_module(f"aiplat.fleet.remote.{name}") for name in MODULES}
-    asked = {"ports": [], "peers": [], "thorough": True}
+    paths = paths_of("/data/plat").model_dump()
+    asked = {"ports": [], "peers": [], "thorough": True, "paths": paths}
     seen = {name: set(module.facts(root, asked)) for name, module in looks.items()}
     names = [key for keys in seen.values() for key in keys]
     assert [key for key in set(names) if names.count(key) > 1] == []

@@ -135,7 +135,7 @@ def test_progress_ends_at_the_total(site: Site, host_here: Path, source: Source)
 def test_a_stream_that_breaks_leaves_a_part_and_no_name(tmp_path: Path) -> None:
     """The operator's side going away in the middle is survived: the next run continues there."""
     name = hashlib.sha256(CONTENT).hexdigest()
-    request = b'{"blobs": {"%s": %d}}\n' % (name.encode(), len(CONTENT))
+    request = b'{"paths": {"data": "", "blobs": ""}, "blobs": {"%s": %d}}\n' % (name.encode(), len(CONTENT))
     done = subprocess.run(
         [sys.executable, receive_blobs.__file__],
         input=request + CONTENT[:500_000],
@@ -165,10 +165,11 @@ def test_a_disk_that_fills_up_on_the_way_is_told(tmp_path: Path) -> None:
     name = hashlib.sha256(CONTENT).hexdigest()
     limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     limit += f"resource.setrlimit(resource.RLIMIT_FSIZE, (1000000, {resource.RLIM_INFINITY})); "
+    request = b'{"paths": {"data": "", "blobs": ""}, "blobs": {"%s": %d}}\n' % (name.encode(), len(CONTENT))
     program = limit + f"import runpy; runpy.run_path({receive_blobs.__file__!r}, run_name='__main__')"
     done = subprocess.run(
         [sys.executable, "-c", program],
-        input=b'{"blobs": {"%s": %d}}\n' % (name.encode(), len(CONTENT)) + CONTENT,
+        input=request + CONTENT,
         env={**os.environ, "AIPLAT_BLOBS": str(tmp_path)},
         capture_output=True,
         check=False,

@@ -43,7 +43,7 @@ def seen(index: int, root: Path, monkeypatch: pytest.MonkeyPatch) -> HostFacts:
         (root / name).write_text(text)
     monkeypatch.setattr(platform, "machine", lambda: told["machine"])
     # Its network cards and its disk are this machine's.
-    facts = {**probe_host.machine(root), "disk_free_mib": 100_000, "interfaces": {}}
+    facts = {**probe_host.machine(root, "/var/lib/aiplat"), "disk_free_mib": 100_000, "interfaces": {}}
     return HostFacts.model_validate({"host": f"h{index}", "reachable": True, **facts})
 
 

@@ -43,6 +43,8 @@ def kind(annotation: Any) -> str:
     plain = get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
     if get_origin(plain) is Literal:
         return "str"
+    if isinstance(plain, type) and issubclass(plain, BaseModel):
+        return "dict"
     if isinstance(plain, UnionType):
         plain = next(part for part in get_args(plain) if part is not type(None))
     return TYPES[get_origin(plain) or plain]
@@ -54,7 +56,7 @@ def compare(fields: dict[str, FieldInfo], specs: dict[str, Any]) -> None:
         spec = specs[name]
         assert spec["type"] == kind(field.annotation), name
         assert spec.get("required", False) == field.is_required(), name
-        inner = (get_args(field.annotation) or (None,))[0]
+        inner = (get_args(field.annotation) or (field.annotation,))[0]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             assert set(spec["options"]) == set(inner.model_fields), name
             compare(inner.model_fields, spec["options"])

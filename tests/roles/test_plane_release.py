@@ -16,6 +16,7 @@ import pytest
 from aiplat.fleet.remote import probe_host
 from tests.roles.conftest import load_module
 
+BLOBS = "/data/plat/blobs"
 INPUTS = "a" * 63
 ROW = "{ns} sh.helm.release.v1.{name}.v{number} helm.sh/release.v1 1 5m {name} {number} {status} {inputs}"
 
@@ -66,7 +67,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, chart: Path) -> Callable[..., Clust
         monkeypatch.setattr(module, "pod_troubles", lambda _namespace: "ollama-1: Failed: cannot pull")
         monkeypatch.setattr(module, "kubectl", made.kubectl)
         monkeypatch.setattr(module, "helm", made.helm)
-        monkeypatch.setattr(module, "blob", lambda _root, _digest: chart)
+        monkeypatch.setattr(module, "blob", lambda store, _digest: chart if store == Path(BLOBS) else None)
         return made
 
     return make
@@ -81,7 +82,7 @@ def release(name: str = "ollama", inputs: str = INPUTS) -> dict[str, Any]:
 
 def ensure(cluster: Cluster, *releases: dict[str, Any], others: bool = False) -> list[str]:
     """Bring the cluster to the wanted releases."""
-    parameters = {"releases": list(releases), "uninstall_others": others}
+    parameters = {"releases": list(releases), "uninstall_others": others, "blobs": BLOBS}
     done: list[str] = cluster.module.ensure_all(parameters, False)
     return done
 
@@ -129,7 +130,7 @@ def test_a_release_that_somebody_changed_is_deployed_again(
     ledger = {"steps": {"plane_release": {"objects": objects.seen_objects()}}}
     monkeypatch.setattr(seen.module, "read_ledger", lambda _root, _site: ledger)
     monkeypatch.setattr(seen.module, "seen_objects", shows(monkeypatch, now).seen_objects)
-    parameters = {"releases": [release()], "uninstall_others": False, "site": "ward"}
+    parameters = {"releases": [release()], "uninstall_others": False, "site": "ward", "blobs": BLOBS}
     assert seen.module.ensure_all(parameters, False) == done
 
 

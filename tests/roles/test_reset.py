@@ -87,42 +87,46 @@ def k3s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program(data / "c0ffee/bin/aux/iptables-restore", RESTORE.format(**places))
     program(data / "c0ffee/bin/ipset", IPSET.format(**places))
     (data / "current").symlink_to(data / "c0ffee")
-    monkeypatch.setattr(loaded()["host_commands"], "K3S_DATA", data)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     return rules
 
 
+def k3s_of(rules: Path) -> tuple[str]:
+    """Return the data folder of that host's k3s, as a reset is given it."""
+    return (str(rules.parent),)
+
+
 def test_rules_are_found_by_k3s_own_iptables(k3s: Path) -> None:
     """Where PATH has no iptables, that of k3s' data folder serves; the host's own rules stay."""
-    found = firewall().find_rules()
+    found = firewall().find_rules(k3s_of(k3s))
     assert len(found) == 9
     assert not any("--dport 22" in line for line in found)
-    firewall().delete_rules(found)
-    assert firewall().find_rules() == []
+    firewall().delete_rules(k3s_of(k3s), found)
+    assert firewall().find_rules(k3s_of(k3s)) == []
     assert "-A INPUT -p tcp --dport 22 -j ACCEPT" in k3s.read_text()
 
 
 def test_host_ports_of_the_last_installation_do_not_stay(k3s: Path) -> None:
     """A stale rule for port 443 would send the next gateway's clients to a pod that is gone."""
-    firewall().delete_rules(firewall().find_rules())
+    firewall().delete_rules(k3s_of(k3s), firewall().find_rules(k3s_of(k3s)))
     assert "CNI-HOSTPORT" not in k3s.read_text()
 
 
 def test_sets_go_after_the_rules_that_ask_them(k3s: Path) -> None:
     """A set in use cannot be destroyed; the host's own sets stay."""
-    every = firewall().kinds(set())
+    every = firewall().kinds(set(), k3s_of(k3s))
     for kind in every:
         if kind.find is not firewall().find_tables and "nft" not in kind.name:
             kind.remove(kind.find())
     assert [kind.name for kind in every].index("ipsets of policies") > 0
-    assert firewall().find_sets() == []
+    assert firewall().find_sets(k3s_of(k3s)) == []
     assert [path.name for path in (k3s.parent / "sets").iterdir()] == ["of-the-host"]
 
 
 def test_programs_go_after_what_only_they_can_remove() -> None:
     """Rules, sets and slices go before the data folder, and slices before systemd reads its files."""
     module = load_module("host_reset/library/host_reset.py")
-    remains = module.Remains({"steps": {}}, [])
+    remains = module.Remains({"steps": {}}, [], {})
     first = [kind.name for kind in remains.in_kernel()]
     then = [kind.name for kind in remains.on_disk()]
     assert {"iptables rules of Services and policies", "ipsets of policies"} <= set(first)
@@ -141,7 +145,7 @@ def test_files_stay_while_something_is_left_that_needs_them(monkeypatch: pytest.
     monkeypatch.setattr(module.Remains, "in_kernel", lambda _self: (stuck,))
     monkeypatch.setattr(module.Remains, "on_disk", lambda _self: (files,))
     monkeypatch.setattr(module, "read_ledger", lambda _root, _site: {"steps": {}})
-    _, left, _ = module.reset("ward", [], check=False)
+    _, left, _ = module.reset("ward", [], {}, check=False)
     assert (left, touched) == ({"rules": ["one"]}, [])
 
 
@@ -170,10 +174,10 @@ subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
 module = firewall()
 before = set(json.loads(sys.argv[1]))
 found = {}
-for kind in module.kinds(before):
+for kind in module.kinds(before, ()):
     found[kind.name] = kind.find()
     kind.remove(found[kind.name])
-left = [line for kind in module.kinds(before) for line in kind.find()]
+left = [line for kind in module.kinds(before, ()) for line in kind.find()]
 ruleset = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
 print(json.dumps([found, left, ruleset]))
 """
@@ -248,7 +252,7 @@ def test_kernel_settings_are_put_back_as_the_ledger_has_them(
         module, "Path", lambda *parts: real(tmp_path, *parts[1:]) if parts[0] == "/proc/sys" else real(*parts)
     )
     ledger = {"steps": {}, "before": {"sysctls": {"net.changed": "0", "net.same": "7", "net.gone": "1"}}}
-    remains = module.Remains(ledger, [])
+    remains = module.Remains(ledger, [], {})
     assert remains.settings() == ["net.changed=0"]
     remains.put_back(remains.settings())
     assert remains.settings() == []
@@ -263,7 +267,7 @@ def test_the_kubelets_folder_for_plugins_goes_if_no_plugin_is_in_it(
     folder = tmp_path / "kubernetes/kubelet-plugins/volume/exec"
     folder.mkdir(parents=True)
     monkeypatch.setattr(module, "HOLLOW", str(tmp_path / "kubernetes"))
-    remains = module.Remains({"steps": {}}, [])
+    remains = module.Remains({"steps": {}}, [], {})
     assert remains.hollow() == [str(tmp_path / "kubernetes")]
     (folder / "driver").touch()
     assert remains.hollow() == []

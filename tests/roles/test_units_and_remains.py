@@ -40,7 +40,13 @@ def test_a_unit_is_restarted_for_other_content_alone(
 
 def start(role: str, record: Path, files: list[str]) -> None:
     """Do what the role's unit does to say with which files it is started, into `record`."""
-    names = {f"{role}_start_files": files, f"{role}_inputs": {}, f"{role}_site": "ward"}
+    paths = {"k3s": "/data/k3s", "kubelet": "/data/kubelet", "registry": "/data/registry"}
+    names = {
+        f"{role}_paths": paths,
+        f"{role}_start_files": files,
+        f"{role}_inputs": {},
+        f"{role}_site": "ward",
+    }
     template = next(shipped(f"roles/{role}/templates").glob("*.service.j2"))
     text = Template(template.read_text()).render(names)
     line = next(line for line in text.splitlines() if "sha256sum" in line)

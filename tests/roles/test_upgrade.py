@@ -140,4 +140,4 @@ def test_a_data_folder_stays_while_a_pods_shim_runs_from_it(folders: Path, run_m
 def test_nothing_goes_while_no_folder_is_the_current_one(folders: Path) -> None:
     """A k3s that never started says nothing of what is in use."""
     (folders / "var/lib/rancher/k3s/data/current").unlink()
-    assert load_module(FOLDERS).unused(str(folders)) == []
+    assert load_module(FOLDERS).unused(str(folders), "/var/lib/rancher/k3s/data") == []

@@ -96,11 +96,17 @@ def memory(root: Path) -> dict[str, int]:
     }
 
 
-def place(root: Path, path: str, mounts: list[list[str]]) -> dict[str, Any]:
-    """Return what the file system below a path is and may do."""
+def nearest_folder(root: Path, path: str) -> Path:
+    """Return what there is of a path: itself, or the last of its folders that exists."""
     nearest = root / path.lstrip("/")
     while not nearest.exists():
         nearest = nearest.parent
+    return nearest
+
+
+def place(root: Path, path: str, mounts: list[list[str]]) -> dict[str, Any]:
+    """Return what the file system below a path is and may do."""
+    nearest = nearest_folder(root, path)
     real = str(nearest.resolve())
     over = [m for m in mounts if real == m[1] or real.startswith(m[1].rstrip("/") + "/")]
     source, _, kind = (over or [["", "", ""]])[-1][:3]
@@ -128,9 +134,23 @@ def rotating(path: Path) -> bool:
     return any(read(disk / "queue/rotational").strip() == "1" for disk in real)
 
 
-def xfs_without_type(kind: str) -> bool:
-    """Whether /var/lib is an XFS that does not store file types, which overlays need."""
-    return kind == "xfs" and "ftype=0" in output("xfs_info", "/var/lib")
+def xfs_without_type(kind: str, path: Path) -> bool:
+    """Whether a folder is on an XFS that does not store file types, which overlays need."""
+    return kind == "xfs" and "ftype=0" in output("xfs_info", str(path))
+
+
+def data_folder(root: Path, paths: dict[str, str]) -> dict[str, Any]:
+    """Return what the data folder that a site names is, and what of others is in it; nothing without one."""
+    if not paths["data"]:
+        return {}
+    folder = root / paths["data"].lstrip("/")
+    inside = (Path(path).name for name, path in paths.items() if name != "data")
+    ours = (root / "var/lib/aiplat/data.json").exists()
+    return {
+        "data_is_file": folder.exists() and not folder.is_dir(),
+        "data_real": "/" + str(folder.resolve().relative_to(root.resolve())),
+        "data_holds": [] if ours else sorted(name for name in inside if (folder / name).exists()),
+    }
 
 
 def synchronised() -> bool | None:
@@ -262,7 +282,7 @@ def overridden(root: Path) -> list[str]:
     return ["/" + str(path.relative_to(root)) for path in names if off.search(read(path))]
 
 
-def facts(root: Path, _arguments: dict[str, Any]) -> dict[str, Any]:
+def facts(root: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """Return all of it; what runs a command runs side by side."""
     release = platform.release()
     mounts = [line.split()[:4] for line in read(root / "proc/self/mounts").splitlines()]
@@ -271,13 +291,15 @@ def facts(root: Path, _arguments: dict[str, Any]) -> dict[str, Any]:
     cpu = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", read(root / "proc/cpuinfo"), re.MULTILINE)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiting_services, waiting_systemd = pool.submit(services), pool.submit(systemd, root)
-        places = {path: place(root, path, mounts) for path in PLACES}
+        data = arguments["paths"]["data"] or "/var/lib"
+        places = {path: place(root, path, mounts) for path in (*PLACES, data)}
         return {
             "python": platform.python_version(),
             "cpu_model": cpu.group(1).strip() if cpu else "",
             **memory(root),
             "places": places,
-            "xfs_without_type": xfs_without_type(places["/var/lib"]["kind"]),
+            "xfs_without_type": xfs_without_type(places[data]["kind"], nearest_folder(root, data)),
+            **data_folder(root, arguments["paths"]),
             "clock": time.time(),
             "synchronised": synchronised(),
             "kernel": release,
@@ -313,4 +335,4 @@ def foreign_k3s(root: Path) -> str:
 if __name__ == "__main__":
     import json
 
-    json.dump(facts(Path("/"), {}), sys.stdout)
+    json.dump(facts(Path("/"), {"paths": {"data": ""}}), sys.stdout)

@@ -11,7 +11,18 @@ SECONDS_EACH = 15
 # A card that hangs makes its tools hang: the rest is still worth having.
 LIMIT_CHARACTERS = 60_000
 NVIDIA, DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of VGA and 3D controllers
-K3S = "/var/lib/rancher/k3s/agent"
+USUAL = "/var/lib/rancher/k3s"
+
+
+def k3s_folder(record: Path) -> str:
+    """Return k3s' data folder, which a host with a data folder has on record."""
+    try:
+        return str(json.loads(record.read_text())["paths"]["k3s"])
+    except (OSError, ValueError, KeyError):
+        return USUAL
+
+
+K3S = f"{k3s_folder(Path('/var/lib/aiplat/data.json'))}/agent"
 # A kubelet may read its own node and nothing else: so every host can say what it offers, agents too.
 NODE = f'kubectl --kubeconfig {K3S}/kubelet.kubeconfig get node "$(hostname | tr A-Z a-z)" -o yaml'
 COMMANDS = (

@@ -85,6 +85,16 @@ def free_mib(path: Path) -> int:
     return space.f_bavail * space.f_frsize >> 20
 
 
+def data_folders(root: Path, asked: dict[str, str]) -> dict[str, str]:
+    """Return where this host's data is: by its own record, else where it is wanted."""
+    try:
+        recorded: dict[str, str] = json.loads(read(root / "var/lib/aiplat/data.json"))["paths"]
+    except (ValueError, KeyError):
+        # A host that has a ledger and no record has everything in the usual places.
+        return {**asked, "data": ""}
+    return recorded
+
+
 def file_problem(path: Path, wanted: dict[str, str]) -> str:
     """Say what differs from the recorded file, or nothing."""
     try:
@@ -255,8 +265,8 @@ def object_drift(steps: dict[str, Any]) -> list[str]:
     return found
 
 
-def machine(root: Path) -> dict[str, Any]:
-    """Return what the host is."""
+def machine(root: Path, wanted: str) -> dict[str, Any]:
+    """Return what the host is, with the free space below a folder that is wanted or there."""
     release = os_release(root)
     marker = root / "etc/aiplat/lab-host"
     return {
@@ -267,7 +277,7 @@ def machine(root: Path) -> dict[str, Any]:
         "x86_64_level": x86_64_level(read(root / "proc/cpuinfo")),
         "cpus": os.cpu_count() or 0,
         "memory_mib": memory_mib(read(root / "proc/meminfo")),
-        "disk_free_mib": free_mib(root / "var/lib/aiplat"),
+        "disk_free_mib": free_mib(root / wanted.lstrip("/")),
         "is_root": os.geteuid() == 0,
         "lab": read(marker).strip() or "lab" if marker.exists() else None,
         "default_route": has_default_route(root),
@@ -276,8 +286,9 @@ def machine(root: Path) -> dict[str, Any]:
     }
 
 
-def facts(root: Path, _arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+def facts(root: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """Return everything; what takes time runs side by side."""
+    paths = data_folders(root, arguments["paths"])
     text = read(root / "var/lib/aiplat/ledger.json")
     ledger = json.loads(text) if text else None
     steps = (ledger or {}).get("steps", {})
@@ -297,10 +308,11 @@ def facts(root: Path, _arguments: dict[str, Any] | None = None) -> dict[str, Any
         seen = nodes.result() if nodes else {}
         drift += objects.result() if objects else []
         return {
-            **machine(root),
+            **machine(root, paths["blobs"]),
+            "data_dir": paths["data"],
             "ledger": ledger,
             "drift": drift,
-            "blobs": staged_blobs(root / "var/lib/aiplat/blobs"),
+            "blobs": staged_blobs(root / paths["blobs"].lstrip("/")),
             "units": units.result(),
             "running": running,
             "nodes": sorted(seen),
@@ -313,7 +325,9 @@ def main() -> None:
     """Print the facts of this host, or of a tree below --root."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("/"))
-    json.dump(facts(parser.parse_args().root), sys.stdout)
+    parser.add_argument("--paths", type=json.loads, required=True)
+    asked = parser.parse_args()
+    json.dump(facts(asked.root, {"paths": asked.paths}), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 CHUNK = 1 << 20
 # What a host keeps free besides the blobs themselves.
 RESERVE = 256 << 20
-STORE = Path("/var/lib/aiplat/blobs")
+# Always there, so that whoever comes later, a reset above all, finds the data without the site.
+RECORD = Path("/var/lib/aiplat/data.json")
 
 
 def tell(document: dict[str, Any]) -> None:
@@ -85,6 +86,27 @@ def keep_only(store: Path, keep: set[str]) -> int:
     return freed
 
 
+def record_data(paths: dict[str, str], record: Path) -> None:
+    """Write down where this host's data is going to be, and which folders are made for it.
+
+    Raises:
+        ValueError: it is elsewhere already.
+    """
+    folder = Path(paths["data"])
+    there = json.loads(record.read_text())["paths"]["data"] if record.exists() else None
+    if there not in (None, str(folder)):
+        raise ValueError(f"its data is in {there}")
+    if there is None:
+        made = [str(path) for path in (folder, *folder.parents) if not path.exists()]
+        part = record.with_name(f"{record.name}.part")
+        part.write_text(json.dumps({"paths": paths, "made": made}))
+        part.chmod(0o600)
+        part.replace(record)
+        folder.mkdir(parents=True, exist_ok=True)
+        if str(folder) in made:
+            folder.chmod(0o711)
+
+
 def take(store: Path, wanted: dict[str, int], source: BinaryIO) -> None:
     """Say how much of each blob is here, then take what is missing in that order."""
     sizes = arrived_sizes(store)
@@ -109,17 +131,23 @@ def take(store: Path, wanted: dict[str, int], source: BinaryIO) -> None:
 
 
 def main() -> None:
-    """Serve one request: {"blobs": {name: size}} or {"keep": [name]}."""
-    store = Path(os.environ.get("AIPLAT_BLOBS", str(STORE)))
-    (store / "sha256").mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Serve one request: {"paths": {…}, "blobs": {name: size}} or {"paths": {…}, "keep": [name]}."""
     request = json.loads(sys.stdin.buffer.readline())
+    paths = request["paths"]
     try:
+        if paths["data"]:
+            record_data(paths, RECORD)
+        store = Path(os.environ.get("AIPLAT_BLOBS", paths["blobs"]))
+        (store / "sha256").mkdir(parents=True, exist_ok=True, mode=0o700)
         if "keep" in request:
             tell({"freed": keep_only(store, set(request["keep"]))})
         else:
             take(store, request["blobs"], sys.stdin.buffer)
+    except ValueError as error:
+        tell({"error": str(error), "fix": "reset the host first"})
     except OSError as error:
-        tell({"error": f"{error.strerror} at {error.filename or store}", "fix": "see the host's disk"})
+        where = error.filename or paths["blobs"]
+        tell({"error": f"{error.strerror} at {where}", "fix": "see the host's disk"})
 
 
 if __name__ == "__main__":

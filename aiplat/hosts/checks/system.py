@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiplat.hosts.check import BLOCKER, NOTE, WARNING, Fix, Seen, check, family_of, install
+from aiplat.hosts.paths import SYSTEM_DATA
 from aiplat.site.systems import SYSTEMS, Like, system_name
 
 
@@ -96,11 +97,12 @@ def apparmor_parser(host: Seen) -> str:
     return "AppArmor is on, and apparmor_parser is not installed" if lost else ""
 
 
-@check(
-    "fapolicyd",
-    BLOCKER,
-    "allow /var/lib/rancher/, /usr/local/bin/ and /run/k3s/ in /etc/fapolicyd/rules.d, or stop it",
-)
+def _allow(host: Seen) -> str:
+    data = "/var/lib/rancher" if host.wish.data == SYSTEM_DATA else host.wish.data
+    return f"allow {data}/, /usr/local/bin/ and /run/k3s/ in /etc/fapolicyd/rules.d, or stop it"
+
+
+@check("fapolicyd", BLOCKER, _allow)
 def fapolicyd(host: Seen) -> str:
     """Nothing forbids programs that no package brought: k3s unpacks its own."""
     return "fapolicyd is active and runs only programs that it knows" if host.active("fapolicyd") else ""

@@ -25,6 +25,7 @@ _IN_ORDER: tuple[Rule, ...] = (
     hosts.unusable_host_address,
     hosts.bad_node_address,
     hosts.bad_interface,
+    hosts.bad_data_dir,
     hosts.reserved_host_name,
     hosts.bad_ssh_user,
     hosts.bad_jump_host,

@@ -18,6 +18,7 @@ _ARGUMENT = re.compile(r"[a-z][a-z0-9-]*=\S.*", re.DOTALL)
 _OURS = {
     "kubeletArgs": {
         "node-ip": "hosts[].nodeAddress",
+        "root-dir": "hosts[].dataDir",
         "hostname-override": "hosts[].name",
         "resolv-conf": "cluster.k3s.resolvers",
         "cluster-dns": "cluster.serviceCIDR",

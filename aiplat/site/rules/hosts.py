@@ -1,4 +1,4 @@
-"""Rules about hosts: names, addresses, roles and how to reach them; networks are in .networks."""
+"""Rules about hosts: names, addresses, roles, data folders, how to reach them; networks are in .networks."""
 
 # ruff: noqa: ARG001 (every rule is asked in the same way, whether or not it needs the known names)
 
@@ -13,6 +13,12 @@ from aiplat.site.findings import Path, SiteFinding, shown
 from aiplat.site.known import Known
 
 MAX_SERVERS = 7
+_DATA_DIR = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._-]+)+")
+DATA_DIR_LENGTH = 60
+SYSTEM_FOLDERS = ("/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var")
+FLEETING = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run", "/var/lock", "/var/tmp")  # noqa: S108
+PROGRAMS = ("/bin", "/boot", "/etc", "/lib", "/lib64", "/sbin", "/usr")
+TAKEN = ("/var/lib/aiplat", "/var/lib/cni", "/var/lib/kubelet", "/var/lib/rancher", "/var/log")
 # The kernel's limit, less the terminating zero, and what it refuses in the name of a network card.
 _INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
 # What ssh's configuration may call a host; ssh takes a leading dash for an option.
@@ -100,6 +106,33 @@ def bad_interface(document: Document, known: Known) -> Iterator[SiteFinding]:
         if isinstance(name, str) and not _INTERFACE.fullmatch(name):
             problem = f"{shown(name)} is no name of a network card"
             yield document.finding((*path, "interface"), problem, "write it as `ip link` shows it, like eth1")
+
+
+def bad_data_dir(document: Document, known: Known) -> Iterator[SiteFinding]:
+    """A host's data folder is a plain absolute path that a restart keeps, and none of the system's own."""
+    for path, host in document.maps("hosts"):
+        folder = host.get("dataDir")
+        reason = _no_data_dir(folder) if isinstance(folder, str) else ""
+        if reason:
+            fix = "write a folder of its own on the disk meant, like /data/aiplat"
+            yield document.finding((*path, "dataDir"), f"{shown(folder)} {reason}", fix)
+
+
+def _no_data_dir(folder: str) -> str:
+    """Return why a path is no data folder, or nothing."""
+    if not _DATA_DIR.fullmatch(folder):
+        return "is no plain absolute path (letters, digits, `.`, `_`, `-`; no `..`, no slash at the end)"
+    if len(folder) > DATA_DIR_LENGTH:
+        return f"is longer than the {DATA_DIR_LENGTH} characters that leave room for sockets below it"
+    if folder in SYSTEM_FOLDERS:
+        return "is the system's own"
+    of_system = next((f for f in (*FLEETING, *PROGRAMS) if f"{folder}/".startswith(f"{f}/")), "")
+    if of_system in FLEETING:
+        return f"is below {of_system}, which a restart empties"
+    if of_system:
+        return f"is below {of_system}, where programs and settings are"
+    taken = next((f for f in TAKEN if f"{folder}/".startswith(f"{f}/") or f.startswith(f"{folder}/")), "")
+    return f"is or holds {taken}, which aiplat or Kubernetes uses as it is" if taken else ""
 
 
 def unusable_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:

@@ -8,7 +8,15 @@ import io
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.aiplat_host import HostProblem, below, blob, mode_of, sha256_of, write_atomic
+from ansible.module_utils.aiplat_host import (
+    BLOBS,
+    HostProblem,
+    below,
+    blob,
+    mode_of,
+    sha256_of,
+    write_atomic,
+)
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -20,6 +28,7 @@ options:
   dirs: {description: "Folders, each with path and mode (0755).", type: list, elements: dict, default: []}
   files: {description: "Files: path, mode, content or blob.", type: list, elements: dict, default: []}
   links: {description: "Symbolic links, path to target.", type: dict, default: {}}
+  blobs: {description: "Where staged content is.", type: path, default: /var/lib/aiplat/blobs}
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}
 author: [aiplat]
 """
@@ -51,7 +60,7 @@ def ensure_dir(path: Path, mode: str, check: bool) -> bool:
     return True
 
 
-def ensure_file(root: str, wanted: dict[str, Any], check: bool) -> bool:
+def ensure_file(root: str, store: Path, wanted: dict[str, Any], check: bool) -> bool:
     """Make a file of its content or blob; say whether it had to be changed."""
     path, mode = below(root, wanted["path"]), wanted["mode"]
     content = (wanted["content"] or "").encode()
@@ -64,7 +73,7 @@ def ensure_file(root: str, wanted: dict[str, Any], check: bool) -> bool:
             path.chmod(int(mode, 8))
         return True
     if not check:
-        with blob(root, digest).open("rb") if wanted["blob"] else io.BytesIO(content) as source:
+        with blob(store, digest).open("rb") if wanted["blob"] else io.BytesIO(content) as source:
             write_atomic(path, source, int(mode, 8), digest)
     return True
 
@@ -84,9 +93,9 @@ def ensure_link(path: Path, target: str, check: bool) -> bool:
 
 def ensure_all(parameters: dict[str, Any], check: bool) -> list[str]:
     """Make everything and return the paths that had to be changed."""
-    root = parameters["root"]
+    root, store = parameters["root"], below(parameters["root"], parameters["blobs"])
     changed = [d["path"] for d in parameters["dirs"] if ensure_dir(below(root, d["path"]), d["mode"], check)]
-    changed += [f["path"] for f in parameters["files"] if ensure_file(root, f, check)]
+    changed += [f["path"] for f in parameters["files"] if ensure_file(root, store, f, check)]
     links = parameters["links"].items()
     return changed + [name for name, target in links if ensure_link(below(root, name), target, check)]
 
@@ -105,6 +114,7 @@ def main() -> None:
                 "mutually_exclusive": [("content", "blob")],
             },
             "links": {"type": "dict", "default": {}},
+            "blobs": {"type": "path", "default": BLOBS},
             "root": {"type": "path", "default": "/"},
         },
         supports_check_mode=True,

@@ -17,6 +17,7 @@ description:
   - The current one and the one before it stay, and those whose programs run, as the shims of pods do that an
     older k3s started.
 options:
+  data: {description: "Where k3s unpacks its programs.", type: path, default: /var/lib/rancher/k3s/data}
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}
 author: [aiplat]
 """
@@ -45,9 +46,9 @@ def running(root: str) -> set[Path]:
     return found
 
 
-def unused(root: str) -> list[Path]:
+def unused(root: str, folder: str) -> list[Path]:
     """Return the data folders that no link names and no process uses."""
-    data = below(root, DATA)
+    data = below(root, folder)
     if not (data / "current").exists():
         return []  # nobody knows which one is in use
     linked = {(data / name).resolve() for name in LINKS}
@@ -59,9 +60,15 @@ def unused(root: str) -> list[Path]:
 
 def main() -> None:
     """Run as an Ansible module."""
-    module = AnsibleModule(argument_spec={"root": {"type": "path", "default": "/"}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={
+            "data": {"type": "path", "default": DATA},
+            "root": {"type": "path", "default": "/"},
+        },
+        supports_check_mode=True,
+    )
     try:
-        found = unused(module.params["root"])
+        found = unused(module.params["root"], module.params["data"])
         for folder in found if not module.check_mode else ():
             shutil.rmtree(folder)
     except OSError as error:

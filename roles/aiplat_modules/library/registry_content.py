@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.aiplat_host import STATE, HostProblem, below, blob
+from ansible.module_utils.aiplat_host import BLOBS, STATE, HostProblem, below, blob
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -24,6 +24,8 @@ options:
     type: list
     elements: dict
     default: []
+  blobs: {description: "Where staged content is.", type: path, default: /var/lib/aiplat/blobs}
+  registry: {description: "The registry's storage.", type: path, default: /var/lib/aiplat/registry}
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}
 author: [aiplat]
 """
@@ -37,7 +39,8 @@ added: {description: "Files added to the storage.", type: int, returned: always}
 removed: {description: "Files removed from it.", type: int, returned: always}
 """
 
-REGISTRY = str(STATE / "registry" / "docker" / "registry" / "v2")
+# The registry's own layout below its root folder.
+LAYOUT = "docker/registry/v2"
 # Kinds of manifest that name further manifests.
 INDEXES = {
     "application/vnd.oci.image.index.v1+json",
@@ -50,18 +53,18 @@ def hexdigest(digest: str) -> str:
     return digest.removeprefix("sha256:")
 
 
-def reached(root: str, manifest: str, there: set[str]) -> tuple[set[str], set[str]]:
+def reached(store: Path, manifest: str, there: set[str]) -> tuple[set[str], set[str]]:
     """Return the manifests and the other blobs that a manifest reaches.
 
     Of what an index names, only images in `there` count; with nothing in it, all of them.
     """
-    document: dict[str, Any] = json.loads(blob(root, manifest).read_bytes())
+    document: dict[str, Any] = json.loads(blob(store, manifest).read_bytes())
     manifests, layers = {manifest}, set()
     if document.get("mediaType") in INDEXES or "manifests" in document:
         for child in document["manifests"]:
             if there and child["digest"] not in there:
                 continue
-            below_manifests, below_layers = reached(root, child["digest"], there)
+            below_manifests, below_layers = reached(store, child["digest"], there)
             manifests |= below_manifests
             layers |= below_layers
         return manifests, layers
@@ -71,13 +74,13 @@ def reached(root: str, manifest: str, there: set[str]) -> tuple[set[str], set[st
     return manifests, layers
 
 
-def wanted_files(root: str, content: list[dict[str, Any]]) -> tuple[dict[str, str], set[str]]:
+def wanted_files(store: Path, content: list[dict[str, Any]]) -> tuple[dict[str, str], set[str]]:
     """Return every link file of the storage with its text, and the digests whose data must be there."""
     links: dict[str, str] = {}
     data: set[str] = set()
     for entry in content:
         manifest = entry["manifest"]
-        manifests, layers = reached(root, manifest, set(entry.get("blobs") or ()))
+        manifests, layers = reached(store, manifest, set(entry.get("blobs") or ()))
         folder = f"repositories/{entry['repository']}"
         tag = f"{folder}/_manifests/tags/{entry['tag']}"
         if links.get(f"{tag}/current/link", manifest) != manifest:
@@ -98,9 +101,9 @@ def data_name(digest: str) -> str:
     return f"blobs/sha256/{name[:2]}/{name}/data"
 
 
-def add_data(storage: Path, root: str, digest: str) -> bool:
+def add_data(storage: Path, store: Path, digest: str) -> bool:
     """Link a staged blob into the storage; say whether it was not there."""
-    source, path = blob(root, digest), storage / data_name(digest)
+    source, path = blob(store, digest), storage / data_name(digest)
     if path.exists() and path.stat().st_ino == source.stat().st_ino:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,18 +139,17 @@ def remove_others(storage: Path, keep: set[str]) -> int:
     return removed
 
 
-def publish(root: str, content: list[dict[str, Any]], check: bool) -> tuple[int, int]:
+def publish(storage: Path, store: Path, content: list[dict[str, Any]], check: bool) -> tuple[int, int]:
     """Make the storage serve exactly `content`; return how many files were added and removed.
 
     Data comes before the links that name it and goes after them, so that a reader never finds a hole.
     """
-    storage = below(root, REGISTRY)
-    links, data = wanted_files(root, content)
+    links, data = wanted_files(store, content)
     if check:
         missing = [name for name in [*links, *map(data_name, data)] if not (storage / name).exists()]
         return len(missing), 0
     storage.mkdir(parents=True, exist_ok=True)
-    added = sum(add_data(storage, root, digest) for digest in sorted(data))
+    added = sum(add_data(storage, store, digest) for digest in sorted(data))
     added += sum(add_link(storage / name, digest) for name, digest in sorted(links.items()))
     repositories = storage / "repositories"
     removed = remove_others(repositories, {n.removeprefix("repositories/") for n in links})
@@ -171,12 +173,16 @@ def main() -> None:
                     "blobs": {"type": "list", "elements": "str", "default": []},
                 },
             },
+            "blobs": {"type": "path", "default": BLOBS},
+            "registry": {"type": "path", "default": str(STATE / "registry")},
             "root": {"type": "path", "default": "/"},
         },
         supports_check_mode=True,
     )
     try:
-        added, removed = publish(module.params["root"], module.params["content"], module.check_mode)
+        p = module.params
+        storage, store = below(p["root"], p["registry"]) / LAYOUT, below(p["root"], p["blobs"])
+        added, removed = publish(storage, store, p["content"], module.check_mode)
     except (HostProblem, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(added or removed), added=added, removed=removed)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 STATE = Path("/var/lib/aiplat")
+# Where staged content is if the host has no data folder.
+BLOBS = str(STATE / "blobs")
 CHUNK = 1 << 20
 API_VERSION = "aiplat.dev/v1alpha1"
 KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"
@@ -42,13 +44,13 @@ def mode_of(path: Path) -> str:
     return f"{stat.S_IMODE(path.lstat().st_mode):04o}"
 
 
-def blob(root: str, digest: str) -> Path:
-    """Return the path of a staged blob.
+def blob(store: Path, digest: str) -> Path:
+    """Return the path of a blob that is staged in the folder `store`.
 
     Raises:
         HostProblem: it is not staged.
     """
-    path = below(root, str(STATE / "blobs" / "sha256" / digest.removeprefix("sha256:")))
+    path = store / "sha256" / digest.removeprefix("sha256:")
     if not path.is_file():
         raise HostProblem(f"blob {digest} is not staged on this host; run `aiplat bootstrap` again")
     return path

@@ -19,7 +19,8 @@ options:
   site: {description: "Name of the site the host shall belong to.", type: str, required: true}
   lab_only: {description: "What will be installed is for lab hosts only.", type: bool, default: false}
   x86_64_level: {description: "The lowest x86-64 level that the content runs on.", type: int, default: 3}
-  disk_free_mib: {description: "Space that must be free below /var/lib.", type: int, default: 0}
+  disk_free_mib: {description: "Space that must be free below the data folder.", type: int, default: 0}
+  data: {description: "The data folder, or what holds the usual ones.", type: path, default: /var/lib}
   now: {description: "The operator's time, in seconds since the epoch.", type: float, required: true}
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}
 author: [aiplat]
@@ -43,11 +44,12 @@ def cpu_problem(root: str, level: int) -> str:
     return f"the processor is not x86-64-v3: it lacks {', '.join(lacking)}" if lacking else ""
 
 
-def disk_problem(root: str, needed: int) -> str:
+def disk_problem(root: str, data: str, needed: int) -> str:
     """Say whether space is missing."""
-    space = os.statvfs(below(root, "/var/lib"))
+    folder = below(root, data)
+    space = os.statvfs(next(path for path in (folder, *folder.parents) if path.exists()))
     free = space.f_bavail * space.f_frsize >> 20
-    return f"{free} MiB are free below /var/lib and {needed} MiB are needed" if free < needed else ""
+    return f"{free} MiB are free below {data} and {needed} MiB are needed" if free < needed else ""
 
 
 def lab_problem(root: str, lab_only: bool) -> str:
@@ -87,7 +89,7 @@ def problems(p: dict[str, Any]) -> Iterator[str]:
     yield lab_problem(p["root"], p["lab_only"])
     yield foreign_problem(p["root"], p["site"])
     yield cpu_problem(p["root"], p["x86_64_level"])
-    yield disk_problem(p["root"], p["disk_free_mib"])
+    yield disk_problem(p["root"], p["data"], p["disk_free_mib"])
     yield clock_problem(p["now"])
 
 
@@ -99,6 +101,7 @@ def main() -> None:
             "lab_only": {"type": "bool", "default": False},
             "x86_64_level": {"type": "int", "default": 3},
             "disk_free_mib": {"type": "int", "default": 0},
+            "data": {"type": "path", "default": "/var/lib"},
             "now": {"type": "float", "required": True},
             "root": {"type": "path", "default": "/"},
         },

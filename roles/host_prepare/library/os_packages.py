@@ -8,7 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.aiplat_host import HostProblem, below, blob, read_ledger, sha256_of, write_ledger
+from ansible.module_utils.aiplat_host import (
+    BLOBS,
+    HostProblem,
+    below,
+    blob,
+    read_ledger,
+    sha256_of,
+    write_ledger,
+)
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.host_packages import Dpkg, Rpm, linked, manager
 
@@ -27,6 +35,7 @@ options:
     type: list
     elements: dict
     default: []
+  blobs: {description: "Where staged content is.", type: path, default: /var/lib/aiplat/blobs}
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}
 author: [aiplat]
 """
@@ -87,13 +96,13 @@ def record(root: str, site: str, names: list[str]) -> list[str]:
     return found
 
 
-def whole(root: str, package: Package) -> Path:
+def whole(store: Path, package: Package) -> Path:
     """Return a package's file.
 
     Raises:
         HostProblem: it is not staged, or not what was staged.
     """
-    path = blob(root, package["digest"])
+    path = blob(store, package["digest"])
     if f"sha256:{sha256_of(path)}" != package["digest"]:
         raise HostProblem(f"the staged package {package['name']} is damaged; run `aiplat bootstrap` again")
     return path
@@ -102,8 +111,8 @@ def whole(root: str, package: Package) -> Path:
 class Transaction:
     """What is to be done, tried before it is done."""
 
-    def __init__(self, root: str, tool: Dpkg | Rpm, packages: list[Package]) -> None:
-        self.root = root
+    def __init__(self, store: Path, tool: Dpkg | Rpm, packages: list[Package]) -> None:
+        self.store = store
         self.tool = tool
         self.present = tool.installed()
         self.packages = packages
@@ -132,7 +141,7 @@ class Transaction:
 
     def _with_files(self, packages: list[Package], act: Callable[[list[str]], Any]) -> Any:
         with tempfile.TemporaryDirectory() as folder:
-            named = [(f"{p['name']}-{p['digest'][-8:]}", whole(self.root, p)) for p in packages]
+            named = [(f"{p['name']}-{p['digest'][-8:]}", whole(self.store, p)) for p in packages]
             return act(linked(named, Path(folder), self.tool.ending))
 
 
@@ -145,7 +154,7 @@ def install(module: AnsibleModule) -> dict[str, Any]:
     tool = manager(root)
     if not module.check_mode:
         tool.ready()
-    transaction = Transaction(root, tool, packages)
+    transaction = Transaction(below(root, module.params["blobs"]), tool, packages)
     transaction.try_out()
     # An upgraded package was the host's own before; only new ones are recorded as ours.
     new = [p["name"] for p in absent(packages, transaction.present)]
@@ -162,6 +171,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "site": text,
+            "blobs": {"type": "path", "default": BLOBS},
             "root": {"type": "path", "default": "/"},
             "packages": {
                 "type": "list",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.host_commands import Kind, attempt, read, text_of
 from ansible.module_utils.host_firewall import kinds as firewall
 from ansible.module_utils.host_packages import manager
-from ansible.module_utils.host_remains import GROUPS_OF_PODS, NETWORK, PROCESSES, runs
+from ansible.module_utils.host_remains import GROUPS_OF_PODS, NETWORK, mounts, processes, runs
 
 DOCUMENTATION = r"""
 module: host_reset
@@ -21,10 +22,13 @@ short_description: Takes off a host what aiplat put there and proves it
 description:
   - Goes by the ledger, and by the well-known places of every role, for a run may have been killed before it
     wrote the ledger. The ledger goes last, so that a reset that was killed can be run again.
+  - The data folder is the one that the host has on record, whatever the site says by now, and goes itself if
+    aiplat made it.
   - Files go after everything that runs or filters packets, for k3s' own iptables is in its data folder. If
     anything of that cannot be removed, the files stay for the next reset.
 options:
   site: {description: "Name of the site the host belongs to.", type: str, required: true}
+  paths: {description: "The folders that grow, where the site has them.", type: dict, default: {}}
   keep_blobs: {description: "Digests of staged blobs that stay.", type: list, elements: str, default: []}
 author: [aiplat]
 """
@@ -63,6 +67,9 @@ TREES = (
     "/var/log/containers",
     "/var/log/pods",
 )
+# Where the data folder is, which folders were made for it; kept as long as something is in there.
+RECORD = STATE / "data.json"
+GROWING = ("registry", "k3s_before", "k3s", "kubelet")
 # Folders that go if nothing else is in them: a lab host's marker is in /etc/aiplat, for example.
 PARENTS = ("/etc/aiplat", "/etc/rancher", "/run/netns", "/var/lib/rancher")
 # Sockets of containerd's shims and plugins; a containerd of the host's own would have its here too.
@@ -76,7 +83,16 @@ KUBECTL_LINKS = {"/usr/local/bin/kubectl", "/usr/local/bin/crictl", "/usr/local/
 class Remains:
     """What is on the host's disk, by the ledger as it was when the reset began."""
 
-    def __init__(self, ledger: dict[str, Any], keep: list[str]) -> None:
+    def __init__(self, ledger: dict[str, Any], keep: list[str], paths: dict[str, str]) -> None:
+        record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+        self.made: list[str] = record.get("made", [])
+        # Where it is by its own record, and where the site has it: a run may have been killed in between.
+        places = [place for place in (record.get("paths"), paths) if place]
+        grown = [place[name] for place in places for name in GROWING]
+        self.trees_wanted = tuple(dict.fromkeys((*TREES, *grown)))
+        self.k3s = tuple(dict.fromkeys(("/var/lib/rancher/k3s", *(place["k3s"] for place in places))))
+        self.kubelet = tuple(dict.fromkeys(("/var/lib/kubelet", *(place["kubelet"] for place in places))))
+        self.blobs = tuple(dict.fromkeys((str(STATE / "blobs"), *(place["blobs"] for place in places))))
         self.steps: list[dict[str, Any]] = list(ledger["steps"].values())
         self.before: dict[str, Any] = ledger.get("before", {})
         self.keep = {digest.removeprefix("sha256:") for digest in keep}
@@ -126,13 +142,12 @@ class Remains:
 
     def trees(self) -> list[str]:
         """Return the folders that go with everything in them, and blobs that are not to be kept."""
-        trees = TREES if runs("containerd") else (*TREES, *SHIMS)
-        found = [name for name in trees if Path(name).exists()]
-        blobs = STATE / "blobs"
+        trees = self.trees_wanted if runs("containerd") else (*self.trees_wanted, *SHIMS)
+        found = [name for name in trees if Path(name).exists() and not is_bare_mount(Path(name))]
         if not self.keep:
-            return found + ([str(blobs)] if blobs.exists() else [])
-        store = blobs / "sha256"
-        return found + sorted(str(p) for p in store.glob("*") if p.name not in self.keep)
+            return found + [name for name in self.blobs if Path(name).exists()]
+        stores = (Path(name, "sha256") for name in self.blobs)
+        return found + sorted(str(p) for store in stores for p in store.glob("*") if p.name not in self.keep)
 
     def hollow(self) -> list[str]:
         """Return the kubelet's folder for plugins if no plugin is in it."""
@@ -157,16 +172,23 @@ class Remains:
 
     def parents(self) -> list[str]:
         """Return the folders that are empty now."""
-        names = {*PARENTS, *self.recorded("dirs")} - {str(STATE)}
-        return sorted(name for name in names if Path(name).is_dir() and not any(Path(name).iterdir()))
+        names = {*PARENTS, *self.recorded("dirs"), *self.made} - {str(STATE)}
+        # The deepest first: a folder may be empty but for another that goes.
+        deepest = sorted(names, key=lambda name: (-name.count("/"), name))
+        empty: list[str] = []
+        for name in deepest:
+            if Path(name).is_dir() and all(str(path) in empty for path in Path(name).iterdir()):
+                empty.append(name)
+        return empty
 
     def in_kernel(self) -> tuple[Kind, ...]:
         """Return what runs and what filters packets, in the order in which it can be removed."""
         return (
             Kind("running units", self.running, lambda names: attempt("systemctl", "stop", *names)),
-            PROCESSES,
+            processes(self.k3s),
+            mounts((*self.k3s, *self.kubelet)),
             *NETWORK,
-            *firewall(set(self.before.get("tables", ()))),
+            *firewall(set(self.before.get("tables", ())), self.k3s),
             *GROUPS_OF_PODS,
         )
 
@@ -177,10 +199,15 @@ class Remains:
             Kind("kernel settings that Kubernetes changed", self.settings, self.put_back),
             Kind("packages that aiplat installed", self.packages, self.remove_packages),
             Kind("files and links of the ledger and of every role", self.files, remove_paths),
-            Kind("folders " + ", ".join(TREES) + " and staged blobs", self.trees, remove_paths),
+            Kind("folders " + ", ".join(self.trees_wanted) + " and staged blobs", self.trees, remove_paths),
             Kind("the empty folder " + HOLLOW, self.hollow, remove_paths),
             Kind("empty folders " + ", ".join(PARENTS), self.parents, remove_paths),
         )
+
+
+def is_bare_mount(path: Path) -> bool:
+    """Whether a folder is where the host mounts a disk of its own, and nothing is on that any more."""
+    return path.is_mount() and not any(path.iterdir())
 
 
 def remove_paths(names: list[str]) -> None:
@@ -194,10 +221,10 @@ def remove_paths(names: list[str]) -> None:
 
 
 def reset(
-    site: str, keep: list[str], check: bool
+    site: str, keep: list[str], paths: dict[str, str], check: bool
 ) -> tuple[dict[str, list[str]], dict[str, list[str]], list[str]]:
     """Remove everything; return what was removed and what is left, by kind, and the kinds looked for."""
-    remains = Remains(read_ledger("/", site), keep)
+    remains = Remains(read_ledger("/", site), keep, paths)
     removed, left = {}, {}
     for kinds in (remains.in_kernel(), remains.on_disk()):
         for kind in kinds:
@@ -222,15 +249,15 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "site": {"type": "str", "required": True},
+            "paths": {"type": "dict", "default": {}},
             "keep_blobs": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     try:
-        removed, left, looked_for = reset(
-            module.params["site"], module.params["keep_blobs"], module.check_mode
-        )
-    except (HostProblem, OSError) as error:
+        p = module.params
+        removed, left, looked_for = reset(p["site"], p["keep_blobs"], p["paths"], module.check_mode)
+    except (HostProblem, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     if left:
         module.fail_json(msg=f"still on the host: {left}", removed=removed)
@@ -238,6 +265,8 @@ def main() -> None:
     changed = bool(removed) or ledger.exists()
     if not module.check_mode:
         ledger.unlink(missing_ok=True)
+        if not p["keep_blobs"]:
+            RECORD.unlink(missing_ok=True)
     notes = [f"{name}: {', '.join(removed.get(name, ())) or 'none'}" for name in looked_for]
     module.exit_json(changed=changed, removed=removed, notes=notes)
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 SECONDS = 120
-# Where k3s unpacks its own programs. Its iptables and ipset are nowhere else on a host that has none.
-K3S_DATA = Path("/var/lib/rancher/k3s/data")
 
 
 @dataclass(frozen=True)
@@ -52,12 +50,17 @@ def read(path: Path) -> str:
         return ""
 
 
-def programs(name: str) -> list[str]:
-    """Return every program of a name: the one on PATH, and those in k3s' own data folders."""
+def programs(name: str, k3s: Sequence[str]) -> list[str]:
+    """Return every program of a name: the one on PATH, and those that k3s unpacked below its data folders.
+
+    Its iptables and ipset are nowhere else on a host that has none of its own.
+    """
     found = {shutil.which(name): None} if shutil.which(name) else {}
-    for pattern in (f"*/bin/aux/{name}", f"*/bin/{name}"):
-        for path in sorted(K3S_DATA.glob(pattern)):
-            # `current`, `previous` and `cni` are links to folders that are seen anyway.
-            if path.exists():
-                found[str(path.parent.resolve() / name)] = None
+    patterns = (f"data/*/bin/aux/{name}", f"data/*/bin/{name}")
+    for path in (
+        path for folder in k3s for pattern in patterns for path in sorted(Path(folder).glob(pattern))
+    ):
+        # `current`, `previous` and `cni` are links to folders that are seen anyway.
+        if path.exists():
+            found[str(path.parent.resolve() / name)] = None
     return [program for program in found if program]

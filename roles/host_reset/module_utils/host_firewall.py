@@ -7,7 +7,8 @@ nat, mangle). Only lines, chains and sets that are Kubernetes' go, and tables th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ansible.module_utils.host_commands import Kind, attempt, json_of, programs, text_of
@@ -23,27 +24,27 @@ VARIANTS = ("-save", "-nft-save", "-legacy-save")
 IPTABLES_TABLES = {"filter", "nat", "mangle", "raw", "security"}
 
 
-def savers(family: str) -> list[str]:
-    """Return the programs that print a family's rules."""
-    return list(dict.fromkeys(p for variant in VARIANTS for p in programs(family + variant)))
+def savers(k3s: Sequence[str], family: str) -> list[str]:
+    """Return the programs that print a family's rules, those in k3s' data folders too."""
+    return list(dict.fromkeys(p for variant in VARIANTS for p in programs(family + variant, k3s)))
 
 
-def find_rules() -> list[str]:
+def find_rules(k3s: Sequence[str]) -> list[str]:
     """Return the lines of iptables that are Kubernetes', as `family line`."""
     found = {
         f"{family} {line}": None
         for family in FAMILIES
-        for saver in savers(family)
+        for saver in savers(k3s, family)
         for line in text_of(saver).splitlines()
         if CHAINS.search(line)
     }
     return list(found)
 
 
-def delete_rules(lines: list[str]) -> None:
+def delete_rules(k3s: Sequence[str], lines: list[str]) -> None:
     """Load iptables again without Kubernetes' lines, by each program that shows some."""
     for family in sorted({line.split()[0] for line in lines}):
-        for saver in savers(family):
+        for saver in savers(k3s, family):
             saved = text_of(saver).splitlines()
             kept = [line for line in saved if not CHAINS.search(line)]
             if len(kept) != len(saved):
@@ -95,15 +96,17 @@ def delete_chains(chains: list[str]) -> None:
             attempt("nft", verb, "chain", *chain.split())
 
 
-def find_sets() -> list[str]:
+def find_sets(k3s: Sequence[str]) -> list[str]:
     """Return the ipsets of network policies."""
-    names = (line for program in programs("ipset") for line in text_of(program, "list", "-n").splitlines())
+    names = (
+        line for program in programs("ipset", k3s) for line in text_of(program, "list", "-n").splitlines()
+    )
     return list(dict.fromkeys(name for name in names if SETS.match(name)))
 
 
-def delete_sets(names: list[str]) -> None:
+def delete_sets(k3s: Sequence[str], names: list[str]) -> None:
     """Destroy ipsets; the rules that ask them are gone by now."""
-    for program in programs("ipset"):
+    for program in programs("ipset", k3s):
         for name in names:
             attempt(program, "destroy", name)
 
@@ -122,12 +125,16 @@ def empty_tables(before: set[str]) -> Iterator[str]:
             yield name
 
 
-def kinds(before: set[str]) -> tuple[Kind, ...]:
-    """Return the kinds in the order in which they can be removed; `before`: tables that were there."""
+def kinds(before: set[str], k3s: Sequence[str]) -> tuple[Kind, ...]:
+    """Return the kinds in the order in which they can be removed.
+
+    `before` are tables that were there, `k3s` the folders below which k3s has programs of its own.
+    """
+    rules, sets = (find_rules, delete_rules), (find_sets, delete_sets)
     return (
         Kind("nftables tables of Services and policies", find_tables, delete_tables),
-        Kind("iptables rules of Services and policies", find_rules, delete_rules),
+        Kind("iptables rules of Services and policies", *(partial(do, k3s) for do in rules)),
         Kind("chains of Services and policies in other tables", find_chains, delete_chains),
-        Kind("ipsets of policies", find_sets, delete_sets),
+        Kind("ipsets of policies", *(partial(do, k3s) for do in sets)),
         Kind("empty tables of iptables", lambda: list(empty_tables(before)), delete_tables),
     )

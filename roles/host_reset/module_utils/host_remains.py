@@ -6,16 +6,19 @@ import os
 import select
 import signal
 import subprocess
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ansible.module_utils.host_commands import Kind, attempt, json_of, read, text_of
 
 KILL_SECONDS = 10.0
-# A process is Kubernetes' or ours if its program is in one of these …
-PROGRAMS = ("/var/lib/rancher/k3s/", "/usr/local/bin/k3s", "/usr/local/lib/aiplat/")
+# A process is Kubernetes' or ours if its program is one of these, or in k3s' data folder …
+PROGRAMS = ("/usr/local/bin/k3s", "/usr/local/lib/aiplat/")
 # … or if it runs in a control group with one of these in its name (pods, and what the units started).
 GROUPS = ("kubepods", "/k3s.service", "/k3s-agent.service", "/aiplat-registry.service")
-MOUNTS = ("/run/k3s", "/var/lib/kubelet", "/var/lib/rancher/k3s", "/run/netns/cni-")
+# Besides those below the folders of k3s and the kubelet.
+MOUNTS = ("/run/k3s", "/run/netns/cni-")
 LINKS = ("cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0")
 ROUTE_PROTOCOL = "107"
 
@@ -26,8 +29,9 @@ def runs(program: str) -> bool:
     return program in names
 
 
-def find_processes() -> list[str]:
+def find_processes(k3s: Sequence[str]) -> list[str]:
     """Return the pids of pods' processes, containerd and its shims, and whatever our units started."""
+    begins = (*PROGRAMS, *(f"{folder}/" for folder in k3s))
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) in (os.getpid(), os.getppid()):
@@ -36,7 +40,7 @@ def find_processes() -> list[str]:
             program = str((entry / "exe").readlink())
         except OSError:
             continue  # it ended meanwhile, or it is the kernel's own
-        if program.startswith(PROGRAMS) or any(group in read(entry / "cgroup") for group in GROUPS):
+        if program.startswith(begins) or any(group in read(entry / "cgroup") for group in GROUPS):
             found.append(entry.name)
     return found
 
@@ -56,11 +60,12 @@ def kill(pids: list[str]) -> None:
         os.close(handle)
 
 
-def find_mounts() -> list[str]:
+def find_mounts(folders: Sequence[str]) -> list[str]:
     """Return the mount points below Kubernetes' folders, the deepest first."""
+    begins = (*MOUNTS, *(f"{folder}/" for folder in folders))
     points = [line.split()[4] for line in read(Path("/proc/self/mountinfo")).splitlines()]
     decoded = (point.encode().decode("unicode_escape") for point in points)
-    return sorted((point for point in decoded if point.startswith(MOUNTS)), key=len, reverse=True)
+    return sorted((point for point in decoded if point.startswith(begins)), key=len, reverse=True)
 
 
 def unmount(points: list[str]) -> None:
@@ -136,13 +141,23 @@ def delete_groups(paths: list[str]) -> None:
             continue
 
 
+def processes(k3s: Sequence[str]) -> Kind:
+    """Return the kind of what runs, `k3s` being the folders below which k3s has programs of its own."""
+    name = "processes of pods, of Kubernetes and of aiplat"
+    return Kind(name, partial(find_processes, k3s), kill)
+
+
+def mounts(folders: Sequence[str]) -> Kind:
+    """Return the kind of what is mounted below the folders of k3s and the kubelet, or for pods."""
+    name = "mounts below " + ", ".join((*MOUNTS, *folders))
+    return Kind(name, partial(find_mounts, folders), unmount)
+
+
 NETWORK = (
-    Kind("mounts below " + ", ".join(MOUNTS), find_mounts, unmount),
     Kind("network namespaces of pods", find_namespaces, delete_namespaces),
     Kind("network links of the pod network", find_links, delete_links),
     Kind("routes to other nodes' pods", find_routes, delete_routes),
 )
-PROCESSES = Kind("processes of pods, of Kubernetes and of aiplat", find_processes, kill)
 # Before systemd reads its files anew, and when nothing runs in them any more.
 GROUPS_OF_PODS = (
     Kind("systemd's slices of pods", find_slices, stop_slices),

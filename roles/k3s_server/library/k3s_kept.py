@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.aiplat_host import HostProblem, below, run, sha256_of
 from ansible.module_utils.basic import AnsibleModule
@@ -19,6 +20,8 @@ description:
   - The datastore is copied by SQLite itself, while k3s runs; where Python has no SQLite, k3s is stopped.
 options:
   binary: {description: "Digest of the k3s that will be installed.", type: str, required: true}
+  data: {description: "k3s' data folder.", type: path, default: /var/lib/rancher/k3s}
+  folder: {description: "Where what is kept goes.", type: path, default: /var/lib/aiplat/k3s-before}
   keep: {description: "How many are kept.", type: int, default: 2}
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}
 author: [aiplat]
@@ -33,13 +36,12 @@ notes: {description: "Where it is, and how to go back.", type: list, returned: a
 
 PROGRAM = "/usr/local/bin/k3s"
 UNIT = "k3s.service"
-FOLDER = "/var/lib/aiplat/k3s-before"
-DATASTORE = "/var/lib/rancher/k3s/server/db/state.db"
+# In k3s' data folder.
+DATASTORE, TOKEN = "server/db/state.db", "server/token"
 FILES = (
     "/etc/rancher/k3s/config.yaml",
     "/etc/rancher/k3s/registries.yaml",
     "/etc/systemd/system/k3s.service",
-    "/var/lib/rancher/k3s/server/token",
 )
 SPARE = 64 << 20
 
@@ -93,41 +95,42 @@ def require_space(folder: Path, files: list[Path]) -> None:
         raise HostProblem(f"{need >> 20} MiB are needed below {folder} to keep the k3s that runs; make room")
 
 
-def keep_all(root: str, target: Path) -> None:
+def keep_all(root: str, data: Path, target: Path) -> None:
     """Copy program, files and datastore into a new folder that only root can read."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True, mode=0o700)
     shutil.copy2(below(root, PROGRAM), target / "k3s")
-    for path in (below(root, name) for name in FILES):
+    for path in (*(below(root, name) for name in FILES), data / TOKEN):
         if path.exists():
             shutil.copy2(path, target / path.name)
-    copy_datastore(below(root, DATASTORE), target / "state.db")
+    copy_datastore(data / DATASTORE, target / "state.db")
     for path in target.iterdir():
         path.chmod(0o700 if path.name == "k3s" else 0o600)
 
 
-def ensure(root: str, binary: str, keep: int, check: bool) -> list[str]:
+def ensure(p: dict[str, Any], check: bool) -> list[str]:
     """Keep what runs if another is to come; return what there is to say."""
-    program, store = below(root, PROGRAM), below(root, DATASTORE)
-    wanted = binary.removeprefix("sha256:")
+    root, data = p["root"], below(p["root"], p["data"])
+    program, store = below(root, PROGRAM), data / DATASTORE
+    wanted = p["binary"].removeprefix("sha256:")
     if not program.exists() or not store.exists() or sha256_of(program) == wanted:
         return []
     version = version_of(program)
-    folder = below(root, FOLDER)
+    folder = below(root, p["folder"])
     said = (
-        f"k3s {version} and its datastore are kept in {FOLDER}/{version}; to go back: systemctl stop k3s, put"
-        f" k3s and state.db back without state.db-wal and state.db-shm, use the aiplat that brought it"
+        f"k3s {version} and its datastore are kept in {p['folder']}/{version}; to go back: systemctl stop k3s,"
+        f" put k3s and state.db back without state.db-wal and state.db-shm, use the aiplat that brought it"
     )
     if check:
         return [said]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     require_space(folder, [program, store])
     half = folder / f".{version}"
-    keep_all(root, half)
+    keep_all(root, data, half)
     shutil.rmtree(folder / version, ignore_errors=True)
     half.rename(folder / version)
     os.utime(folder / version)
-    for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[:-keep]:
+    for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[: -p["keep"]]:
         shutil.rmtree(old)
     return [said]
 
@@ -137,14 +140,15 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "binary": {"type": "str", "required": True},
+            "data": {"type": "path", "default": "/var/lib/rancher/k3s"},
+            "folder": {"type": "path", "default": "/var/lib/aiplat/k3s-before"},
             "keep": {"type": "int", "default": 2},
             "root": {"type": "path", "default": "/"},
         },
         supports_check_mode=True,
     )
-    p = module.params
     try:
-        notes = ensure(p["root"], p["binary"], p["keep"], module.check_mode)
+        notes = ensure(module.params, module.check_mode)
     except (HostProblem, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(notes), notes=notes)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.aiplat_host import (
+    BLOBS,
     KUBE_CACHE,
     KUBECONFIG,
     HostProblem,
@@ -41,6 +42,7 @@ options:
     type: list
     elements: dict
     default: []
+  blobs: {description: "Where staged content is.", type: path, default: /var/lib/aiplat/blobs}
   site: {description: "Name of the site, whose ledger knows what the releases made.", type: str, default: ""}
   uninstall_others: {description: "Uninstall other releases of ours.", type: bool, default: false}
 author: [aiplat]
@@ -100,7 +102,7 @@ def forget_pending(history: list[Revision]) -> list[Revision]:
 
 def chart_of(release: dict[str, Any]) -> Path:
     """Return the staged chart after checking its digest."""
-    path = blob("/", release["chart"])
+    path = blob(Path(release["blobs"]), release["chart"])
     if f"sha256:{sha256_of(path)}" != release["chart"]:
         raise HostProblem(f"the staged chart {release['chart_ref']} is damaged; run `aiplat bootstrap` again")
     return path
@@ -194,7 +196,7 @@ def uninstall_others(
 
 def ensure_all(parameters: dict[str, Any], check: bool) -> list[str]:
     """Bring all releases to what is wanted, side by side; every failure is told."""
-    releases, seen = parameters["releases"], revisions()
+    releases, seen = [{**r, "blobs": parameters["blobs"]} for r in parameters["releases"]], revisions()
     site = parameters.get("site")
     changed = drifted(site) if site else set()
     failures: list[str] = []
@@ -225,6 +227,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "releases": {"type": "list", "elements": "dict", "default": [], "options": options},
+            "blobs": {"type": "path", "default": BLOBS},
             "site": {"type": "str", "default": ""},
             "uninstall_others": {"type": "bool", "default": False},
         },
