@@ -8,14 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiplat.errors import Finding
 from aiplat.fleet.ssh import HostError, run_on
+from aiplat.hosts.paths import paths_of
 from aiplat.site.models import Host, Site
 
 MAX_PARALLEL = 32
 _SECONDS = 20.0
-# What aiplat and Kubernetes write to; more than one may be a disk of its own.
+# What aiplat and Kubernetes write to besides the folders that grow; more than one may be a disk of its own.
 _FOLDERS = (
-    *("/", "/etc", "/usr/local", "/var/lib", "/var/lib/aiplat", "/var/lib/kubelet", "/var/lib/rancher"),
-    *("/var/lib/rancher/k3s/server/db", "/var/log", "/run", "/tmp"),  # noqa: S108 - looked at, not written
+    *("/", "/etc", "/usr/local", "/var/lib", "/var/lib/aiplat", "/var/lib/kubelet"),
+    *("/var/log", "/run", "/tmp"),  # noqa: S108 - looked at, not written
 )
 _LEAST_MIB = 256
 """Below it Kubernetes' store and the kubelet begin to fail."""
@@ -36,8 +37,10 @@ def full_disks(site: Site) -> tuple[Finding, ...] | None:
 
 def _of_host(site: Site, host: Host) -> list[Finding] | None:
     # Folders that are not there are df's error, and the rest of its answer is good.
+    own = paths_of(host.data_dir)
+    folders = dict.fromkeys((*_FOLDERS, own.blobs, own.kubelet, own.k3s, f"{own.k3s}/server/db"))
     try:
-        done = run_on(site, host, ["df", "-P", "-m", *_FOLDERS], timeout=_SECONDS)
+        done = run_on(site, host, ["df", "-P", "-m", *folders], timeout=_SECONDS)
     except HostError:
         return None
     return list(full(host.name, done.stdout.decode(errors="replace")))

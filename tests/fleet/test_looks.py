@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aiplat.fleet.remote import look_machine, look_network
+from aiplat.hosts.paths import paths_of
 from aiplat.vault.pki import make_ca
 
 SOCKETS = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -47,7 +48,24 @@ def test_certificates_are_read_and_what_is_none_is_left_out(root: Path) -> None:
     ca = make_ca("ward-3")
     write(root, "etc/aiplat/ca.crt", ca.crt)
     write(root, "etc/aiplat/registry.crt", "not a certificate")
-    assert look_machine.certificates(root) == {"/etc/aiplat/ca.crt": ca.expires.timestamp()}
+    assert look_machine.certificates(root, "/var/lib/rancher/k3s") == {
+        "/etc/aiplat/ca.crt": ca.expires.timestamp()
+    }
+
+
+def test_what_is_at_a_data_folder_is_seen(root: Path) -> None:
+    """A file, a link's target, and what others have there; nothing where aiplat has it on record."""
+    paths = paths_of("/data/plat").model_dump()
+    assert look_machine.data_folder(root, paths_of(None).model_dump()) == {}
+    free = {"data_is_file": False, "data_real": "/data/plat", "data_holds": []}
+    assert look_machine.data_folder(root, paths) == free
+    write(root, "data/plat/k3s/x", "")
+    assert look_machine.data_folder(root, paths)["data_holds"] == ["k3s"]
+    write(root, "var/lib/aiplat/data.json", "{}")
+    assert look_machine.data_folder(root, paths) == free
+    (root / "data").rename(root / "big")
+    (root / "data").symlink_to(root / "big")
+    assert look_machine.data_folder(root, paths)["data_real"] == "/big/plat"
 
 
 def test_control_groups_of_both_versions_are_told_apart(root: Path) -> None:

@@ -227,3 +227,18 @@ def test_looks_do_not_overwrite_each_other(root: Path) -> None:
     seen = {name: set(module.facts(root, asked)) for name, module in looks.items()}
     names = [key for keys in seen.values() for key in keys]
     assert [key for key in set(names) if names.count(key) > 1] == []
+
+
+def test_blobs_are_where_the_host_has_its_data_on_record(root: Path) -> None:
+    """Whatever the site says by now; a host without a record has them where they are wanted."""
+    for name in ("srv/plat", "data/plat"):
+        store = root / name / "blobs"
+        (store / "sha256").mkdir(parents=True)
+        (store / "sha256" / name[:3]).write_text("abc")
+        (store / "sizes").write_text(f"{name[:3]} 3\n")
+    assert probe(root, "/data/plat")["blobs"] == ["sha256:dat"]
+    (root / "var/lib/aiplat").mkdir(parents=True)
+    record = {"paths": paths_of("/srv/plat").model_dump(), "made": []}
+    (root / "var/lib/aiplat/data.json").write_text(json.dumps(record))
+    seen = probe(root, "/data/plat")
+    assert (seen["data_dir"], seen["blobs"]) == ("/srv/plat", ["sha256:srv"])

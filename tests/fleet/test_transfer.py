@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import resource
 import stat
@@ -18,6 +19,7 @@ from aiplat.catalog.artifacts import Blob
 from aiplat.errors import AiplatError
 from aiplat.fleet.remote import receive_blobs
 from aiplat.fleet.transfer import prune_blobs, push_blobs
+from aiplat.hosts.paths import paths_of
 from aiplat.site.models import Site
 
 CONTENT = bytes(range(256)) * 9000  # more than two pieces
@@ -194,3 +196,19 @@ def test_pruning_removes_what_is_not_kept(site: Site, host_here: Path, source: S
     assert prune_blobs(site, {"s1": [kept.digest]}, "run-1") == {"s1": 3}
     assert not on_host(host_here, old).exists()
     assert push(site, source, kept) == {"s1": 0}
+
+
+def test_a_host_has_its_data_folder_on_record(tmp_path: Path) -> None:
+    """Which one it is and what was made for it is known before anything is in it; another one is refused."""
+    (tmp_path / "data").mkdir()
+    record, folder = tmp_path / "data.json", tmp_path / "data/ai/plat"
+    paths = paths_of(str(folder)).model_dump()
+    for _ in range(2):
+        receive_blobs.record_data(paths, record)
+        told = json.loads(record.read_text())
+        assert told["made"] == [str(folder), str(folder.parent)]
+        assert told["paths"]["blobs"] == f"{folder}/blobs"
+    assert folder.is_dir()
+    with pytest.raises(ValueError, match=f"its data is in {folder}"):
+        receive_blobs.record_data(paths_of(str(tmp_path / "other")).model_dump(), record)
+    assert not (tmp_path / "other").exists()

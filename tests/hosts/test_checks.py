@@ -11,18 +11,20 @@ from ruamel.yaml import YAML
 from aiplat.hosts.check import CHECKS, Seen, Wish
 from aiplat.hosts.facts import HostLook
 from aiplat.hosts.judge import Trouble, Verdict, judge
+from aiplat.hosts.paths import SYSTEM_DATA
 from tests.hosts.worlds import AGENT, WELL, changed
 
+DISK = {"source": "/dev/sdb1", "size_mib": 900_000, "free_mib": 890_000}
 DEFECTS: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(Path(__file__).parent / "defects.yaml")
 
 
 def two_hosts(
-    server: dict[str, Any], agent: dict[str, Any], accepted: tuple[str, ...] = ()
+    server: dict[str, Any], agent: dict[str, Any], accepted: tuple[str, ...] = (), data: str = SYSTEM_DATA
 ) -> tuple[Verdict, Verdict]:
     """Judge a server and an agent with these facts; the server may have troubles that are `accepted`."""
     first, second = HostLook.model_validate(server), HostLook.model_validate(agent)
     hosts = (
-        Seen("s1", first, Wish("desk", "server", "10.0.0.11", accepted=accepted)),
+        Seen("s1", first, Wish("desk", "server", "10.0.0.11", accepted=accepted, data=data)),
         Seen("a1", second, Wish("desk", "agent", "10.0.0.12")),
     )
     one, other = judge(hosts)
@@ -33,7 +35,10 @@ def found(case: dict[str, Any]) -> tuple[Trouble, ...]:
     """Return what is said of the server with a case's defect."""
     agent = changed(changed(WELL, AGENT), case.get("fellow", {}))
     accepted = tuple(case.get("accepted", ()))
-    return two_hosts(changed(WELL, case.get("change", {})), agent, accepted)[0].troubles
+    data = case.get("wish", {}).get("data", SYSTEM_DATA)
+    own_disk = {} if data == SYSTEM_DATA else {"places": {data: DISK}, "data_real": data}
+    server = changed(changed(WELL, own_disk), case.get("change", {}))
+    return two_hosts(server, agent, accepted, data)[0].troubles
 
 
 def test_nothing_is_wrong_with_hosts_that_are_well() -> None:

@@ -58,6 +58,7 @@ def generated(seed: int) -> dict[str, Any]:
     six = pick.random() < 0.25
     address = (lambda n: f"fd00:1::{n:x}") if six else (lambda n: f"192.0.2.{n}")
     host = {"name": "s1", "address": address(11), "role": "server"}
+    host |= some(pick, {}, {}, {"dataDir": "/data/plat"})
     agents = [
         {"name": f"a{n}", "address": f"a{n}.example", "nodeAddress": address(n), "role": "agent"}
         | some(pick, {}, {"interface": some(pick, "eth1", "ens4", "bond0.7")})
@@ -131,6 +132,22 @@ def test_a_packaged_component_that_a_site_wants_is_kept() -> None:
     ):
         server = nodes_of(Site.model_validate(document))[0]
         assert list(files_of(server)["config"]["disable"]) == disabled
+
+
+def test_everything_large_of_k3s_is_in_the_data_folder() -> None:
+    """Its own data, the kubelet's and the audit log; the token is looked for where the server keeps it."""
+    document = generated(3)
+    document["hosts"][0]["dataDir"] = "/data/plat"
+    document["cluster"]["k3s"]["audit"] = True
+    server, *agents = nodes_of(Site.model_validate(document))
+    config = files_of(server)["config"]
+    assert config["data-dir"] == "/data/plat/k3s"
+    assert "root-dir=/data/plat/kubelet" in config["kubelet-arg"]
+    assert "audit-log-path=/data/plat/k3s/server/logs/audit.log" in config["kube-apiserver-arg"]
+    assert agents
+    for agent in agents:
+        assert agent.model_dump()["token_file"] == "/data/plat/k3s/server/token"
+        assert files_of(agent)["config"]["data-dir"] == "/var/lib/rancher/k3s"
 
 
 @pytest.mark.parametrize("wrong", ["flannel-interface", "secret-encryption", "disabled"])

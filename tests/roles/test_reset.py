@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from aiplat.hosts.paths import paths_of
 from tests.patience import PATIENCE
 from tests.roles.conftest import load_module
 
@@ -271,3 +272,24 @@ def test_the_kubelets_folder_for_plugins_goes_if_no_plugin_is_in_it(
     assert remains.hollow() == [str(tmp_path / "kubernetes")]
     (folder / "driver").touch()
     assert remains.hollow() == []
+
+
+def test_a_reset_goes_by_the_data_folder_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And by the site's: everything in either goes, then the folders that were made for it, and no other."""
+    module = load_module("host_reset/library/host_reset.py")
+    disk, record = tmp_path / "disk", tmp_path / "data.json"
+    old, new = disk / "ai/old", tmp_path / "new"
+    for folder in (old, new):
+        for name in ("blobs", "k3s", "kubelet", "registry"):
+            (folder / name).mkdir(parents=True)
+    paths = paths_of(str(old)).model_dump()
+    record.write_text(json.dumps({"paths": paths, "made": [str(old), str(old.parent)]}))
+    monkeypatch.setattr(module, "RECORD", record)
+    remains = module.Remains({"steps": {}}, [], paths_of(str(new)).model_dump())
+    assert {f"{folder}/k3s" for folder in (old, new)} <= set(remains.k3s)
+    mine = [name for name in remains.trees() if name.startswith(str(tmp_path))]
+    assert len(mine) == 8
+    module.remove_paths(mine)
+    module.remove_paths([name for name in remains.parents() if name.startswith(str(tmp_path))])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.json", "disk", "new"]
+    assert list(disk.iterdir()) == []

@@ -21,10 +21,9 @@ PLACES = (
     *("/", "/var/lib", "/etc", "/usr/local", "/tmp", "/run"),  # noqa: S108 - looked at, not written
     *("/var/lib/aiplat", "/var/lib/kubelet", "/var/lib/rancher", "/var/lib/rancher/k3s/server/db"),
 )
-CERTIFICATES = (
-    *("/etc/aiplat/ca.crt", "/etc/aiplat/registry.crt", "/var/lib/rancher/k3s/agent/*.crt"),
-    *("/var/lib/rancher/k3s/server/tls/client-*.crt", "/var/lib/rancher/k3s/server/tls/serving-*.crt"),
-)
+CERTIFICATES = ("/etc/aiplat/ca.crt", "/etc/aiplat/registry.crt")
+# Below k3s' data folder.
+OF_K3S = ("agent/*.crt", "server/tls/client-*.crt", "server/tls/serving-*.crt")
 SYSCTLS = (
     "fs.file-max",
     "fs.inotify.max_user_instances",
@@ -204,14 +203,15 @@ def systemd(root: Path) -> dict[str, Any]:
     return {"systemd": int(number.group()) if number else 1, "system_state": text.get("SystemState", "")}
 
 
-def certificates(root: Path) -> dict[str, float]:
+def certificates(root: Path, k3s: str) -> dict[str, float]:
     """Return when the first certificate of each file ends, in seconds since the epoch."""
     try:
         import ssl  # noqa: PLC0415 - a minimal Python has none
     except ImportError:
         return {}
     found = {}
-    for path in (path for pattern in CERTIFICATES for path in sorted(root.glob(pattern.lstrip("/")))):
+    patterns = (*CERTIFICATES, *(f"{k3s}/{pattern}" for pattern in OF_K3S))
+    for path in (path for pattern in patterns for path in sorted(root.glob(pattern.lstrip("/")))):
         with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, ssl.SSLError):
             # The one way to read a certificate that Python has by itself; it is there since Python 3.
             shown = ssl._ssl._test_decode_cert(str(path))  # type: ignore[attr-defined]
@@ -319,7 +319,7 @@ def facts(root: Path, arguments: dict[str, Any]) -> dict[str, Any]:
             "umask": f"{mask:04o}",
             "locale_works": locale_works(),
             "foreign_k3s": foreign_k3s(root),
-            "certificates": certificates(root),
+            "certificates": certificates(root, arguments["paths"]["k3s"]),
             "services": waiting_services.result(),
             **waiting_systemd.result(),
         }
@@ -335,4 +335,4 @@ def foreign_k3s(root: Path) -> str:
 if __name__ == "__main__":
     import json
 
-    json.dump(facts(Path("/"), {"paths": {"data": ""}}), sys.stdout)
+    json.dump(facts(Path("/"), {"paths": {"data": "", "k3s": "/var/lib/rancher/k3s"}}), sys.stdout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from aiplat.hosts.check import BLOCKER, WARNING, Seen, check
-from aiplat.hosts.checks.disks import DATA, TMP
+from aiplat.hosts.checks.disks import TMP
 from aiplat.hosts.facts import Place
 
 _FULL_MIB, _FULL_OF_MEMORY_MIB = 256, 16
@@ -26,8 +26,8 @@ def disk_full_elsewhere(host: Seen) -> str | None:
     if host.look.owner is None:
         return ""
     # The data's own disk and /tmp have checks of their own.
-    others = {p: place for p, place in host.look.places.items() if p not in (DATA, TMP)}
-    data = host.look.places.get(DATA)
+    others = {p: place for p, place in host.look.places.items() if p not in (host.wish.data, TMP)}
+    data = host.look.places.get(host.wish.data)
     full = {path: place for path, place in others.items() if place != data and _is_full(place)}
     return ", ".join(f"the disk at {path} is full: {p.free_mib} MiB are free" for path, p in full.items())
 

@@ -117,9 +117,10 @@ def ensure(p: dict[str, Any], check: bool) -> list[str]:
         return []
     version = version_of(program)
     folder = below(root, p["folder"])
+    kept = f"{p['folder']}/{version}"
     said = (
-        f"k3s {version} and its datastore are kept in {p['folder']}/{version}; to go back: systemctl stop k3s,"
-        f" put k3s and state.db back without state.db-wal and state.db-shm, use the aiplat that brought it"
+        f"k3s {version} and its datastore are kept in {kept}; to go back: systemctl stop k3s, put"
+        f" k3s and state.db back without state.db-wal and state.db-shm, use the aiplat that brought it"
     )
     if check:
         return [said]
