@@ -24,6 +24,7 @@ description:
 options:
   token: {description: "The token as it is to be, in its short form.", type: str, required: true}
   former: {description: "The token that it may be exchanged for.", type: str, default: ""}
+  data: {description: "k3s' data folder.", type: path, default: /var/lib/rancher/k3s}
   url: {description: "Where k3s is asked.", type: str, default: "https://127.0.0.1:6443/v1-k3s/token"}
   timeout: {description: "Seconds that k3s may take to answer.", type: int, default: 120}
   root: {description: "Root of the host's files.", type: path, default: /}
@@ -36,15 +37,14 @@ EXAMPLES = r"""
 """
 RETURN = r"""#"""
 
-FOLDER = "/var/lib/rancher/k3s/server"
 UNIT = "k3s.service"
 BETWEEN_SECONDS = 1.0
 
 
-def token_of(root: str) -> str:
+def token_of(server: Path) -> str:
     """Return the secret part of the token that the cluster has, or nothing where there is no cluster."""
     try:
-        text = below(root, f"{FOLDER}/token").read_text().strip()
+        text = (server / "token").read_text().strip()
     except FileNotFoundError:
         return ""
     return text.rpartition("::")[2].partition(":")[2] or text
@@ -75,7 +75,8 @@ def exchange(url: str, authority: Path, former: str, token: str) -> None:
 def ensure(wanted: dict[str, str | int], check: bool) -> bool:
     """Have the token exchanged where it differs and say whether it was."""
     root, token, former = str(wanted["root"]), str(wanted["token"]), str(wanted["former"])
-    seen = token_of(root)
+    server = below(root, str(wanted["data"])) / "server"
+    seen = token_of(server)
     if seen in ("", token):
         return False
     if seen != former:
@@ -86,7 +87,7 @@ def ensure(wanted: dict[str, str | int], check: bool) -> bool:
         # One that was stopped is started with the token it was stopped with.
         run(["systemctl", "start", UNIT], timeout=float(wanted["timeout"]))
     deadline = time.monotonic() + float(wanted["timeout"])
-    authority = below(root, f"{FOLDER}/tls/server-ca.crt")
+    authority = server / "tls/server-ca.crt"
     while True:
         try:
             exchange(str(wanted["url"]), authority, former, token)
@@ -104,6 +105,7 @@ def main() -> None:
         argument_spec={
             "token": {"type": "str", "required": True, "no_log": True},
             "former": {"type": "str", "default": "", "no_log": True},
+            "data": {"type": "path", "default": "/var/lib/rancher/k3s"},
             "url": {"type": "str", "default": "https://127.0.0.1:6443/v1-k3s/token"},
             "timeout": {"type": "int", "default": 120},
             "root": {"type": "path", "default": "/"},
