@@ -288,3 +288,26 @@ def test_no_line_of_a_secret_is_repeated() -> None:
     module = load_module("plane_release/library/helm_releases.py")
     key = "-----BEGIN-----\nAAAA\nBBBB\n-----END-----\n"
     assert module.without([key], "bad line: BBBB") == "bad line: (a secret)"
+
+
+def test_pods_see_a_changed_secret_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that mount it are touched, and no other; one that left meanwhile is no fault."""
+    module = load_module("plane_release/library/cluster_objects.py")
+    mounts = {"gateway-1": ["gateway-keys"], "gateway-2": ["gateway-keys"], "other": ["another"], "bare": []}
+    pods = [
+        {"metadata": {"name": n}, "spec": {"volumes": [{"secret": {"secretName": s}} for s in secrets]}}
+        for n, secrets in mounts.items()
+    ]
+    touched: list[str] = []
+
+    def kubectl(*words: str) -> str:
+        if words[0] == "get":
+            return json.dumps({"items": pods})
+        touched.append(words[5])
+        if words[5] == "gateway-1":
+            raise module.HostProblem("not found")
+        return ""
+
+    monkeypatch.setattr(module, "kubectl", kubectl)
+    module.hurry(["Secret aiplat-access/gateway-keys", "Namespace aiplat-data"])
+    assert touched == ["gateway-1", "gateway-2"]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import time
 from typing import Any
@@ -106,7 +107,11 @@ def hurry(changed: list[str]) -> None:
             mounted = {v["secret"]["secretName"] for v in pod["spec"].get("volumes", ()) if "secret" in v}
             if mounted & names:
                 now = f"aiplat.dev/secrets-changed={int(time.time())}"
-                kubectl("annotate", "pod", "--overwrite", "--namespace", space, pod["metadata"]["name"], now)
+                # One that left meanwhile is followed by one that sees the new Secret anyway.
+                with contextlib.suppress(HostProblem):
+                    kubectl(
+                        "annotate", "pod", "--overwrite", "--namespace", space, pod["metadata"]["name"], now
+                    )
 
 
 def remove_others(
