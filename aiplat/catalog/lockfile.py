@@ -62,7 +62,7 @@ def _read(path: Path) -> dict[str, Any]:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BadInput(Finding(f"{path}:{line}", f"this is not YAML: {error.problem}", _AGAIN)) from None
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except (OSError, UnicodeDecodeError, YAMLError, RecursionError) as error:
         raise BadInput(Finding(str(path), f"cannot be read: {error}", _AGAIN)) from None
     return document if isinstance(document, dict) else {}
 

@@ -8,14 +8,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from aiplat.errors import BadInput, Finding
 from aiplat.fit.measured import Comparison, compare
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.placement import FITS, INCOMPLETE, NO, TIGHT, MemoryPlan
 from aiplat.fit.request import Incomplete, Request, block, read_request
+from aiplat.site.yaml_file import read_document
 
 RAN = "fits"
 """The outcome of a run that held the whole model as it was asked; all other outcomes did not."""
@@ -27,18 +25,17 @@ def read_cases(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     Raises:
         BadInput: the file cannot be read or holds no cases.
     """
-    try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(
-            Finding(str(path), f"cannot be read: {error.strerror}", "name a file of cases")
-        ) from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(Finding(str(path), f"is not YAML: {error}", "name a file of cases")) from None
+    document = read_document(path)
+    if document.findings:
+        raise BadInput(document.findings)
+    data = document.data
     cases = data.get("cases") if isinstance(data, Mapping) else None
     if not isinstance(cases, list) or not all(isinstance(c, Mapping) for c in cases):
         raise BadInput(Finding(str(path), "has no list `cases`", "see docs/reference/fit.md for the form"))
-    return [dict(case) for case in cases], dict(data.get("architectures") or {})
+    shapes = data.get("architectures") or {}
+    if not isinstance(shapes, Mapping):
+        raise BadInput(Finding(str(path), "`architectures` is no map", "name each shape, as `cases` name it"))
+    return [dict(case) for case in cases], dict(shapes)
 
 
 def in_fitting_half(case_id: str) -> bool:

@@ -14,6 +14,8 @@ from aiplat.fit.knowledge import GIB, MIB
 _SHARED = re.compile(
     r"\b(resident|shared with|desktop|windows|win1[01]|wsl2?|other process)|-shared\b", re.IGNORECASE
 )
+_MOST = 1e9  # of any unit: what is beyond, or no number at all, says nothing
+_MOST_CARDS = 1024
 # Memory that was set aside for graphics, rather than that of the whole machine.
 _CARVED = re.compile(r"\b(vram|carve|gtt)", re.IGNORECASE)
 _TIMES = re.compile(
@@ -69,7 +71,7 @@ def _parts(text: str) -> list[str]:
 
 def _count(said: Mapping[str, Any], text: str) -> int:
     if isinstance(said.get("count"), int) and said["count"] > 0:
-        return int(said["count"])
+        return min(int(said["count"]), _MOST_CARDS)
     match = _TIMES.search(text)
     sizes = max((len(said[k]) for k in said if isinstance(said[k], list)), default=1)
     return int(match[1] or match[2]) if match else sizes
@@ -136,7 +138,7 @@ def _said_memory(gpus: list[Device], said: Mapping[str, Any]) -> tuple[Device, .
 
 def _sizes(value: Any, unit: int) -> list[int]:
     values = value if isinstance(value, list) else [value]
-    return [round(float(v) * unit) for v in values if isinstance(v, int | float) and v > 0]
+    return [round(float(v) * unit) for v in values if isinstance(v, int | float) and 0 < v <= _MOST]
 
 
 def _nth(values: list[int], index: int) -> int | None:

@@ -13,6 +13,7 @@ from aiplat.fit.known_models import as_architecture, find_architecture
 from aiplat.fit.quantisation import Quantisation, cache_bits, find_quantisation, published_quantisation
 from aiplat.fit.weights import Weights, counted_weights
 
+_MOST = 1 << 40  # tokens, layers or GPUs; what is beyond, or no number at all, says nothing
 ENGINES = ("ollama", "llama.cpp", "ik_llama.cpp", "vllm", "vllm-cpu")
 DEFAULT_ENGINE = "ollama"
 COMPARED = ("ollama", "vllm")
@@ -282,9 +283,8 @@ def _whole(value: Any) -> int | None:
     match = re.fullmatch(r"\s*(\d{1,9})\s*(k?)\s*", value.lower()) if isinstance(value, str) else None
     if match:
         value = int(match[1]) * (1024 if match[2] else 1)
-    return (
-        int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
-    )
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if number and 0 < value <= _MOST else None
 
 
 def _layers(value: Any) -> int | None:

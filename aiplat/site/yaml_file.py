@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -19,6 +20,9 @@ MAX_BYTES = 1 << 20
 # Aliases can blow a small file up to any number of values; a real site has a few hundred.
 MAX_VALUES = 50_000
 MAX_DEPTH = 50
+# The scanner takes each open bracket for what may become a key, and looks through all of them at each token.
+_MAX_OPEN = 1000
+_BRACKETS = re.compile(r"[\[\]{}]")
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = frozenset({f"{_TAG}{t}" for t in ("str", "int", "float", "bool", "null")})
@@ -35,6 +39,8 @@ def read_document(path: FilePath) -> Document:
     """
     file = str(path)
     document = Document(file, path.parent, _read_text(path))
+    if _deepest(document.text) > _MAX_OPEN:
+        raise _bad(file, _TOO_DEEP)
     try:
         node = YAML(typ="safe", pure=True).compose(document.text)
         if node is not None:
@@ -51,6 +57,15 @@ def read_document(path: FilePath) -> Document:
     except YAMLError as error:
         raise _bad(file, (f"is not YAML: {error}", "check it with another YAML tool")) from None
     return document
+
+
+def _deepest(text: str) -> int:
+    """Return how many brackets are open at once, at most; those in texts count, too."""
+    depth = deepest = 0
+    for mark in _BRACKETS.findall(text):
+        depth = depth + 1 if mark in "[{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _read_text(path: FilePath) -> str:

@@ -53,6 +53,7 @@ def test_the_same_lock_is_the_same_file(tmp_path: Path) -> None:
             "aiplat.dev/v9 is a version of locks that this aiplat does not",
         ),
         ("kind: [\n", "this is not YAML"),
+        ("kind: " + "[" * 3000, "cannot be read"),
         (
             "apiVersion: aiplat.dev/v1alpha1\nkind: Lock\nsite: x\nsupply: y\n",
             "supply: input should be 'packages'",

@@ -150,3 +150,42 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """A file that is not there is named."""
     with pytest.raises(BadInput, match=r"nothing\.yaml"):
         read_cases(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("cases: " + "[" * 100_000, "too deeply nested"),
+        ("cases: &c [*c]", "too deeply nested"),
+        ("cases: [{id: 1, id: 2}]", "there twice"),
+        ("cases: []\narchitectures: [1]", "`architectures` is no map"),
+    ],
+    ids=["deep", "cyclic", "twice", "shapes"],
+)
+def test_a_file_of_cases_is_read_as_carefully_as_a_site(tmp_path: Path, text: str, problem: str) -> None:
+    """Neither depth nor aliases end the planner, and each finding has its place."""
+    (tmp_path / "cases.yaml").write_text(text)
+    with pytest.raises(BadInput, match=problem):
+        read_cases(tmp_path / "cases.yaml")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"hardware": {"gpu": "RTX 4090", "nvidia_smi_total_mib": float("inf")}},
+        {"hardware": {"gpu": "RTX 4090", "count": 10**9}},
+        {"config": {"num_ctx": float("nan")}},
+        {"config": {"num_ctx": 1e308}},
+        {
+            "model": {
+                "name": "llama-3.1-8b",
+                "architecture": {"layers": 10**9, "heads": 1, "hidden": 1, "vocab": 1},
+            }
+        },
+    ],
+    ids=str,
+)
+def test_numbers_that_are_none_say_nothing(case: dict[str, Any]) -> None:
+    """What is endless, no number, or beyond all devices and models is taken as not said."""
+    whole = {"engine": "ollama", "model": {"name": "llama-3.1-8b"}, "hardware": {"gpu": "RTX 4090"}, **case}
+    assert memory_row(whole, {})["verdict"] in ("fits", "tight", "incomplete", "does not fit")

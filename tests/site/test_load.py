@@ -128,10 +128,13 @@ def test_merged_maps_cannot_blow_up(tmp_path: Path, width: int) -> None:
         load_site(_write(tmp_path, "\n".join(lines)))
 
 
-def test_endless_brackets_are_refused(tmp_path: Path) -> None:
-    """Nesting that would exhaust the parser's stack is bad input, not a crash."""
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, "[" * 1_000_000, "x: " + "{a: [" * 150_000], ids=["5 thousand", "a million", "maps"]
+)
+def test_endless_brackets_are_refused(tmp_path: Path, text: str) -> None:
+    """Nesting that would exhaust the parser's stack, or take it hours, is bad input."""
     with pytest.raises(BadInput, match=r"too many or too deeply nested"):
-        load_site(_write(tmp_path, "[" * 5000))
+        load_site(_write(tmp_path, text))
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
