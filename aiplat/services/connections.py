@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -107,6 +108,7 @@ class Guarded(HttpToolsProtocol):
         self._since: float | None = None
         self._lingers: float | None = None
         self._stuck: tuple[float, int] | None = None
+        self._told = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take part in the count, and wait for a head from now on."""
@@ -162,23 +164,48 @@ class Guarded(HttpToolsProtocol):
         self._unread += len(data)
         if self._in_head and self._since is None:
             self._since = self.loop.time()
-        super().data_received(data)
+        self._feed(data)
         if self._unread > HEAD_BYTES + _SLICE and not self.transport.is_closing():
             self.refuse(431, "the request's headers are too large")
 
+    def _feed(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as pause:
+            self._read_on(data[pause.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("this is not HTTP/1.1")
+
+    def _read_on(self, rest: bytes) -> None:
+        """Read on as HTTP/1.1 where a client offers another protocol, as Java's does with every request.
+
+        The parser leaves the rest, the body among it, to that protocol: another one is told how long it is.
+        """
+        if self.transport.is_closing():
+            return
+        framing = [h for h in self.headers if h[0] in (b"content-length", b"transfer-encoding")]
+        head = b"".join(b"%b: %b\r\n" % header for header in framing)
+        self.parser, self._told = httptools.HttpRequestParser(self), True
+        self._feed(b"POST / HTTP/1.1\r\n" + head + b"\r\n" + rest)
+
     def on_message_begin(self) -> None:
         """Count a new head."""
+        if self._told:
+            return
         super().on_message_begin()
         self._head = 0
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""
+        if self._told:
+            return
         self._head += len(url)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header while there is room for it."""
-        if not self._in_head:
+        if self._told or not self._in_head:
             # Trailers mean nothing here, and there may be any number of them.
             return
         self._head += len(name) + len(value) + _LINE_OVERHEAD
@@ -189,6 +216,9 @@ class Guarded(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let a request begin whose head is within the limits."""
+        if self._told:
+            self._told = False
+            return
         if self.transport.is_closing():
             return
         if self._head > HEAD_BYTES:
@@ -212,7 +242,7 @@ class Guarded(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Wait for the next head."""
-        if self.cycle is None or self.transport.is_closing():
+        if self.cycle is None or self.transport.is_closing() or self.parser.should_upgrade():
             return
         if not self.pipeline:
             self._unread = 0

@@ -55,9 +55,9 @@ class Place:
 
 
 @contextlib.asynccontextmanager
-async def place(most: int | None = None) -> AsyncIterator[Place]:
+async def place(most: int | None = None, app: object = hello) -> AsyncIterator[Place]:
     """Serve until the block ends."""
-    config = uvicorn.Config(hello, port=0, http=Guarded, lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(app, port=0, http=Guarded, lifespan="off", log_config=None, access_log=False)
     config.load()
     server = Server(config, Doors(most))
     server.lifespan = config.lifespan_class(config)
@@ -192,6 +192,41 @@ async def test_beyond_the_most_connections_the_longest_silent_makes_room() -> No
         assert (await reader.readuntil(b"0\r\n\r\n")).startswith(b"HTTP/1.1 200")
         assert len(here.server.doors.open) <= 3
         assert await end_of(silent[0][0]) == b""
+
+
+async def echo(scope: object, receive: Callable[[], Awaitable[dict[str, object]]], send: object) -> None:
+    """Answer with the body."""
+    assert callable(send)
+    body, more = b"", True
+    while more:
+        message = await receive()
+        piece = message["body"]
+        assert isinstance(piece, bytes)
+        body, more = body + piece, bool(message["more_body"])
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+OFFER = GET.replace(b"GET", b"POST") + (
+    b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AA\r\n"
+)
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [OFFER + b"content-length: 5\r\n\r\nabcde", OFFER + CHUNKED])
+@pytest.mark.parametrize("size", [1, 7, 4096])
+async def test_who_offers_another_protocol_is_answered_in_this_one(sent: bytes, size: int) -> None:
+    """As Java's client does with every request: its body is read, and so is what it asks next."""
+    async with place(app=echo) as here:
+        reader, writer = await here.connect()
+        for again in (sent, sent, OFFER + b"\r\n", sent.replace(b"host: x", b"connection: close")):
+            for at in range(0, len(again), size):
+                writer.write(again[at : at + size])
+                await asyncio.sleep(0)
+        answers = await asyncio.wait_for(reader.read(), 60)
+        assert answers.count(b"HTTP/1.1 200") == 4
+        assert answers.count(b"abcde") == 3
 
 
 async def test_what_is_no_http_is_refused_in_the_apis_shape() -> None:
