@@ -26,12 +26,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from aiplat.errors import EXIT_CHECK_FAILED
 from aiplat.k3s.arguments import Program, arguments_of
 from aiplat.lab import egress_report, lab_status
 from aiplat.site.load import load_site
@@ -123,7 +124,7 @@ def apply(journey: Journey, name: str, *documents: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def closed(ward: Journey, first: dict[str, Any]) -> Iterator[Journey]:
+def closed(ward: Journey, first: dict[str, Any]) -> Journey:
     """A pod that no policy allows anything, which tries the API's port from its first moment on."""
     server = load_site(ward.site_file).hosts[0].address
     nothing = {
@@ -134,8 +135,7 @@ def closed(ward: Journey, first: dict[str, Any]) -> Iterator[Journey]:
     }
     attempt = f"nc -w 2 {server} 6443 </dev/null >/dev/null 2>&1 && echo open || echo shut"
     apply(ward, "closed", nothing, pod(ward, "closed", f"while :; do {attempt}; sleep 0.1; done"))
-    yield ward
-    ward.on_host("k3s kubectl delete namespace closed --timeout=120s")
+    return ward
 
 
 def test_names_are_looked_up_when_the_server_is_done(ward: Journey, first: dict[str, Any]) -> None:
@@ -162,7 +162,7 @@ def test_arguments_are_those_that_the_programs_know(ward: Journey, first: dict[s
 def test_a_policy_holds_a_while_after_the_pod_began(closed: Journey) -> None:
     """At its first moments the pod may get through, as documented; then never again."""
     tried = "k3s kubectl -n closed logs closed --tail=-1"
-    assert until(lambda: closed.on_host(f"{tried} || true").split()[-20:] == ["shut"] * 20, seconds=180)
+    assert until(lambda: closed.on_host(f"{tried} || true").split()[-20:] == ["shut"] * 20)
     seen = "".join("o" if word == "open" else "s" for word in closed.on_host(tried).split())
     # From where it was shut once, it is never open again.
     assert "o" not in seen.lstrip("o"), seen
@@ -185,7 +185,7 @@ def test_node_ports_pass_policies_by_and_verify_says_so(closed: Journey) -> None
     name = "k3s kubectl -n aiplat-access {verb} service {kind} t-open"
     closed.on_host(name.format(verb="create", kind="nodeport") + " --tcp=80:80")
     try:
-        checks = closed.document("verify", expect=1)["checks"]
+        checks = closed.document("verify", expect=EXIT_CHECK_FAILED)["checks"]
         failed = [c["sentence"] for c in checks if c["result"] == "FAIL"]
         assert failed == ["No Service opens a port of the hosts past the policies."]
     finally:
@@ -229,7 +229,7 @@ def test_a_host_installed_anew_is_turned_away_and_then_joins(ward: Journey, firs
     )
     ward.on_host("systemctl start --no-block k3s-agent", AGENT)
     rejected = "journalctl --unit k3s-agent --boot --no-pager | grep -c 'Node password rejected' || true"
-    until(lambda: ward.on_host(rejected, AGENT).strip() != "0", seconds=180)
+    until(lambda: ward.on_host(rejected, AGENT).strip() != "0")
     summary = ward.bootstrap()
     assert [c["sentence"] for c in summary["checks"] if c["result"] == "FAIL"] == []
     assert ward.on_host(known) != before
