@@ -32,11 +32,11 @@ hosts:
 models:
   - {{name: "gemma3:270m", engine: ollama}}
 """
-# Whoever is not the jump host, this machine too, reaches no port of the server's.
+# Whoever is not the jump host, this machine too, reaches no port of the server's, pods' host ports included.
 WALL = f"""\
 table inet t_jump {{
-  chain input {{
-    type filter hook input priority -10
+  chain wall {{
+    type filter hook prerouting priority -300
     ip daddr {ADDRESS} ip saddr 10.97.44.0/24 ip saddr != {{ {ADDRESS}, {JUMP_ADDRESS} }} tcp dport != 22 drop
   }}
 }}
