@@ -72,9 +72,11 @@ def _read_text(path: FilePath) -> str:
     """Return the file's text, or refuse it with the reason an operator can act on."""
     file = str(path)
     try:
-        if path.is_file() and path.stat().st_size > MAX_BYTES:
+        # A device or a pipe has no size to ask for.
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
             raise _bad(file, ("is larger than 1 MiB", "a site is a few KiB; name the right file"))
-        data = path.read_bytes()
     except FileNotFoundError:
         raise _bad(file, ("there is no such file", "name a site file that exists")) from None
     except IsADirectoryError:

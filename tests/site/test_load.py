@@ -142,3 +142,10 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + (HEAD + HOST).replace("\n", "\r\n").encode())
     assert load_site(path).name == "ward-3"
+
+
+def test_a_file_without_an_end_is_refused(tmp_path: Path) -> None:
+    """A device has no size to ask for; no more of it is read than a site may have."""
+    (tmp_path / "site.yaml").symlink_to("/dev/zero")
+    with pytest.raises(BadInput, match="larger than 1 MiB"):
+        load_site(tmp_path / "site.yaml")

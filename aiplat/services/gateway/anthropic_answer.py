@@ -6,9 +6,9 @@ import json
 import time
 from typing import Any
 
-from aiplat.services.gateway.bodies import too_many_values, written
+from aiplat.services.gateway.bodies import written
 from aiplat.services.gateway.counts import number_of
-from aiplat.services.gateway.frames import FrameSplitter
+from aiplat.services.gateway.frames import FrameSplitter, whole_document
 from aiplat.services.gateway.rooms import Share
 
 Document = dict[str, Any]
@@ -65,9 +65,7 @@ class MessagesDocument:
             ValueError, KeyError, TypeError: the answer is no message.
         """
         raw, self._pieces = b"".join(self._pieces), []
-        if too_many_values(raw):
-            raise ValueError("the answer has too many values")
-        message = json.loads(raw)
+        message = whole_document(raw)
         choice = {
             "index": 0,
             "message": _spoken(message["content"]),

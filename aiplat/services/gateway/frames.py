@@ -87,6 +87,20 @@ def payload(frame: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
+def whole_document(raw: bytes) -> Any:
+    """Return the JSON that a whole answer is.
+
+    Raises:
+        ValueError: it is none, or has more or more deeply nested values than are read.
+    """
+    if too_many_values(raw):
+        raise ValueError("the answer has too many values")
+    try:
+        return json.loads(raw)
+    except RecursionError:
+        raise ValueError("the answer is nested too deeply") from None
+
+
 class FrameSplitter:
     """Yields the JSON documents of a stream's frames."""
 

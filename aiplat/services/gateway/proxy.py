@@ -23,6 +23,8 @@ from aiplat.services.gateway.readers import DocumentReader, Reader
 if TYPE_CHECKING:
     from aiplat.services.gateway.attempts import Answer
 
+# What a server can write a status line for.
+_LAST_STATUS = 599
 _LOOK = aiohttp.ClientTimeout(total=LOOK_SECONDS)
 # The upstream is gone, or what it wrote is not what its API says and cannot be turned into another's.
 _CANNOT_GO_ON = (
@@ -99,7 +101,11 @@ class Upstreams:
         Raises:
             aiohttp.ClientError, TimeoutError: nobody answered.
         """
-        return await self.session.post(url, data=body, headers=headers, allow_redirects=False)
+        answer = await self.session.post(url, data=body, headers=headers, allow_redirects=False)
+        if not 200 <= answer.status <= _LAST_STATUS:
+            answer.close()
+            raise aiohttp.ClientPayloadError(f"{answer.status} is no status of an answer")
+        return answer
 
     async def look(self, url: URL) -> dict[str, Any]:
         """Return the JSON object at `url`, an empty one where there is none; redirects are not followed.

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from aiplat.services.gateway import refusals
-from aiplat.services.gateway.bodies import too_many_values, written
+from aiplat.services.gateway.bodies import written
 from aiplat.services.gateway.counts import Counted, counted, usage_document, usage_in
-from aiplat.services.gateway.frames import FrameSplitter
+from aiplat.services.gateway.frames import FrameSplitter, whole_document
 from aiplat.services.gateway.responses_shapes import Call, Document, Shell, Text
 from aiplat.services.gateway.rooms import Share
 
@@ -50,9 +50,7 @@ class ResponseDocument:
             ValueError, KeyError, IndexError, TypeError, AttributeError: the engine's answer is no completion.
         """
         raw, self._pieces = b"".join(self._pieces), []
-        if too_many_values(raw):
-            raise ValueError("the answer has too many values")
-        document = json.loads(raw)
+        document = whole_document(raw)
         choice = document["choices"][0]
         output = list(_output_of(choice["message"]))
         self._shell.model, self._shell.usage = document.get("model") or "", usage_document(document)

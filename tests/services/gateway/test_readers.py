@@ -8,6 +8,7 @@ import pytest
 
 from aiplat.services.bounds import LOOK_BYTES, MOST_COUNT
 from aiplat.services.gateway.calls import used
+from aiplat.services.gateway.frames import whole_document
 from aiplat.services.gateway.readers import DocumentReader, LinesReader, Reader, SseReader
 from aiplat.services.gateway.usage import Usage
 
@@ -160,3 +161,12 @@ def test_counts_inside_of_a_tool_call_are_not_the_answers() -> None:
         fed(reader, json.dumps({**long, **more}).encode(), 5000)
         assert used(GUESS, reader) == expected
         assert len(reader._line) <= LOOK_BYTES
+
+
+@pytest.mark.parametrize(
+    "raw", [b"[" * 100_000, b"{", b"[" + b"1," * 300_000 + b"1]"], ids=["deep", "cut", "wide"]
+)
+def test_an_answer_that_cannot_be_read_is_said_to(raw: bytes) -> None:
+    """Depth is an engine's fault like any other: the answer broke off, the gateway did not fail."""
+    with pytest.raises(ValueError, match=r"deeply|Expecting|too many"):
+        whole_document(raw)
