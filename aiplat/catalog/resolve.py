@@ -15,6 +15,9 @@ from aiplat.errors import BadInput, Finding
 from aiplat.site.models import Host, Site
 from aiplat.site.systems import SYSTEMS, OsName
 
+_HTTPS = 443
+_OF_TRAEFIK = (80, _HTTPS)
+
 SupplyName = Literal["packages", "upstream"]
 
 
@@ -118,6 +121,7 @@ def undeliverable(
         *_of_the_other_supply(site, catalog, supply or supply_of(site)),
         *_unbuilt_architectures(site, supply or supply_of(site)),
         *_unserved_models(site, catalog),
+        *_ports_taken_twice(site, catalog),
     ]
 
 
@@ -178,6 +182,17 @@ def _unserved_models(site: Site, catalog: Catalog) -> Iterator[Finding]:
         elif engine.name not in on:
             problem = f"{wanted.name} needs {engine.name}, which is off"
             yield Finding(where, problem, f"turn planes.{engine.plane}.{engine.name} on")
+
+
+def _ports_taken_twice(site: Site, catalog: Catalog) -> Iterator[Finding]:
+    """Yield where servicelb would give traefik the ports of every host and the gateway has one of them."""
+    on = {c.name for c in components_on(site, catalog)}
+    gateway = site.planes.get("access", {}).get("gateway")
+    port = gateway.values.get("hostPort", _HTTPS) if gateway else _HTTPS
+    if {"traefik", "servicelb", "gateway"} <= on and port in _OF_TRAEFIK:
+        problem = f"servicelb gives traefik port {port} of every host, and the gateway holds it"
+        fix = "turn servicelb or traefik off, or give the gateway another port (values: {hostPort: 8443})"
+        yield Finding("planes.resource.servicelb", problem, fix)
 
 
 def _wanted(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[Wanted]:

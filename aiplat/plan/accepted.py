@@ -14,6 +14,7 @@ from aiplat.k3s.contract import CONFIG, Command, key_findings
 from aiplat.k3s.images import wrong_images
 from aiplat.k3s.release import Release, release_of
 from aiplat.plan.models import Facts
+from aiplat.plan.variables import packaged_on
 from aiplat.shipped import shipped
 from aiplat.site.models import Site
 
@@ -29,6 +30,7 @@ _SETTINGS = {
 def not_accepted(site: Site, lock: Lock, facts: Facts) -> Iterator[Finding]:
     """Yield what this site's k3s would stop at, or pass over in silence."""
     yield from _images(site, lock, facts)
+    yield from _packaged(site, facts)
     release = release_of(lock.hostfile("k3s", site.servers[0].arch).version)
     yield from _keys(site, release)
     asked = site.cluster.k3s
@@ -47,6 +49,14 @@ def _images(site: Site, lock: Lock, facts: Facts) -> Iterator[Finding]:
     # In a lab the release itself may be the stand-in, whatever it came from.
     in_lab = bool(facts.hosts) and all(host.lab for host in facts.hosts)
     yield from wrong_images(k3s.version, images, standin=k3s.lab_only or in_lab)
+
+
+def _packaged(site: Site, facts: Facts) -> Iterator[Finding]:
+    """Yield the packaged components that a lab's stand-in for k3s does not have: it would not start."""
+    if any(host.lab for host in facts.hosts):
+        for name in packaged_on(site):
+            problem = f"lab hosts run a stand-in for k3s, which does not have {name}"
+            yield Finding(f"planes.resource.{name}", problem, "leave it out in a lab")
 
 
 def _keys(site: Site, release: Release) -> Iterator[Finding]:

@@ -144,11 +144,19 @@ def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
     )
 
 
-def _left_out(site: Site) -> tuple[str, ...]:
-    """Return the components k3s packages and this site does not have; those of aiplat go by their names."""
+PACKAGED: tuple[str, ...] = K3sServer.model_fields["disable"].default
+"""What k3s packages and a site may have or not; components of the resource plane go by these names."""
+
+
+def packaged_on(site: Site) -> tuple[str, ...]:
+    """Return the components k3s packages that a site asks for."""
     asked = site.planes.get("resource", {})
-    on = {name for name, setting in asked.items() if setting.state == "on"}
-    return tuple(name for name in K3sServer.model_fields["disable"].default if name not in on)
+    return tuple(name for name in PACKAGED if name in asked and asked[name].state == "on")
+
+
+def _left_out(site: Site) -> tuple[str, ...]:
+    on = packaged_on(site)
+    return tuple(name for name in PACKAGED if name not in on)
 
 
 def _k3s_agent(site: Site, host: Host, lock: Lock) -> K3sAgent:

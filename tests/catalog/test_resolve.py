@@ -192,3 +192,27 @@ def test_the_supply_that_builds_knows_one_architecture() -> None:
         "hosts[0].arch: the supply `packages` builds for amd64 alone, and s1 is arm64; "
         "write `supply: upstream`"
     ]
+
+
+def test_what_k3s_packages_comes_with_its_images_on_request() -> None:
+    """Of the release's own list, by the supply that has them; the one that builds says that it does not."""
+    wanted = {"resource": {"traefik": {"state": "on"}}}
+    images = {a.name for a in resolve(_site(supply="upstream", planes=wanted)).of("image")}
+    assert {"docker.io/rancher/mirrored-library-traefik", "docker.io/rancher/klipper-helm"} <= images
+    assert "docker.io/rancher/klipper-lb" not in images
+    with pytest.raises(BadInput, match="the supply `packages` does not have traefik"):
+        resolve(_site(supply="packages", planes=wanted))
+
+
+def test_two_that_want_one_port_of_the_host_are_refused() -> None:
+    """Servicelb would give traefik 443, which the gateway holds; another port of either is good."""
+    both = {"traefik": {"state": "on"}, "servicelb": {"state": "on"}}
+    said = [str(f) for f in undeliverable(_site(supply="upstream", planes={"resource": both}))]
+    assert said == [
+        "planes.resource.servicelb: servicelb gives traefik port 443 of every host, and the gateway holds it;"
+        " turn servicelb or traefik off, or give the gateway another port (values: {hostPort: 8443})"
+    ]
+    moved = {"resource": both, "access": {"gateway": {"values": {"hostPort": 8443}}}}
+    assert undeliverable(_site(supply="upstream", planes=moved)) == []
+    alone = {"resource": {"servicelb": {"state": "on"}}}
+    assert undeliverable(_site(supply="upstream", planes=alone)) == []

@@ -79,7 +79,9 @@ def generated(seed: int) -> dict[str, Any]:
     if six:
         networks = {"podCIDR": "fd00:42::/48", "serviceCIDR": "fd00:43::/112"}
     cluster = {"k3s": k3s, **networks, **some(pick, {}, {"domain": "ai.example"}, {"endpoint": "ai.example"})}
+    packaged = some(pick, (), (), ("traefik",), ("servicelb", "metrics-server"))
     return {
+        "planes": {"resource": {name: {"state": "on"} for name in packaged}},
         "apiVersion": "aiplat.dev/v1alpha1",
         "kind": "Site",
         "name": f"ward-{seed}",
@@ -123,13 +125,11 @@ def test_files_of_generated_sites_are_taken() -> None:
 
 
 def test_a_packaged_component_that_a_site_wants_is_kept() -> None:
-    """metrics-server is no longer among what k3s leaves out; the others are, on every site."""
-    wanted = generated(1) | {"planes": {"resource": {"metrics-server": {"state": "on"}}}}
-    off = generated(1) | {"planes": {"resource": {"metrics-server": {"state": "off"}}}}
-    for document, disabled in (
-        (wanted, ["traefik", "servicelb"]),
-        (off, ["traefik", "servicelb", "metrics-server"]),
-    ):
+    """It is no longer among what k3s leaves out; the others are, and one that is turned off again."""
+    every = ["traefik", "servicelb", "metrics-server"]
+    for name, state in ((name, state) for name in every for state in ("on", "off")):
+        document = generated(1) | {"planes": {"resource": {name: {"state": state}}}}
+        disabled = [other for other in every if other != name or state == "off"]
         server = nodes_of(Site.model_validate(document))[0]
         assert list(files_of(server)["config"]["disable"]) == disabled
 
