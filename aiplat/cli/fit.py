@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from aiplat.catalog.catalog import load_catalog
 from aiplat.cli import fit_tables
 from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
@@ -74,6 +75,7 @@ def fit(  # noqa: PLR0913 - one option each is what a command line is
 
     Exit codes: 0 it fits or is tight, 2 something is not known, 3 it does not fit.
     """
+    engine = _rules_of(engine)
     if cases:
         return _run_cases(cases, calibrate=calibrate, as_json=as_json)
     if site:
@@ -92,6 +94,12 @@ def fit(  # noqa: PLR0913 - one option each is what a command line is
         tensor_parallel=tensor_parallel,
     )
     return _tell(Question(model, tuple(device or ()), engine, quant, settings), as_json=as_json)
+
+
+def _rules_of(engine: str) -> str:
+    """Return the rules of an engine of the catalogue; rules are also asked for by their own name."""
+    component = load_catalog().component(engine)
+    return component.engine.fit.rules if component and component.engine else engine
 
 
 def _tell(question: Question, *, as_json: bool) -> None:

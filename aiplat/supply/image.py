@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiplat.catalog.artifacts import Digest
 from aiplat.supply.apt import Deb, unpack
+from aiplat.supply.cmake import build_cmake
 from aiplat.supply.contract import Job, Made
 from aiplat.supply.debian import base_image, fetch, fetch_onto_base, image_suite
 from aiplat.supply.go import build_go
@@ -47,6 +48,9 @@ def _fill(job: Job, context: Path) -> list[Deb]:
     if recipe.go:
         (context / "go").mkdir()
         build_go(job, context / "go" / Path(str(recipe.package)).name)
+    if recipe.cmake:
+        (context / "cmake").mkdir()
+        build_cmake(job, recipe.cmake, context / "cmake" / recipe.cmake.target)
     if recipe.debian:
         debs += fetch(job, image_suite(), recipe.debian, job.work / "debian")
         unpack(debs, context / "debian")

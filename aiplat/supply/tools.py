@@ -15,11 +15,14 @@ from aiplat.supply.wheels import uv_program
 _PACKAGES = {
     "apt-get": "apt",
     "buildah": "buildah",
+    "cmake": "cmake",
     "dpkg-deb": "dpkg",
     "g++": "g++",
     "gcc": "gcc",
     "mmdebstrap": "mmdebstrap",
+    "make": "make",
     "skopeo": "skopeo",
+    "strip": "binutils",
     "setpriv": "util-linux",
     "unshare": "util-linux",
 }
@@ -56,4 +59,6 @@ def _tools(recipes: list[Recipe]) -> set[str]:
             needed |= {"apt-get", "dpkg-deb"}
         if recipe.cgo or recipe.script:
             needed |= {"gcc", "g++"}
+        if recipe.cmake:
+            needed |= {"cmake", "gcc", "g++", "make", "strip"}
     return needed
