@@ -39,24 +39,16 @@ class MountedWeights(Frozen):
     mount: UrlPath
 
 
-class Post(Frozen):
-    """A request with a JSON body that the engine answers with 200 when it can serve."""
-
-    path: UrlPath
-    body: str
-
-
 class Probe(Frozen):
-    """One way to ask a container how it is: GET a `path`, run a `command`, or POST a request."""
+    """One way to ask a container how it is: GET a `path`, or run a `command`."""
 
     path: UrlPath | None = None
     command: tuple[str, ...] = ()
-    post: Post | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if sum(bool(way) for way in (self.path, self.command, self.post)) != 1:
-            raise ValueError("needs exactly one of path, command, post")
+        if bool(self.path) == bool(self.command):
+            raise ValueError("needs exactly one of path, command")
         return self
 
 

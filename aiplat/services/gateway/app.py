@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Literal
 
 import aiohttp
@@ -122,7 +123,8 @@ class GatewayApp:
             # Nobody foresaw it; a client's library must be able to show it all the same.
             log.exception("a request to %s failed", exchange.path[:200])
             return await self._fail(exchange, refusals.failed())
-        return "done"
+        # An engine may say itself that it cannot: that is passed on, and nobody was served.
+        return "failed" if exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "done"
 
     async def _fail(self, exchange: Exchange, refusal: Refusal) -> Outcome:
         """Say that it failed where nothing was said yet; else the connection is cut."""

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -31,9 +32,9 @@ _PAUSES = (0.0, 0.05, 0.25, 1.0)
 _NOT_ASKED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _TRY_AGAIN = (*_NOT_ASKED, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 # What another replica of the same model may do better, and what another model may.
-_BUSY = frozenset({502, 503, 504})
+_BUSY = frozenset({500, 502, 503, 504})
 _UNTAKEN = frozenset({400, 422})
-_FALL_BACK = frozenset({401, 403, 404, 408, 429, 500, *_BUSY, 529})
+_FALL_BACK = frozenset({401, 403, 404, 408, 429, *_BUSY, 529})
 
 log = logging.getLogger("aiplat.gateway")
 
@@ -213,7 +214,9 @@ async def _ask(exchange: Exchange, backends: Backends, pool: Pool, want: Want) -
         if answer.response.status not in _BUSY or not pool.untried(tried):
             replica.worked()
             return answer
-        replica.failed()
+        # A request that no replica can answer with anything but 500 must not set all of them aside.
+        if answer.response.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            replica.failed()
         answer.close()
     log.warning("model %s: %s: %s", pool.model.name, type(last).__name__, last)
     name = pool.model.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiplat.catalog.engines import Post, Probe, filled
+from aiplat.catalog.engines import Probe, filled
 from aiplat.services.operator.decide import Engaged
 
 Document = dict[str, Any]
@@ -19,13 +19,6 @@ _DRAIN = (
     "while [ $SECONDS -lt $end ] && "
     "grep -qE '^ *[0-9]+: [0-9A-F]+:{port:04X} [0-9A-F]+:[0-9A-F]+ 01 ' /proc/net/tcp /proc/net/tcp6; "
     "do sleep 0.2; done"
-)
-# Kubernetes itself can GET only; engines' images have bash, not curl.
-_POST = (
-    "exec 3<>/dev/tcp/127.0.0.1/{port}; "
-    "printf 'POST %s HTTP/1.0\\r\\nHost: localhost\\r\\nContent-Type: application/json\\r\\n"
-    'Content-Length: %d\\r\\n\\r\\n%s\' "$0" "${{#1}}" "$1" >&3; '
-    "read -r line <&3; [[ $line == *' 200 '* ]]"
 )
 
 
@@ -58,8 +51,6 @@ def probe_of(probe: Probe, engaged: Engaged) -> Document:
     values = _values(engaged)
     if probe.path:
         return {"httpGet": {"path": probe.path, "port": "http"}}
-    if probe.post:
-        return {"exec": {"command": _post(probe.post, values)}}
     return {"exec": {"command": [filled(word, values) for word in probe.command]}}
 
 
@@ -67,10 +58,6 @@ def drain(port: int) -> Document:
     """Return what a container does before it is told to end: wait until nobody is connected any more."""
     script = _DRAIN.format(port=port, seconds=_DRAIN_SECONDS)
     return {"preStop": {"exec": {"command": ["bash", "-c", script]}}}
-
-
-def _post(post: Post, values: dict[str, str | int]) -> list[str]:
-    return ["bash", "-c", _POST.format(port=values["port"]), post.path, filled(post.body, values)]
 
 
 def _values(engaged: Engaged) -> dict[str, str | int]:

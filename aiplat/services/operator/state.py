@@ -129,8 +129,20 @@ def _available(wish: Wish, seen: Seen, counted: Counted) -> tuple[bool, str, str
 def _problem(pods: Iterable[Document]) -> str:
     """Return the most telling of what Kubernetes says of pods that do not run, empty where all do."""
     for pod in pods:
-        if said := _pod_problem(pod.get("status", {})):
+        if said := _killed_for_memory(pod) or _pod_problem(pod.get("status", {})):
             return said[:_NEWS_LENGTH]
+    return ""
+
+
+def _killed_for_memory(pod: Document) -> str:
+    """Return that a container which is not ready now was killed for the memory it took, with its limit."""
+    containers = pod.get("spec", {}).get("containers", ())
+    limits = {c["name"]: c.get("resources", {}).get("limits", {}).get("memory", "none") for c in containers}
+    for container in pod.get("status", {}).get("containerStatuses", ()):
+        ended = [container.get(state, {}).get("terminated", {}) for state in ("state", "lastState")]
+        if not container.get("ready") and any(one.get("reason") == "OOMKilled" for one in ended):
+            limit = limits.get(container.get("name", ""), "none")
+            return f"killed for memory, limit {limit}; raise its memory, or lower contextLength or parallel"
     return ""
 
 

@@ -25,6 +25,7 @@ class Engine:
         self.cancelled: set[str] = set()
         self.release = threading.Event()
         self._drops_left = 0
+        self.broken = ""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._runner: web.AppRunner | None = None
@@ -84,6 +85,8 @@ class Engine:
     async def _openai(self, request: web.Request) -> web.StreamResponse:
         body = await self._body(request)
         chat = request.path.endswith("/chat/completions")
+        if body["model"] == self.broken:
+            return web.json_response({"error": {"message": "runner was killed"}}, status=500)
         if body["model"] == "too-busy":
             return web.json_response(
                 {"error": {"message": "queue full"}}, status=429, headers={"retry-after": "7"}

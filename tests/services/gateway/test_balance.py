@@ -85,6 +85,28 @@ def test_no_request_fails_for_a_dead_replica(balanced: RunningGateway) -> None:
     assert balanced.metric('aiplat_gateway_replicas{model="half",state="used"}') == 1
 
 
+def test_another_replica_answers_where_one_cannot(
+    balanced: RunningGateway, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 500 before the first byte, as of an engine whose runner was killed; neither replica is set aside."""
+    monkeypatch.setattr(engine, "broken", "twice")
+    assert {ask(balanced, "twice", f"{n}" * 3000).status_code for n in range(6)} == {200}
+    assert balanced.metric('aiplat_gateway_replicas{model="twice",state="aside"}') == 0
+
+
+def test_an_engine_that_cannot_answer_counts_as_failed(
+    balanced: RunningGateway, engine: Engine, second: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own words reach the client; usage does not call it done."""
+    for one in (engine, second):
+        monkeypatch.setattr(one, "broken", "twice")
+    answer = ask(balanced, "twice")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (500, "runner was killed")
+    labels = 'endpoint="/v1/chat/completions",model="twice",outcome="failed",status="500"'
+    sample = f"aiplat_gateway_requests_total{{{labels}}}"
+    assert eventually(lambda: balanced.metric(sample) == 1)
+
+
 def test_an_answer_that_broke_off_is_not_asked_again(balanced: RunningGateway, engine: Engine) -> None:
     """After the first byte there is no second try and no fallback: the client would get two answers."""
     answer = ask(balanced, "breaks", stream=True)

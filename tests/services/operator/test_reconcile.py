@@ -163,6 +163,22 @@ def test_a_pod_that_cannot_start_is_told_in_kubernetes_words() -> None:
     assert (told["phase"], told["message"]) == ("Failing", "CrashLoopBackOff: back-off restarting")
 
 
+@pytest.mark.parametrize("state", ["state", "lastState"])
+def test_an_engine_that_was_killed_for_memory_says_its_limit(state: str) -> None:
+    """While it is not ready again; Kubernetes' own words are only that it backs off."""
+    cluster = MemoryCluster(model("notes", SMALL), node())
+    meta = {"name": "p", "namespace": SPACE, "labels": {"aiplat.dev/model": "notes"}}
+    limits = {"name": "engine", "resources": {"limits": {"memory": "2Gi"}}}
+    container = {"name": "engine", "ready": False, state: {"terminated": {"reason": "OOMKilled"}}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [limits]}}
+    cluster.keep({**pod, "status": {"containerStatuses": [container]}})
+    run(cluster)
+    assert status(cluster, "notes")["message"].startswith("killed for memory, limit 2Gi; raise its memory")
+    cluster.keep({**pod, "status": {"containerStatuses": [{**container, "ready": True}]}})
+    run(cluster)
+    assert "killed" not in status(cluster, "notes")["message"]
+
+
 @pytest.mark.parametrize("writes", range(12))
 def test_killed_after_any_write_its_successor_makes_everything_good(writes: int) -> None:
     """Two Models come, one goes, one is refused; wherever the first process ends, the end is the same."""
