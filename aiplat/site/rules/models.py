@@ -21,7 +21,8 @@ def unknown_engine(document: Document, known: Known) -> Iterator[SiteFinding]:
     """An engine is a component that serves models."""
     for path, model in document.maps("models"):
         engine = model.get("engine")
-        if isinstance(engine, str) and engine not in known.engines:
+        # Empty is what a site has that leaves it out.
+        if isinstance(engine, str) and engine and engine not in known.engines:
             fix = did_you_mean(engine, known.engines, "there are")
             yield document.finding((*path, "engine"), f"{shown(engine)} is not an engine", fix)
 
