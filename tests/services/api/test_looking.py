@@ -58,7 +58,10 @@ def test_checks_are_run_and_remembered(running: Api) -> None:
     before = running.ask("GET", "/checks", "operator").json()
     assert before["checkedAt"] is None
     report = running.ask("POST", "/checks", "operator").json()
-    assert [r["sentence"] for r in report["results"] if r["result"] != "OK"] == []
+    # The loopback platform has no host that can be asked for its disks.
+    assert {r["sentence"]: r["result"] for r in report["results"] if r["result"] != "OK"} == {
+        "No disk of a host is full.": "SKIP"
+    }
     after = running.ask("GET", "/checks", "operator").json()
     assert after["checkedAt"] == report["checked_at"]
     assert [c["last"] for c in after["checks"]] == report["results"]
@@ -93,6 +96,10 @@ def test_checks_are_run_once_at_a_time(place: Place) -> None:
 
     class Slow(Site):
         """A site whose first look takes until it is told to go on."""
+
+        @property
+        def endpoint(self) -> str:
+            return "192.0.2.11"
 
         @property
         def servers(self) -> tuple[Host, ...]:
