@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,18 +104,19 @@ def run(scenario: Scenario, peer: Peer, into: Measured) -> None:
     }
     before = peer.cpu_seconds()
     command = pinned(OTHER_CORE, [sys.executable, "-m", "tests.bench.load", json.dumps(asked)])
-    load = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
     memory = 0.0
-    while True:
-        memory = max(memory, peer.memory_mb())
-        try:
-            out, _ = load.communicate(timeout=max(0.5, scenario.seconds / 4))
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    if load.returncode:
-        raise SystemExit(f"the load on {peer.name} ended with {load.returncode}")
-    into.add(json.loads(out), peer.cpu_seconds() - before, memory)
+    # A file and not a pipe: what is measured is not held up by whoever reads of it.
+    with tempfile.TemporaryFile() as out:
+        load = subprocess.Popen(command, stdout=out, cwd=ROOT)
+        while load.poll() is None:
+            memory = max(memory, peer.memory_mb())
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                load.wait(max(0.5, scenario.seconds / 4))
+        if load.returncode:
+            raise SystemExit(f"the load on {peer.name} ended with {load.returncode}")
+        out.seek(0)
+        seen = json.loads(out.read())
+    into.add(seen, peer.cpu_seconds() - before, memory)
 
 
 Results = dict[str, dict[str, Measured]]
