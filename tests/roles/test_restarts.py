@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from aiplat.fleet.probe import gather_facts
+from aiplat.hosts.paths import paths_of
 from aiplat.lab import lab_down, lab_up, ssh_argv
 from aiplat.plan.make import _Need, _restart
 from aiplat.shipped import shipped
@@ -25,10 +26,11 @@ from tests.patience import PATIENCE
 pytestmark = pytest.mark.lab
 NAME, HOST, ADDRESS = "t-restart", "t-restart-s1", "10.97.21.11"
 UNIT, REGISTRIES = "k3s.service", "/etc/rancher/k3s/registries.yaml"
-# In the place of k3s: what systemd, the role and the ledger need of it, and no cluster.
+# In the place of k3s: what systemd, the role and the ledger need of it, a sign of life, and no cluster.
 PROGRAM = b"""#!/bin/sh
-case $1 in
-server) systemd-notify --ready; exec sleep infinity ;;
+case "$*" in
+server*) systemd-notify --ready; exec sleep infinity ;;
+*" get lease "*) date -u +%FT%T.%6NZ ;;
 esac
 """
 
@@ -93,6 +95,7 @@ def inventory() -> dict[str, Any]:
         "k3s_server_cluster_cidr": "10.42.0.0/16",
         "k3s_server_service_cidr": "10.43.0.0/16",
         "k3s_server_token": "of a test",
+        "k3s_server_paths": paths_of(None).model_dump(),
     }
     return {"all": {"hosts": {HOST: variables}}}
 
