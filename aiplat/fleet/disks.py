@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from aiplat.errors import Finding
+from aiplat.fleet.probe import MAX_PARALLEL
 from aiplat.fleet.ssh import HostError, run_on
 from aiplat.hosts.paths import paths_of
 from aiplat.site.models import Host, Site
 
-MAX_PARALLEL = 32
 _SECONDS = 20.0
 # What aiplat and Kubernetes write to besides the folders that grow; more than one may be a disk of its own.
 _FOLDERS = (

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from aiplat.lab.names import bridge_name
 from aiplat.lab.rootfs import base_root, lab_suite
 from tests.lab_driver.sites import site
 from tests.lab_driver.traces import traces
-from tests.patience import PATIENCE
+from tests.patience import until
 
 pytestmark = pytest.mark.lab
 OnHost = Callable[[str, str, str], subprocess.CompletedProcess[str]]
@@ -93,9 +92,11 @@ def test_a_killed_build_of_the_base_root_leaves_no_process_and_no_half_root(
     cache = tmp_path / "cache"
     _kill_in("base", _site_file(tmp_path, "t-lab-build", "10.92.23.11"), cache, text="extracting")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    deadline = time.monotonic() + PATIENCE
-    while building := [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(cache).encode() in _bytes(p)]:
-        assert time.monotonic() < deadline, building
+
+    def building() -> list[Path]:
+        return [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(cache).encode() in _bytes(p)]
+
+    until(lambda: not building(), building)
     assert list((cache / "aiplat" / "lab").glob("rootfs-*")) == []
     removed = lab_down("t-lab-build")
     assert any(".building-" in sentence for sentence in removed)
@@ -129,15 +130,13 @@ def test_a_host_that_reboots_comes_back_and_one_powered_off_stays_off(
     name = removed_after("t-lab-reboot")
     before = lab_up(site(name, "10.97.31.11")).hosts
     on_host(name, "s1", "echo kept > /root/file; touch /run/before; systemctl reboot")
-    deadline = time.monotonic() + PATIENCE
-    while on_host(name, "s1", "test ! -e /run/before && cat /root/file").stdout != "kept\n":
-        assert time.monotonic() < deadline, lab_status(name)
+    look = "test ! -e /run/before && cat /root/file"
+    until(lambda: on_host(name, "s1", look).stdout == "kept\n", lambda: lab_status(name))
     assert on_host(name, "s1", "systemctl is-system-running --wait").stdout == "running\n"
     after = lab_status(name)
     assert (after.state, after.hosts[0].pid != before[0].pid) == ("up", True)
     on_host(name, "s1", "systemctl poweroff")
-    while lab_status(name).hosts[0].state != "stopped":
-        assert time.monotonic() < deadline, lab_status(name)
+    until(lambda: lab_status(name).hosts[0].state == "stopped", lambda: lab_status(name))
     assert lab_up(site(name, "10.97.31.11")).changed == 1
 
 

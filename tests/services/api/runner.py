@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from pathlib import Path
 
 from aiplat.errors import AiplatError, Finding
 from aiplat.runs.events import Event, PlanMade, StepFinished, StepStarted
 from aiplat.runs.run import running
 from aiplat.site.load import load_site
-from tests.patience import PATIENCE
+from tests.patience import until
 
 
 def bootstrap(site: Path, plan: str, run_id: str) -> None:
@@ -30,10 +29,7 @@ def bootstrap(site: Path, plan: str, run_id: str) -> None:
 
 
 def _wait_for(go: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not go.exists():
-        assert time.monotonic() < deadline, "nobody said go"
-        time.sleep(0.02)
+    until(go.exists, lambda: "nobody said go")
     if go.read_text() == "fail":
         raise AiplatError(Finding("s1", "was told to fail", "nothing helps"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from aiplat.services.store.audit import list_audit
 from aiplat.services.store.keys import NewKey, create_key, revoke_key, rotate_key
 from aiplat.services.store.usage import UsageQuery, list_usage
-from tests.patience import PATIENCE, eventually
+from tests.patience import eventually
 from tests.services.gateway.alone import (
     BODY,
     TOKENS,
@@ -173,9 +172,7 @@ def test_two_gateways_share_a_budget(engine: Engine, tmp_path: Path, postgresql:
                     return "insufficient_quota" in client.post("/v1/completions", json=BODY).text
 
             # A slice that one holds is the other's after it lay idle for a while.
-            deadline = time.monotonic() + PATIENCE
-            while not (used_up(first) and used_up(second)):
-                assert time.monotonic() < deadline
+            assert eventually(lambda: used_up(first) and used_up(second))
     used = total(url).requests * TOKENS
     assert used == len(engine.asked("/v1/completions")) * TOKENS
     assert most - 4 * TOKENS <= used <= most
