@@ -18,6 +18,7 @@ class HostVerdict:
 
     host: str
     judgement: Judgement
+    looked_at: bool = True
 
     @property
     def good(self) -> bool:
@@ -31,7 +32,7 @@ class HostVerdict:
 
 def judge_site(site: Site) -> tuple[HostVerdict, ...]:
     """Look at every host of a site and judge it."""
-    return tuple(HostVerdict(seen.host, _judge(seen)) for seen in gather_gpu_facts(site))
+    return tuple(HostVerdict(seen.host, _judge(seen), not seen.problem) for seen in gather_gpu_facts(site))
 
 
 def _judge(seen: GpuFacts) -> Judgement:

@@ -9,10 +9,11 @@ from aiplat.actions.ground import written_lock
 from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.lockfile import diff_locks, lock_path, write_lock
 from aiplat.catalog.resolve import components_on, resolve
-from aiplat.errors import BadInput, Finding
+from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.site.models import Site
 from aiplat.supply.choose import choose_supply
 from aiplat.supply.contract import Progress
+from aiplat.supply.upstream.answering import silence
 from aiplat.supply.upstream.lock import pin_all
 from aiplat.supply.upstream.supply import UpstreamSupply
 
@@ -39,6 +40,7 @@ def lock_site(site: Site, told: Progress, update: Collection[str] = ()) -> Locke
         problem = f"{choice.why}; `packages` locks what it builds by itself"
         fix = "nothing to do; to fetch the projects' own releases, write `supply: upstream` into site.yaml"
         raise BadInput(Finding(f"site {site.name}", problem, fix))
+    _see_upstream(site)
     wanted, before = resolve(site, supply="upstream"), written_lock(site)
     earlier = before if before and before.supply == "upstream" else None
     lock = pin_all(wanted, earlier, UpstreamSupply(site), told, update)
@@ -56,11 +58,19 @@ def pinned(site: Site, lock: Lock, told: Progress) -> Lock:
     """
     if lock.supply != "upstream" or all(a.pinned for a in lock.artifacts):
         return lock
+    _see_upstream(site)
     missing = lock.model_copy(update={"artifacts": tuple(a for a in lock.artifacts if not a.pinned)})
     found = {a.inputs: a for a in pin_all(missing, None, UpstreamSupply(site), told).artifacts}
     whole = lock.model_copy(update={"artifacts": tuple(found.get(a.inputs, a) for a in lock.artifacts)})
     write_lock(lock_path(site), whole)
     return whole
+
+
+def _see_upstream(site: Site) -> None:
+    """Stop where nothing of upstream answers: each artifact would say so again, after many tries."""
+    if problem := silence(site):
+        fix = "see this machine's network; behind a proxy set HTTPS_PROXY, or name mirrors in site.yaml"
+        raise AiplatError(Finding("upstream", f"none of its hosts answers ({problem})", fix))
 
 
 def _see_components(site: Site, update: Collection[str]) -> None:

@@ -14,6 +14,7 @@ from aiplat.site.models import Site
 _HOST = re.compile(
     r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:@\[\]/]+)(?::(?P<port>\d{1,5}))?"
 )
+NAME_RULE = "use lower-case letters, digits and hyphens, 63 at most"
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -30,9 +31,8 @@ def site_of(name: str, hosts: Sequence[str], key: Path | None = None) -> Site:
     for address, count in Counter(host["address"] for host in found if host).items():
         if count > 1:
             wrong.append(Finding(address, f"is named {count} times", "name each host once"))
-    if not _LABEL.fullmatch(name):
-        fix = "use lower-case letters, digits and hyphens, 63 at most"
-        wrong.append(Finding("--name", f"{name!r} is no name of a site", fix))
+    if not is_label(name):
+        wrong.append(Finding("--name", f"{name!r} is no name of a site", NAME_RULE))
     if wrong:
         raise BadInput(wrong)
     document = {
@@ -42,6 +42,11 @@ def site_of(name: str, hosts: Sequence[str], key: Path | None = None) -> Site:
         "hosts": _told_apart(found),
     }
     return Site.model_validate(document)
+
+
+def is_label(text: str) -> bool:
+    """Whether a text may be the name of a site or host."""
+    return _LABEL.fullmatch(text) is not None
 
 
 def _host(text: str, role: str, key: Path | None, wrong: list[Finding]) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from aiplat.actions.ground import known_lock
 from aiplat.actions.plan import PlanView
 from aiplat.actions.reset import leftovers
 from aiplat.actions.summary import Summary
+from aiplat.cluster.client import Cluster
 from aiplat.content import digest_of
-from aiplat.errors import BadInput, Finding
+from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.fleet.probe import gather_facts
+from aiplat.fleet.tunnel import way_to
 from aiplat.hosts.paths import paths_of
 from aiplat.plan.models import Facts, HostFacts, Plan, Step
 from aiplat.plan.role_variables import HostReset, NodeDrain, NodeForget, RoleVariables
@@ -47,9 +49,11 @@ def remove_node(site: Site, name: str, watcher: Watcher) -> Summary:
 
     Raises:
         BadInput: it is the server, or neither the cluster nor the site has it.
+        AiplatError: the server cannot be reached.
         StepError: a step failed; the next call goes on from what is there.
     """
     began = time.monotonic()
+    _see_name(site, name)
     with running(site.name, "node-remove", watcher.on_event) as run:
         facts = gather_facts(site)
         leaving = _leaving(site, facts, name)
@@ -63,13 +67,29 @@ def remove_node(site: Site, name: str, watcher: Watcher) -> Summary:
         return _summary(run, site, began, _what_next(site, leaving))
 
 
-def _leaving(site: Site, facts: Facts, name: str) -> Leaving:
-    server = facts.host(site.servers[0].name)
-    if not server.reachable:
-        raise BadInput(Finding(server.host, server.problem.removeprefix(f"{server.host}: ")))
+def _see_name(site: Site, name: str) -> None:
+    """Stop before any host is asked where no node can have that name."""
     if any(host.name == name for host in site.servers):
         fix = "`aiplat reset` takes the whole site off its hosts"
         raise BadInput(Finding(name, "is the server: without it there is no cluster", fix))
+    if any(host.name == name for host in site.hosts):
+        return
+    # It may be a node of the cluster whose host was taken out of the site file.
+    try:
+        nodes = {node.name for node in Cluster.of_site(site.name, way_to(site)).nodes()}
+    except BadInput:
+        nodes = set()  # there is no cluster yet
+    except AiplatError:
+        return  # the cluster is silent: its server is asked over ssh
+    names = sorted({*nodes, *(host.name for host in site.agents)})
+    if name not in names:
+        raise BadInput(Finding(name, "is no node of the cluster", did_you_mean(name, names)))
+
+
+def _leaving(site: Site, facts: Facts, name: str) -> Leaving:
+    server = facts.host(site.servers[0].name)
+    if not server.reachable:
+        raise AiplatError(Finding(server.host, server.problem.removeprefix(f"{server.host}: ")))
     host = next((f for f in facts.hosts if f.host == name), None)
     names = {*server.nodes, *(h.name for h in site.agents)}
     if name not in names:

@@ -15,8 +15,8 @@ from aiplat.vault.rotation import installed, pending, proven, rotated
 from aiplat.vault.store import SiteSecrets, read_secrets, seal_export, take_export, write_secrets
 
 
-def export_vault(site: Site, path: Path, password: bytes) -> None:
-    """Write a site's secrets into a file (0600), encrypted with `password`.
+def export_vault(site: Site, path: Path, password: Callable[[], bytes]) -> None:
+    """Write a site's secrets into a file (0600), encrypted with the password that is asked for last.
 
     Raises:
         BadInput: there is no vault, it cannot be opened, or the file is there already or cannot be written.
@@ -24,23 +24,27 @@ def export_vault(site: Site, path: Path, password: bytes) -> None:
     known = _known(site)
     if path.exists():
         raise BadInput(Finding(str(path), "is there already", "name a new file"))
+    chosen = password()
     try:
-        write_atomic(path, seal_export(site.name, known, password), mode=0o600)
+        write_atomic(path, seal_export(site.name, known, chosen), mode=0o600)
     except OSError as error:
         raise BadInput(
             Finding(str(path), f"cannot be written ({error.strerror})", "name another file")
         ) from error
 
 
-def import_vault(site: Site, path: Path, password: bytes) -> bool:
+def import_vault(site: Site, path: Path, password: Callable[[], bytes]) -> bool:
     """Take a site's secrets from a file that was exported elsewhere; say whether anything changed.
 
     Raises:
         BadInput: it cannot be opened, is another site's, or would replace other secrets.
         AiplatError: a run of the site is at work.
     """
+    if not path.is_file():
+        raise BadInput(Finding(str(path), "there is no such file", "name the file that was exported"))
+    told = password()
     with one_run_at_a_time(site.name):
-        return take_export(site, path, password, lab=is_lab(site))
+        return take_export(site, path, told, lab=is_lab(site))
 
 
 def rotate_secrets(site: Site, names: Sequence[str]) -> tuple[str, ...]:

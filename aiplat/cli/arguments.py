@@ -1,9 +1,8 @@
-"""The arguments and options that many verbs share, and how they print JSON; no verb is here."""
+"""The arguments and options that many verbs share; no verb is here."""
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,8 +33,3 @@ def with_supply(site: Site, supply: str | None) -> Site:
     if supply not in ("upstream", "packages"):
         raise BadInput(Finding("--supply", f"there is no supply {supply}", "write upstream or packages"))
     return site.model_copy(update={"supply": supply})
-
-
-def print_json(document: dict[str, Any]) -> None:
-    """Print a document on standard output, as one line."""
-    typer.echo(json.dumps(document, ensure_ascii=False))

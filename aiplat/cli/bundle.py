@@ -24,10 +24,10 @@ from aiplat.cli.arguments import (
     JsonOption,
     SiteArgument,
     SupplyOption,
-    print_json,
     with_supply,
 )
 from aiplat.cli.bundle_progress import bundle_progress
+from aiplat.cli.ending import print_event, print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, CheckFailed, Finding
 from aiplat.site.find import find_site
@@ -106,7 +106,7 @@ def _say_outlook(supply: UpstreamSupply, lock: Lock, console: Console, *, as_jso
     """Say what is to come before it comes."""
     outlook = supply.outlook(lock.artifacts)
     if as_json:
-        print_json({"event": "outlook", **asdict(outlook)})
+        print_event({"event": "outlook", **asdict(outlook)})
         return
     to_come = f"{outlook.missing / 1e6:.0f} of {outlook.total / 1e6:.0f} MB are to be fetched"
     console.print(f"{to_come}; {outlook.free / 1e9:.1f} GB are free", markup=False)
@@ -117,7 +117,7 @@ def _refresh(supply: Supply, lock: Lock, console: Console, *, as_json: bool) -> 
         aged = supply.refresh(lock.artifacts)
     for one in aged:
         if as_json:
-            print_json({"event": "aged", "artifact": one.artifact.ref, "packages": one.packages})
+            print_event({"event": "aged", "artifact": one.artifact.ref, "packages": one.packages})
         else:
             console.print(str(one), markup=False)
     if not aged and not as_json:

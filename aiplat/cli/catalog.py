@@ -11,6 +11,7 @@ from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import CatalogModel, Component, Plane
 from aiplat.catalog.inputs import source_digest
 from aiplat.cli.arguments import JsonOption
+from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 
 catalog_app = typer.Typer(
@@ -36,7 +37,7 @@ def catalog(context: typer.Context, as_json: JsonOption = False) -> None:
     known = load_catalog()
     if as_json:
         # What is to come has a name and a purpose only.
-        typer.echo(catalog_document(known).model_dump_json(exclude_none=True))
+        print_json(catalog_document(known).model_dump(mode="json", exclude_none=True))
         return
     console = Console(highlight=False)
     for plane in known.planes:
@@ -50,7 +51,7 @@ def models(as_json: JsonOption = False) -> None:
     """Show the models that a site can serve, with their real conditions of use."""
     known = load_catalog()
     if as_json:
-        typer.echo(model_catalog(known).model_dump_json())
+        print_json(model_catalog(known).model_dump(mode="json"))
         return
     console = Console(highlight=False, soft_wrap=True)
     for component, model in known.models:

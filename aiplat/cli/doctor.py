@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from aiplat.cli.contact import AcceptOption, AtTerminal, PasswordOption
-from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
+from aiplat.errors import BadInput, Finding
 
 doctor_app = typer.Typer(
     no_args_is_help=True,
@@ -48,7 +47,8 @@ def gpu(
 
       facts: {"nvidia-smi": "Failed to initialize NVML: Driver/library version mismatch"}
 
-    Exit codes: 0 every host is well or has no GPU, 2 the file cannot be read, 3 a host is ill or unknown.
+    Exit codes: 0 every host is well or has no GPU, 1 a host could not be looked at, 2 the file cannot be
+    read, 3 a host is ill or unknown.
     """
     # What reaches hosts takes a second to load: recorded facts need none of it.
     from aiplat.cli.doctor_verbs import show_facts, show_site  # noqa: PLC0415
@@ -56,9 +56,9 @@ def gpu(
     if facts and site:
         raise BadInput(Finding("aiplat doctor gpu", "takes a site or --facts, not both", "leave one out"))
     dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
-    good = show_facts(facts, as_json=as_json) if facts else show_site(site, dialogue, as_json=as_json)
-    if not good:
-        raise typer.Exit(EXIT_CHECK_FAILED)
+    code = show_facts(facts, as_json=as_json) if facts else show_site(site, dialogue, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
 
 
 @doctor_app.command()
@@ -86,15 +86,11 @@ def hosts(
 
       aiplat doctor hosts root@10.0.0.11 root@10.0.0.12
 
-    Exit codes: 0 every host is well, 2 the arguments cannot be read, 3 a host has a blocker or a warning.
+    Exit codes: 0 every host is well, 1 a host could not be looked at, 2 the arguments cannot be read, 3 a
+    host has a blocker or a warning.
     """
     from aiplat.cli.doctor_hosts import show_hosts  # noqa: PLC0415 - what reaches hosts takes a second
 
     dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
-    if not show_hosts(targets or [], key, dialogue, as_json=as_json):
-        raise typer.Exit(EXIT_CHECK_FAILED)
-
-
-def print_json(document: object) -> None:
-    """Print one JSON document."""
-    typer.echo(json.dumps(document, ensure_ascii=False))
+    if code := show_hosts(targets or [], key, dialogue, as_json=as_json):
+        raise typer.Exit(code)

@@ -8,12 +8,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from aiplat.actions.contact import meet_hosts
 from aiplat.actions.doctor_hosts import HostsReport, examine
 from aiplat.actions.named_hosts import site_of
-from aiplat.cli.arguments import print_json
 from aiplat.cli.contact import AtTerminal
+from aiplat.cli.ending import print_json
+from aiplat.cli.reaching import meet, waiting
 from aiplat.cli.terminal import Console
+from aiplat.errors import EXIT_CHECK_FAILED, EXIT_DONE, EXIT_FAILED
 from aiplat.hosts.check import CHECKS, Severity
 from aiplat.hosts.judge import RANK, Trouble, Verdict
 from aiplat.site.find import built_in_sites, find_site
@@ -25,17 +26,19 @@ AD_HOC = "named-hosts"
 _STYLES: dict[Severity, str] = {"blocker": "bold red", "warning": "yellow", "note": "dim"}
 
 
-def show_hosts(targets: list[str], key: Path | None, dialogue: AtTerminal, *, as_json: bool) -> bool:
-    """Look at a site's hosts or at those named, print what is wrong, and return whether all is well."""
+def show_hosts(targets: list[str], key: Path | None, dialogue: AtTerminal, *, as_json: bool) -> int:
+    """Look at a site's hosts or at those named, print what is wrong, and return the exit code."""
     site = target_site(targets, key)
-    meet_hosts(site, dialogue)
-    with Console(stderr=True).status(f"looking at {len(site.hosts)} hosts"):
+    meet(site, dialogue)
+    with waiting("looking at the hosts"):
         report = examine(site)
     if as_json:
         print_json(report.document())
     else:
         Console(highlight=False).print(report_view(report))
-    return report.good
+    if not all(verdict.looked_at for verdict in report.verdicts):
+        return EXIT_FAILED
+    return EXIT_DONE if report.good else EXIT_CHECK_FAILED
 
 
 def target_site(targets: list[str], key: Path | None) -> Site:
@@ -67,8 +70,11 @@ def _trouble(trouble: Trouble) -> RenderableType:
 
 
 def _line(verdict: Verdict) -> Text:
+    if not verdict.looked_at:
+        return Text(f"{verdict.host}: could not be looked at", style=_STYLES["blocker"])
     counts = {severity: len(verdict.of(severity)) for severity in RANK}
     told = [f"{number} {name}{'s' if number > 1 else ''}" for name, number in counts.items() if number]
     unseen = f", {len(verdict.unseen)} could not be seen" if verdict.unseen else ""
-    text = f"{verdict.host}: {len(verdict.met)} of {len(CHECKS)} checks are met{unseen}"
+    asked = len(CHECKS) - len(verdict.unseen)
+    text = f"{verdict.host}: {len(verdict.met)} of {asked} checks are met{unseen}"
     return Text(f"{text}; {', '.join(told)}" if told else text, style="green" if verdict.good else "")

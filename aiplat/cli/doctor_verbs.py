@@ -10,32 +10,33 @@ from rich.table import Table
 from rich.text import Text
 
 from aiplat.cli.contact import AtTerminal
-from aiplat.cli.doctor import print_json
+from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
+from aiplat.errors import EXIT_CHECK_FAILED, EXIT_DONE, EXIT_FAILED
 from aiplat.gpu.facts import read_facts
 from aiplat.gpu.judge import UNKNOWN, Judgement, judge
 
 
-def show_facts(path: Path, *, as_json: bool) -> bool:
-    """Judge a file of recorded facts, print the judgement, and return whether the host is well."""
+def show_facts(path: Path, *, as_json: bool) -> int:
+    """Judge a file of recorded facts, print the judgement, and return the exit code."""
     judgement = judge(read_facts(path))
     if as_json:
         print_json(judgement.as_json())
     else:
         Console(highlight=False).print(judgement_view(judgement))
-    return judgement.is_healthy
+    return EXIT_DONE if judgement.is_healthy else EXIT_CHECK_FAILED
 
 
-def show_site(argument: str | None, dialogue: AtTerminal, *, as_json: bool) -> bool:
-    """Judge a site's hosts, print one row each, and return whether all are well."""
-    from aiplat.actions.contact import meet_hosts  # noqa: PLC0415
+def show_site(argument: str | None, dialogue: AtTerminal, *, as_json: bool) -> int:
+    """Judge a site's hosts, print one row each, and return the exit code."""
     from aiplat.actions.doctor import judge_site  # noqa: PLC0415 - reaching hosts takes a second to load
+    from aiplat.cli.reaching import meet, waiting  # noqa: PLC0415
     from aiplat.site.find import find_site  # noqa: PLC0415
     from aiplat.site.load import load_site  # noqa: PLC0415
 
     site = load_site(find_site(argument))
-    meet_hosts(site, dialogue)
-    with Console(stderr=True).status("looking at the hosts"):
+    meet(site, dialogue)
+    with waiting("looking at the hosts"):
         verdicts = judge_site(site)
     if as_json:
         hosts = [verdict.as_json() for verdict in verdicts]
@@ -49,7 +50,9 @@ def show_site(argument: str | None, dialogue: AtTerminal, *, as_json: bool) -> b
             cells = (Text(judgement.cause), Text("" if verdict.good else judgement.fix))
             table.add_row(verdict.host, _mark(judgement, verdict.good), *cells)
         Console(highlight=False).print(table)
-    return all(verdict.good for verdict in verdicts)
+    if not all(verdict.looked_at for verdict in verdicts):
+        return EXIT_FAILED
+    return EXIT_DONE if all(verdict.good for verdict in verdicts) else EXIT_CHECK_FAILED
 
 
 def judgement_view(judgement: Judgement) -> RenderableType:

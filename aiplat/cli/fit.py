@@ -10,6 +10,7 @@ import typer
 
 from aiplat.catalog.catalog import load_catalog
 from aiplat.cli import fit_tables
+from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
 from aiplat.fit.calibrate import fit_memory, fit_throughput
@@ -105,7 +106,7 @@ def _rules_of(engine: str) -> str:
 def _tell(question: Question, *, as_json: bool) -> None:
     answer = _answer(question)
     if as_json:
-        typer.echo(json.dumps(answer, ensure_ascii=False))
+        print_json(answer)
     else:
         fit_tables.print_answer(Console(highlight=False, soft_wrap=True), answer)
     if answer["verdict"] == NO:
@@ -144,7 +145,7 @@ def _run_site(site: str, engine: str, models: tuple[str, ...], *, as_json: bool,
         raise BadInput(Finding("--engine", f"{engine!r} is not compared", fix))
     comparison = compare_layouts(planned_site(site), engine, models)
     if as_json:
-        typer.echo(json.dumps(comparison, ensure_ascii=False))
+        print_json(comparison)
         return
     tables = fit_tables.layout_tables(comparison)
     Console(highlight=False).print(*tables, sep="\n")
@@ -170,6 +171,6 @@ def _run_cases(path: Path, *, calibrate: bool, as_json: bool) -> None:
     if memory["cases"] and speeds:
         report["throughput"] = throughput
     if as_json:
-        typer.echo(json.dumps(report, ensure_ascii=False))
+        print_json(report)
     else:
         fit_tables.print_report(Console(highlight=False, soft_wrap=True), report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.prompt import Confirm, Prompt
 
+from aiplat.actions.named_hosts import NAME_RULE, is_label
 from aiplat.cli.contact import AcceptOption, AtTerminal, PasswordOption
 from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
@@ -54,6 +56,7 @@ def init(  # noqa: PLR0913 - one option each is what a command line is
     # What reaches hosts takes a second to load.
     from aiplat.cli.init_verbs import Wanted, write_site  # noqa: PLC0415
 
+    _see_options(name, output, key)
     asked = hosts or []
     if not asked:
         _may_ask(as_json=as_json)
@@ -63,6 +66,31 @@ def init(  # noqa: PLR0913 - one option each is what a command line is
     dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
     if not write_site(wanted, dialogue, as_json=as_json):
         raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def _see_options(name: str | None, output: Path, key: Path | None) -> None:
+    """Stop before any host is asked where an option cannot be worked with.
+
+    Raises:
+        BadInput: all that is wrong with the name, the file to write and the key.
+    """
+    wrong = (
+        [Finding("--name", f"{name!r} is no name of a site", NAME_RULE)]
+        if name and not is_label(name)
+        else []
+    )
+    place = output.expanduser()
+    if place.is_dir():
+        wrong.append(Finding("--output", f"{output} is a folder", "name the file to write in it"))
+    above = next(folder for folder in place.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        wrong.append(Finding("--output", f"{above} cannot be written to", "name another file"))
+    if key and not key.expanduser().is_file():
+        wrong.append(Finding("--key", f"there is no file {key}", "name the private key"))
+    elif key and not os.access(key.expanduser(), os.R_OK):
+        wrong.append(Finding("--key", f"{key} cannot be read", "see whose it is"))
+    if wrong:
+        raise BadInput(wrong)
 
 
 def default_name(output: Path) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiplat.actions.contact import meet_hosts
 from aiplat.actions.init import Draft, draft_site, save
 from aiplat.actions.named_hosts import site_of
-from aiplat.cli.arguments import print_json
 from aiplat.cli.contact import AtTerminal
 from aiplat.cli.doctor_hosts import report_view
+from aiplat.cli.ending import print_json
+from aiplat.cli.reaching import meet, waiting
 from aiplat.cli.terminal import Console
 from aiplat.hosts.check import BLOCKER
 
@@ -28,9 +28,9 @@ class Wanted:
 def write_site(wanted: Wanted, dialogue: AtTerminal, *, as_json: bool) -> bool:
     """Look at the hosts, write the file, and return whether they can be bootstrapped as they are."""
     named = site_of(wanted.name, wanted.hosts, wanted.key.expanduser().resolve() if wanted.key else None)
-    meet_hosts(named, dialogue)
+    meet(named, dialogue)
     console = Console(stderr=True, highlight=False)
-    with console.status(f"looking at {len(named.hosts)} host{'' if len(named.hosts) == 1 else 's'}"):
+    with waiting("looking at the hosts"):
         draft = draft_site(named)
     save(draft, wanted.output)
     if as_json:

@@ -10,7 +10,8 @@ import typer
 from rich.table import Table
 
 from aiplat import lab
-from aiplat.cli.arguments import JsonLinesOption, JsonOption, print_json
+from aiplat.cli.arguments import JsonLinesOption, JsonOption
+from aiplat.cli.ending import print_json
 from aiplat.cli.lab_progress import progress
 from aiplat.cli.lab_target import lab_name
 from aiplat.cli.terminal import Console

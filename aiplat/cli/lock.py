@@ -9,8 +9,9 @@ import typer
 from aiplat.actions.lock import Locked, lock_site
 from aiplat.catalog.lockfile import lock_path
 from aiplat.catalog.resolve import resolve
-from aiplat.cli.arguments import JsonLinesOption, SiteArgument, SupplyOption, print_json, with_supply
+from aiplat.cli.arguments import JsonLinesOption, SiteArgument, SupplyOption, with_supply
 from aiplat.cli.bundle_progress import bundle_progress
+from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from typing import get_args
 
-import typer
-
 from aiplat.actions.chat import Conversation, Mode, open_conversation
+from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, Finding
 from aiplat.site.find import find_site
@@ -63,7 +61,7 @@ def _answer_as_json(conversation: Conversation, prompt: str) -> None:
         "answer": answer,
         "usage": conversation.usage,
     }
-    typer.echo(json.dumps(document, ensure_ascii=False))
+    print_json(document)
 
 
 def _print_answer(conversation: Conversation, prompt: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 
 import typer
 
 from aiplat.actions.env import environment, lacks_tunnel
+from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
@@ -28,7 +28,7 @@ def show_environment(argument: str | None, *, as_json: bool) -> None:
         warning = 'these lines hold the API key; to use them: eval "$(aiplat env)"'
         notes.print(warning, style="yellow")
     if as_json:
-        typer.echo(json.dumps(variables))
+        print_json(variables)
         return
     for name, value in variables.items():
         typer.echo(f"export {name}={shlex.quote(value)}")

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from aiplat.actions.status import status
 from aiplat.actions.verify import verify
+from aiplat.cli.ending import print_json
 from aiplat.cli.look_tables import report_table, status_view
 from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_CHECK_FAILED
@@ -23,7 +24,7 @@ def show_status(argument: str | None, *, as_json: bool) -> None:
     """Print a site's status."""
     found = status(load_site(find_site(argument)))
     if as_json:
-        typer.echo(found.model_dump_json(by_alias=True))
+        print_json(found.model_dump(mode="json", by_alias=True))
     else:
         Console(highlight=False).print(status_view(found))
 
@@ -33,7 +34,7 @@ def show_report(argument: str | None, *, as_json: bool) -> None:
     site = load_site(find_site(argument))
     report = _with_progress(lambda seen: verify(site, seen))
     if as_json:
-        typer.echo(report.model_dump_json(by_alias=True))
+        print_json(report.model_dump(mode="json", by_alias=True))
     else:
         Console(highlight=False).print(report_table(report))
     if not report.good:

@@ -6,6 +6,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
+from aiplat.cli import ending
 from aiplat.errors import EXIT_INTERRUPTED, AiplatError
 
 # Typer and Rich load inside `main`, where Ctrl-C is already answered with a sentence.
@@ -60,17 +61,20 @@ def command_line(asked: str = "") -> typer.Typer:
 
 def main() -> None:
     """Run the command line; findings go to stderr, one a line, and decide the exit code."""
+    ending.begin()
     try:
         command_line(*sys.argv[1:2])(prog_name="aiplat")
     except AiplatError as error:
         for finding in error.findings:
             _tell(str(finding), "red")
+        ending.end_badly(sys.argv[1:], error.exit_code, error.findings)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, SystemExit) as ended:
         # Typer answers a KeyboardInterrupt first: it silently becomes the exit code.
         interrupted = isinstance(ended, KeyboardInterrupt) or ended.code == EXIT_INTERRUPTED
         if not interrupted:
             raise
+        ending.end_badly(sys.argv[1:], EXIT_INTERRUPTED, ())
         _tell("interrupted: nothing more was done; run the same command again to go on", "yellow")
         sys.exit(EXIT_INTERRUPTED)
 

@@ -24,6 +24,7 @@ from aiplat.actions.model import (
     take_away,
 )
 from aiplat.actions.model_use import expose, logs, pull
+from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.site.find import find_site
@@ -49,7 +50,7 @@ def show_list(argument: str | None, *, as_json: bool) -> None:
     """Print all Models of a site."""
     found = list_models(_site(argument))
     if as_json:
-        typer.echo(found.model_dump_json(by_alias=True))
+        print_json(found.model_dump(mode="json", by_alias=True))
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("Model", "Served as", "State", "Ready", ""):
@@ -80,7 +81,7 @@ def deploy_model(
     name = manifest["metadata"]["name"]
     told = _follow(site, name, waiting.seconds) if waiting.wanted else find_model(site, name)
     if as_json:
-        typer.echo(told.model_dump_json(by_alias=True))
+        print_json(told.model_dump(mode="json", by_alias=True))
     elif told.state != "Refused":
         typer.echo(f"{told.title}: {told.state or 'declared'}: {told.message}")
     if told.state == "Refused":
@@ -89,7 +90,7 @@ def deploy_model(
 
 def _print_manifest(manifest: dict[str, object], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(manifest))
+        print_json(manifest)
     else:
         YAML(typ="rt").dump(manifest, sys.stdout)
 
@@ -112,7 +113,7 @@ def expose_model(argument: str | None, name: str, *, as_json: bool) -> None:
     """Print where a model is reached and a line to try."""
     found = expose(_site(argument), name)
     if as_json:
-        typer.echo(found.model_dump_json(by_alias=True))
+        print_json(found.model_dump(mode="json", by_alias=True))
         return
     typer.echo(f"{found.model} is reached at {found.url} ({found.state}: {found.message})")
     typer.echo('to try it: eval "$(aiplat env)" and then')
@@ -135,7 +136,7 @@ def delete_model(argument: str | None, name: str, *, yes: bool, as_json: bool) -
         typer.confirm(f"Delete Model {model.title} and its engines?", abort=True, err=True)
     gone = take_away(site, name)
     if as_json:
-        typer.echo(json.dumps({"kind": "Deleted", "namespace": gone.namespace, "name": gone.name}))
+        print_json({"kind": "Deleted", "namespace": gone.namespace, "name": gone.name})
     else:
         typer.echo(f"{gone.title}: deleted, nothing runs for it any more")
 
@@ -160,6 +161,6 @@ def pull_model(argument: str | None, name: str, seconds: float, *, as_json: bool
             _site(argument), name, lambda n, total: progress.update(task, completed=n, total=total), seconds
         )
     if as_json:
-        typer.echo(json.dumps({"kind": "Pulled", "model": name, "nodes": nodes}))
+        print_json({"kind": "Pulled", "model": name, "nodes": nodes})
     else:
         typer.echo(f"{name}: on {nodes} {'node' if nodes == 1 else 'nodes'}")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import typer
-
 from aiplat.actions.bootstrap import Options, bootstrap
-from aiplat.actions.contact import meet_hosts
 from aiplat.actions.plan import plan_site
 from aiplat.actions.summary import Summary
 from aiplat.cli.contact import AtTerminal
+from aiplat.cli.ending import print_json
+from aiplat.cli.reaching import meet, waiting
 from aiplat.cli.run_tables import plan_table, save_svg, summary_panel
 from aiplat.cli.run_watch import watching
 from aiplat.cli.terminal import Console
@@ -39,10 +37,11 @@ class Asked:
 def run_plan(asked: Asked) -> None:
     """Show the plan, then raise what forbids it."""
     site = _site(asked.site, asked.supply)
-    meet_hosts(site, asked.dialogue)
-    view = plan_site(site)
+    meet(site, asked.dialogue)
+    with waiting("looking at the hosts"):
+        view = plan_site(site)
     if asked.as_json:
-        typer.echo(json.dumps(view.document(), ensure_ascii=False))
+        print_json(view.document())
     else:
         Console(highlight=False).print(plan_table(view))
     if asked.svg:
@@ -56,7 +55,7 @@ def run_bootstrap(asked: Asked, options: Options, *, yes: bool) -> None:
     if options.run_id is not None and not RUN_ID.fullmatch(options.run_id):
         raise BadInput(Finding("--run-id", "is no id of a run", "leave it out, and one is made"))
     site = _site(asked.site, asked.supply)
-    meet_hosts(site, asked.dialogue, lab=options.lab)
+    meet(site, asked.dialogue, lab=options.lab)
     with watching(as_json=asked.as_json, yes=yes) as watch:
         summary = bootstrap(site, options, watch)
     _finish(summary, asked.site, as_json=asked.as_json)
@@ -76,7 +75,7 @@ def run_reset(asked: Asked, *, keep_models: bool, yes: bool) -> None:
 
     _may_ask(yes=yes, as_json=asked.as_json)
     site = _site(asked.site, None)
-    meet_hosts(site, asked.dialogue)
+    meet(site, asked.dialogue)
     with watching(as_json=asked.as_json, yes=yes) as watch:
         summary = reset(site, watch, keep_models=keep_models)
     _finish(summary, asked.site, as_json=asked.as_json)
@@ -110,6 +109,6 @@ def _may_ask(*, yes: bool, as_json: bool) -> None:
 
 def _finish(summary: Summary, argument: str | None, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(summary.model_dump_json(by_alias=True))
+        print_json(summary.model_dump(mode="json", by_alias=True))
     else:
         Console(stderr=True, highlight=False).print(summary_panel(summary, argument or ""))

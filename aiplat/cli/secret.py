@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from aiplat.cli.arguments import JsonOption, SiteArgument, print_json
+from aiplat.cli.arguments import JsonOption, SiteArgument
+from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, Finding
 from aiplat.site.find import find_site
@@ -65,7 +66,7 @@ def list_(site: SiteArgument = None, as_json: JsonOption = False) -> None:
 
     found = list_secrets(load_site(find_site(site)))
     if as_json:
-        typer.echo(found.model_dump_json(by_alias=True))
+        print_json(found.model_dump(mode="json", by_alias=True))
     elif found.secrets:
         Console(highlight=False).print(_table(found))
     else:

@@ -12,7 +12,8 @@ import typer
 from ruamel.yaml import YAML
 
 from aiplat.catalog.resolve import undeliverable
-from aiplat.cli.arguments import JsonOption, print_json
+from aiplat.cli.arguments import JsonOption
+from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_BAD_INPUT, BadInput, Finding
 from aiplat.site.find import find_site

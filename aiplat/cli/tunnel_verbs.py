@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 
-import typer
 from rich.table import Table
 
 from aiplat.actions.tunnel import Tunnel, open_tunnel
+from aiplat.cli.ending import print_json
+from aiplat.cli.reaching import waiting
 from aiplat.cli.terminal import Console
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
@@ -18,10 +19,10 @@ def hold_tunnel(argument: str | None, *, as_json: bool, again: str) -> None:
     """Open a site's tunnel, say where it ends, and hold it until Ctrl-C; `again` is what others run."""
     site = load_site(find_site(argument))
     with contextlib.ExitStack() as held:
-        with Console(stderr=True).status(f"reaching {site.servers[0].name}"):
+        with waiting(f"reaching {site.servers[0].name}"):
             found = held.enter_context(open_tunnel(site))
         if as_json:
-            typer.echo(found.tunnel.model_dump_json(by_alias=True))
+            print_json(found.tunnel.model_dump(mode="json", by_alias=True))
         else:
             _show(found.tunnel, again)
         sys.stdout.flush()

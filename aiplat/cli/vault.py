@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from aiplat.cli.arguments import SITE_HELP, JsonOption, SiteArgument, print_json
+from aiplat.cli.arguments import SITE_HELP, JsonOption, SiteArgument
+from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, Finding
 from aiplat.site.find import find_site
@@ -48,7 +49,7 @@ def export(
     from aiplat.actions.vault import export_vault  # noqa: PLC0415
 
     wanted = load_site(find_site(site))
-    export_vault(wanted, file, _password(password_file, twice=True))
+    export_vault(wanted, file, lambda: _password(password_file, twice=True))
     _end(
         as_json, changed=True, said=f"the secrets of {wanted.name} are in {file}; keep its password elsewhere"
     )
@@ -103,7 +104,7 @@ def import_(
     from aiplat.actions.vault import import_vault  # noqa: PLC0415
 
     wanted = load_site(find_site(site))
-    changed = import_vault(wanted, file, _password(password_file, twice=False))
+    changed = import_vault(wanted, file, lambda: _password(password_file, twice=False))
     said = "are here now" if changed else "were here already"
     _end(as_json, changed=changed, said=f"the secrets of {wanted.name} {said}")
 

@@ -7,7 +7,6 @@ import hashlib
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -16,6 +15,7 @@ from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.fleet.route import Hop, login, route
 from aiplat.fleet.sentences import explain, wants_password
+from aiplat.fleet.side_by_side import of_each
 from aiplat.fleet.ssh import HostError, remote_user, run_plainly
 from aiplat.fleet.ssh_config import as_options, known_hosts, runtime_dir
 from aiplat.fleet.sudo import need_command, remember_password, sudo_password, try_command
@@ -188,6 +188,5 @@ def _refusal(site: Site, host: Host, password: str) -> Finding | None:
 
 
 def _each(items: Iterable[_In], work: Callable[[_In], _Out]) -> list[tuple[_In, _Out]]:
-    with ThreadPoolExecutor(max_workers=_MAX_PARALLEL) as pool:
-        todo = list(items)
-        return list(zip(todo, pool.map(work, todo), strict=True))
+    todo = list(items)
+    return list(zip(todo, of_each(todo, work, _MAX_PARALLEL), strict=True))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from aiplat.fleet.probe import MAX_PARALLEL, REMOTE, last_document
+from aiplat.fleet.side_by_side import of_each
 from aiplat.fleet.ssh import HostError, run_on
 from aiplat.gpu.facts import Fact, facts_of
 from aiplat.site.models import Host, Site
@@ -26,8 +26,7 @@ class GpuFacts:
 
 def gather_gpu_facts(site: Site) -> tuple[GpuFacts, ...]:
     """Look at all hosts of a site side by side; one that cannot be reached is told, not raised."""
-    with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
-        return tuple(pool.map(lambda host: gpu_facts(site, host), site.hosts))
+    return tuple(of_each(site.hosts, lambda host: gpu_facts(site, host), MAX_PARALLEL))
 
 
 def gpu_facts(site: Site, host: Host) -> GpuFacts:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from aiplat.errors import Finding
+from aiplat.fleet.side_by_side import of_each
 from aiplat.fleet.ssh import HostError, run_on
 from aiplat.hosts.checks.network import PEER_PORTS, PORTS
 from aiplat.hosts.facts import HostLook
@@ -35,8 +35,8 @@ def gather_facts(site: Site, *, thorough: bool = False) -> Facts:
     Each line of `drift` is `<step>: <sentence>`. `thorough` asks hosts that already run aiplat for as much
     as new ones.
     """
-    with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
-        return Facts(hosts=tuple(pool.map(lambda host: probe(site, host, thorough=thorough), site.hosts)))
+    seen = of_each(site.hosts, lambda host: probe(site, host, thorough=thorough), MAX_PARALLEL)
+    return Facts(hosts=tuple(seen))
 
 
 def probe(site: Site, host: Host, *, thorough: bool = False) -> HostFacts:

@@ -79,7 +79,9 @@ def _denied(site: Site, host: Host, stderr: str) -> Sentence:
     if key and _is_encrypted(key):
         problem = f"{host.address} does not let {who(host)} in: {key} has a passphrase"
         return problem, f"load it into ssh-agent: ssh-add {key}"
-    fix = f"set hosts[{host.name}].ssh.user and ssh.key in site.yaml, or load the key into ssh-agent"
+    fix = (
+        "name its user and key (site.yaml: ssh.user and ssh.key; else USER@HOST and --key), or use ssh-agent"
+    )
     if found and "publickey" not in found[3]:
         return f"{host.address} takes passwords only ({found[3]}), no keys", "allow keys there (ssh-copy-id)"
     return f"{host.address} does not let {user or who(host)} in with this key", fix
@@ -98,7 +100,7 @@ def _unresolved(_site: Site, host: Host, stderr: str) -> Sentence:
     found = _UNRESOLVED.search(stderr)
     name = found[1] if found else host.address
     what = "its address" if name == host.address else "its ssh.jump"
-    return f"the name {name} is not known", f"correct {what} in site.yaml or its HostName in ~/.ssh/config"
+    return f"the name {name} is not known", f"correct {what}, or its HostName in ~/.ssh/config"
 
 
 def _beyond_jump(_site: Site, host: Host, stderr: str) -> Sentence:
@@ -190,7 +192,10 @@ _SSH: tuple[tuple[str, Callable[[Site, Host, str], Sentence]], ...] = (
     ("Permission denied (", _denied),
     (
         "Too many authentication failures",
-        _said("ssh-agent offers too many keys before the right one", "name the key in ssh.key of site.yaml"),
+        _said(
+            "ssh-agent offers too many keys before the right one",
+            "name the key (site.yaml: ssh.key; else --key)",
+        ),
     ),
     (
         "Bad owner or permissions on",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -102,8 +105,34 @@ def _own_output(stdout: bytes) -> bytes:
 
 
 def _run(host: Host, argv: Sequence[str], stdin: bytes, timeout: float | None) -> Completed:
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout, check=False)
+        # A group of its own, so that the ssh it starts for a jump host ends with it.
+        process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, process_group=0)
     except FileNotFoundError as error:
         raise no_ssh(host) from error
-    return Completed(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+    _commands.add(process)
+    try:
+        stdout, stderr = process.communicate(stdin, timeout)
+    except BaseException:
+        _end(process)
+        process.communicate()
+        raise
+    finally:
+        _commands.discard(process)
+    return Completed(process.returncode, stdout, stderr.decode(errors="replace"))
+
+
+def end_commands() -> None:
+    """End every ssh that a thread of this process waits for; they end as if the connection had broken."""
+    for process in list(_commands):
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+_commands: set[subprocess.Popen[bytes]] = set()

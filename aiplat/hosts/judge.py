@@ -9,6 +9,7 @@ import aiplat.hosts.checks  # noqa: F401 - importing the checks registers them
 from aiplat.errors import Finding
 from aiplat.hosts.check import BLOCKER, CHECKS, NOTE, WARNING, Check, Seen, Severity
 
+_EARLY = {check.name for check in CHECKS if check.early}
 RANK: dict[Severity, int] = {BLOCKER: 0, WARNING: 1, NOTE: 2}
 
 
@@ -40,6 +41,11 @@ class Verdict:
     def of(self, severity: Severity) -> tuple[Trouble, ...]:
         """Return the troubles of one severity."""
         return tuple(t for t in self.troubles if t.severity == severity)
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether the host was reached and its look run: else nothing but that is known of it."""
+        return not any(trouble.check in _EARLY for trouble in self.troubles)
 
     @property
     def good(self) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
-from aiplat.actions.node import Leaving, _leaving, removal_plan
-from aiplat.errors import BadInput
+from aiplat.actions.node import Leaving, _leaving, removal_plan, remove_node
+from aiplat.errors import AiplatError, BadInput
 from aiplat.plan.models import Facts, HostFacts, Ledger
 from aiplat.plan.ownership import other_nodes
 from aiplat.site.models import Site
@@ -63,13 +66,28 @@ def test_a_removal_that_was_cut_off_goes_on() -> None:
     assert removal_plan(site("s1", "a1"), facts("s1"), cleared).nothing_to_do
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("s1", "is the server"), ("a9", "is no node of the cluster; known: a1, s1")]
-)
-def test_what_cannot_leave_is_said(name: str, said: str) -> None:
-    """The server holds the cluster; a name that is none is a slip."""
+def test_a_name_that_is_none_is_a_slip() -> None:
+    """Neither the cluster nor the site has it."""
+    with pytest.raises(BadInput, match="is no node of the cluster; known: a1, s1"):
+        _leaving(site("s1", "a1"), facts("s1", "a1", a1=True), "a9")
+
+
+@pytest.mark.parametrize(("name", "said"), [("s1", "is the server"), ("zz", "is no node of the cluster")])
+def test_what_cannot_leave_is_said_before_any_host_is_asked(state: Path, name: str, said: str) -> None:
+    """The server holds the cluster, and what nobody knows is a slip: no run is begun for them."""
+    events: list[object] = []
+    watcher = SimpleNamespace(on_event=events.append, on_lab=events.append, agree=events.append)
     with pytest.raises(BadInput, match=said):
-        _leaving(site("s1", "a1"), facts("s1", "a1", a1=True), name)
+        remove_node(site("s1", "a1"), name, watcher)  # type: ignore[arg-type] - it is never told anything
+    assert events == []
+
+
+def test_a_silent_server_is_a_failure(state: Path) -> None:
+    """As a silent host is for every other verb."""
+    silent = Facts(hosts=(HostFacts(host="s1", reachable=False, problem="s1: does not answer"),))
+    with pytest.raises(AiplatError, match="s1: does not answer") as raised:
+        _leaving(site("s1", "a1"), silent, "a1")
+    assert raised.value.exit_code == 1
 
 
 def test_nodes_that_are_no_hosts_are_refused_by_name() -> None:

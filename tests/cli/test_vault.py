@@ -82,7 +82,7 @@ def test_other_secrets_are_never_replaced(
         (("export", "export/x", "ward.yaml", "--password-file", "export"), "cannot be written"),
         (("export", "new", "ward.yaml", "--password-file", "nothing"), "cannot be read"),
         (("export", "new", "ward.yaml"), "cannot be asked for without a terminal"),
-        (("import", "nothing", "ward.yaml", "--password-file", "export"), "cannot be read"),
+        (("import", "nothing", "ward.yaml", "--password-file", "export"), "there is no such file"),
         (("import", "kept", "other.yaml", "--password-file", "export"), "is of the site ward, not of other"),
         (
             ("import", "kept", "ward.yaml", "--password-file", "vault"),
@@ -131,3 +131,13 @@ def test_a_rotated_vault_replaces_the_one_before_and_never_the_other_way(aiplat:
     code, said = aiplat("here", "import", "old", "ward.yaml", *password)
     assert code == 2
     assert "is newer than this file: its k3s token was rotated since; export it again" in said
+
+
+def test_what_cannot_work_is_refused_before_a_password_is_asked_for(aiplat: Aiplat) -> None:
+    """Nobody is at a terminal, and it is not the password that is missing first."""
+    assert aiplat("here", "import", "gone", "ward.yaml") == (
+        2,
+        "gone: there is no such file; name the file that was exported\n",
+    )
+    code, said = aiplat("there", "export", "kept", "ward.yaml")
+    assert (code, "ward has no vault on this machine" in said) == (2, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,12 +26,31 @@ _PYPI = "pypi.org"
 
 def unanswering(site: Site) -> str:
     """Return why upstream cannot be used from here, in a few words; empty if every host answers."""
+    return next((problem for problem in _said(site) if problem), "")
+
+
+def silence(site: Site) -> str:
+    """Return why none of several hosts of upstream answers, in a few words; empty as soon as one does.
+
+    A single host is not asked beforehand: what fetches from it says more.
+    """
+    problems = []
+    for problem in _said(site):
+        if not problem:
+            return ""
+        problems.append(problem)
+    return problems[0] if len(problems) > 1 else ""
+
+
+def _said(site: Site) -> Iterator[str]:
+    """Yield what is wrong with each host, empty where it answers, in the order of their answers."""
     reach = Reach(site.upstream)
     addresses = sorted({reach.address(f"https://{host}/") for host in hosts_needed(site)})
     try:
         client = reach.client(httpx.Timeout(_SECONDS))
     except AiplatError as error:
-        return error.findings[0].problem
+        yield error.findings[0].problem
+        return
     said: queue.SimpleQueue[str] = queue.SimpleQueue()
     for address in addresses:
         # Whoever is still silent then must not keep the process from ending, as a pool's thread would.
@@ -38,12 +58,10 @@ def unanswering(site: Site) -> str:
     until = time.monotonic() + 2 * _SECONDS
     for _ in addresses:
         try:
-            problem = said.get(timeout=max(0.001, until - time.monotonic()))
+            yield said.get(timeout=max(0.001, until - time.monotonic()))
         except queue.Empty:
-            return "some of its hosts are silent"
-        if problem:
-            return problem
-    return ""
+            yield "some of its hosts are silent"
+            return
 
 
 def _ask(client: httpx.Client, reach: Reach, address: str, said: queue.SimpleQueue[str]) -> None:

@@ -1,0 +1,119 @@
+"""A verb that fails ends with a document for programs too, whichever verb it is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from aiplat.cli.main import command_line, main
+
+# Each verb with `--json`, and arguments with which it cannot do its work.
+FAULTS = {
+    "init": "root@10.0.0.11 --name No-Name!",
+    "site check": "gone.yaml",
+    "site show": "gone.yaml",
+    "secret set": "x gone.yaml",
+    "secret list": "gone.yaml",
+    "secret rm": "x gone.yaml",
+    "vault export": "file gone.yaml",
+    "vault import": "file gone.yaml",
+    "vault rotate": "ca --site gone.yaml",
+    "lock": "gone.yaml",
+    "bundle build": "gone.yaml",
+    "bundle verify": "gone.yaml",
+    "bundle info": "gone.yaml",
+    "lab up": "gone.yaml",
+    "lab down": "gone.yaml",
+    "lab status": "gone.yaml",
+    "plan": "gone.yaml",
+    "bootstrap": "gone.yaml --yes",
+    "status": "gone.yaml",
+    "verify": "gone.yaml",
+    "chat": "gone.yaml --once hello",
+    "env": "gone.yaml",
+    "tunnel": "gone.yaml",
+    "node remove": "a1 gone.yaml --yes",
+    "reset": "gone.yaml --yes",
+    "doctor gpu": "gone.yaml",
+    "doctor hosts": "gone.yaml",
+    "fit": "no-such-model",
+    "model deploy": "notes --site gone.yaml",
+    "model list": "--site gone.yaml",
+    "model expose": "notes --site gone.yaml",
+    "model pull": "notes --site gone.yaml",
+    "model delete": "notes --site gone.yaml --yes",
+}
+# They show what is shipped and are given nothing that could be wrong.
+NEVER_FAIL = {"catalog", "catalog models", "site rules"}
+
+
+def with_json() -> list[str]:
+    """Return every verb of the command line that has `--json`."""
+
+    def walk(command: Any, path: tuple[str, ...]) -> list[str]:
+        inner = getattr(command, "commands", {})
+        own = [" ".join(path)] if any("--json" in parameter.opts for parameter in command.params) else []
+        return own + [verb for name, one in inner.items() for verb in walk(one, (*path, name))]
+
+    return walk(typer.main.get_command(command_line()), ())
+
+
+@pytest.fixture
+def ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[[str], tuple[int, list[dict[str, Any]], str]]:
+    """Run a command line in this process; return exit code, JSON lines and what people were told."""
+    monkeypatch.setenv("AIPLAT_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.chdir(tmp_path)
+
+    def run(words: str) -> tuple[int, list[dict[str, Any]], str]:
+        monkeypatch.setattr(sys, "argv", ["aiplat", *words.split()])
+        with pytest.raises(SystemExit) as raised:
+            main()
+        said = capsys.readouterr()
+        return int(raised.value.code or 0), [json.loads(line) for line in said.out.splitlines()], said.err
+
+    return run
+
+
+def test_the_table_has_every_verb() -> None:
+    """A new verb gets its fault here."""
+    assert sorted(FAULTS) == sorted(set(with_json()) - NEVER_FAIL)
+
+
+@pytest.mark.parametrize("verb", FAULTS)
+def test_a_verb_that_fails_ends_with_one_document(
+    ended: Callable[[str], tuple[int, list[dict[str, Any]], str]], verb: str
+) -> None:
+    """It names the verb, how it ended and every finding that people are told on standard error."""
+    code, lines, told = ended(f"{verb} {FAULTS[verb]} --json")
+    assert code in (1, 2), told
+    last = lines[-1]
+    assert [line for line in lines if line.get("kind") == last["kind"]] == [last]
+    assert last["findings"], last
+    if last["kind"] == "Summary":
+        assert (last["verb"], last["exitCode"]) == (verb, code)
+        assert last["state"] == ("refused" if code == 2 else "failed")
+        assert all(finding["problem"] in told for finding in last["findings"])
+
+
+def test_a_verb_that_printed_its_document_prints_no_second(
+    ended: Callable[[str], tuple[int, list[dict[str, Any]], str]], tmp_path: Path
+) -> None:
+    """What is wrong with a site file is in the report of `site check` itself."""
+    (tmp_path / "bad.yaml").write_text("kind: Site\n")
+    code, lines, _ = ended("site check bad.yaml --json")
+    assert (code, len(lines)) == (2, 1)
+    assert lines[0]["kind"] != "Summary"
+
+
+def test_people_get_no_document(ended: Callable[[str], tuple[int, list[dict[str, Any]], str]]) -> None:
+    """Without --json standard output stays empty."""
+    assert ended("lock gone.yaml")[:2] == (2, [])
