@@ -44,4 +44,4 @@ def _judge(seen: GpuFacts) -> Judgement:
         return Judgement(
             NO_GPU, "The host has no NVIDIA GPU on its bus.", "None needed: models run on its CPU."
         )
-    return judge(seen.facts)
+    return judge(seen.facts, seen.k3s)

@@ -80,6 +80,11 @@ class Status(Frozen):
     vault: str
     last_run: RunRecord | None = None
 
+    @property
+    def reached(self) -> bool:
+        """Whether the cluster could be asked: a version of Kubernetes was seen."""
+        return bool(self.kubernetes)
+
 
 def status(site: Site) -> Status:
     """Return how a site stands; what cannot be seen is `unknown`, and why is under attention."""

@@ -15,11 +15,12 @@ from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_CHECK_FAILED, EXIT_DONE, EXIT_FAILED
 from aiplat.gpu.facts import read_facts
 from aiplat.gpu.judge import UNKNOWN, Judgement, judge
+from aiplat.hosts.paths import paths_of
 
 
 def show_facts(path: Path, *, as_json: bool) -> int:
     """Judge a file of recorded facts, print the judgement, and return the exit code."""
-    judgement = judge(read_facts(path))
+    judgement = judge(read_facts(path), paths_of(None).k3s)
     if as_json:
         print_json(judgement.as_json())
     else:

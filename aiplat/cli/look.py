@@ -18,8 +18,8 @@ def register(app: typer.Typer) -> None:
 def status(site: SiteArgument = None, as_json: JsonOption = False) -> None:
     """Show a site plane by plane, with what needs attention first.
 
-    Looks at the cluster only; `aiplat verify` tries things, `aiplat plan` compares the hosts. Always exits
-    with 0 when it could look, whatever it saw.
+    Looks at the cluster only; `aiplat verify` tries things, `aiplat plan` compares the hosts. Exit codes: 0
+    it could look, whatever it saw, 1 the cluster cannot be asked or is not there yet, 2 bad input.
     """
     # What looks into a cluster takes a second to load: only these verbs pay for it.
     from aiplat.cli.look_verbs import show_status  # noqa: PLC0415

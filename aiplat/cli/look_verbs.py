@@ -13,7 +13,7 @@ from aiplat.actions.verify import verify
 from aiplat.cli.ending import print_json
 from aiplat.cli.look_tables import report_table, status_view
 from aiplat.cli.terminal import Console
-from aiplat.errors import EXIT_CHECK_FAILED
+from aiplat.errors import EXIT_CHECK_FAILED, EXIT_FAILED
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
 from aiplat.verify.report import Report, Result
@@ -21,12 +21,14 @@ from aiplat.verify.run import OnResult
 
 
 def show_status(argument: str | None, *, as_json: bool) -> None:
-    """Print a site's status."""
+    """Print a site's status, and exit with 1 where its cluster could not be asked."""
     found = status(load_site(find_site(argument)))
     if as_json:
         print_json(found.model_dump(mode="json", by_alias=True))
     else:
         Console(highlight=False).print(status_view(found))
+    if not found.reached:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def show_report(argument: str | None, *, as_json: bool) -> None:

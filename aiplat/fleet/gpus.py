@@ -8,6 +8,7 @@ from aiplat.fleet.probe import MAX_PARALLEL, REMOTE, last_document
 from aiplat.fleet.side_by_side import of_each
 from aiplat.fleet.ssh import HostError, run_on
 from aiplat.gpu.facts import Fact, facts_of
+from aiplat.hosts.paths import paths_of
 from aiplat.site.models import Host, Site
 
 # A hung card makes several of the commands run into their limit.
@@ -16,12 +17,16 @@ PROBE_SECONDS = 400
 
 @dataclass(frozen=True)
 class GpuFacts:
-    """What was seen on one host; `problem` is a sentence where nothing could be seen."""
+    """What was seen on one host; `problem` is a sentence where nothing could be seen.
+
+    `k3s` is where the host has k3s' data.
+    """
 
     host: str
     has_gpu: bool
     facts: tuple[Fact, ...]
     problem: str = ""
+    k3s: str = paths_of(None).k3s
 
 
 def gather_gpu_facts(site: Site) -> tuple[GpuFacts, ...]:
@@ -40,4 +45,4 @@ def gpu_facts(site: Site, host: Host) -> GpuFacts:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.code}"])[-1]
         return GpuFacts(host.name, False, (), f"{host.name}: the probe failed ({last})")
     seen = last_document(done.stdout)
-    return GpuFacts(host.name, seen["has_gpu"], facts_of(seen["facts"]))
+    return GpuFacts(host.name, seen["has_gpu"], facts_of(seen["facts"]), k3s=paths_of(host.data_dir).k3s)

@@ -57,8 +57,11 @@ class Judgement:
         }
 
 
-def judge(facts: Iterable[Fact]) -> Judgement:
-    """Return the verdict on one host's facts; nothing but the facts is looked at."""
+def judge(facts: Iterable[Fact], k3s: str = "DATA-FOLDER-OF-K3S") -> Judgement:
+    """Return the verdict on one host's facts; nothing but the facts is looked at.
+
+    `k3s` is where the host has k3s' data, for the commands to run next.
+    """
     signals = read_signals(facts)
     found: dict[str, tuple[Rule, Seen]] = {}
     for rule in RULES:
@@ -67,7 +70,7 @@ def judge(facts: Iterable[Fact]) -> Judgement:
             found[rule.verdict] = (rule, what)
     if found:
         return _ill(list(found.values()), signals)
-    return _healthy(signals) or _unknown(signals)
+    return _healthy(signals) or _unknown(signals, k3s)
 
 
 def _ill(found: list[tuple[Rule, Seen]], signals: Signals) -> Judgement:
@@ -112,9 +115,9 @@ def _healthy(signals: Signals) -> Judgement | None:
     )
 
 
-def _unknown(signals: Signals) -> Judgement:
+def _unknown(signals: Signals, k3s: str) -> Judgement:
     wrong = troubles(signals)
-    looks = next_looks(signals)
+    looks = next_looks(signals, k3s)
     cause = (
         "Something is wrong, and what was seen does not say what."
         if wrong

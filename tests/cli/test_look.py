@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from aiplat.cli import look
 from aiplat.errors import AiplatError
+from aiplat.state import site_dir
 from aiplat.vault.store import ensure_secrets
 from tests.cluster import kube as given
 from tests.patience import PATIENCE
@@ -57,11 +58,22 @@ def aiplat(*arguments: str | Path, words: str = "") -> Done:
 
 
 def test_status_prints_tables_or_one_document(site_file: Path) -> None:
-    """Both exit with 0, whatever was seen."""
+    """Both exit with 0 where the cluster could be asked."""
     table = aiplat("status", site_file)
     assert (table.returncode, "nothing needs attention" in table.stdout) == (0, True)
     document = json.loads(aiplat("status", site_file, "--json").stdout)
     assert (document["kind"], document["attention"]) == ("Status", [])
+
+
+def test_status_exits_with_1_where_the_cluster_cannot_be_asked(site_file: Path, healthy: Loopback) -> None:
+    """Whoever asks programmatically takes no silence for health; the document is whole and says why."""
+    assert aiplat("status", site_file).returncode == 0
+    (site_dir(healthy.site.name) / "kubeconfig").unlink()
+    done = aiplat("status", site_file, "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["kind"], document["kubernetes"]) == (1, "Status", "")
+    assert document["attention"]
+    assert {plane["state"] for plane in document["planes"]} <= {"unknown", "empty"}
 
 
 def test_status_shows_what_needs_attention_first(site_file: Path, healthy: Loopback) -> None:

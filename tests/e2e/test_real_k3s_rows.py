@@ -185,7 +185,7 @@ def test_node_ports_pass_policies_by_and_verify_says_so(closed: Journey) -> None
     name = "k3s kubectl -n aiplat-access {verb} service {kind} t-open"
     closed.on_host(name.format(verb="create", kind="nodeport") + " --tcp=80:80")
     try:
-        checks = closed.document("verify", expect=EXIT_CHECK_FAILED)["checks"]
+        checks = closed.document("verify", expect=EXIT_CHECK_FAILED)["results"]
         failed = [c["sentence"] for c in checks if c["result"] == "FAIL"]
         assert failed == ["No Service opens a port of the hosts past the policies."]
     finally:

@@ -12,6 +12,7 @@ from aiplat.fleet.gpus import gather_gpu_facts
 from aiplat.fleet.remote import probe_gpu
 from aiplat.gpu.facts import facts_of
 from aiplat.gpu.judge import Judgement, judge
+from aiplat.hosts.paths import paths_of
 from aiplat.site.models import Site
 
 # What the tools of a host with one L40S print, each when it is asked as the probe asks.
@@ -101,6 +102,7 @@ def test_hosts_are_asked_by_one_call_each(site: Site, host_here: Path) -> None:
         ("s1", here, ""),
         ("a1", here, ""),
     ]
+    assert {facts.k3s for facts in seen} == {paths_of(None).k3s}
 
 
 def test_a_host_that_does_not_answer_is_told(site: Site, host_here: Path, tmp_path: Path) -> None:

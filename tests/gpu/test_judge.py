@@ -111,6 +111,18 @@ def test_unknown_says_what_to_look_at() -> None:
     assert all(command in found.fix for command in found.next)
 
 
+def test_what_to_look_at_is_in_the_hosts_own_data_folder() -> None:
+    """Who has k3s' data on another disk is sent there, not to the usual place."""
+    seen = {
+        "lspci -nnk": "41:00.0 3D controller [0302]: NVIDIA Corporation AD102GL [L40S] [10de:26b9]",
+        "lsmod": "nvidia 56717312 10 nvidia_uvm,nvidia_modeset",
+        "nvidia-smi": "Segmentation fault",
+    }
+    looks = " ".join(judge(facts_of(seen), "/data/aiplat/k3s").next)
+    assert "/data/aiplat/k3s/agent/etc/containerd/config.toml" in looks
+    assert "/var/lib/rancher" not in looks
+
+
 @pytest.mark.parametrize("case", ILL, ids=lambda case: case["id"])
 def test_an_ill_host_is_never_called_healthy_beside_a_healthy_one(case: dict[str, Any]) -> None:
     """Facts of hosts that are well, mixed among those of one that is ill, do not make it well."""
