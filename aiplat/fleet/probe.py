@@ -99,7 +99,7 @@ def _text(module: str) -> str:
 
 def _asked(site: Site, host: Host, thorough: bool) -> bytes:
     """Return what goes to a host: the modules that look, and what they are to ask for."""
-    others = [other.node_ip for other in site.hosts if other.name != host.name]
+    others = [address for other in site.hosts if other.name != host.name for address in other.node_ips]
     peers = [f"{address}:{port}" for address in others for port in PEER_PORTS]
     paths = paths_of(host.data_dir).model_dump()
     arguments = {"ports": list(PORTS), "peers": peers, "thorough": thorough, "paths": paths}

@@ -78,7 +78,8 @@ class Tunnels:
         Raises:
             HostError: the host cannot be reached, or nothing listens there; the finding says which.
         """
-        host = next((h for h in self._site.hosts if address in {h.address, h.node_ip}), self._site.servers[0])
+        known = (h for h in self._site.hosts if address in {h.address, *h.node_ips})
+        host = next(known, self._site.servers[0])
         return self._end(host, port) if self._is_behind(host) else (address, port)
 
     def to_ssh(self, host: Host) -> End:

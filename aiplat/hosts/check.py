@@ -9,6 +9,7 @@ from typing import Literal
 
 from aiplat.hosts.facts import HostLook
 from aiplat.hosts.paths import SYSTEM_DATA
+from aiplat.site.addresses import listed
 
 Severity = Literal["blocker", "warning", "note"]
 BLOCKER: Severity = "blocker"
@@ -24,7 +25,8 @@ class Wish:
 
     site: str
     role: Literal["server", "agent"]
-    address: str
+    node_address: str
+    """The address under which the other hosts reach it; with two address families both, with a comma."""
     pod_cidr: str = "10.42.0.0/16"
     service_cidr: str = "10.43.0.0/16"
     brought: frozenset[str] = frozenset()
@@ -35,6 +37,22 @@ class Wish:
     """Checks whose troubles are known and accepted: they are told as notes."""
     asks_host: bool = True
     """Whether pods ask the host's name servers for outside names; a site may name others, or nobody."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The host's addresses among the others, one of each of the cluster's families."""
+        return listed(self.node_address)
+
+    @property
+    def address(self) -> str:
+        """The first of them."""
+        return self.addresses[0]
+
+    @property
+    def networks(self) -> tuple[tuple[str, Network], ...]:
+        """The cluster's networks, each with its key in the site file."""
+        texts = (("podCIDR", self.pod_cidr), ("serviceCIDR", self.service_cidr))
+        return tuple((key, ipaddress.ip_network(item)) for key, text in texts for item in listed(text))
 
 
 @dataclass(frozen=True)

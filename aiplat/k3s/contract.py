@@ -21,6 +21,7 @@ _MIRROR_KEYS = {"endpoint", "rewrite"}
 _AUTH_KEYS = {"username", "password", "auth", "identity_token"}
 _TLS_KEYS = {"ca_file", "cert_file", "key_file", "insecure_skip_verify"}
 _NETWORKS = {"cluster-cidr", "service-cidr"}
+_OF_ONE_FAMILY = ("cluster-cidr", "service-cidr", "node-ip")
 _ADDRESSES = {"node-ip", "node-external-ip", "cluster-dns"}
 
 
@@ -59,7 +60,34 @@ def config_findings(command: Command, release: Release, config: Mapping[str, Any
     """Return everything that is wrong with a configuration; empty when k3s takes it as it is meant."""
     known = _known(command)
     values = (f for name, value in config.items() if name in known for f in _of_value(known[name], value))
-    return [*key_findings(command, release, config), *values]
+    return [*key_findings(command, release, config), *values, *_families(config)]
+
+
+def _families(config: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield the keys of other address families than the first of them has, with which k3s does not start."""
+    found = {name: _versions(config[name]) for name in _OF_ONE_FAMILY if config.get(name)}
+    first = next(iter(found), "")
+    for name, versions in found.items():
+        if versions and found[first] and versions != found[first]:
+            problem = f"is {_said(versions)}, and {first} is {_said(found[first])}"
+            yield Finding(f"{CONFIG}: {name}", problem, "use the same address families in the same order")
+
+
+def _versions(value: Any) -> tuple[int, ...]:
+    """Return the family of each item; none where one is no address, which is told elsewhere."""
+    items = [
+        part
+        for item in (value if isinstance(value, list | tuple) else [value])
+        for part in str(item).split(",")
+    ]
+    try:
+        return tuple(ip_network(item.strip(), strict=False).version for item in items)
+    except ValueError:
+        return ()
+
+
+def _said(versions: Iterable[int]) -> str:
+    return " and ".join(f"IPv{version}" for version in versions)
 
 
 def key_findings(command: Command, release: Release, names: Iterable[str]) -> list[Finding]:

@@ -52,8 +52,8 @@ def _settings(site: Site, seen: HostFacts) -> Iterator[Finding]:
     """Refuse another value of what k3s keeps for the life of a cluster."""
     recorded = _inputs(seen, "k3s_server") or {}
     wanted = {
-        "cluster_cidr": ("cluster.podCIDR", site.cluster.pod_cidr),
-        "service_cidr": ("cluster.serviceCIDR", site.cluster.service_cidr),
+        "cluster_cidr": ("cluster.podCIDR", ",".join(site.cluster.pod_networks)),
+        "service_cidr": ("cluster.serviceCIDR", ",".join(site.cluster.service_networks)),
         "secrets_encryption": ("cluster.k3s.secretsEncryption", site.cluster.k3s.secrets_encryption),
     }
     for name, (where, value) in wanted.items():

@@ -33,11 +33,13 @@ def judge_hosts(site: Site, facts: Facts) -> tuple[Verdict, ...]:
 
 def wish_for(site: Site, host: Host) -> Wish:
     """Return what the site wants a host for."""
-    networks = (site.cluster.pod_cidr, site.cluster.service_cidr)
+    networks = (",".join(site.cluster.pod_networks), ",".join(site.cluster.service_networks))
     brought = packages_brought(site, host)
     data = host.data_dir or SYSTEM_DATA
     asks_host = site.cluster.k3s.resolvers is None
-    return Wish(site.name, host.role, host.node_ip, *networks, brought, data, host.accept, asks_host)
+    return Wish(
+        site.name, host.role, ",".join(host.node_ips), *networks, brought, data, host.accept, asks_host
+    )
 
 
 def troubles(site: Site, facts: Facts) -> tuple[Trouble, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from aiplat.catalog.artifacts import Lock
 from aiplat.errors import Finding
@@ -12,7 +12,7 @@ from aiplat.plan.live import unchangeable
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.plan.staging import missing_blobs, wanted_blobs
 from aiplat.plan.variables import X86_64_LEVEL, x86_64_level
-from aiplat.site.addresses import as_ip
+from aiplat.site.addresses import Address, as_ip
 from aiplat.site.models import Host, Site
 from aiplat.site.references import references_of
 from aiplat.site.systems import MACHINES, SYSTEMS, arch_of, system_name
@@ -93,23 +93,39 @@ def _machine(host: Host, lock: Lock, seen: HostFacts) -> Iterator[Finding]:
 
 
 def _address(host: Host, seen: HostFacts) -> Iterator[Finding]:
-    """Yield where no network card has the node's address: the pod network goes by the card that has it."""
-    address = as_ip(host.node_ip)
-    held = {a: name for name, addresses in seen.interfaces.items() for a in map(as_ip, addresses) if a}
-    if not address and host.role == "server":
+    """Yield where no network card has the node's addresses: the pod network goes by the one that does."""
+    addresses = [a for a in map(as_ip, host.node_ips) if a]
+    held = {a: name for name, has in seen.interfaces.items() for a in map(as_ip, has) if a}
+    others = ", ".join(f"{a} on {name}" for a, name in held.items() if not a.is_loopback) or "no address"
+    if not addresses and host.role == "server":
         problem = f"{host.node_ip} is a name, and network policies let pods ask a server by its IP address"
-        has = ", ".join(f"{a} on {name}" for a, name in held.items() if not a.is_loopback)
-        yield Finding(host.name, problem, f"add its nodeAddress; it has {has or 'no address'}")
+        yield Finding(host.name, problem, f"add its nodeAddress; it has {others}")
     # An agent's name is looked up by the host itself; an older probe did not see interfaces.
-    if not address or not held:
+    if not addresses or not held:
         return
-    if address not in held:
-        others = ", ".join(f"{a} on {name}" for a, name in held.items() if not a.is_loopback)
-        problem = f"no network card of it has {address}; it has {others or 'no address'}"
-        yield Finding(host.name, problem, "write the address that the other hosts reach it by as nodeAddress")
+    for address in addresses:
+        if address not in held:
+            problem = f"no network card of it has {address}; it has {others}"
+            fix = "write the address that the other hosts reach it by as nodeAddress"
+            yield Finding(host.name, problem, fix)
+    yield from _card(host, addresses, held)
     if host.interface and host.interface not in seen.interfaces:
         problem = f"it has no network card {host.interface} with an address"
         yield Finding(host.name, problem, f"one of {', '.join(sorted(seen.interfaces))}")
+
+
+def _card(host: Host, addresses: list[Address], held: Mapping[Address, str]) -> Iterator[Finding]:
+    """Yield where one card does not have both address families: the pod network takes one card for both."""
+    where = {address: host.interface or held[address] for address in addresses if address in held}
+    told = " and ".join(f"{address} is on {name}" for address, name in where.items())
+    if len(set(where.values())) > 1:
+        problem = f"{told}, and the pod network goes by one network card"
+        yield Finding(host.name, problem, "write two addresses of the same card as nodeAddress")
+    has = {address.version for address, name in held.items() if name == host.interface}
+    for address in addresses:
+        if has and address.version not in has:
+            problem = f"its network card {host.interface} has no IPv{address.version} address"
+            yield Finding(host.name, problem, "give it one; the pod network of both families goes by it")
 
 
 def _disk(site: Site, lock: Lock, host: HostFacts) -> Iterator[Finding]:

@@ -88,6 +88,7 @@ class K3s(OnHost):
     """What servers and agents have in common."""
 
     binary: Sha256
+    # One address, or one of each family with a comma, the cluster's first family first.
     node_ip: str
     registry_endpoints: tuple[str, ...]
     # The network card of the pod network; empty: the one that has the node's address.
@@ -104,8 +105,11 @@ class K3sServer(K3s):
     role: ClassVar[str] = "k3s_server"
     secrets: ClassVar[tuple[str, ...]] = ("k3s_server_token", "k3s_server_former_token")
     tls_san: tuple[str, ...]
+    # Each one network, or one of each family with a comma.
     cluster_cidr: str
     service_cidr: str
+    # Whether pods' IPv6 packets leave the cluster with their host's address, as IPv4 ones always do.
+    ipv6_masquerade: bool = False
     disable: tuple[str, ...] = ("traefik", "servicelb", "metrics-server")
     api_server_args: tuple[str, ...] = ()
     secrets_encryption: str = "aescbc"

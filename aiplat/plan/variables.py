@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Network, ip_network
 
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.catalog import Catalog
@@ -24,6 +25,7 @@ from aiplat.site.addresses import in_url
 from aiplat.site.models import Host, Site
 
 REGISTRY_PORT = 5443
+_UNIQUE_LOCAL = IPv6Network("fc00::/7")
 PACKAGES_COMPONENT = "host-packages"
 X86_64_LEVEL = 3
 """What the supply `packages` builds for; upstream's own files run on any processor."""
@@ -124,15 +126,16 @@ def _content(artifact: Artifact) -> Content:
 
 
 def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
-    names = {name for server in site.servers for name in (server.address, server.node_ip, server.name)}
+    names = {name for s in site.servers for name in (s.address, *s.node_ips, s.name)}
     return K3sServer(
         paths=paths_of(host.data_dir),
         binary=content_digest(lock.hostfile("k3s", host.arch)),
-        node_ip=host.node_ip,
+        node_ip=",".join(host.node_ips),
         registry_endpoints=_registry_endpoints(site),
         tls_san=tuple(sorted({*names, site.endpoint, site.domain})),
-        cluster_cidr=site.cluster.pod_cidr,
-        service_cidr=site.cluster.service_cidr,
+        cluster_cidr=",".join(site.cluster.pod_networks),
+        service_cidr=",".join(site.cluster.service_networks),
+        ipv6_masquerade=_hides_ipv6(site),
         disable=_left_out(site),
         interface=host.interface or "",
         resolvers=site.cluster.k3s.resolvers,
@@ -142,6 +145,12 @@ def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
         audit=site.cluster.k3s.audit,
         pod_security=site.cluster.k3s.pod_security,
     )
+
+
+def _hides_ipv6(site: Site) -> bool:
+    """Whether pods have IPv6 addresses of a unique local network, to which nobody outside has a way back."""
+    networks = (ip_network(text) for text in site.cluster.pod_networks)
+    return any(isinstance(n, IPv6Network) and n.subnet_of(_UNIQUE_LOCAL) for n in networks)
 
 
 PACKAGED: tuple[str, ...] = K3sServer.model_fields["disable"].default
@@ -163,7 +172,7 @@ def _k3s_agent(site: Site, host: Host, lock: Lock) -> K3sAgent:
     return K3sAgent(
         paths=paths_of(host.data_dir),
         binary=content_digest(lock.hostfile("k3s", host.arch)),
-        node_ip=host.node_ip,
+        node_ip=",".join(host.node_ips),
         registry_endpoints=_registry_endpoints(site),
         server_url=f"https://{in_url(site.servers[0].node_ip)}:6443",
         token_file=paths_of(site.servers[0].data_dir).token,

@@ -32,6 +32,11 @@ def as_network(text: object) -> Network | None:
         return None
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """Return what stands between the commas of a text: one network or address, or one of each family."""
+    return tuple(item.strip() for item in text.split(","))
+
+
 def is_dns_name(text: str) -> bool:
     """Return whether `text` is a DNS name; one that ends in a number is a mistyped address."""
     name = text.removesuffix(".")

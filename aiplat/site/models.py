@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from aiplat.site.addresses import listed
 from aiplat.site.systems import Arch, OsName
 
 Rfc1123Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
@@ -81,7 +82,7 @@ class Host(Strict):
     address: str = Field(json_schema_extra={"minLength": 1})
     """IP address or DNS name under which you reach it; with `nodeAddress` also a name of ~/.ssh/config."""
     node_address: str | None = Field(default=None, alias="nodeAddress", json_schema_extra={"minLength": 1})
-    """IP address under which the other hosts reach it; left out, `address`."""
+    """IP address under which the other hosts reach it, or one of each family; left out, `address`."""
     interface: str | None = Field(default=None, json_schema_extra={"minLength": 1, "maxLength": 15})
     """Network card for what pods of different hosts say to each other; left out, the node address' own."""
     role: Literal["server", "agent"]
@@ -102,9 +103,14 @@ class Host(Strict):
     """What the machine has, for `aiplat fit --site`; installing looks at the machine itself."""
 
     @property
+    def node_ips(self) -> tuple[str, ...]:
+        """The addresses among nodes, one of each of the cluster's families, in their order."""
+        return listed(self.node_address or self.address)
+
+    @property
     def node_ip(self) -> str:
-        """The address among nodes; a DNS name, where the site gives no other, is refused by the plan."""
-        return self.node_address or self.address
+        """The first of them; a DNS name, where the site gives no other, is refused by the plan."""
+        return self.node_ips[0]
 
     @property
     def has_gpus(self) -> bool:
@@ -135,15 +141,25 @@ class Cluster(Strict):
     """Networks and names of the Kubernetes cluster."""
 
     pod_cidr: str = Field(default="10.42.0.0/16", alias="podCIDR")
-    """Network of the pods; each host takes a /24 of it."""
+    """Network of the pods, or one of each family (`10.42.0.0/16,fd42::/56`); a host takes a /24, a /64."""
     service_cidr: str = Field(default="10.43.0.0/16", alias="serviceCIDR")
-    """Network of the services' virtual addresses."""
+    """Network of the services' virtual addresses, or one of each family in the order of podCIDR."""
     domain: str | None = None
     """The site's outer DNS domain; left out, `<name>.internal`."""
     endpoint: str | None = None
     """Name or address under which the platform is reached; left out, the first server's address."""
     k3s: K3s = K3s()
     """How Kubernetes itself runs."""
+
+    @property
+    def pod_networks(self) -> tuple[str, ...]:
+        """The networks of the pods, the first of the family that comes first everywhere."""
+        return listed(self.pod_cidr)
+
+    @property
+    def service_networks(self) -> tuple[str, ...]:
+        """The networks of the services, in the order of the pods'."""
+        return listed(self.service_cidr)
 
 
 class ComponentSetting(Strict):

@@ -102,7 +102,7 @@ class SiteSecrets(Frozen):
 
 def certificate_names(site: Site) -> tuple[str, ...]:
     """Return what the certificates speak for: servers' addresses and names, endpoint, domain, *.domain."""
-    servers = [name for host in site.servers for name in (host.address, host.node_ip, host.name)]
+    servers = [name for host in site.servers for name in (host.address, *host.node_ips, host.name)]
     return tuple(sorted({*servers, site.endpoint, site.domain, f"*.{site.domain}", "localhost", "127.0.0.1"}))
 
 

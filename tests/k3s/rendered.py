@@ -12,7 +12,7 @@ from aiplat.plan.role_variables import RoleVariables
 from aiplat.shipped import shipped
 
 FACTS = {
-    "node_ip": "10.0.0.11",
+    "node_ips": ["10.0.0.11"],
     "interface": "ens4",
     "cgroup_v1": False,
     "selinux": False,

@@ -33,6 +33,21 @@ def test_every_key_of_both_commands_is_known() -> None:
         ("server", {"disable": ["traefik,servicelb", "runtime"]}, "'runtime' is none of its values"),
         ("server", {"flannel-backend": "wireguard"}, "'wireguard' is none of its values"),
         ("server", {"cluster-cidr": ["10.42.0.1/16"]}, "has host bits set"),
+        (
+            "server",
+            {"node-ip": "10.0.0.11", "cluster-cidr": "10.42.0.0/16,fd42::/56"},
+            "is IPv4, and cluster-cidr",
+        ),
+        (
+            "server",
+            {"service-cidr": "fd43::/112", "cluster-cidr": "10.42.0.0/16"},
+            "is IPv6, and cluster-cidr is IPv4",
+        ),
+        (
+            "server",
+            {"service-cidr": ["fd43::/112", "10.43.0.0/16"], "cluster-cidr": "10.42.0.0/16,fd42::/56"},
+            "is IPv6 and IPv4, and cluster-cidr is IPv4 and IPv6",
+        ),
         ("server", {"cluster-dns": ["dns.example"]}, "does not appear to be an IPv4 or IPv6 address"),
         ("agent", {"kubelet-arg": ["max-pods"]}, "'max-pods' is no name=value"),
         ("agent", {"node-ip": "10.0.0.11,"}, "has an empty item"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +53,32 @@ def some(pick: random.Random, *choices: Any) -> Any:
     return copy.deepcopy(pick.choice(choices))
 
 
+NETWORKS = {
+    "podCIDR": {"4": "10.100.0.0/16", "6": "fd00:42::/48"},
+    "serviceCIDR": {"4": "10.101.0.0/16", "6": "fd00:43::/112"},
+}
+
+
+def addresses(families: str, number: int) -> str:
+    """Return the addresses of a host, one of each family, as the site file has them."""
+    return ",".join(f"192.0.2.{number}" if family == "4" else f"fd00:1::{number:x}" for family in families)
+
+
 def generated(seed: int) -> dict[str, Any]:
     """Return a site with whatever a site may say of Kubernetes; the same for the same seed."""
     pick = random.Random(seed)  # noqa: S311 - made-up sites, no secrets
-    six = pick.random() < 0.25
-    address = (lambda n: f"fd00:1::{n:x}") if six else (lambda n: f"192.0.2.{n}")
-    host = {"name": "s1", "address": address(11), "role": "server"}
+    families = some(pick, "4", "4", "4", "6", "46", "64")
+    host = {"name": "s1", "address": addresses(families[0], 11), "role": "server"}
+    host |= {"nodeAddress": addresses(families, 11)} if len(families) > 1 else {}
     host |= some(pick, {}, {}, {"dataDir": "/data/plat"})
     agents = [
-        {"name": f"a{n}", "address": f"a{n}.example", "nodeAddress": address(n), "role": "agent"}
+        {"name": f"a{n}", "address": f"a{n}.example", "nodeAddress": addresses(families, n), "role": "agent"}
         | some(pick, {}, {"interface": some(pick, "eth1", "ens4", "bond0.7")})
         for n in range(20, 20 + pick.randrange(4))
     ]
     k3s: dict[str, Any] = {}
     for name, values in {
-        "resolvers": ([], [address(53)], [address(53), address(54)]),
+        "resolvers": ([], [addresses(families[0], 53)], addresses(families, 53).split(",")),
         "kubeletArgs": ([], ["max-pods=200"], ["eviction-hard=memory.available<1Gi,nodefs.available<5%"]),
         "apiServerArgs": ([], ["event-ttl=2h", "feature-gates=ImageVolume=true"]),
         "secretsEncryption": ("aescbc", "secretbox"),
@@ -75,10 +87,13 @@ def generated(seed: int) -> dict[str, Any]:
     }.items():
         if pick.random() < 0.6:
             k3s[name] = some(pick, *values)
-    networks = some(pick, {}, {"podCIDR": "10.100.0.0/16", "serviceCIDR": "10.101.0.0/16"})
-    if six:
-        networks = {"podCIDR": "fd00:42::/48", "serviceCIDR": "fd00:43::/112"}
-    cluster = {"k3s": k3s, **networks, **some(pick, {}, {"domain": "ai.example"}, {"endpoint": "ai.example"})}
+    networks = {key: ",".join(found[f] for f in families) for key, found in NETWORKS.items()}
+    usual = families == "4" and pick.random() < 0.5
+    cluster = {
+        "k3s": k3s,
+        **({} if usual else networks),
+        **some(pick, {}, {"domain": "ai.example"}, {"endpoint": "ai.example"}),
+    }
     packaged = some(pick, (), (), ("traefik",), ("servicelb", "metrics-server"))
     return {
         "planes": {"resource": {name: {"state": "on"} for name in packaged}},
@@ -109,14 +124,16 @@ def every_node() -> Iterator[tuple[int, K3sServer | K3sAgent]]:
 
 def test_files_of_generated_sites_are_taken() -> None:
     """At least 200 sites, in every combination of settings, networks and what hosts say."""
-    seen, keys_seen = set(), set()
+    seen, keys_seen, families_seen = set(), set(), set()
     for seed, node in every_node():
         seen.add(seed)
-        files = files_of(node, **facts_of(seed))
+        files = files_of(node, **facts_of(seed), node_ips=node.node_ip.split(","))
         keys_seen |= set(files["config"])
+        families_seen.add(tuple(ip_address(a).version for a in files["config"]["node-ip"].split(",")))
         found = problems(node, RELEASES[seed % len(RELEASES)], files)
         assert found == [], (seed, generated(seed))
     assert len(seen) == GENERATED
+    assert families_seen == {(4,), (6,), (4, 6), (6, 4)}
     assert (
         {"flannel-iface", "kube-apiserver-arg", "resolv-conf", "selinux", "server"}
         <= keys_seen

@@ -1,6 +1,6 @@
 """Where hosts' addresses end up: the one among nodes, not the one to log in by; IPv6 in brackets in URLs.
 
-This looks at what is rendered; pods with IPv6 addresses are not run by any test.
+This looks at what is rendered; pods with addresses of both families are run by the journey dual_stack.
 """
 
 from __future__ import annotations
@@ -34,11 +34,24 @@ IPV6 = _site(
 )
 
 
+DUAL = _site(
+    {"address": "10.1.0.11", "nodeAddress": "10.1.0.11, fd00::11"},
+    {"address": "10.1.0.12", "nodeAddress": "10.1.0.12, fd00::12"},
+    {"podCIDR": "10.42.0.0/16, fd42::/56", "serviceCIDR": "10.43.0.0/16, fd43::/112"},
+)
+PUBLIC_IPV6 = _site(
+    {"address": "2001:db8::11"},
+    {"address": "2001:db8::12"},
+    {"podCIDR": "2001:db8:42::/56", "serviceCIDR": "2001:db8:43::/112"},
+)
+
+
 @pytest.mark.parametrize(
     ("site", "server", "agent", "in_url"),
     [
         (TWO_NETWORKS, "10.1.0.11", "10.1.0.12", "10.1.0.11"),
         (IPV6, "fd00::11", "fd00::12", "[fd00::11]"),
+        (DUAL, "10.1.0.11,fd00::11", "10.1.0.12,fd00::12", "10.1.0.11"),
     ],
 )
 def test_nodes_know_each_other_by_their_node_addresses(
@@ -55,19 +68,36 @@ def test_nodes_know_each_other_by_their_node_addresses(
     assert registry.address == in_url
 
 
-@pytest.mark.parametrize("site", [TWO_NETWORKS, IPV6])
+@pytest.mark.parametrize("site", [TWO_NETWORKS, IPV6, DUAL])
 def test_certificates_speak_for_both_addresses(site: Site) -> None:
     """Whoever comes from outside and whoever comes from another node finds the name it asked for."""
     server = site.servers[0]
     roles = role_variables(site, resolve(site), load_catalog(), PUBLIC)
     serving = next(r for r in roles["s1"] if isinstance(r, K3sServer))
-    assert {server.address, server.node_ip} <= set(serving.tls_san)
-    assert {server.address, server.node_ip} <= set(certificate_names(site))
+    assert {server.address, *server.node_ips} <= set(serving.tls_san)
+    assert {server.address, *server.node_ips} <= set(certificate_names(site))
 
 
-@pytest.mark.parametrize(("site", "network"), [(TWO_NETWORKS, "10.1.0.11/32"), (IPV6, "fd00::11/128")])
-def test_policies_name_the_server_by_its_node_address(site: Site, network: str) -> None:
-    """What may ask the API server is let to the address that the node has in the cluster."""
+@pytest.mark.parametrize(
+    ("site", "masquerade"), [(TWO_NETWORKS, False), (IPV6, True), (DUAL, True), (PUBLIC_IPV6, False)]
+)
+def test_pods_of_a_private_ipv6_network_leave_with_their_hosts_address(site: Site, masquerade: bool) -> None:
+    """Nobody outside has a way back to such addresses; public ones are left as they are."""
+    roles = role_variables(site, resolve(site), load_catalog(), PUBLIC)
+    serving = next(r for r in roles["s1"] if isinstance(r, K3sServer))
+    assert serving.ipv6_masquerade is masquerade
+
+
+@pytest.mark.parametrize(
+    ("site", "networks"),
+    [
+        (TWO_NETWORKS, ["10.1.0.11/32"]),
+        (IPV6, ["fd00::11/128"]),
+        (DUAL, ["10.1.0.11/32", "fd00::11/128"]),
+    ],
+)
+def test_policies_name_the_server_by_its_node_addresses(site: Site, networks: list[str]) -> None:
+    """What may ask the API server is let to the addresses that the node has in the cluster."""
     releases = releases_of(site, resolve(site), load_catalog(), PUBLIC.identities)
     gateway = next(r for r in releases if r.name == "gateway")
-    assert f"apiServers:\n- {network}\n" in gateway.values
+    assert "".join(["apiServers:\n", *(f"- {network}\n" for network in networks)]) in gateway.values

@@ -25,10 +25,13 @@ def test_the_pod_network_goes_by_the_interface_of_the_nodes_address(monkeypatch:
     """On a host with two network cards that need not be the one with the default route."""
     module = load_module("aiplat_modules/library/node_facts.py")
     monkeypatch.setattr(module, "run", lambda _argv: json.dumps(LINKS))
-    assert module.interface_of("10.0.0.11") == "ens4"
-    assert module.interface_of("fd00::11") == "ens4"
+    assert module.interface_of(["10.0.0.11"]) == "ens4"
+    assert module.interface_of(["fd00::11"]) == "ens4"
+    assert module.interface_of(["fd00::11", "10.0.0.11"]) == "ens4"
     with pytest.raises(module.HostProblem, match=r"holds 10.9.9.9 \(it has 192.168.7.11 on ens3, 10.0.0.11"):
-        module.interface_of("10.9.9.9")
+        module.interface_of(["10.9.9.9"])
+    with pytest.raises(module.HostProblem, match=r"holds 192.168.7.11 and fd00::11 \(it has 192"):
+        module.interface_of(["192.168.7.11", "fd00::11"])
 
 
 @pytest.mark.parametrize("role", ["k3s_server", "k3s_agent"])
@@ -36,7 +39,7 @@ def test_server_and_agent_say_which_interface_flannel_takes(role: str) -> None:
     """Left to itself, flannel takes the interface of the default route, and does not start without one."""
     variables = YAML(typ="safe").load(shipped(f"roles/{role}/vars/main.yml"))[f"{role}_config"]
     assert variables["flannel-iface"] == f"{{{{ {role}_interface or {role}_host.interface }}}}"
-    assert variables["node-ip"] == f"{{{{ {role}_host.node_ip }}}}"
+    assert variables["node-ip"] == f"{{{{ {role}_host.node_ips | join(',') }}}}"
 
 
 STRANGERS = [

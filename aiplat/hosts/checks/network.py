@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 from aiplat.hosts.check import BLOCKER, NOTE, WARNING, Seen, check, networks
 from aiplat.hosts.facts import Link
@@ -117,11 +117,10 @@ def networks_free(host: Seen) -> str:
     """Neither the pods' nor the services' network is one that the host has or has a route to."""
     theirs = [a for link in _own(host) for a in link.addresses]
     theirs += [r.to for r in host.look.routes if r.to != "default" and not r.link.startswith(OURS)]
-    for key, text in (("podCIDR", host.wish.pod_cidr), ("serviceCIDR", host.wish.service_cidr)):
-        wanted = ip_network(text)
+    for key, wanted in host.wish.networks:
         for network in networks(theirs):
             if network.version == wanted.version and network.overlaps(wanted):
-                return f"{key} {text} overlaps {network}, which the host has a way to"
+                return f"{key} {wanted} overlaps {network}, which the host has a way to"
     return ""
 
 
@@ -175,10 +174,9 @@ def name_server_loop(host: Seen) -> str:
 @check("name-server-cluster", BLOCKER, "name another in /etc/resolv.conf, or set cluster.k3s.resolvers")
 def name_server_cluster(host: Seen) -> str:
     """No name server of the host is in the cluster's networks: its DNS would ask itself, and ends at that."""
-    inside = (ip_network(host.wish.pod_cidr), ip_network(host.wish.service_cidr))
     asked = [*host.look.nameservers, *host.look.nameservers_behind] if host.wish.asks_host else []
     for network in networks(asked):
-        for own in inside:
+        for _, own in host.wish.networks:
             if network.version == own.version and network.overlaps(own):
                 return f"its name server {network.network_address} is in the cluster's network {own}"
     return ""

@@ -7,7 +7,18 @@ from collections.abc import Callable, Iterable
 from aiplat.site.document import Document
 from aiplat.site.findings import SiteFinding
 from aiplat.site.known import Known
-from aiplat.site.rules import cluster, files, hosts, models, networks, planes, quantities, secrets, upstream
+from aiplat.site.rules import (
+    cluster,
+    families,
+    files,
+    hosts,
+    models,
+    networks,
+    planes,
+    quantities,
+    secrets,
+    upstream,
+)
 
 Rule = Callable[[Document, Known], Iterable[SiteFinding]]
 
@@ -36,7 +47,8 @@ _IN_ORDER: tuple[Rule, ...] = (
     networks.resolver_in_cluster,
     networks.cidr_too_small,
     networks.cidr_too_large,
-    networks.mixed_address_families,
+    families.cidr_of_each_family,
+    families.mixed_address_families,
     networks.bad_domain,
     networks.reserved_domain,
     networks.bad_endpoint,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aiplat.site.addresses import Address, as_ip, canonical, is_dns_name
+from aiplat.site.addresses import Address, as_ip, canonical, is_dns_name, listed
 from aiplat.site.document import Document
 from aiplat.site.findings import Path, SiteFinding, shown
 from aiplat.site.known import Known
@@ -92,11 +92,12 @@ def bad_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:
 def bad_node_address(document: Document, known: Known) -> Iterator[SiteFinding]:
     """A host's node address is an IP address: Kubernetes joins nodes by address, never by name."""
     for path, host in document.maps("hosts"):
-        address = host.get("nodeAddress")
-        if isinstance(address, str) and as_ip(address) is None:
-            problem = f"{shown(address)} is not an IP address"
-            fix = "write the address that the other hosts reach it by, like 10.0.0.11"
-            yield document.finding((*path, "nodeAddress"), problem, fix)
+        text = host.get("nodeAddress")
+        for address in listed(text) if isinstance(text, str) else ():
+            if as_ip(address) is None:
+                problem = f"{shown(address)} is not an IP address"
+                fix = "write the address that the other hosts reach it by, like 10.0.0.11"
+                yield document.finding((*path, "nodeAddress"), problem, fix)
 
 
 def bad_interface(document: Document, known: Known) -> Iterator[SiteFinding]:
@@ -183,9 +184,10 @@ def _servers(document: Document) -> int | None:
 
 def _addresses(document: Document) -> Iterator[tuple[Path, str]]:
     for path, host in document.maps("hosts"):
-        for key in ("address", "nodeAddress"):
-            if isinstance(host.get(key), str):
-                yield (*path, key), host[key]
+        if isinstance(host.get("address"), str):
+            yield (*path, "address"), host["address"]
+        if isinstance(host.get("nodeAddress"), str):
+            yield from (((*path, "nodeAddress"), item) for item in listed(host["nodeAddress"]))
 
 
 def _is_jump(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Rules about the cluster's networks, domain and endpoint; single host addresses are in .hosts."""
+"""Rules about the cluster's networks, domain and endpoint; families (IPv4, IPv6) are in .families."""
 
 # ruff: noqa: ARG001 (every rule is asked in the same way, whether or not it needs the known names)
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from aiplat.site.addresses import Address, Network, as_ip, as_network, is_dns_name
+from aiplat.site.addresses import Address, Network, as_ip, as_network, is_dns_name, listed
 from aiplat.site.document import Document
 from aiplat.site.findings import Path, SiteFinding, shown
 from aiplat.site.known import Known
@@ -41,8 +41,8 @@ def cidr_host_bits(document: Document, known: Known) -> Iterator[SiteFinding]:
 
 def cidr_overlap(document: Document, known: Known) -> Iterator[SiteFinding]:
     """The pod network and the service network do not overlap; a network that is left out has its default."""
-    for (first, a), (second, b) in combinations(_networks(document).items(), 2):
-        if a.version == b.version and a.overlaps(b):
+    for (first, a), (second, b) in combinations(_each(document), 2):
+        if first != second and a.version == b.version and a.overlaps(b):
             at = second if document.at("cluster", second) is not None else first
             other, network = (first, a) if at == second else (second, b)
             problem = f"overlaps {other} ({network})"
@@ -51,9 +51,9 @@ def cidr_overlap(document: Document, known: Known) -> Iterator[SiteFinding]:
 
 def cidr_holds_host(document: Document, known: Known) -> Iterator[SiteFinding]:
     """No host's address (nor the endpoint) lies in the pod network or the service network."""
-    for path, ip in _host_ips(document):
-        for key, network in _networks(document).items():
-            if ip.version == network.version and ip in network:
+    for path, ip in host_ips(document):
+        for key, network in _each(document):
+            if ip in network:
                 problem = f"{ip} lies in {key} ({network})"
                 fix = f"choose a {key} that your network does not use"
                 yield document.finding(path, problem, fix)
@@ -61,10 +61,10 @@ def cidr_holds_host(document: Document, known: Known) -> Iterator[SiteFinding]:
 
 def resolver_in_cluster(document: Document, known: Known) -> Iterator[SiteFinding]:
     """Nobody inside is asked for outside names: the cluster's DNS would ask itself, and ends at it."""
-    listed = document.at("cluster", "k3s", "resolvers")
-    for number, text in enumerate(listed if isinstance(listed, list) else ()):
+    resolvers = document.at("cluster", "k3s", "resolvers")
+    for number, text in enumerate(resolvers if isinstance(resolvers, list) else ()):
         ip = as_ip(text)
-        for key, network in _networks(document).items():
+        for key, network in _each(document):
             if ip and ip in network:
                 at = ("cluster", "k3s", "resolvers", number)
                 problem = f"{ip} lies in {key} ({network}), so the cluster's DNS would ask itself"
@@ -73,18 +73,15 @@ def resolver_in_cluster(document: Document, known: Known) -> Iterator[SiteFindin
 
 def cidr_too_small(document: Document, known: Known) -> Iterator[SiteFinding]:
     """The pod network has a /24 (IPv6: /64) for each host, and the service network room for services."""
-    networks = _networks(document)
     hosts = document.at("hosts")
-    if "podCIDR" in networks and isinstance(hosts, list):
-        pods = networks["podCIDR"]
+    for pods in cluster_networks(document).get("podCIDR", ()) if isinstance(hosts, list) else ():
         node = _NODE_LENGTH[pods.version]
         room = 2 ** (node - pods.prefixlen) if pods.prefixlen <= node else 0
         if room < len(hosts):
             problem = f"{pods} has room for {room} of {len(hosts)} hosts"
             fix = f"each host takes a /{node}: use a larger one"
             yield document.finding(("cluster", "podCIDR"), problem, fix)
-    if "serviceCIDR" in networks:
-        services = networks["serviceCIDR"]
+    for services in cluster_networks(document).get("serviceCIDR", ()):
         longest, shortest = _SERVICE_LENGTHS[services.version]
         if not longest <= services.prefixlen <= shortest:
             problem = f"/{services.prefixlen} is no length for a service network"
@@ -93,28 +90,12 @@ def cidr_too_small(document: Document, known: Known) -> Iterator[SiteFinding]:
 
 def cidr_too_large(document: Document, known: Known) -> Iterator[SiteFinding]:
     """An IPv6 pod network is a /48 or smaller: Kubernetes counts at most 2^16 of the nodes' /64 in it."""
-    pods = _networks(document).get("podCIDR")
-    if pods and pods.version == 6 and _NODE_LENGTH[6] - pods.prefixlen > _NODE_BITS:
-        largest = _NODE_LENGTH[6] - _NODE_BITS
-        problem = f"/{pods.prefixlen} is too large: each host takes a /{_NODE_LENGTH[6]} of it"
-        fix = f"use a /{largest} or smaller, such as {pods.network_address}/{largest}"
-        yield document.finding(("cluster", "podCIDR"), problem, fix)
-
-
-def mixed_address_families(document: Document, known: Known) -> Iterator[SiteFinding]:
-    """Hosts, pod network and service network are all IPv4 or all IPv6."""
-    networks = _networks(document)
-    versions = {n.version for n in networks.values()}
-    if len(versions) > 1:
-        at = next((k for k in ("serviceCIDR", "podCIDR") if document.at("cluster", k)), "podCIDR")
-        problem = "podCIDR and serviceCIDR are not of the same address family"
-        yield document.finding(("cluster", at), problem, "use IPv4 for both or IPv6 for both")
-    elif versions:
-        version = versions.pop()
-        for path, ip in _node_ips(document):
-            if ip.version != version:
-                problem = f"{ip} is IPv{ip.version}, and the cluster's networks are IPv{version}"
-                yield document.finding(path, problem, "use one address family for the whole site")
+    for pods in cluster_networks(document).get("podCIDR", ()):
+        if pods.version == 6 and _NODE_LENGTH[6] - pods.prefixlen > _NODE_BITS:
+            largest = _NODE_LENGTH[6] - _NODE_BITS
+            problem = f"/{pods.prefixlen} is too large: each host takes a /{_NODE_LENGTH[6]} of it"
+            fix = f"use a /{largest} or smaller, such as {pods.network_address}/{largest}"
+            yield document.finding(("cluster", "podCIDR"), problem, fix)
 
 
 def bad_domain(document: Document, known: Known) -> Iterator[SiteFinding]:
@@ -144,35 +125,38 @@ def bad_endpoint(document: Document, known: Known) -> Iterator[SiteFinding]:
 
 
 def _written(document: Document) -> Iterator[tuple[str, str]]:
-    """Yield the networks that stand in the file."""
+    """Yield the networks that stand in the file, each by itself."""
     for key in _EXAMPLE:
         value = document.at("cluster", key)
         if isinstance(value, str):
-            yield key, value
+            yield from ((key, item) for item in listed(value))
 
 
-def _networks(document: Document) -> dict[str, Network]:
-    """Return the networks that the site gets, defaults included and those that are none left out."""
+def cluster_networks(document: Document) -> dict[str, tuple[Network, ...]]:
+    """Return the networks that the site gets, defaults included and keys left out with one that is none."""
     default = Cluster()
-    values = {"podCIDR": default.pod_cidr, "serviceCIDR": default.service_cidr} | dict(_written(document))
-    networks = {key: as_network(value) for key, value in values.items()}
-    return {key: network for key, network in networks.items() if network is not None}
+    texts = {"podCIDR": default.pod_networks, "serviceCIDR": default.service_networks}
+    texts |= {key: tuple(i for name, i in _written(document) if name == key) for key, _ in _written(document)}
+    found = {key: tuple(as_network(item) for item in items) for key, items in texts.items()}
+    return {key: tuple(n for n in items if n) for key, items in found.items() if all(items)}
 
 
-def _host_ips(document: Document) -> Iterator[tuple[Path, Address]]:
+def _each(document: Document) -> Iterator[tuple[str, Network]]:
+    for key, networks in cluster_networks(document).items():
+        yield from ((key, network) for network in networks)
+
+
+def host_ips(document: Document) -> Iterator[tuple[Path, Address]]:
     """Yield every IP address in the file that must lie outside the cluster's networks."""
     endpoint = as_ip(document.at("cluster", "endpoint"))
     if endpoint:
         yield ("cluster", "endpoint"), endpoint
     for path, host in document.maps("hosts"):
         for key in ("address", "nodeAddress"):
-            ip = as_ip(host.get(key))
-            if ip:
-                yield (*path, key), ip
+            yield from (((*path, key), ip) for ip in ips_of(host.get(key)))
 
 
-def _node_ips(document: Document) -> Iterator[tuple[Path, Address]]:
-    """Yield the addresses that must be of the cluster's family; one that only you use may be of another."""
-    for path, ip in _host_ips(document):
-        if path[-1] != "address" or document.at(*path[:-1], "nodeAddress") is None:
-            yield path, ip
+def ips_of(value: object) -> tuple[Address, ...]:
+    """Return the IP addresses of a value that may be one, several with commas, or something else."""
+    found = (as_ip(item) for item in listed(value)) if isinstance(value, str) else ()
+    return tuple(ip for ip in found if ip)

@@ -15,7 +15,10 @@ DOCUMENTATION = r"""
 module: node_facts
 short_description: Control group version, nameservers, and where a host's own address is
 options:
-  address: {description: "The address of the node, or a name for it.", type: str, required: true}
+  address:
+    description: "The address of the node, or a name for it; with two families both, with a comma."
+    type: str
+    required: true
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}
 author: [aiplat]
 """
@@ -26,8 +29,8 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 cgroup_v1: {description: "Whether the host runs on version 1 control groups.", type: bool, returned: always}
-node_ip: {description: "The node's address as a number.", type: str, returned: always}
-interface: {description: "The interface that holds it, for the pod network.", type: str, returned: always}
+node_ips: {description: "The node's addresses as numbers.", type: list, returned: always}
+interface: {description: "The interface that holds them, for the pod network.", type: str, returned: always}
 selinux: {description: "Whether SELinux is enforced and knows k3s' folders.", type: bool, returned: always}
 nameservers: {description: "The host's nameservers that pods can reach.", type: list, returned: always}
 """
@@ -76,19 +79,20 @@ def as_number(address: str) -> str:
     return str(found[0][4][0])
 
 
-def interface_of(node_ip: str) -> str:
-    """Return the interface that holds an address.
+def interface_of(node_ips: list[str]) -> str:
+    """Return the interface that holds a node's addresses: flannel takes one for both families.
 
     Raises:
-        HostProblem: none does; with those there are.
+        HostProblem: none does, or each is on another; with those there are.
     """
     links: list[dict[str, Any]] = json.loads(run(["ip", "-json", "address", "show"]))
     held = [(a.get("local", ""), link["ifname"]) for link in links for a in link.get("addr_info", ())]
-    for local, name in held:
-        if local == node_ip:
+    for name in dict.fromkeys(name for _, name in held):
+        if {(node_ip, name) for node_ip in node_ips} <= set(held):
             return str(name)
     others = ", ".join(f"{local} on {name}" for local, name in held if name != "lo")
-    raise HostProblem(f"no interface of this host holds {node_ip} (it has {others}); name one it has")
+    wanted = " and ".join(node_ips)
+    raise HostProblem(f"no interface of this host holds {wanted} (it has {others}); name one it has")
 
 
 def main() -> None:
@@ -102,13 +106,13 @@ def main() -> None:
     )
     root = module.params["root"]
     try:
-        node_ip = as_number(module.params["address"])
-        interface = interface_of(node_ip)
+        node_ips = [as_number(address.strip()) for address in module.params["address"].split(",")]
+        interface = interface_of(node_ips)
     except HostProblem as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=False,
-        node_ip=node_ip,
+        node_ips=node_ips,
         interface=interface,
         selinux=selinux(root),
         cgroup_v1=not below(root, "/sys/fs/cgroup/cgroup.controllers").exists(),
