@@ -12,7 +12,6 @@ from aiplat.plan.role_variables import RoleVariables
 from aiplat.shipped import shipped
 
 FACTS = {
-    "node_ips": ["10.0.0.11"],
     "interface": "ens4",
     "cgroup_v1": False,
     "selinux": False,
@@ -27,7 +26,8 @@ def files_of(variables: RoleVariables, **facts: Any) -> dict[str, Any]:
     own = trusted(document(role, "vars/main.yml"))
     known = document(role, "defaults/main.yml") | variables.ansible()
     known |= {f"{role}_token": "secret", f"{role}_server_token": TOKEN, "inventory_hostname": "s1"}
-    known |= {f"{role}_host": FACTS | facts, f"{role}_site": "ward-3", **own}
+    own_facts = {"node_ips": variables.model_dump()["node_ip"].split(",")}
+    known |= {f"{role}_host": FACTS | own_facts | facts, f"{role}_site": "ward-3", **own}
     templar = Templar(loader=DataLoader(), variables=known)
     text = {name: template(role, f"{name}.j2") for name in ("registries.yaml", "resolv.conf")}
     return {
