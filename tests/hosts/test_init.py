@@ -50,7 +50,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         )
 
     monkeypatch.setattr(subject, "gather_facts", look)
-    monkeypatch.setattr(init_verbs, "meet_hosts", lambda *_: None)
+    monkeypatch.setattr(init_verbs, "meet", lambda *_: None)
     monkeypatch.setattr(
         subject, "choose_supply", lambda _: Choice("upstream", "upstream, because it answers")
     )
