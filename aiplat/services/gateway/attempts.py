@@ -61,6 +61,7 @@ class Answer:
         self._replica = replica
         self._response: aiohttp.ClientResponse | None = None
         self._rest: AsyncIterator[bytes] | None = None
+        self.ended = False
         pool.in_flight += 1
         replica.in_flight += 1
 
@@ -80,6 +81,8 @@ class Answer:
         """Yield the answer as it comes, unpacked."""
         if self.begun:
             yield self.begun
+        if self.ended:
+            return
         async for piece in self._rest or unpacked(self.response):
             yield piece
 
@@ -97,6 +100,7 @@ class Answer:
                 size += len(piece)
                 if size > most:
                     return None
+            self.ended = True
             return b"".join(begun)
         finally:
             self.begun = b"".join(begun)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isinf
+from sys import getsizeof
 from typing import Any
 
+from jiter import from_json
 from pydantic_core import to_json
 
 from aiplat.services.bounds import JSON_DEPTH, JSON_VALUES, SMALL_BYTES
@@ -19,6 +20,8 @@ from aiplat.services.gateway.encodings import Unpacker, WrongEncoding, encodings
 # A value's own cost in memory beside its text.
 _VALUE_BYTES = 100
 _STRING = re.compile(rb'"(?:[^"\\]+|\\.)*"', re.DOTALL)
+_BACKSLASH = ord("\\")
+_QUOTES_SEEN = 64
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -109,55 +112,32 @@ class Unpacked:
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
-    """A body as bytes, and what one look at it showed: how many marks, and whether characters are escaped."""
+class Understood:
+    """A body as a document, and what the request holds in memory: this, and the text that is sent on."""
 
-    text: bytes
-    marks: int
-    escapes: bool
-
-    @classmethod
-    def of(cls, text: bytes) -> Raw:
-        """Look at a body."""
-        # For one byte C has an instruction; only where that is there is it worth to look for two.
-        return cls(text, _marks(text), b"\\" in text and b"\\u" in text)
+    document: dict[str, Any]
+    weight: int
 
 
-def weight(raw: Raw, document: dict[str, Any]) -> int:
-    """Return what a request holds in memory: its document, and once more the text that is sent on."""
-    size, values = len(raw.text), min(JSON_VALUES, raw.marks) * _VALUE_BYTES
-    if raw.text.isascii() and not raw.escapes:
-        return 2 * size + values
-    # A text with one character beyond Latin-1 is kept in two or four bytes for each of them.
-    return size + _texts(document) + values
-
-
-def _texts(document: dict[str, Any]) -> int:
-    total, waiting = 0, [document]
-    while waiting:
-        value: Any = waiting.pop()
-        if type(value) is str:
-            total += sys.getsizeof(value)
-        elif type(value) is dict:
-            waiting.extend(value.values())
-        elif type(value) is list:
-            waiting.extend(value)
-    return total
-
-
-def _marks(text: bytes) -> int:
-    return len(text) - len(text.translate(None, b",:[{"))
-
-
-def understood(raw: Raw) -> dict[str, Any]:
+def understood(text: bytes) -> Understood:
     """Return the JSON object that a body is: valid Unicode, each key once, no more values than there may be.
 
     Raises:
         Refusal: 400 or 413.
     """
-    if raw.marks > JSON_VALUES and too_many_values(raw.text):
+    if too_many_values(text):
         raise refusals.too_many_values(JSON_VALUES)
-    text = raw.text
+    try:
+        document = from_json(text, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
+    except ValueError:
+        # It is refused below with a sentence of its own, or has what only the slower reader mends.
+        return _mended(text)
+    weight = _weight(document, len(text)) if isinstance(document, dict) else None
+    return _mended(text) if weight is None else Understood(document, weight)
+
+
+def _mended(text: bytes) -> Understood:
+    """Return the same, where half characters may have to be replaced or there is something to refuse."""
     try:
         document = json.loads(
             text.decode("utf-8-sig"),
@@ -173,21 +153,82 @@ def understood(raw: Raw) -> dict[str, Any]:
         raise refusals.bad_request(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise refusals.bad_request("the body must be a JSON object")
-    if raw.marks > JSON_DEPTH and text.count(b"[") + text.count(b"{") > JSON_DEPTH:
-        _check_depth(document)
-    return _valid_text(document) if raw.escapes and (b"\\ud" in text or b"\\uD" in text) else document
-
-
-def _check_depth(document: dict[str, Any]) -> None:
-    if deeper_than(document, JSON_DEPTH):
+    weight = _weight(document, len(text))
+    if weight is None:
         raise refusals.too_deep(JSON_DEPTH)
+    return Understood(_valid_text(document), weight)
+
+
+def _weight(document: dict[str, Any], size: int) -> int | None:
+    """Return what a document of `size` bytes holds; None for one too deep, or with too large a number."""
+    level: list[Any] = [document]
+    for _ in range(JSON_DEPTH):
+        inner: list[Any] = []
+        for outer in level:
+            size += _VALUE_BYTES * len(outer)
+            if type(outer) is dict:
+                # A text with one character beyond Latin-1 is kept in two or four bytes for each of them.
+                size += _VALUE_BYTES * len(outer) + sum(map(getsizeof, outer))
+                outer = outer.values()  # noqa: PLW2901 - from here on both kinds are one
+            for item in outer:
+                kind = type(item)
+                if kind is str:
+                    size += getsizeof(item)
+                elif kind is dict or kind is list:
+                    inner.append(item)
+                elif kind is float and isinf(item):
+                    return None
+        if not inner:
+            return size
+        level = inner
+    return None
+
+
+def json_in(text: bytes) -> Any:
+    """Return the JSON that an upstream's text is, which need not be as strict as a client's.
+
+    Raises:
+        ValueError, RecursionError: it is none, or nested too deeply.
+    """
+    try:
+        return from_json(text, cache_mode="keys")
+    except ValueError:
+        # Half characters, as some engines write the two halves of one in two events; or no JSON at all.
+        return json.loads(text)
 
 
 def too_many_values(text: bytes) -> bool:
     """Whether a document has more values than are read; marks that stand in texts are none."""
-    if len(text) <= JSON_VALUES:
+    if len(text) <= JSON_VALUES or _room_between_texts(text) <= JSON_VALUES:
         return False
     return _marks(text) > JSON_VALUES and _marks(_STRING.sub(b"", text)) > JSON_VALUES
+
+
+def _room_between_texts(text: bytes) -> int:
+    """Return how many bytes of a document at most are not in texts, as far as its first few texts tell.
+
+    Where a prompt is one long text, that shows at once that there is no room for many values.
+    """
+    outside, begin, inside = 0, 0, False
+    for _ in range(_QUOTES_SEEN):
+        quote = text.find(b'"', begin)
+        if quote < 0:
+            break
+        if not inside:
+            outside += quote - begin
+            inside = True
+        elif text[quote - 1] != _BACKSLASH or not _escaped(text[begin:quote]):
+            inside = False
+        begin = quote + 1
+    return outside + len(text) - begin
+
+
+def _escaped(before: bytes) -> bool:
+    return (len(before) - len(before.rstrip(b"\\"))) % 2 == 1
+
+
+def _marks(text: bytes) -> int:
+    return len(text) - len(text.translate(None, b",:[{"))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -208,21 +249,6 @@ def _number(digits: str) -> float:
     if isinf(number := float(digits)):
         raise ValueError(f"the number {digits[:64]} is too large")
     return number
-
-
-def deeper_than(document: Any, depth: int) -> bool:
-    """Whether lists and objects lie inside of each other deeper than `depth`."""
-    level = [document]
-    for _ in range(depth):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer)
-            if type(inner) in (dict, list)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _valid_text(value: Any) -> Any:

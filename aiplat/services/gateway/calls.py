@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from aiplat.services.bounds import ANSWER_SECONDS, MOST_COUNT
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.attempts import Want, find_answer
-from aiplat.services.gateway.bodies import Memory, Raw, understood, weight
+from aiplat.services.gateway.bodies import Memory, understood
 from aiplat.services.gateway.counts import Counted
 from aiplat.services.gateway.estimate import estimate
 from aiplat.services.gateway.exchange import ClientLeft, Exchange
@@ -129,9 +129,10 @@ async def read_asked(exchange: Exchange, backends: Backends) -> Asked:
         Refusal: the body is no JSON object, names no model, or one that is not served; or the gate says no.
     """
     backends.gate.let_ask(exchange)
-    raw = Raw.of(await exchange.body(backends.memory))
-    document = understood(raw)
-    exchange.hold(backends.memory, weight(raw, document))
+    raw = await exchange.body(backends.memory)
+    body = understood(raw)
+    exchange.hold(backends.memory, body.weight)
+    document = body.document
     check_fields(document)
     name = document.get("model", document.get("name"))
     if not isinstance(name, str) or not name:
@@ -140,7 +141,7 @@ async def read_asked(exchange: Exchange, backends: Backends) -> Asked:
     if model is None:
         raise refusals.no_such_model(name, backends.names_for(exchange))
     exchange.model = exchange.asked_model = model.name
-    exchange.guess = estimate(exchange.path, document, len(raw.text))
+    exchange.guess = estimate(exchange.path, document, len(raw))
     asked = Asked(model, document)
     await backends.gate.admit(exchange, asked)
     return asked

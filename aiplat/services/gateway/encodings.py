@@ -118,6 +118,8 @@ def encodings_of(header: str) -> tuple[str, ...]:
     Raises:
         WrongEncoding: one is not known, or there are too many.
     """
+    if not header:
+        return ()
     named = [name.strip().lower() for name in header.split(",")]
     found = tuple(reversed([name for name in named if name not in ("", "identity")]))
     if unknown := [name for name in found if name not in KNOWN]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from aiplat.services.bounds import FRAME_BYTES
-from aiplat.services.gateway.bodies import too_many_values
+from aiplat.services.gateway.bodies import json_in, too_many_values
 
 # Lines may end in CR LF, LF or CR (HTML standard, server-sent events); an empty one ends a frame.
 FRAME_END = re.compile(rb"(?>\r\n|\n|\r){2}")
@@ -76,12 +75,28 @@ def frames(whole: bytes) -> Iterator[bytes]:
         yield whole[begin:]
 
 
+def around(word: bytes, whole: bytes) -> Iterator[bytes]:
+    """Yield the same text in pieces, of which those with `word` in them are a frame each."""
+    if b"\r" in whole:
+        yield from frames(whole)
+        return
+    begin = 0
+    while (at := whole.find(word, begin)) >= 0:
+        before, after = whole.rfind(b"\n\n", begin, at), whole.find(b"\n\n", at)
+        start = begin if before < 0 else before + 2
+        end = len(whole) if after < 0 else after + 2
+        yield whole[begin:start]
+        yield whole[start:end]
+        begin = end
+    yield whole[begin:]
+
+
 def payload(frame: bytes) -> dict[str, Any]:
     """Return the JSON object in a frame's data, an empty one where there is none."""
     lines = frame.removeprefix(_BOM).splitlines()
     data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
     try:
-        document = json.loads(data)
+        document = json_in(data)
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
@@ -96,7 +111,7 @@ def whole_document(raw: bytes) -> Any:
     if too_many_values(raw):
         raise ValueError("the answer has too many values")
     try:
-        return json.loads(raw)
+        return json_in(raw)
     except RecursionError:
         raise ValueError("the answer is nested too deeply") from None
 

@@ -178,10 +178,13 @@ async def relay(exchange: Exchange, answer: Answer, reader: Reader) -> None:
         if not reader.whole:
             await exchange.start(upstream.status, _headers(upstream, content_type, reader.rewrites))
         try:
+            whole = b""
             async for piece in answer.pieces():
-                if out := reader.feed(piece):
+                if (out := reader.feed(piece)) and answer.ended:
+                    whole += out
+                elif out:
                     await exchange.write(out)
-            rest = reader.finish()
+            rest = whole + reader.finish()
         except _CANNOT_GO_ON as error:
             await _break_off(exchange, reader, content_type)
             raise aiohttp.ClientPayloadError(f"{type(error).__name__}: {error}") from error
@@ -227,7 +230,8 @@ def _layers(upstream: aiohttp.ClientResponse) -> tuple[str, ...]:
 
 def _as_header(value: str) -> bytes:
     # What an upstream says may have bytes that no header may have.
-    return "".join(c for c in value if c.isprintable()).encode("latin-1", "replace")
+    clean = value if value.isprintable() else "".join(c for c in value if c.isprintable())
+    return clean.encode("latin-1", "replace")
 
 
 async def while_connected(exchange: Exchange, work: Coroutine[None, None, None]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Protocol
 
 from aiplat.services.bounds import LOOK_BYTES
+from aiplat.services.gateway.bodies import json_in
 from aiplat.services.gateway.bodies import written as json_of
 from aiplat.services.gateway.counts import Counted, UsageScan, counted, last_fields, usage_in
-from aiplat.services.gateway.frames import FrameBuffer, frames, payload
+from aiplat.services.gateway.frames import FrameBuffer, around, payload
 from aiplat.services.gateway.refusals import Refusal, ollama_shape, openai_shape
 
 _HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
@@ -103,7 +103,7 @@ class SseReader:
 
     def _inspect(self, whole: bytes) -> bytes:
         # Under load a piece holds dozens of frames, and one of them a usage: only that one is read.
-        return b"".join(self._without_usage(f) if b'"usage"' in f else f for f in frames(whole))
+        return b"".join(self._without_usage(f) if b'"usage"' in f else f for f in around(b'"usage"', whole))
 
     def _without_usage(self, frame: bytes) -> bytes:
         document = payload(frame)
@@ -220,6 +220,6 @@ class LinesReader:
 
 def _document(data: bytes) -> Any:
     try:
-        return json.loads(data)
+        return json_in(data)
     except (ValueError, RecursionError):
         return None

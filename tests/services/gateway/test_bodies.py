@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from aiplat.services.bounds import JSON_DEPTH, JSON_VALUES, PROMPTS, SMALL_BYTES, UNPACKED_PIECE_BYTES
-from aiplat.services.gateway.bodies import Memory, Raw, Unpacked, understood, weight, written
+from aiplat.services.gateway.bodies import Memory, Unpacked, too_many_values, understood, written
 from aiplat.services.gateway.encodings import Unpacker, WrongEncoding, encodings_of
 from aiplat.services.gateway.fields import CHAT, COMPLETIONS, answers, check_fields
 from aiplat.services.gateway.models import Model
@@ -41,7 +41,7 @@ BOMBS = {
 
 def read(body: bytes) -> dict[str, Any]:
     """Return what a body is understood as."""
-    return understood(Raw.of(body))
+    return understood(body).document
 
 
 def refused(status: int, act: Any, *given: Any) -> str:
@@ -97,6 +97,25 @@ def test_values_are_limited_whatever_they_are(item: str) -> None:
     assert f"more than {JSON_VALUES} values" in refused(413, read, many)
     text = json.dumps({"x": item * JSON_VALUES + "," * JSON_VALUES}).encode()
     assert read(text)["x"].startswith(item)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r"a\\", r"a\"", r"\\\"", "", r"\u005c", '","b":"', "x" * 300_000, ",".join(['"a":"b"'] * 80)[5:-1]],
+)
+def test_values_are_counted_around_texts_however_these_end(text: str) -> None:
+    """An escaped quote ends no text, an escaped backslash before one does; many texts hide nothing either."""
+    many = f'{{"model":"{text}","x":[{"[]," * JSON_VALUES}0]}}'.encode()
+    assert too_many_values(many)
+    inside = f'{{"model":"{text}","x":"{"[]," * JSON_VALUES}"}}'.encode()
+    assert not too_many_values(inside)
+
+
+def test_texts_of_quotes_or_backslashes_alone_are_looked_through_quickly() -> None:
+    """Each is looked at once: neither makes the search for a text's end begin again and again."""
+    for mark in (r"\"", r"\\"):
+        assert not too_many_values(b'{"x":"' + mark.encode() * 4 * MIB + b'"}')
+        assert too_many_values(b'{"x":"' + mark.encode() * MIB + b'","y":[' + b"1," * JSON_VALUES + b"1]}")
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
@@ -208,11 +227,11 @@ def test_memory_is_shared_by_keys_and_small_requests_always_find_room() -> None:
 def test_a_request_weighs_what_it_takes_in_memory() -> None:
     """Many small values more than their bytes, wide characters four times theirs."""
     many = b'{"x":[' + b"{}," * 10_000 + b"{}]}"
-    assert weight(Raw.of(many), read(many)) > 10_000 * 100
+    assert understood(many).weight > 10_000 * 100
     wide = json.dumps({"x": "a" * MIB + "😀"}, ensure_ascii=False).encode()
-    assert weight(Raw.of(wide), read(wide)) > 4 * MIB
+    assert understood(wide).weight > 4 * MIB
     plain = json.dumps({"x": "a" * MIB}).encode()
-    assert weight(Raw.of(plain), read(plain)) < 2.1 * MIB
+    assert understood(plain).weight < 2.1 * MIB
 
 
 ENGINE = Model(name="m", url="http://10.0.0.1")
