@@ -77,7 +77,7 @@ test-cold: setup ## The same on fresh Debian 12 and 13 roots with empty caches
 bench: setup ## Measure the gateway against LiteLLM's proxy and write docs/benchmarks.md (half an hour, alone on the machine)
 	@$(PY) -m tests.bench.run --report docs/benchmarks.md
 
-lock: setup ## Resolve the Python locks anew from pyproject.toml
+lock: setup ## Resolve the Python locks again from pyproject.toml
 	@.venv/bin/uv pip compile pyproject.toml -q --all-extras --universal --python-version 3.11 --generate-hashes --no-header -o locks/requirements.txt
 	@$(PY) -c "import tomllib; e = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*(r for r in e['services'] + e['gateway'] if not r.startswith('aiplat[')), sep='\n')" \
 		| .venv/bin/uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c locks/requirements.txt -o locks/services.txt

@@ -55,7 +55,7 @@ def _opened(path: Path, *, follow: bool) -> int:
         return os.open(path, flags if follow else flags | os.O_NOFOLLOW)
     except OSError as error:
         raise AiplatError(
-            Finding(str(path), f"is no folder to work in: {error.strerror}", _NOT_OURS)
+            Finding(str(path), f"is not a folder to work in: {error.strerror}", _NOT_OURS)
         ) from None
 
 

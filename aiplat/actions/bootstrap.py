@@ -43,7 +43,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """`lab`: make the hosts on this machine although the site is no built-in lab.
+    """`lab`: make the hosts on this machine although the site is not a built-in lab.
 
     `plan` is the digest of the plan that was agreed to: any other is refused. `run_id` is for who must know
     the run's id before it begins.
@@ -60,7 +60,7 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
     Raises:
         PlanRefusedError: something forbids it; nothing was changed.
         PlanMovedError: there is another plan now than the one agreed to; nothing was changed.
-        StepError, StoppedError, AiplatError: see aiplat.runs; the next call goes on from what the hosts show.
+        StepError, StoppedError, AiplatError: see aiplat.runs; the next call resumes from what hosts show.
     """
     lab = options.lab or is_lab(site)
     agreed_plan = options.plan

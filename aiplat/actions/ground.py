@@ -35,7 +35,7 @@ def is_lab(site: Site) -> bool:
 
 def look_at_hosts(site: Site) -> tuple[Facts, bool]:
     """Return the hosts' facts, and whether they are assumed because the lab is not up yet."""
-    # What another user's lab of that name left on this machine is no host of this one.
+    # What another user's lab of that name left on this machine is not a host of this one.
     if is_lab(site) and not lab_status(site.name).hosts:
         return Facts(hosts=tuple(_fresh(host.name, site.name) for host in site.hosts)), True
     return gather_facts(site), False

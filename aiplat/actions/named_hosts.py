@@ -32,7 +32,7 @@ def site_of(name: str, hosts: Sequence[str], key: Path | None = None) -> Site:
         if count > 1:
             wrong.append(Finding(address, f"is named {count} times", "name each host once"))
     if not is_label(name):
-        wrong.append(Finding("--name", f"{name!r} is no name of a site", NAME_RULE))
+        wrong.append(Finding("--name", f"{name!r} is not a site name", NAME_RULE))
     if wrong:
         raise BadInput(wrong)
     document = {
@@ -54,7 +54,7 @@ def _host(text: str, role: str, key: Path | None, wrong: list[Finding]) -> dict[
     port = int(match["port"]) if match and match["port"] else None
     if match is None or (port is not None and not 0 < port < 2**16):
         fix = "write it as HOST, USER@HOST or USER@HOST:PORT; an IPv6 address in brackets"
-        wrong.append(Finding(text, "is no host", fix))
+        wrong.append(Finding(text, "is not a host", fix))
         return {}
     address = match["host"].strip("[]")
     ssh = {"user": match["user"], "port": port, "key": str(key) if key else None}

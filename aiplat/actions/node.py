@@ -50,7 +50,7 @@ def remove_node(site: Site, name: str, watcher: Watcher) -> Summary:
     Raises:
         BadInput: it is the server, or neither the cluster nor the site has it.
         AiplatError: the server cannot be reached.
-        StepError: a step failed; the next call goes on from what is there.
+        StepError: a step failed; the next call continues from what is there.
     """
     began = time.monotonic()
     _see_name(site, name)
@@ -83,7 +83,7 @@ def _see_name(site: Site, name: str) -> None:
         return  # the cluster is silent: its server is asked over ssh
     names = sorted({*nodes, *(host.name for host in site.agents)})
     if name not in names:
-        raise BadInput(Finding(name, "is no node of the cluster", did_you_mean(name, names)))
+        raise BadInput(Finding(name, "is not a node of the cluster", did_you_mean(name, names)))
 
 
 def _leaving(site: Site, facts: Facts, name: str) -> Leaving:
@@ -93,7 +93,7 @@ def _leaving(site: Site, facts: Facts, name: str) -> Leaving:
     host = next((f for f in facts.hosts if f.host == name), None)
     names = {*server.nodes, *(h.name for h in site.agents)}
     if name not in names:
-        raise BadInput(Finding(name, "is no node of the cluster", did_you_mean(name, sorted(names))))
+        raise BadInput(Finding(name, "is not a node of the cluster", did_you_mean(name, sorted(names))))
     return Leaving(name, host)
 
 

@@ -45,7 +45,7 @@ def set_secret(site: Site, name: str, value: str) -> bool:
         AiplatError: a run of the site is at work.
     """
     if not NAME.fullmatch(name):
-        problem = "this is no name of a secret"
+        problem = "this is not a secret name"
         raise BadInput(Finding("NAME", problem, "use lower-case letters, digits and dashes (RFC 1123)"))
     if not value or "\0" in value:
         raise BadInput(

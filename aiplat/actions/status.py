@@ -175,7 +175,9 @@ def _host(world: World, index: int, reached: bool) -> HostState:
     sentence = "cannot be seen"
     if reached:
         node = next((n for n in world.nodes if n.name == host.name), None)
-        sentence = "is no node of the cluster" if node is None else node.problem or f"ready, {node.version}"
+        sentence = (
+            "is not a node of the cluster" if node is None else node.problem or f"ready, {node.version}"
+        )
         state = "ok" if node is not None and node.ready else "attention"
     return HostState(name=host.name, role=host.role, address=host.address, state=state, sentence=sentence)
 
@@ -205,7 +207,7 @@ def _model(world: World, name: str) -> tuple[State, str]:
 def _run_problems(run: RunRecord | None) -> list[str]:
     if run is None or run.state in {"done", "declined", "running"}:
         return []
-    again = f"run `aiplat {run.verb}` again, it goes on where it stopped"
+    again = f"run `aiplat {run.verb}` again, it resumes where it stopped"
     return [f"the last run ({run.verb}, {run.started}) was {run.state}; {again}"]
 
 

@@ -42,7 +42,7 @@ class Bundle:
         try:
             document = json.loads((path / DOCUMENT).read_bytes())
         except OSError:
-            raise BadInput(Finding(str(path), "is no bundle", "make one: aiplat bundle build")) from None
+            raise BadInput(Finding(str(path), "is not a bundle", "make one: aiplat bundle build")) from None
         except (ValueError, RecursionError):
             raise BadInput(_damaged(path)) from None
         return cls(path, _document(path, document))

@@ -38,7 +38,7 @@ def read_lock(path: Path) -> Lock:
     """
     document = _read(path)
     if document.get("kind") != "Lock":
-        raise BadInput(Finding(str(path), "this is no lock", "name a lock.yaml that aiplat wrote"))
+        raise BadInput(Finding(str(path), "this is not a lock", "name a lock.yaml that aiplat wrote"))
     if document.get("apiVersion") != API_VERSION:
         problem = f"{document.get('apiVersion')} is a version of locks that this aiplat does not know"
         raise BadInput(Finding(str(path), problem, "use the aiplat that wrote it, or a newer one"))
@@ -122,7 +122,7 @@ def _change(old: Artifact, new: Artifact) -> str:
     if old.version != new.version:
         return f"changes from {old.version} to {new.version}"
     if old.inputs != new.inputs:
-        return "is made anew: what it is made of changed"
+        return "is made again: what it is made of changed"
     if old.pinned and new.pinned and old.pinned != new.pinned:
         return f"is exchanged upstream: {old.pinned[:19]} becomes {new.pinned[:19]}"
     if old.digest and new.digest and old.digest != new.digest:

@@ -67,7 +67,7 @@ def from_versions_yaml(key: str) -> str:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     if not isinstance(value, str):
-        raise AiplatError(Finding("versions.yaml", f"{key} is no version", "add it there as text"))
+        raise AiplatError(Finding("versions.yaml", f"{key} is not a version", "add it there as text"))
     return value
 
 

@@ -69,9 +69,9 @@ def build(
 
     With the supply `upstream` the projects' own releases are fetched, as `aiplat lock` has pinned them; what
     is not pinned yet is pinned first. With `packages` programs are compiled, which takes minutes the first
-    time. What is finished is kept, and what broke off goes on where it stopped. So Debian packages stay at
+    time. What is finished is kept, and what broke off resumes where it stopped. So Debian packages stay at
     the versions they had when they were fetched; the lock says which. With --refresh those that have newer
-    versions by now are fetched, and what they are in is made anew. With --json it prints one event a line,
+    versions by now are fetched, and what they are in is made again. With --json it prints one event a line,
     the last one with kind Summary.
     """
     wanted = with_supply(load_site(find_site(site)), supply)

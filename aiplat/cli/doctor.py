@@ -39,9 +39,9 @@ def gpu(
 ) -> None:
     """Judge the NVIDIA GPUs of a site's hosts, from the bus to Kubernetes: the root cause first.
 
-    Each host gets one verdict with its cause and its fix; what else was seen is told after it. Only commands
-    that read are run. `healthy` needs positive proof; where what was seen does not suffice, the verdict is
-    `unknown` and says what to look at next. All verdicts stand in docs/reference/gpu-verdicts.md.
+    Each host gets one verdict with its cause and its fix; what else was seen is reported after it. Only
+    commands that read are run. `healthy` needs positive proof; where what was seen does not
+    suffice, the verdict is `unknown` and says what to look at next. All verdicts stand in docs/reference/gpu-verdicts.md.
 
     FILE is YAML or JSON with a map `facts` of commands to what they printed, for example:
 

@@ -75,7 +75,7 @@ def _see_options(name: str | None, output: Path, key: Path | None) -> None:
         BadInput: all that is wrong with the name, the file to write and the key.
     """
     wrong = (
-        [Finding("--name", f"{name!r} is no name of a site", NAME_RULE)]
+        [Finding("--name", f"{name!r} is not a site name", NAME_RULE)]
         if name and not is_label(name)
         else []
     )
@@ -103,7 +103,7 @@ def _may_ask(*, as_json: bool) -> None:
     """Stop where nobody can be asked.
 
     Raises:
-        BadInput: standard input is no terminal, or a program reads the answer.
+        BadInput: standard input is not a terminal, or a program reads the answer.
     """
     if as_json or not sys.stdin.isatty():
         problem = "no host is named, and there is no terminal to ask on"

@@ -42,8 +42,8 @@ def register(app: typer.Typer) -> None:
 def up(site: _SiteOrName = "lab", as_json: JsonLinesOption = False) -> None:
     """Bring the hosts of SITE up until ssh answers; what is up already is left alone.
 
-    Needs Linux and root, about 3 GB of disk and, the first time, a Debian mirror. Killed half-way, it goes on
-    when run again. With --json it prints one event a line, the last one with kind Summary.
+    Needs Linux and root, about 3 GB of disk and, the first time, a Debian mirror. Killed half-way, it
+    resumes when run again. With --json it prints one event a line, the last one with kind Summary.
     """
     wanted = load_site(find_site(site))
     with progress(as_json) as on_event:

@@ -45,7 +45,7 @@ def _open(argument: str | None, wish: Wish) -> Conversation:
     modes: tuple[Mode, ...] = get_args(Mode)
     mode = next((m for m in modes if m == wish.mode), None)
     if wish.mode is not None and mode is None:
-        raise BadInput(Finding("--mode", f"{wish.mode} is no mode", f"one of {', '.join(modes)}"))
+        raise BadInput(Finding("--mode", f"{wish.mode} is not a mode", f"one of {', '.join(modes)}"))
     conversation = open_conversation(load_site(find_site(argument)), wish.model, mode)
     conversation.temperature, conversation.max_tokens = wish.temperature, wish.max_tokens
     return conversation

@@ -67,7 +67,7 @@ def _state(model: DeclaredModel) -> Text:
 def deploy_model(
     argument: str | None, order: Order, waiting: Waiting, *, dry_run: bool, as_json: bool
 ) -> None:
-    """Declare a model and tell how it goes on standard error, how it ended on standard output.
+    """Declare a model and report its progress standard error, how it ended on standard output.
 
     Raises:
         AiplatError: it was refused, or did not come up in time.

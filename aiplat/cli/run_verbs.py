@@ -53,7 +53,7 @@ def run_bootstrap(asked: Asked, options: Options, *, yes: bool) -> None:
     """Carry out what is to be done and end with the summary; a failed check is exit code 3."""
     _may_ask(yes=yes, as_json=asked.as_json)
     if options.run_id is not None and not RUN_ID.fullmatch(options.run_id):
-        raise BadInput(Finding("--run-id", "is no id of a run", "leave it out, and one is made"))
+        raise BadInput(Finding("--run-id", "invalid run ID", "omit it to generate one"))
     site = _site(asked.site, asked.supply)
     meet(site, asked.dialogue, lab=options.lab)
     with watching(as_json=asked.as_json, yes=yes) as watch:
@@ -97,7 +97,7 @@ def _site(argument: str | None, supply: str | None) -> Site:
         return site
     if supply not in _SUPPLIES and not supply.startswith("bundle:"):
         raise BadInput(
-            Finding("--supply", f"{supply} is no supply", f"one of {', '.join(_SUPPLIES)}, bundle:PATH")
+            Finding("--supply", f"{supply} is not a supply", f"one of {', '.join(_SUPPLIES)}, bundle:PATH")
         )
     return site.model_copy(update={"supply": supply})
 

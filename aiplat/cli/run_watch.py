@@ -66,7 +66,7 @@ class Watch(ABC):
         if self._yes:
             return True
         if not sys.stdin.isatty():
-            problem = "standard input is no terminal, so nobody can agree to the plan"
+            problem = "standard input is not a terminal, so nobody can agree to the plan"
             raise BadInput(Finding("aiplat", problem, "look at `aiplat plan`, then add --yes"))
         return Confirm.ask("Carry this out?", console=self.console, default=False)
 

@@ -57,7 +57,7 @@ class Cluster:
             config.load_kube_config_from_dict(document, client_configuration=settings)
         except (ConfigException, YAMLError, OSError, ValueError, TypeError) as error:
             fix = "run `aiplat bootstrap`, which fetches it again"
-            raise BadInput(Finding(str(self._kubeconfig), f"is no kubeconfig: {error}", fix)) from error
+            raise BadInput(Finding(str(self._kubeconfig), f"is not a kubeconfig: {error}", fix)) from error
         # One try, soon over: who looks wants to know now.
         settings.retries = False
         self._url = settings.host

@@ -14,7 +14,7 @@ def amount(text: str | int | float) -> Decimal:
     """Return a quantity as a number: of cores, of bytes, of devices.
 
     Raises:
-        ValueError: it is no quantity.
+        ValueError: it is not a quantity.
     """
     number: Decimal = parse_quantity(str(text))
     return number

@@ -64,7 +64,7 @@ class RawObjects:
         """Return the objects of the cluster in which this process is a pod.
 
         Raises:
-            BadInput: this process is no pod with an account.
+            BadInput: this process is not a pod with an account.
         """
         settings = client.Configuration()
         try:
@@ -86,7 +86,7 @@ class RawObjects:
             config.load_kube_config(str(kubeconfig), client_configuration=settings)
         except (ConfigException, OSError, ValueError, TypeError) as error:
             fix = "run `aiplat bootstrap`, which fetches it again"
-            raise BadInput(Finding(str(kubeconfig), f"is no kubeconfig: {error}", fix)) from error
+            raise BadInput(Finding(str(kubeconfig), f"is not a kubeconfig: {error}", fix)) from error
         go(settings, way)
         return cls(_client(settings), manager)
 

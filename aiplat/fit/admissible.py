@@ -120,7 +120,7 @@ def _of_blocks(request: Request) -> Iterator[str]:
     moe, cards = request.arch.moe, request.settings.tensor_parallel or 1
     if moe and request.weights.quantisation == "fp8" and (moe.expert_ffn // cards) % _BLOCK:
         yield (
-            f"experts of {moe.expert_ffn} rows over {cards} GPUs are no whole blocks of {_BLOCK}: vLLM "
+            f"experts of {moe.expert_ffn} rows over {cards} GPUs are not whole blocks of {_BLOCK}: vLLM "
             "refuses checkpoints whose FP8 scales are by block, and takes others"
         )
 

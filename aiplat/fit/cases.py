@@ -34,7 +34,9 @@ def read_cases(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         raise BadInput(Finding(str(path), "has no list `cases`", "see docs/reference/fit.md for the form"))
     shapes = data.get("architectures") or {}
     if not isinstance(shapes, Mapping):
-        raise BadInput(Finding(str(path), "`architectures` is no map", "name each shape, as `cases` name it"))
+        raise BadInput(
+            Finding(str(path), "`architectures` is not a map", "name each shape, as `cases` name it")
+        )
     return [dict(case) for case in cases], dict(shapes)
 
 

@@ -93,7 +93,7 @@ def find_device(text: str, sections: tuple[str, ...] = ("gpus", "systems")) -> D
     ]
     if not matches:
         return None
-    # `6000` inside `RTX 6000 Ada` is no match of its own: the longest name wins.
+    # `6000` inside `RTX 6000 Ada` is not a match of its own: the longest name wins.
     longest = max(len(entry.tokens) for entry, _ in matches)
     best = max((m for m in matches if len(m[0].tokens) == longest), key=lambda m: _score(m[0], m[1], words))
     return _device(best[0], text)

@@ -20,7 +20,7 @@ from aiplat.fit.weights import Weights
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _KEPT = 4096  # longer arrays are vocabularies: only their length matters
-_MOST = 1 << 24  # elements of a list and bytes of a text; more is no model
+_MOST = 1 << 24  # elements of a list and bytes of a text; more is not a model
 _ENTRIES = 1 << 17  # tensors or keys of a header
 _HEADER_BYTES = 256 << 20  # the largest vocabularies take some tens of MiB
 _PARTS = 1000  # files that one model is split over
@@ -85,7 +85,7 @@ def read_gguf(path: Path) -> tuple[Architecture, Weights]:
     """Return shape and weights of a GGUF file.
 
     Raises:
-        BadInput: it is no GGUF file, or lacks what the shape needs.
+        BadInput: it is not a GGUF file, or lacks what the shape needs.
     """
     try:
         with path.open("rb") as stream:
@@ -145,12 +145,12 @@ def read_header(stream: BinaryIO) -> GgufHeader:
     """Read keys and tensor descriptions from a stream at its start.
 
     Raises:
-        ValueError: this is no GGUF file of a version that can be read.
+        ValueError: this is not a GGUF file of a version that can be read.
         EOFError: the stream ends inside the header.
     """
     reader = _Header(io.BufferedReader(stream, 1 << 20) if isinstance(stream, io.RawIOBase) else stream)
     if _exactly(reader, 4) != b"GGUF":
-        raise ValueError("is no GGUF file")
+        raise ValueError("is not a GGUF file")
     (version,) = struct.unpack("<I", _exactly(reader, 4))
     if version not in (2, 3):
         raise ValueError(f"has GGUF version {version}, which is not known")

@@ -30,7 +30,7 @@ class GpuFacts:
 
 
 def gather_gpu_facts(site: Site) -> tuple[GpuFacts, ...]:
-    """Look at all hosts of a site side by side; one that cannot be reached is told, not raised."""
+    """Look at all hosts of a site side by side; one that cannot be reached is reported, not raised."""
     return tuple(of_each(site.hosts, lambda host: gpu_facts(site, host), MAX_PARALLEL))
 
 

@@ -38,7 +38,7 @@ class Lease:
 
     @property
     def lost(self) -> tuple[str, ...]:
-        """Names of the hosts whose lock is gone although the run goes on; nothing may be changed there."""
+        """Names of the hosts whose lock is gone although the run continues; nothing may be changed there."""
         return tuple(s.host.name for s in self._streams if s.process.poll() is not None)
 
     def release(self) -> None:

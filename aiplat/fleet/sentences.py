@@ -27,7 +27,7 @@ _HARMLESS = re.compile(r"^sudo: (unable to resolve host|setrlimit|unable to send
 
 
 def sudo_refused(code: int, stderr: str) -> bool:
-    """Whether a command failed because it could not become root's; warnings of sudo are no refusal."""
+    """Whether a command failed because it could not become root's; warnings of sudo are not a refusal."""
     return code != 0 and any(sign in stderr for sign, _ in _SUDO)
 
 

@@ -242,7 +242,7 @@ class Connection:
         )
 
     def _said(self) -> str:
-        # Read at a place of its own: ssh goes on writing where it stopped.
+        # Read at a place of its own: ssh keeps writing where it stopped.
         return os.pread(self._errors.fileno(), _MOST_SAID, 0).decode(errors="replace")
 
 

@@ -103,7 +103,7 @@ def _cut(line: str) -> list[str]:
 
 
 def facts_of(seen: Mapping[str, Any]) -> tuple[Fact, ...]:
-    """Return facts from a mapping of commands to outputs; what is no text is written as text."""
+    """Return facts from a mapping of commands to outputs; what is not text is written as text."""
     return tuple(Fact(str(command), _text(value)) for command, value in seen.items() if value is not None)
 
 

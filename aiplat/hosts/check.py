@@ -34,7 +34,7 @@ class Wish:
     data: str = SYSTEM_DATA
     """The folder in which everything large will be."""
     accepted: tuple[str, ...] = ()
-    """Checks whose troubles are known and accepted: they are told as notes."""
+    """Checks whose troubles are known and accepted: they are reported as notes."""
     asks_host: bool = True
     """Whether pods ask the host's name servers for outside names; a site may name others, or nobody."""
 
@@ -89,7 +89,7 @@ class Check:
     """One precondition: its name, how bad it is where it is not met, what must be so, and what to do.
 
     `early` ones are asked first, and the others only where those hold. `fresh` ones are asked only of hosts
-    that have nothing of aiplat's, `real` ones only of hosts that are no lab's.
+    that have nothing of aiplat's, `real` ones only of hosts that are not the lab's.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Check:
 
 
 CHECKS: list[Check] = []
-"""Every check, in the order in which they are told."""
+"""Every check, in the order in which they are reported."""
 
 
 def check(  # noqa: PLR0913 - each says when a check is asked

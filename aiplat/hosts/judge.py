@@ -49,7 +49,7 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong that would need doing; notes are no wrongs."""
+        """Whether nothing is wrong that would need doing; notes are not wrongs."""
         return not self.of(BLOCKER) and not self.of(WARNING)
 
 

@@ -39,7 +39,9 @@ def argument_findings(
     for number, name in enumerate(argument.partition("=")[0] for argument in arguments):
         if release.minor == judged_minor() and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            problem = f"{name} is no argument of the {program} of {release}, which would not start with it"
+            problem = (
+                f"{name} is not an argument of the {program} of {release}, which would not start with it"
+            )
             yield Finding(
                 f"{where}[{number}]", problem, f"did you mean {near[0]}?" if near else "leave it out"
             )

@@ -74,7 +74,7 @@ def _families(config: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _versions(value: Any) -> tuple[int, ...]:
-    """Return the family of each item; none where one is no address, which is told elsewhere."""
+    """Return the family of each item; none where one is not an address, which is told elsewhere."""
     items = [
         part
         for item in (value if isinstance(value, list | tuple) else [value])
@@ -107,7 +107,7 @@ def _of_name(known: Mapping[str, Key], command: Command, release: Release, name:
         what = "fails at" if command == "agent" else "passes over"
         near = difflib.get_close_matches(name, known, n=1)
         fix = f"did you mean {near[0]}?" if near else "leave it out"
-        yield Finding(where, f"is no key of k3s {command}, which {what} it", fix)
+        yield Finding(where, f"is not a key of k3s {command}, which {what} it", fix)
     elif key.since and not release.known_since(key.since):
         yield Finding(where, f"is known from {key.since} on, and this is {release}", "leave it out")
 
@@ -147,7 +147,7 @@ def _value_problem(key: Key, item: Any) -> str:
     if key.type == "list" and not str(item).strip():
         return "has an empty item"
     if key.name.endswith("-arg") and "=" not in str(item):
-        return f"{item!r} is no name=value"
+        return f"{item!r} is not a name=value"
     try:
         if key.name in _NETWORKS:
             ip_network(item)
@@ -156,7 +156,7 @@ def _value_problem(key: Key, item: Any) -> str:
     except ValueError as error:
         return str(error)
     if key.name == "server" and (urlsplit(str(item)).scheme != "https" or not urlsplit(str(item)).port):
-        return f"{item!r} is no https://HOST:PORT"
+        return f"{item!r} is not an https://HOST:PORT"
     return ""
 
 
@@ -180,7 +180,7 @@ def _unknown(where: str, entry: Mapping[str, Any], known: set[str]) -> Iterator[
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1)
             fix = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(known))}"
-            yield Finding(f"{where}: {name}", "is no key, and k3s ignores it in silence", fix)
+            yield Finding(f"{where}: {name}", "is not a key, and k3s ignores it in silence", fix)
 
 
 def _mirror(host: str, entry: Mapping[str, Any]) -> Iterator[Finding]:
@@ -189,7 +189,7 @@ def _mirror(host: str, entry: Mapping[str, Any]) -> Iterator[Finding]:
     for endpoint in entry.get("endpoint") or ():
         url = urlsplit(str(endpoint))
         if url.scheme not in {"http", "https"} or not url.hostname:
-            yield Finding(where, f"{endpoint!r} is no URL", "write it like https://HOST:PORT")
+            yield Finding(where, f"{endpoint!r} is not a URL", "write it like https://HOST:PORT")
 
 
 def _access(host: str, entry: Mapping[str, Any]) -> Iterator[Finding]:

@@ -40,7 +40,7 @@ def release_of(text: str) -> Release:
     """
     found = _RELEASE.match(text)
     if not found:
-        raise ValueError(f"{text!r} is no release of k3s")
+        raise ValueError(f"{text!r} is not a release of k3s")
     return Release(*(int(part or 0) for part in found.groups()))
 
 

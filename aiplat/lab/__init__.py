@@ -40,7 +40,7 @@ def lab_up(site: Site, on_event: OnEvent = ignore_events) -> LabStatus:
     """Bring every host of `site` up until ssh answers; `changed` of the result is 0 if all was there already.
 
     Writes `ssh_key` and `known_hosts` into the site's state folder.
-    Killed at any point, it goes on when called again.
+    Killed at any point, it continues when called again.
 
     Raises:
         BadInput: this machine or this site does not allow it; every reason is in the findings.

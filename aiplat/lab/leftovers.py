@@ -64,7 +64,7 @@ def remove(lab: str) -> tuple[str, ...]:
 
     Raises:
         BadInput: a lab of this name runs from another state folder; nothing was removed.
-        AiplatError: something could not be removed; running it again goes on.
+        AiplatError: something could not be removed; running it again continues.
     """
     _refuse_foreign(lab)
     found = look(lab)

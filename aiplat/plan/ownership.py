@@ -17,7 +17,7 @@ def other_secrets(
 ) -> Iterator[Finding]:
     """Yield a finding for each host whose cluster was made with another token than the site's vault has.
 
-    The token also encrypts what k3s keeps: one that is made anew takes a running control plane down for good.
+    The token also encrypts what k3s keeps: a new one takes a running control plane down for good.
 
     Args:
         site: its name.
@@ -47,7 +47,7 @@ def _token_of(site: str, host: HostFacts) -> str | None:
 
 
 def other_nodes(site: Site, facts: Facts) -> Iterator[Finding]:
-    """Yield a finding for each node of the cluster that is no host of the site: removed, or renamed."""
+    """Yield a finding for each node of the cluster that is not a host of the site: removed, or renamed."""
     known = {host.name for host in site.hosts}
     for name in sorted({node for host in facts.hosts for node in host.nodes} - known):
         problem = f"{name} is a node of the cluster and no host of the site"

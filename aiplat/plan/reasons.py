@@ -79,7 +79,7 @@ def _version_phrase(what: str, before: str | None, after: str | None) -> str:
     old, new = before.rpartition("@")[0], after.rpartition("@")[0]
     if old != new:
         return f"{what} {old} → {new}"
-    return f"{what} {new} {'is to be built anew' if after.endswith('@') else 'was built anew'}"
+    return f"{what} {new} {'is to be rebuilt' if after.endswith('@') else 'was rebuilt'}"
 
 
 def _drift(role: str, facts: HostFacts) -> list[str]:

@@ -36,7 +36,7 @@ def execute(run: Run, plan: Plan, world: World) -> None:
 
     Raises:
         BadInput: the bundle is damaged; no host was touched.
-        StepError: a step failed; the next run goes on from there.
+        StepError: a step failed; the next run continues from there.
         AiplatError: another run holds the hosts.
     """
     steps = {step.id: step for step in plan.steps}

@@ -56,7 +56,7 @@ def _booted() -> float:
 
 
 def _is_named(run_id: str) -> bool:
-    """Whether a process has the run's id among its arguments, as a run's watchdog does while it goes on."""
+    """Whether a process has the run's id among its arguments, as a run's watchdog does while it continues."""
     wanted = run_id.encode()
     return any(wanted in _arguments(pid) for pid in os.listdir("/proc") if pid.isdigit())  # noqa: PTH208
 

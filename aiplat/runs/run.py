@@ -105,7 +105,7 @@ def _note_failure(run: Run, error: BaseException) -> None:
 
 def _interrupted(run: Run) -> Finding:
     during = f" during {run.current_step}" if run.current_step else ""
-    what_now = "the same command goes on from what the hosts show"
+    what_now = "the same command continues from what the hosts show"
     return Finding(f"run {run.id}", f"interrupted{during}; {run.changed} changes were made", what_now)
 
 

@@ -17,7 +17,7 @@ _AGAIN_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Task:
-    """What runs until it is cancelled; `begin` is called anew after a failure."""
+    """What runs until it is cancelled; `begin` is called again after a failure."""
 
     name: str
     begin: Callable[[], Awaitable[None]]

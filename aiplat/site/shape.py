@@ -163,7 +163,7 @@ def _bad_name(detail: ErrorDetails) -> tuple[str, str]:
 
 def _out_of_range(detail: ErrorDetails) -> tuple[str, str]:
     if detail["loc"] and detail["loc"][-1] == "port":
-        return f"{detail['input']} is no port", "ports are 1 to 65535"
+        return f"{detail['input']} is not a port", "ports are 1 to 65535"
     bounds = detail.get("ctx", {})
     said = f"at least {bounds['ge']}" if "ge" in bounds else f"at most {bounds.get('le')}"
     return f"{detail['input']} is out of range", f"write {said}"

@@ -1,4 +1,4 @@
-"""Reads one YAML 1.2 file into a Document, refusing what is no single UTF-8 YAML document; knows no sites."""
+"""Reads one YAML 1.2 file into a Document, refusing all but one UTF-8 YAML document; knows no sites."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_document(path: FilePath) -> Document:
     """Read a YAML file.
 
     Raises:
-        BadInput: it cannot be read, is no UTF-8, or is no single YAML document.
+        BadInput: it cannot be read, is not UTF-8, or is not one YAML document.
     """
     file = str(path)
     document = Document(file, path.parent, _read_text(path))

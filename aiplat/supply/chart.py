@@ -26,7 +26,7 @@ def build_chart(job: Job) -> Made:
     """Package the component's chart.
 
     Raises:
-        AiplatError: it is no chart.
+        AiplatError: it is not a chart.
     """
     job.phase("package", 0, 0)
     source = job.component.folder / str(job.recipe.chart)
@@ -39,7 +39,7 @@ def store_chart(folder: Path, source: Path, version: str, supply: str) -> Made:
     The archive is the same wherever it is made: no tool, no time and no order of a file system is in it.
 
     Raises:
-        AiplatError: it is no chart.
+        AiplatError: it is not a chart.
     """
     meta = _metadata(source, version)
     return store_archive(folder, pack_chart(source, meta, version), meta, supply)
@@ -88,7 +88,7 @@ def _metadata(source: Path, version: str) -> dict[str, Any]:
     except FileNotFoundError:
         document = None
     if not isinstance(document, dict) or not {"apiVersion", "name"} <= document.keys():
-        raise AiplatError(Finding(str(where), "is no chart's description", "install aiplat again"))
+        raise AiplatError(Finding(str(where), "is not a chart's description", "install aiplat again"))
     return dict(sorted({**document, "version": version, "appVersion": version}.items()))
 
 
@@ -111,7 +111,7 @@ def chart_yaml(archive: bytes) -> dict[str, Any]:
     except YAMLError as error:
         raise ValueError("its Chart.yaml is not YAML") from error
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError("it is no archive") from error
+        raise ValueError("it is not an archive") from error
     if not isinstance(document, dict) or not {"name", "version"} <= document.keys():
         raise ValueError("its Chart.yaml names no chart")
     # Helm reads a date as the text it is; YAML makes a date of it.

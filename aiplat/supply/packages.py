@@ -126,9 +126,7 @@ class PackagesSupply:
 
         def phase(name: str, done: int, total: int) -> None:
             if self._stopped.is_set():
-                raise AiplatError(
-                    Finding(artifact.ref, "was interrupted", "the same command goes on with it")
-                )
+                raise AiplatError(Finding(artifact.ref, "was interrupted", "run the same command to resume"))
             told(artifact, name, done, total)
 
         def other(kind: str, name: str) -> Supplied:

@@ -1,4 +1,4 @@
-"""Which artifacts have Debian packages of which there are newer ones; making them anew is the supply's."""
+"""Which artifacts have Debian packages of which there are newer ones; making them again is the supply's."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Storage:
 
     def load(self, layout: Path) -> str:
         """Return the name of the image in an OCI layout, loaded if it was not."""
-        # Named by what is in it: the same folder holds another image once that was made anew.
+        # Named by what is in it: the same folder holds another image once that was made again.
         name = f"localhost/aiplat-base:{sha256_file(layout / 'index.json').removeprefix('sha256:')[:32]}"
         if not self.buildah("images", "--quiet", "--filter", f"reference={name}"):
             store = f"[overlay@{self.folder / 'root'}+{self.folder / 'run'}]"

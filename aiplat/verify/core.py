@@ -93,7 +93,7 @@ def api_answers(world: World) -> str:
 def nodes_are_ready(world: World) -> str:
     """Compare hosts with nodes, by name."""
     nodes = {node.name: node for node in world.nodes}
-    missing = [f"{host.name} is no node" for host in world.site.hosts if host.name not in nodes]
+    missing = [f"{host.name} is not a node" for host in world.site.hosts if host.name not in nodes]
     unready = [f"{node.name}: {node.problem}" for node in world.nodes if not node.ready]
     fail_on(missing + unready, _AGAIN)
     return f"{len(nodes)} with {', '.join(sorted({n.version for n in nodes.values()}))}"

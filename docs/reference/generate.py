@@ -218,7 +218,7 @@ def _first(verb: Any) -> str:
 def _gpu_verdicts() -> str:
     head = (
         "What `aiplat doctor gpu` can say of a host. The order is that of root causes: of two that are seen, "
-        "the earlier is the verdict, and the others are told with it. `healthy` needs positive proof (the "
+        "the earlier is the verdict; the others are reported with it. `healthy` needs positive proof (the "
         "driver lists its cards, the card is bound to it, …) and no word of trouble; where the facts do "
         "not suffice, the verdict is `unknown` and names the commands to run next."
     )
@@ -233,7 +233,7 @@ def _host_checks() -> str:
         f"The {len(CHECKS)} preconditions that `aiplat doctor hosts` asks of every host; `aiplat plan` and "
         "`aiplat bootstrap` ask too. A **blocker** keeps a site from being installed; a **warning** will "
         "trouble somebody later; a **note** is good to know. *new* ones are asked only of hosts that have "
-        "nothing of aiplat's yet, *real* ones only of hosts that are no lab's. A trouble that you know and "
+        "nothing of aiplat's yet, *real* ones only of hosts outside the lab. A trouble that you know and "
         "accept passes with `accept: [CHECK]` under its host in site.yaml; it is then a note. Each check has "
         "a prepared defect in tests/hosts/defects.yaml that shows that it finds what it is for."
     )

@@ -47,7 +47,7 @@ def test_a_model_that_is_not_there_is_named(healthy: Loopback) -> None:
 def test_a_node_that_is_gone_is_under_attention(healthy: Loopback) -> None:
     """The host is in the site, but not in the cluster."""
     healthy.kube.lists["nodes"] = []
-    assert "s1: is no node of the cluster" in status(healthy.site).attention
+    assert "s1: is not a node of the cluster" in status(healthy.site).attention
 
 
 def test_a_cluster_that_does_not_answer_is_unknown_not_broken(healthy: Loopback) -> None:

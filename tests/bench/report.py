@@ -72,7 +72,7 @@ _STREAMS = """\
 
 64 frames at once over 1 and over 32 connections; 100 streams of 50 frames, one every 20 ms, which take 1,000 ms where
 nothing is in between. A stream that has not as many frames as the upstream sent counts as wrong; LiteLLM writes frames
-anew and their number may differ by design.
+again and their number may differ by design.
 """
 
 

@@ -140,7 +140,7 @@ def test_an_interruption_stops_the_supply(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_full_disk_is_a_finding(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No traceback; the next try goes on."""
+    """No traceback; the next try continues."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -178,7 +178,7 @@ def test_a_bundle_of_a_newer_aiplat_is_refused(bundle: Bundle) -> None:
 
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     """A folder without bundle.json, and one with half of it."""
-    with pytest.raises(BadInput, match="is no bundle; make one: aiplat bundle build"):
+    with pytest.raises(BadInput, match="is not a bundle; make one: aiplat bundle build"):
         Bundle.open(tmp_path)
     (tmp_path / "bundle.json").write_text('{"apiVersion": "aiplat.dev')
     with pytest.raises(BadInput, match="is damaged"):

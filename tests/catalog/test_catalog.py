@@ -93,7 +93,7 @@ def test_a_planned_component_that_came_is_no_longer_planned() -> None:
 
 
 def test_models_say_their_licence_and_its_conditions() -> None:
-    """A licence that is no open-source licence says what it asks."""
+    """A licence that is not an open-source licence says what it asks."""
     assert CATALOG.models
     for _, model in CATALOG.models:
         assert model.licence.spdx

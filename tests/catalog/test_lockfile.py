@@ -46,8 +46,8 @@ def test_the_same_lock_is_the_same_file(tmp_path: Path) -> None:
     ("text", "said"),
     [
         (None, "there is no lock"),
-        ("kind: Site\n", "this is no lock"),
-        ("- a\n", "this is no lock"),
+        ("kind: Site\n", "this is not a lock"),
+        ("- a\n", "this is not a lock"),
         (
             "kind: Lock\napiVersion: aiplat.dev/v9\n",
             "aiplat.dev/v9 is a version of locks that this aiplat does not",
@@ -79,7 +79,7 @@ def test_equal_locks_have_no_difference() -> None:
     ("new", "said"),
     [
         (_with(HELM, version="3"), "hostfile helm changes from 2 to 3"),
-        (_with(HELM, inputs=A), "hostfile helm is made anew: what it is made of changed"),
+        (_with(HELM, inputs=A), "hostfile helm is made again: what it is made of changed"),
         (
             _with(OLLAMA, digest=B),
             "image docker.io/ollama/ollama has other content: "

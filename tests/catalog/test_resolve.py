@@ -1,4 +1,4 @@
-"""From a site to its lock: what is on, what it needs, and when something is made anew."""
+"""From a site to its lock: what is on, what it needs, and when something is made again."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_resolving_twice_gives_the_same() -> None:
 
 
 def test_the_lock_does_not_depend_on_hosts_or_networks() -> None:
-    """Another address is no reason to build anything."""
+    """Another address is not a reason to build anything."""
     other = _site(models=GEMMA, cluster={"podCIDR": "10.50.0.0/16"})
     assert resolve(other) == resolve(_site(models=GEMMA))
 
@@ -97,7 +97,7 @@ def test_a_changed_chart_makes_only_that_chart_anew(charts: Path) -> None:
 
 
 def test_a_changed_readme_makes_nothing_anew(charts: Path) -> None:
-    """What no recipe names is no input."""
+    """What no recipe names is not an input."""
     assert _changed(charts, charts / "model/ollama/README.md", "more\n") == set()
 
 

@@ -43,7 +43,7 @@ def test_a_model_in_parts_is_pinned_by_all_of_them() -> None:
 
 def test_what_has_no_version_is_named(tmp_path: Path) -> None:
     """Each owner says what it misses."""
-    with pytest.raises(AiplatError, match=r"versions\.yaml: kubernetes\.k9s is no version"):
+    with pytest.raises(AiplatError, match=r"versions\.yaml: kubernetes\.k9s is not a version"):
         from_versions_yaml("kubernetes.k9s")
     with pytest.raises(AiplatError, match="does not pin nosuchpackage"):
         from_lock("nosuchpackage")

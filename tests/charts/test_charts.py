@@ -1,6 +1,6 @@
 """What our charts render: as reviewed, valid for the pinned Kubernetes, and safe by default.
 
-`AIPLAT_GOLDEN=write pytest tests/charts` writes the golden manifests anew; the diff is then reviewed.
+`AIPLAT_GOLDEN=write pytest tests/charts` writes the golden manifests again; the diff is then reviewed.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def test_pods_without_a_state_leave_a_lost_node_soon(name: str, rendered: dict[s
 
 @pytest.mark.parametrize("name", NAMES)
 def test_images_are_named_by_digest(name: str, rendered: dict[str, str]) -> None:
-    """Containers and image volumes alike, none of them pulled anew at every start."""
+    """Containers and image volumes alike, none of them pulled again at every start."""
     for _, pod in pods(rendered[name]):
         images = [c["image"] for c in pod["containers"]]
         volumes = [v["image"] for v in pod["volumes"] if "image" in v]

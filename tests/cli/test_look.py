@@ -131,7 +131,7 @@ def test_chat_goes_on_until_the_input_ends(site_file: Path) -> None:
     ("arguments", "said"),
     [
         (("--json",), "--json: needs a prompt to answer; add --once PROMPT"),
-        (("--mode", "sing", "--once", "x"), "--mode: sing is no mode; one of chat, completion"),
+        (("--mode", "sing", "--once", "x"), "--mode: sing is not a mode; one of chat, completion"),
     ],
 )
 def test_options_that_do_not_fit_are_bad_input(

@@ -106,7 +106,7 @@ def test_bootstrap_of_another_plan_than_the_one_agreed_to_is_refused(tmp_path: P
 
 
 def test_a_run_gets_the_id_it_is_given(tmp_path: Path, own_site: Path) -> None:
-    """Who starts a run for others can say its name before it begins; a path is no id."""
+    """Who starts a run for others can say its name before it begins; a path is not an id."""
     run = "20260102T030405Z-0a1b2c"
     aiplat(tmp_path, "bootstrap", str(own_site), "--yes", "--run-id", run)
     assert [p.parent.name for p in (tmp_path / "state").rglob("run.json")] == [run]
@@ -126,7 +126,7 @@ def test_unknown_supply_is_bad_input(tmp_path: Path) -> None:
     """A misspelt supply names those there are."""
     done = aiplat(tmp_path, "plan", "lab", "--supply", "package")
     assert done.returncode == 2
-    assert done.stderr.startswith("--supply: package is no supply; ")
+    assert done.stderr.startswith("--supply: package is not a supply; ")
 
 
 def test_picture_of_the_plan_is_written(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def kept(name: str) -> str:
 
 
 def test_a_secret_is_read_from_standard_input(aiplat: Aiplat) -> None:
-    """One newline at its end goes; the same again is no change."""
+    """One newline at its end goes; the same again is not a change."""
     code, out, err = aiplat("set", "admin", given=f"{VALUE}\n".encode())
     assert (code, out) == (0, "")
     assert "secret admin of ward is kept; `aiplat bootstrap` brings it to where it is used" in err
@@ -99,7 +99,7 @@ def test_at_a_terminal_it_is_typed_twice(aiplat: Aiplat, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("name", "given", "says"),
     [
-        ("Admin", b"x", "this is no name of a secret"),
+        ("Admin", b"x", "this is not a secret name"),
         ("admin", b"", "its value is empty"),
         ("admin", b"\xff", "is not UTF-8"),
         ("admin", b"x" * (MAX_BYTES + 1), "is longer than 256 KiB"),

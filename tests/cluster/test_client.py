@@ -126,7 +126,7 @@ def test_an_api_that_is_gone_is_said_soon(kube: Kube, tmp_path: Path) -> None:
 def test_a_damaged_kubeconfig_says_how_to_get_another(tmp_path: Path) -> None:
     """The file is named."""
     (tmp_path / "kubeconfig").write_text("]")
-    with pytest.raises(BadInput, match=r"(?s)kubeconfig: is no kubeconfig.*aiplat bootstrap"):
+    with pytest.raises(BadInput, match=r"(?s)kubeconfig: is not a kubeconfig.*aiplat bootstrap"):
         Cluster(tmp_path / "kubeconfig")
 
 

@@ -130,7 +130,7 @@ def test_nobody_there_is_said_soon(tmp_path: Path) -> None:
 def test_a_kubeconfig_that_leads_nowhere_says_how_to_get_another(tmp_path: Path) -> None:
     """The file is named."""
     (tmp_path / "kubeconfig").write_text("{}")
-    with pytest.raises(BadInput, match=r"kubeconfig: is no kubeconfig.*aiplat bootstrap"):
+    with pytest.raises(BadInput, match=r"kubeconfig: is not a kubeconfig.*aiplat bootstrap"):
         RawObjects.of_kubeconfig(tmp_path / "kubeconfig", "tester")
 
 

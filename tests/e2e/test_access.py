@@ -101,7 +101,7 @@ def test_a_stranger_is_not_trusted_unasked(desk: Journey, before: dict[str, list
 
 
 def test_keys_are_kept_and_the_password_is_missed(desk: Journey, before: dict[str, list[str]]) -> None:
-    """With the option both keys are kept, the jump host's first; then sudo's question is told."""
+    """With the option both keys are kept, the jump host's first; then sudo's question is reported."""
     said = desk.aiplat("plan", str(desk.site_file), "--accept-new-host-keys", "--json", expect=1).stderr
     assert "desk: ops needs a password for sudo" in said
     known = (desk.state / "aiplat/sites/t-desk/known_hosts").read_text().splitlines()

@@ -92,7 +92,7 @@ def kill_during(ward: Journey, step: str) -> None:
 
 
 def test_everything_that_can_be_rotated_is_while_requests_come_in(ward: Journey) -> None:
-    """The plan says it, a run that is killed goes on, no request fails, the next run withdraws the former."""
+    """The plan says it, a killed run continues, no request fails, the next run withdraws the former."""
     before = secrets_of(ward)
     said = ward.aiplat("vault", "rotate", *ROTATED, "--site", str(ward.site_file)).stderr
     assert "the API key is rotated" in said

@@ -21,7 +21,7 @@ def ward(make_journey: Callable[[str], Journey]) -> Journey:
 
 
 def test_a_host_that_is_no_longer_named_leaves_and_may_come_back(ward: Journey, tmp_path: Path) -> None:
-    """The plan refuses until the node has left; then nothing is left to do, and the same host joins anew."""
+    """The plan refuses until the node has left; then nothing is left to do, and the same host joins again."""
     file = tmp_path / "site.yaml"
     lines = ward.site_file.read_text().splitlines()
     file.write_text("\n".join(line for line in lines if "t-agents-a2" not in line))

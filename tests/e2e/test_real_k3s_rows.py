@@ -1,4 +1,4 @@
-"""What k3s does on hosts less simple than a lab's: two cards, a node installed anew, a reset and a new start.
+"""What k3s does on hosts less simple than a lab's: two cards, a reinstalled node, a reset and a new start.
 
 Where k3s behaves otherwise than one would think, and the test that holds aiplat to it
 (files are below tests/):
@@ -238,7 +238,7 @@ def test_a_host_installed_anew_is_turned_away_and_then_joins(ward: Journey, firs
 def test_a_reset_leaves_the_kernel_as_it_was(
     ward: Journey, before: dict[str, dict[str, str]], first: dict[str, Any]
 ) -> None:
-    """Rules, sets, links, slices, mounts and settings are those of before; what was found is told."""
+    """Rules, sets, links, slices, mounts and settings are those of before; what was found is reported."""
     summary = ward.lines("reset", str(ward.site_file), "--yes", "--json")[-1]
     assert left(ward, SERVER) == before[SERVER]
     found = json.dumps(summary["notes"])

@@ -1,4 +1,4 @@
-"""An engine refuses some settings however much memory there is; these are no fits."""
+"""An engine refuses some settings however much memory there is; these are not fits."""
 
 from __future__ import annotations
 

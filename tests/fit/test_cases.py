@@ -139,7 +139,7 @@ def test_errors_are_spread_by_rank() -> None:
 
 @pytest.mark.parametrize("text", ["cases: 3", "- a\n- b", "cases: [1, 2]", "a: [", ""])
 def test_a_file_without_cases_is_refused(tmp_path: Path, text: str) -> None:
-    """What is no file of cases is said to be so."""
+    """What is not a file of cases is said to be so."""
     path = tmp_path / "cases.yaml"
     path.write_text(text)
     with pytest.raises(BadInput):
@@ -158,7 +158,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ("cases: " + "[" * 100_000, "too deeply nested"),
         ("cases: &c [*c]", "too deeply nested"),
         ("cases: [{id: 1, id: 2}]", "there twice"),
-        ("cases: []\narchitectures: [1]", "`architectures` is no map"),
+        ("cases: []\narchitectures: [1]", "`architectures` is not a map"),
     ],
     ids=["deep", "cyclic", "twice", "shapes"],
 )

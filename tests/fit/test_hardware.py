@@ -79,7 +79,7 @@ def test_a_card_whose_time_is_sliced_is_shared() -> None:
 
 
 def test_counts_are_read_where_they_stand() -> None:
-    """A field, a number before the name, or one after it; a model's number is no count."""
+    """A field, a number before the name, or one after it; a model's number is not a count."""
     assert len(read_hardware({"gpu": "RTX 3090"}).gpus) == 1
     assert len(read_hardware({"gpu": "RTX 3090", "count": 6}).gpus) == 6
     assert len(read_hardware({"as_stated": "8 × NVIDIA A100 SXM 80GB GPUs on a node"}).gpus) == 8  # noqa: RUF001

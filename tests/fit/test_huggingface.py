@@ -140,7 +140,7 @@ def test_a_shape_that_no_model_has_is_refused(tmp_path: Path, change: dict[str, 
 
 
 def test_a_configuration_nested_without_end_is_refused(tmp_path: Path) -> None:
-    """A hundred thousand lists inside of each other are no configuration."""
+    """A hundred thousand lists inside of each other are not configuration."""
     (tmp_path / "config.json").write_text("[" * 100_000)
     with pytest.raises(BadInput, match="is not JSON"):
         read_snapshot(tmp_path)

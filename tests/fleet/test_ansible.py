@@ -79,7 +79,7 @@ def test_a_good_run_is_told_task_by_task(folder: RunFolder) -> None:
 
 
 def test_a_failure_has_its_cause_and_ansibles_own_words(folder: RunFolder) -> None:
-    """Host, play, task and the last words of what failed are told; Ansible's output is not swallowed."""
+    """Host, play, task and the last words of what failed are reported; Ansible's output is not swallowed."""
     outcome = run_playbook("bad", folder, lambda _event: None)
     assert not outcome.ok
     failure = outcome.failures[0]
@@ -129,6 +129,6 @@ def test_causes_in_few_words(result: dict[str, Any], cause: str) -> None:
 
 
 def test_an_ignored_failure_is_none() -> None:
-    """A task that may fail is no failure of the run."""
+    """A task that may fail is not a failure of the run."""
     data = {"host": "s1", "task": "t", "play": "p", "res": {"msg": "x"}, "ignore_errors": True}
     assert to_event({"event": "runner_on_failed", "event_data": data}) is None

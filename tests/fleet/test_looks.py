@@ -44,7 +44,7 @@ def test_the_file_system_below_a_path_is_the_longest_mount(root: Path) -> None:
 
 
 def test_certificates_are_read_and_what_is_none_is_left_out(root: Path) -> None:
-    """When the first certificate of each file ends; a file with something else is no certificate."""
+    """When the first certificate of each file ends; a file with something else is not a certificate."""
     ca = make_ca("ward-3")
     write(root, "etc/aiplat/ca.crt", ca.crt)
     write(root, "etc/aiplat/registry.crt", "not a certificate")
@@ -100,7 +100,7 @@ def test_proxies_are_named_without_their_values(root: Path, monkeypatch: pytest.
 
 
 def test_only_traces_with_something_in_them_count(root: Path) -> None:
-    """An empty folder that a package made is no leftover."""
+    """An empty folder that a package made is not a leftover."""
     (root / "var/lib/kubelet").mkdir()
     write(root, "var/lib/rancher/k3s/server/token", "x")
     write(root, "etc/cni/net.d/10-calico.conflist", "{}")

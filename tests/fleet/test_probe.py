@@ -128,7 +128,7 @@ def test_no_default_route_is_seen(root: Path) -> None:
 
 
 def test_a_host_as_the_ledger_says_has_no_drift(root: Path) -> None:
-    """Files by content and mode, folders and links as recorded are no drift."""
+    """Files by content and mode, folders and links as recorded are not drift."""
     file = root / "etc/a"
     file.write_text("a")
     file.chmod(0o600)

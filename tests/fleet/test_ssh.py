@@ -119,7 +119,7 @@ def test_a_way_that_is_a_circle_is_refused(home: Path) -> None:
 
 
 def test_an_error_in_the_users_configuration_is_told(home: Path) -> None:
-    """A word that ssh does not know is no traceback."""
+    """A word that ssh does not know is not a traceback."""
     (home / "config").write_text("Host *\n  Hostnam x\n")
     site = _site()
     with pytest.raises(HostError, match=r"ssh does not understand ~/.ssh/config"):

@@ -169,7 +169,7 @@ def test_a_file_that_is_no_good_is_refused(
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mistyped path is no traceback."""
+    """A mistyped path is not a traceback."""
     monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "none"))
     with pytest.raises(BadInput, match="cannot be read: No such file or directory"):
         sudo_password()

@@ -81,7 +81,7 @@ def test_a_port_behind_a_jump_host_is_brought_here(ssh: None, service: int) -> N
 
 
 def test_the_sites_endpoint_is_its_first_server(ssh: None, service: int) -> None:
-    """A name that is no host's leads to the platform all the same."""
+    """A name that is not a host's leads to the platform all the same."""
     assert _heard(way_to(BEHIND).to("platform.example", service)) == b"hello"
 
 

@@ -98,7 +98,7 @@ def test_a_site_and_facts_at_once_are_refused(tmp_path: Path) -> None:
 
 
 def test_hosts_of_a_site_are_judged_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host without a GPU is no ill host; one that does not answer is not called well."""
+    """A host without a GPU is not an ill host; one that does not answer is not called well."""
     seen = (
         GpuFacts("a", True, facts_of({"nvidia-smi -L": LISTED})),
         GpuFacts("b", True, facts_of({"nvidia-smi": MISMATCH})),
@@ -129,7 +129,7 @@ def test_the_probe_finds_a_gpu_on_the_bus(tmp_path: Path) -> None:
 
 
 def test_the_probe_tells_what_failed_and_hides_what_is_not_installed() -> None:
-    """A missing tool says nothing about a GPU, except nvidia-smi; a tool's own error is told."""
+    """A missing tool says nothing about a GPU, except nvidia-smi; a tool's own error is reported."""
     assert probe_gpu.output("no-such-tool-here --version") == ""
     assert "No such file" in probe_gpu.output("ls -l /dev/no-such-node-here")
     assert probe_gpu.output("grep -n nothing /no/such/file") == ""

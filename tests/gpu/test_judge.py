@@ -33,7 +33,7 @@ def of(case: dict[str, Any]) -> Judgement:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_a_host_gets_its_verdict(case: dict[str, Any]) -> None:
-    """The root cause is named, and what follows from it is told with it."""
+    """The root cause is named, and what follows from it is reported with it."""
     found = of(case)
     told = [also.verdict for also in found.also]
     assert found.verdict == case["verdict"], (told, found.evidence)

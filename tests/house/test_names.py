@@ -28,7 +28,7 @@ def test_every_module_begins_with_its_purpose(name: str) -> None:
     """The first line of a module's docstring is a whole sentence about why it is there."""
     first = (ast.get_docstring(ast.parse(text(name))) or "").partition("\n")[0]
     assert len(first) >= 15, f"{name}:1 has no docstring"
-    assert first.endswith("."), f"{name}:1 the docstring's first line is no sentence"
+    assert first.endswith("."), f"{name}:1 the docstring's first line is not a sentence"
 
 
 @pytest.mark.parametrize("library", ONE_IMPORTER)

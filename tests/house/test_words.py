@@ -20,6 +20,15 @@ FOREIGN = {
     "a file outside the repository": re.compile(r"\.\./shared\b|\b(design|recipes|seed-systems)\.md\b"),
     "work that is left": re.compile(r"\b(TODO|FIXME|XXX|HACK)\b"),
 }
+# Each with what to write instead: a busy engineer's words.
+STILTED = {
+    r"\banew\b": "again",
+    r"\blest\b": "so that … not",
+    r"(?<![Tt]here )\b(is|are|was|were) no (?!longer\b|more\b|one\b|room\b|place\b|other\b)\w": "is not a",
+    r"\bhas its place and says\b": "is not implemented",
+    r"\bgoes on\b": "continues, resumes",
+    r"\bwhereof\b|\bthereof\b|\bwherein\b": "of which, of it, in which",
+}
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(#[^)]*)?\)")
 
 
@@ -50,6 +59,33 @@ def test_no_file_has_foreign_words(what: str) -> None:
 def test_foreign_words_are_recognised(what: str, example: str) -> None:
     """The patterns above find what they are for."""
     assert FOREIGN[what].search(example)
+
+
+@pytest.mark.parametrize("stilted", STILTED)
+def test_no_file_has_stilted_words(stilted: str) -> None:
+    """Texts are written in the plain words of the field; the table names what to write instead."""
+    names = [name for name in tracked() if name not in (SELF, "LICENSE") and not name.endswith("go.sum")]
+    assert [
+        f"{n}:{number}: {line.strip()[:80]}; write {STILTED[stilted]}"
+        for n in names
+        for number, line in lines(n)
+        if re.search(stilted, line)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        "is made anew",
+        "wait, lest it fails",
+        "this is no bundle",
+        "it has its place and says so",
+        "the run goes on",
+    ],
+)
+def test_stilted_words_are_recognised(example: str) -> None:
+    """The patterns above find what they are for."""
+    assert any(re.search(stilted, example) for stilted in STILTED)
 
 
 def test_every_file_is_text() -> None:

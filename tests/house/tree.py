@@ -28,7 +28,7 @@ def files(*patterns: str) -> list[str]:
 
 @cache
 def text(name: str) -> str:
-    """Return a tracked file's text; nothing for a file that is no UTF-8 text."""
+    """Return a tracked file's text; nothing for a file that is not a UTF-8 text."""
     try:
         return (ROOT / name).read_text(encoding="utf-8")
     except UnicodeDecodeError:

@@ -25,7 +25,7 @@ def test_every_key_of_both_commands_is_known() -> None:
     ("command", "config", "said"),
     [
         ("server", {"flanel-iface": "eth0"}, "passes over it; did you mean flannel-iface?"),
-        ("agent", {"cluster-cidr": ["10.42.0.0/16"]}, "is no key of k3s agent, which fails at it"),
+        ("agent", {"cluster-cidr": ["10.42.0.0/16"]}, "is not a key of k3s agent, which fails at it"),
         ("server", {"secrets-encryption": "true"}, "is str and not bool"),
         ("server", {"tls-san": [6443]}, "not a list of texts"),
         ("server", {"token": None}, "is empty"),
@@ -49,9 +49,9 @@ def test_every_key_of_both_commands_is_known() -> None:
             "is IPv6 and IPv4, and cluster-cidr is IPv4 and IPv6",
         ),
         ("server", {"cluster-dns": ["dns.example"]}, "does not appear to be an IPv4 or IPv6 address"),
-        ("agent", {"kubelet-arg": ["max-pods"]}, "'max-pods' is no name=value"),
+        ("agent", {"kubelet-arg": ["max-pods"]}, "'max-pods' is not a name=value"),
         ("agent", {"node-ip": "10.0.0.11,"}, "has an empty item"),
-        ("agent", {"server": "10.0.0.11:6443"}, "is no https://HOST:PORT"),
+        ("agent", {"server": "10.0.0.11:6443"}, "is not an https://HOST:PORT"),
         ("server", {"disable-kube-proxy": 1}, "is int and not bool"),
     ],
 )
@@ -82,11 +82,11 @@ def test_a_key_is_known_from_its_release_on(release: str, known: bool) -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({"mirror": {}}, "mirror: is no key, and k3s ignores it in silence; did you mean mirrors?"),
-        ({"mirrors": {"*": {"endpoints": []}}}, "mirrors.*: endpoints: is no key"),
-        ({"mirrors": {"*": {"endpoint": ["10.0.0.11:5443"]}}}, "'10.0.0.11:5443' is no URL"),
-        ({"configs": {"h": {"tls": {"cafile": "x"}}}}, "cafile: is no key, and k3s ignores it"),
-        ({"configs": {"h": {"auth": {"token": "x"}}}}, "token: is no key"),
+        ({"mirror": {}}, "mirror: is not a key, and k3s ignores it in silence; did you mean mirrors?"),
+        ({"mirrors": {"*": {"endpoints": []}}}, "mirrors.*: endpoints: is not a key"),
+        ({"mirrors": {"*": {"endpoint": ["10.0.0.11:5443"]}}}, "'10.0.0.11:5443' is not a URL"),
+        ({"configs": {"h": {"tls": {"cafile": "x"}}}}, "cafile: is not a key, and k3s ignores it"),
+        ({"configs": {"h": {"auth": {"token": "x"}}}}, "token: is not a key"),
         (
             {"mirrors": {"*": {"endpoint": ["https://h:5443"]}}, "configs": {"h": {}}},
             "configs.h: is for no endpoint; those are h:5443",

@@ -169,7 +169,7 @@ def test_everything_large_of_k3s_is_in_the_data_folder() -> None:
 
 @pytest.mark.parametrize("wrong", ["flannel-interface", "secret-encryption", "disabled"])
 def test_one_wrong_key_is_found(wrong: str) -> None:
-    """The check is no formality: one misspelt key in what a role writes is a finding."""
+    """The check is not a formality: one misspelt key in what a role writes is a finding."""
     node = nodes_of(load_site(ROOT / "inventory/lab/site.yaml"))[0]
     config = files_of(node)["config"] | {wrong: "eth0"}
     found = config_findings("server", release_of(RELEASES[-1]), config)

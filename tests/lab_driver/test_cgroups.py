@@ -94,7 +94,7 @@ def test_a_controller_that_cannot_be_handed_down_is_named(
 
 
 def test_processes_of_nested_groups_are_found(tmp_path: Path) -> None:
-    """Pods' processes sit many groups down; a group that just went away is no error."""
+    """Pods' processes sit many groups down; a group that just went away is not an error."""
     deep = tmp_path / "s1" / "kubepods" / "pod1"
     deep.mkdir(parents=True)
     (deep / "cgroup.procs").write_text("41\n42\n")

@@ -57,7 +57,7 @@ def test_down_leaves_nothing_and_says_what_was_there(lab_state: Path) -> None:
 
 @pytest.mark.parametrize("step", ["egress", "bridge", "forwarding", "limits", "base", "disk", "boot", "ssh"])
 def test_up_killed_in_a_step_is_completed_or_removed(step: str, lab_state: Path, tmp_path: Path) -> None:
-    """After SIGKILL both ways are open: down leaves nothing, up goes on to a whole lab."""
+    """After SIGKILL both ways are open: down leaves nothing, up continues to a whole lab."""
     name = f"t-lab-k-{step}"
     file = _site_file(tmp_path, name, "10.92.22.11")
     try:
@@ -113,7 +113,7 @@ def _bytes(path: Path) -> bytes:
 def test_hosts_that_died_are_booted_again_with_their_disks(
     removed_after: Callable[[str], str], on_host: OnHost
 ) -> None:
-    """After a power cut `up` starts what is not running and makes nothing anew."""
+    """After a power cut `up` starts what is not running and makes nothing be made again."""
     name = removed_after("t-lab-dead")
     (host,) = lab_up(site(name, "10.92.24.11")).hosts
     on_host(name, "s1", "echo kept > /root/file && sync")

@@ -1,6 +1,6 @@
 """What the shipped components' values, namespaces and the roles' variables come out as, word for word.
 
-`AIPLAT_GOLDEN=write pytest tests/plan/test_golden.py` writes the files anew; the diff is then reviewed.
+`AIPLAT_GOLDEN=write pytest tests/plan/test_golden.py` writes the files again; the diff is then reviewed.
 """
 
 from __future__ import annotations

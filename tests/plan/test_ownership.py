@@ -22,7 +22,7 @@ def hosts(site: str = "case", step: str = "k3s_server", token: str = MADE_WITH) 
     [({}, "there is no vault of it here"), ({"k3s token": "sha256:" + "2" * 64}, "another token")],
 )
 def test_a_lost_vault_is_refused(step: str, identities: dict[str, str], said: str) -> None:
-    """Without the vault, or with one made anew, nothing is planned, and the way out is named."""
+    """Without the vault, or with one made again, nothing is planned, and the way out is named."""
     (finding,) = other_secrets("case", hosts(step=step), identities)
     assert said in finding.problem
     assert "aiplat vault import" in finding.fix
@@ -34,7 +34,7 @@ def test_the_vault_a_host_was_made_with_is_no_reason() -> None:
 
 
 def test_a_token_that_is_being_exchanged_is_the_sites_own() -> None:
-    """A host that still has the one before is no stranger, and one with any other is."""
+    """A host that still has the one before is not a stranger, and one with any other is."""
     new = {"k3s token": "sha256:" + "2" * 64}
     assert list(other_secrets("case", hosts(), new, rotated_from=MADE_WITH)) == []
     assert len(list(other_secrets("case", hosts(), new, rotated_from="sha256:" + "3" * 64))) == 1

@@ -42,7 +42,7 @@ def test_what_the_plan_refuses_by_itself_is_said_once() -> None:
 
 
 def test_what_the_site_accepts_does_not_hold_it_up() -> None:
-    """A name under `accept` turns a blocker into a note; one that is no check is a warning."""
+    """A name under `accept` turns a blocker into a note; one that is not a check is a warning."""
     seen = facts(leftover_chains=3)
     assert troubles(site(accept=["leftover-rules"]), seen) == ()
     assert [t.check for t in troubles(site(accept=["no-such"]), seen)] == ["leftover-rules", "accepted-known"]

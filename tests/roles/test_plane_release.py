@@ -135,7 +135,7 @@ def test_a_release_that_somebody_changed_is_deployed_again(
 
 
 def test_engines_belong_to_the_operator_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It scales and changes them: that is no drift."""
+    """It scales and changes them: that is not drift."""
     load_module("plane_release/library/release_objects.py")
     engine = made("Deployment", "model-x", "ollama", model="x")
     operator = made("ConfigMap", "c", "operator", data={"a": "b"})
@@ -291,7 +291,7 @@ def test_no_line_of_a_secret_is_repeated() -> None:
 
 
 def test_pods_see_a_changed_secret_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that mount it are touched, and no other; one that left meanwhile is no fault."""
+    """Those that mount it are touched, and no other; one that left meanwhile is not a fault."""
     module = load_module("plane_release/library/cluster_objects.py")
     mounts = {"gateway-1": ["gateway-keys"], "gateway-2": ["gateway-keys"], "other": ["another"], "bare": []}
     pods = [

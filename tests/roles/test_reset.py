@@ -44,7 +44,7 @@ list) ls "{sets}" ;;
 destroy) grep -q -- "$2" "{rules}" && exit 1; rm "{sets}/$2" ;;
 esac
 """
-# Like systemd: reading its files anew makes the slices that were not stopped.
+# Like systemd: reading its files again makes the slices that were not stopped.
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >> "{folder}/calls"
 case $1 in
@@ -153,7 +153,7 @@ def test_files_stay_while_something_is_left_that_needs_them(monkeypatch: pytest.
 def test_slices_of_pods_are_stopped_before_systemd_reads_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are transient: a reload while they run makes them anew, and their control groups with them."""
+    """They are transient: a reload while they run makes them again, and their control groups with them."""
     (tmp_path / "slices").write_text(
         "kubepods.slice loaded active\nkubepods-besteffort.slice loaded active\n"
     )

@@ -122,7 +122,7 @@ def left(root: Path) -> set[str]:
 
 
 def test_a_data_folder_nobody_uses_goes(folders: Path, run_module: RunModule) -> None:
-    """The current one, the one before and what is no folder of a k3s stay."""
+    """The current one, the one before and what is not a folder of a k3s stay."""
     assert run_module(FOLDERS, root=str(folders))["changed"] is True
     assert left(folders) == {BEFORE, NEW, "cni"}
     assert run_module(FOLDERS, root=str(folders))["changed"] is False

@@ -46,7 +46,7 @@ def record(pid: int, *, started: datetime | None = None, host: str | None = None
 
 
 def test_runs_are_listed_newest_first_and_found_by_id() -> None:
-    """A folder without a record is no run, and a path is no id."""
+    """A folder without a record is not a run, and a path is not an id."""
     for name in ("20260102T030405Z-aaaaaa", "20260103T030405Z-bbbbbb"):
         Journal(SITE, "bootstrap", name).finish("done")
     (runs_dir(SITE) / "20260104T030405Z-cccccc").mkdir()

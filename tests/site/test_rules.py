@@ -31,7 +31,7 @@ def test_quantities_are_read_as_kubernetes_does(text: object, amount: str) -> No
 
 @pytest.mark.parametrize("text", ["", "Gi", "-1", "1 Gi", "1GB", "1e999", True, None, "\u0661"])
 def test_what_is_no_quantity_has_no_amount(text: object) -> None:
-    """Negative amounts, unknown units, spaces and truth values are no quantities."""
+    """Negative amounts, unknown units, spaces and truth values are not quantities."""
     assert parse_quantity(text) is None
 
 

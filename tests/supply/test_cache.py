@@ -71,7 +71,7 @@ def test_the_cap_removes_what_was_used_longest_ago(tmp_path: Path) -> None:
 
 
 def test_below_the_cap_nothing_goes(tmp_path: Path) -> None:
-    """The cap is no reason to tidy."""
+    """The cap is not a reason to tidy."""
     made = supply(tmp_path, Workshop())
     kept = made.supply(made.lock.artifacts[0], silent)
     made.cache.prune(keep=[])

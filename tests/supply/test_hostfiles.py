@@ -72,7 +72,7 @@ def test_a_host_file_is_an_artefact_with_its_name(job: Job) -> None:
 def test_packages_that_a_script_needs_are_unpacked_for_it(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are of the release that lab hosts run, and where the script is told."""
+    """They are of the release that lab hosts run, and where the script is named."""
     asked: list[tuple[str, ...]] = []
 
     def fetch(_job: Job, suite: str, packages: tuple[str, ...], into: Path) -> list[Deb]:

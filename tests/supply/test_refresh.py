@@ -1,4 +1,4 @@
-"""Debian packages that have newer versions are taken anew when somebody asks for it, and only then."""
+"""Debian packages that have newer versions are taken again when somebody asks for it, and only then."""
 
 from __future__ import annotations
 

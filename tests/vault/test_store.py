@@ -84,7 +84,7 @@ def test_nothing_secret_is_in_the_representation() -> None:
 
 
 def test_certificates_are_renewed_in_time_and_the_rest_stays() -> None:
-    """Less than 120 days before the end leaves are made anew; CA, keys and token are not."""
+    """Less than 120 days before the end leaves are made again; CA, keys and token are not."""
     first = ensure_secrets(site(), lab=True)
     late = datetime.now(UTC) + timedelta(days=730 - 119)
     second = ensure_secrets(site(), lab=True, now=late)

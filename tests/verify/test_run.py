@@ -62,7 +62,7 @@ def crash_gateway(site: Loopback) -> None:
 
 
 def scale_gateway_to_nothing(site: Loopback) -> None:
-    """Somebody wants no pod of the gateway: none of none is no success."""
+    """Somebody wants no pod of the gateway: none of none is not a success."""
     items = site.kube.lists["deployments"]
     index = next(i for i, d in enumerate(items) if d["metadata"]["name"] == "gateway")
     labels = items[index]["metadata"]["labels"]

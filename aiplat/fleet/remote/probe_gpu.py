@@ -53,7 +53,7 @@ NOT_THERE = 127  # what a shell answers where a command is not installed
 
 
 def output(command: str) -> str:
-    """Return what a command says; nothing where its tool is missing, which for nvidia-smi alone is told."""
+    """Return what a command says; nothing where its tool is missing; for nvidia-smi that is reported."""
     try:
         done = subprocess.run(  # noqa: S602 - the commands are the constants above
             command,

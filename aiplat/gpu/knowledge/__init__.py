@@ -28,7 +28,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class XidMeaning:
-    """What an Xid number says: its kind decides, its meaning is told."""
+    """What an Xid number says: its kind decides, its meaning is reported."""
 
     kind: str
     means: str

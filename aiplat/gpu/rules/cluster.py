@@ -17,7 +17,7 @@ def jetson_unknown(signals: Signals) -> Seen | None:
 
 
 def is_pc(signals: Signals) -> bool:
-    """Whether a fact shows that the host is no Arm board."""
+    """Whether a fact shows that the host is not an Arm board."""
     return any("x86_64" in fact.flow or "amd64" in fact.flow for fact in signals.facts)
 
 

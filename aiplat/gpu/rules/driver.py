@@ -116,7 +116,7 @@ def versions_differ(signals: Signals) -> Seen | None:
 
 
 def _same(one: str, other: str) -> bool:
-    # NVML prints two parts of a version that has three: what it leaves out is no difference.
+    # NVML prints two parts of a version that has three: what it leaves out is not a difference.
     mine, theirs = one.split("."), other.split(".")
     shorter = min(len(mine), len(theirs))
     return [int(part) for part in mine[:shorter]] == [int(part) for part in theirs[:shorter]]

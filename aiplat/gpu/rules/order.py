@@ -6,7 +6,7 @@ from aiplat.gpu.rules import builds, cluster, containers, driver, fabric, hardwa
 from aiplat.gpu.rules.rule import Rule
 
 # The platform under the host, then the cards, what package managers and builds could not do, which driver
-# holds a card, the fabric, containers, Kubernetes; last what is no fault of the host.
+# holds a card, the fabric, containers, Kubernetes; last what is not a fault of the host.
 RULES: tuple[Rule, ...] = (
     containers.wsl,
     hardware.lacks_power,

@@ -118,7 +118,7 @@ def disk_memory(host: Seen) -> str | None:
     )
 
 
-@check("disk-xfs-type", BLOCKER, "make the file system anew with `mkfs.xfs -n ftype=1`")
+@check("disk-xfs-type", BLOCKER, "recreate the file system with `mkfs.xfs -n ftype=1`")
 def disk_xfs_type(host: Seen) -> str:
     """An XFS below the data folder stores file types (ftype=1), which overlays need."""
     return f"the XFS below {host.wish.data} has ftype=0" if host.look.xfs_without_type else ""

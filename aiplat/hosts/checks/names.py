@@ -55,7 +55,9 @@ def hostname_valid(host: Seen) -> str | None:
     if not name:
         return None
     return (
-        "" if LABEL.fullmatch(name) and len(name) <= 63 else f"its name {name!r} is no DNS name in lower case"
+        ""
+        if LABEL.fullmatch(name) and len(name) <= 63
+        else f"its name {name!r} is not a DNS name in lower case"
     )
 
 

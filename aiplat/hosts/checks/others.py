@@ -17,7 +17,7 @@ def accepted_known(host: Seen) -> str:
     """What the site file accepts of this host (`accept`) are names of checks."""
     known = {each.name for each in CHECKS}
     strange = [name for name in host.wish.accepted if name not in known]
-    return f"{', '.join(strange)} under `accept` is no check of hosts" if strange else ""
+    return f"{', '.join(strange)} under `accept` is not a check of hosts" if strange else ""
 
 
 @check("lab-host", NOTE, "leave it if this site is a lab")
@@ -43,7 +43,7 @@ def foreign_k3s(host: Seen) -> str:
     "kubeadm", BLOCKER, "`kubeadm reset` takes the host out of that cluster, or use another host", fresh=True
 )
 def kubeadm(host: Seen) -> str:
-    """The host is no node of a Kubernetes that kubeadm made."""
+    """The host is not a node of a Kubernetes that kubeadm made."""
     config = host.trace("/etc/kubernetes/admin.conf", "/etc/kubernetes/manifests")
     if host.active("kubelet"):
         return "a kubelet runs there already"

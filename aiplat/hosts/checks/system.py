@@ -138,7 +138,7 @@ def networkmanager(host: Seen) -> str:
     real=True,
 )
 def cloud_init(host: Seen) -> str:
-    """No cloud-init sets name, users and networks anew at each start."""
+    """No cloud-init resets name, users and networks at each start."""
     return (
         "cloud-init is installed and may change name and network at a start"
         if host.trace("/usr/bin/cloud-init")

@@ -22,7 +22,7 @@ MODEL = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,190}\*?$|^\*$"
 
 
 def _whole(value: object) -> object:
-    # To JSON 5.0 is 5, but true and "5" are no numbers.
+    # To JSON 5.0 is 5, but true and "5" are not numbers.
     if isinstance(value, bool | str):
         raise ValueError("expected a number")
     return value

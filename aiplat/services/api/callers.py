@@ -56,7 +56,7 @@ class Caller:
 
 
 class KeyFirst:
-    """Asks for a key before anything else is read: without one, not even which paths exist is told."""
+    """Asks for a key before anything else is read: without one, not even which paths exist is reported."""
 
     def __init__(self, app: ASGIApp, database: Database) -> None:
         self._app = app

@@ -18,7 +18,7 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _YEAR = 31_536_000
-# Longer numbers are no lengths; servers refuse them before.
+# Longer numbers are not lengths; servers refuse them before.
 _DIGITS = 20
 
 

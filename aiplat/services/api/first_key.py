@@ -13,15 +13,15 @@ ACTOR = "bootstrap"
 _FILE = "api-admin-key"
 
 
-async def ensure_admin(database: Database, folder: Path, *, anew: bool = False) -> Path | None:
+async def ensure_admin(database: Database, folder: Path, *, another: bool = False) -> Path | None:
     """Make an admin key where no admin is left, or where one is wanted, and return the file that holds it.
 
     None where nothing was made. The file is 0600 and replaces an older one; keys that were there stay good.
     """
     now = datetime.now(UTC)
-    if not anew and any(key.role == "admin" and key.active(now) for key in await list_keys(database)):
+    if not another and any(key.role == "admin" and key.active(now) for key in await list_keys(database)):
         return None
-    name = "another admin" if anew else "first admin"
+    name = "another admin" if another else "first admin"
     issued = await create_key(database, NewKey(name=name, role="admin"), ACTOR)
     path = folder / _FILE
     try:

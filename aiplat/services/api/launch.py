@@ -50,7 +50,7 @@ class Asked(Document):
 
 
 class RunView(Document):
-    """A run and how it stands; `cut_off` ended without saying so, and the next one goes on from the hosts.
+    """A run and how it stands; `cut_off` ended without saying so, and the next one continues from the hosts.
 
     `said` is what the process wrote for people, where the run failed: findings, one a line.
     """

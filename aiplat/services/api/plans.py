@@ -36,7 +36,7 @@ class KeptPlan(Document):
 
 
 def make_and_keep(site: Site) -> KeptPlan:
-    """Make a site's plan anew, keep it, and forget the oldest beyond twenty."""
+    """Make a site's plan again, keep it, and forget the oldest beyond twenty."""
     view = plan_site(site)
     kept = _kept(view)
     folder = _folder(site.name)

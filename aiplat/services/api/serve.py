@@ -35,7 +35,7 @@ async def run(settings: Settings) -> None:
     database = Database.open(url, password_file=settings.database_password_file)
     try:
         await upgrade(database)
-        made = await ensure_admin(database, folder, anew=settings.new_admin_key)
+        made = await ensure_admin(database, folder, another=settings.new_admin_key)
         if made:
             log.info("a new admin key is in %s", made)
         launcher = None if settings.read_only else Launcher(settings.site.resolve())

@@ -62,7 +62,7 @@ class MessagesDocument:
         """Return the chat completion.
 
         Raises:
-            ValueError, KeyError, TypeError: the answer is no message.
+            ValueError, KeyError, TypeError: the answer is not a message.
         """
         raw, self._pieces = b"".join(self._pieces), []
         message = whole_document(raw)

@@ -104,7 +104,7 @@ class GatewayApp:
 
     async def _answer(self, exchange: Exchange, route: Route | None) -> Outcome:
         try:
-            # The key comes first: without one, not even which paths exist is told.
+            # The key comes first: without one, not even which paths exist is reported.
             self._admit(exchange)
             if route is None:
                 raise refusals.no_such_path(exchange.method, exchange.path)

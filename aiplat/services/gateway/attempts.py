@@ -121,7 +121,7 @@ async def find_answer(exchange: Exchange, backends: Backends, model: Model, want
     The caller closes the answer.
 
     Raises:
-        Refusal: nobody could be asked; of several failures the last is told.
+        Refusal: nobody could be asked; of several failures the last is reported.
     """
     backends.pools.of(model).asked_at = time.time()
     targets = [model, *_fallbacks(exchange, backends, model)]

@@ -19,7 +19,7 @@ class Key:
     """An API key that is known; `id` is what logs and metrics may show.
 
     It may use a model that each of `scopes` names; a name ending in `*` stands for all that begin so.
-    `expires_at` is in seconds since 1970. Rates are per minute and per gateway process; None is no limit.
+    `expires_at` is in seconds since 1970. Rates are per minute and per gateway process; None means no limit.
     """
 
     id: str

@@ -71,7 +71,7 @@ class Book:
             if version != self._version:
                 self._take(await read_snapshot(self._database))
         except Exception as error:
-            # Whatever it is, the gateway goes on with what it has.
+            # Whatever it is, the gateway continues with what it has.
             self._note(outage=True, why=str(error) or type(error).__name__)
         else:
             self._note(outage=False)

@@ -126,7 +126,7 @@ async def read_asked(exchange: Exchange, backends: Backends) -> Asked:
     """Read the body, find its model, and ask whether the request may go on.
 
     Raises:
-        Refusal: the body is no JSON object, names no model, or one that is not served; or the gate says no.
+        Refusal: the body is not a JSON object, names no model or one not served; or the gate says no.
     """
     backends.gate.let_ask(exchange)
     raw = await exchange.body(backends.memory)

@@ -171,7 +171,9 @@ def _document(path: Path) -> Any:
         return _plain(yaml.YAML(typ="safe", pure=True).load(text))
     except Exception as error:
         said = str(error).strip().splitlines()
-        raise BadInput(Finding(str(path), f"is no YAML or JSON: {said[0] if said else error}")) from None
+        raise BadInput(
+            Finding(str(path), f"is neither YAML nor JSON: {said[0] if said else error}")
+        ) from None
 
 
 def _plain(value: Any) -> Any:

@@ -18,7 +18,7 @@ class Cors:
     """The origins whose pages may ask and read answers; `*` stands for all.
 
     Keys come in a header that a page must know, never by themselves as cookies do: a page without a key gets
-    nothing by being let in, so letting in all is no danger to those who have one.
+    nothing by being let in, so letting in all is not a danger to those who have one.
     """
 
     def __init__(self, origins: Iterable[str] = ()) -> None:

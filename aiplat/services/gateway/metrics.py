@@ -117,7 +117,7 @@ _M = TypeVar("_M", Counter, Histogram)
 
 @lru_cache(maxsize=4096)
 def _of(metric: _M, *values: str) -> _M:
-    # `labels` takes a lock and makes strings of its arguments anew on every request.
+    # `labels` takes a lock and makes strings of its arguments again on every request.
     return metric.labels(*values)
 
 

@@ -48,7 +48,7 @@ class Model(BaseModel):
             raise ValueError(f"model {self.name}: a provider's model has no `url`; the provider has")
         if wrong := [url for url in self.urls if not url.startswith(("http://", "https://"))]:
             raise ValueError(
-                f"model {self.name}: {wrong[0]!r} is no URL; it must begin with http:// or https://"
+                f"model {self.name}: {wrong[0]!r} is not a URL; it must begin with http:// or https://"
             )
         return self
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-# An engine keeps what it computed of a prompt and goes on where a new prompt differs. Blocks are small
+# An engine keeps what it computed of a prompt and resumes where a new prompt differs. Blocks are small
 # enough that a system prompt fills some, and so many that the start of a conversation is told apart.
 BLOCK_CHARACTERS = 512
 _MOST_BLOCKS = 32

@@ -104,7 +104,7 @@ class Upstreams:
         answer = await self.session.post(url, data=body, headers=headers, allow_redirects=False)
         if not 200 <= answer.status <= _LAST_STATUS:
             answer.close()
-            raise aiohttp.ClientPayloadError(f"{answer.status} is no status of an answer")
+            raise aiohttp.ClientPayloadError(f"{answer.status} is not a status of an answer")
         return answer
 
     async def look(self, url: URL) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class Upstreams:
 
         Raises:
             aiohttp.ClientError, TimeoutError: nobody answered.
-            ValueError: the answer is no JSON, or too long.
+            ValueError: the answer is not JSON, or too long.
         """
         async with self.session.get(url, timeout=_LOOK, allow_redirects=False) as answer:
             if answer.status != 200:

@@ -18,9 +18,9 @@ _BYTES_PER_TOKEN = 4
 
 
 class Reader(Protocol):
-    """Sees every piece of an answer and says what goes on to the client.
+    """Sees every piece of an answer and says what passes on to the client.
 
-    `rewrites` says that the length of what goes on differs from what came; `whole` that nothing goes on
+    `rewrites` says that the length of what passes on differs from what came; `whole` that nothing passes on
     before the end, so that an answer that turns out to be none can still be told by its status.
     """
 

@@ -42,5 +42,5 @@ async def reload_on_change(
                 seen = now
                 log.info("read again: %s", ", ".join(str(p) for p in listed()))
         except Exception as error:
-            # Whatever is in a file, what was read before goes on.
+            # Whatever is in a file, what was read before continues.
             log.warning("cannot be read, the old content stays: %s", str(error) or type(error).__name__)

@@ -15,7 +15,7 @@ from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.prefixes import PrefixMemory
 
 # A replica that saw the prefix is taken while it has at most this share more than its part of the load:
-# beyond it, waiting there costs more than computing the prompt anew.
+# beyond it, waiting there costs more than computing the prompt again.
 _LOAD_CAP = 1.25
 _FIRST_ASIDE = 1.0
 _LONGEST_ASIDE = 30.0

@@ -206,7 +206,7 @@ def _add_item(messages: list[dict[str, Any]], item: Any, where: str) -> None:
         content = _content(item.get("output"), where)
         messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
     elif kind != "reasoning":
-        # Thoughts are the engine's own and are made anew; anything else would be lost silently.
+        # Thoughts are the engine's own and are made again; anything else would be lost silently.
         raise _unsupported(where, f"items of type {kind!r} are not offered")
 
 

@@ -47,7 +47,7 @@ class ResponseDocument:
         """Return the response.
 
         Raises:
-            ValueError, KeyError, IndexError, TypeError, AttributeError: the engine's answer is no completion.
+            ValueError, KeyError, IndexError, TypeError, AttributeError: the answer is not a completion.
         """
         raw, self._pieces = b"".join(self._pieces), []
         document = whole_document(raw)

@@ -1,4 +1,4 @@
-"""The request as an upstream gets it: written anew from what was understood, in words the upstream knows."""
+"""The request as an upstream gets it: written again from what was understood, in words the upstream knows."""
 
 from __future__ import annotations
 

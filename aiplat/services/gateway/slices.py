@@ -65,7 +65,7 @@ class Slice:
         return self.used + self.reserved + max(need * _AHEAD, self.limit // _SHARE, 1)
 
     def seconds_left(self) -> int:
-        """Return the seconds until the budget begins anew."""
+        """Return the seconds until the budget begins again."""
         return seconds_left(self.budget.period, datetime.now(UTC))
 
     def described(self) -> str:

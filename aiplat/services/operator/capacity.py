@@ -89,7 +89,7 @@ def _holds(machine: Machine, asked: Asked) -> bool:
 def _admits(machine: Machine, selector: Mapping[str, str], tolerations: list[Mapping[str, Any]]) -> bool:
     fits = all(machine.labels.get(key) == value for key, value in selector.items())
     barred = [t for t in machine.taints if t.get("effect") in {"NoSchedule", "NoExecute"}]
-    # A node that is ill for a moment is no reason to refuse a Model for good.
+    # A node that is ill for a moment is not a reason to refuse a Model for good.
     lasting = [t for t in barred if not str(t["key"]).startswith(_ALWAYS_TOLERATED)]
     return fits and all(any(_tolerates(t, taint) for t in tolerations) for taint in lasting)
 

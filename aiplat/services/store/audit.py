@@ -74,7 +74,7 @@ async def list_audit(  # noqa: PLR0913 - each is a filter of its own
     before_id: int | None = None,
     limit: int = 100,
 ) -> list[AuditEntry]:
-    """Return lines that match every filter, newest first; `before_id` goes on after a page."""
+    """Return lines that match every filter, newest first; `before_id` continues after a page."""
     query = select(audit).order_by(audit.c.id.desc()).limit(limit)
     equal = ((audit.c.actor, actor), (audit.c.action, action), (audit.c.subject, subject))
     for column, wanted in equal:

@@ -89,7 +89,7 @@ def _parsed(url: str) -> URL:
         where = make_url(url)
     except ArgumentError:
         # Not shown: it may hold a password.
-        raise bad("database.url", "is no database URL", "use postgresql://… or sqlite:///…") from None
+        raise bad("database.url", "is not a database URL", "use postgresql://… or sqlite:///…") from None
     driver = _DRIVERS.get(where.get_backend_name())
     if driver is None:
         known = " and ".join(_DRIVERS)

@@ -24,7 +24,7 @@ def refuse(findings: Iterable[Finding]) -> None:
 def slug_findings(where: str, value: object) -> Iterator[Finding]:
     """Yield what is wrong with a name that stands in URLs and tables."""
     if not (isinstance(value, str) and _SLUG.fullmatch(value)):
-        yield Finding(where, "is no name", "use 1 to 63 of a-z, 0-9 and -, the - not at an end")
+        yield Finding(where, "is not a name", "use 1 to 63 of a-z, 0-9 and -, the - not at an end")
 
 
 def limit_findings(fields: dict[str, Any]) -> Iterator[Finding]:
@@ -36,7 +36,7 @@ def limit_findings(fields: dict[str, Any]) -> Iterator[Finding]:
     for number, model in enumerate(fields.get("models", ())):
         if not (isinstance(model, str) and _PRINTABLE.fullmatch(model)):
             yield Finding(
-                f"models[{number}]", "is no model's name", "name a model, or the beginning of some and *"
+                f"models[{number}]", "is not a model's name", "name a model, or the beginning of some and *"
             )
 
 

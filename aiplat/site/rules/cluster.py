@@ -45,7 +45,7 @@ def bad_kubernetes_argument(document: Document, known: Known) -> Iterator[SiteFi
         if not _ARGUMENT.fullmatch(text):
             bare = text.lstrip("-")
             fix = f"write {bare}" if _ARGUMENT.fullmatch(bare) else "write it as name=value"
-            yield document.finding(path, f"{shown(text)} is no name=value", fix)
+            yield document.finding(path, f"{shown(text)} is not a name=value", fix)
 
 
 def argument_of_aiplats(document: Document, known: Known) -> Iterator[SiteFinding]:
@@ -68,7 +68,7 @@ def bad_resolver(document: Document, known: Known) -> Iterator[SiteFinding]:
     for number, text in enumerate(entries):
         ip = as_ip(text)
         if isinstance(text, str) and (ip is None or ip.is_loopback or ip.is_unspecified):
-            why = "is no IP address" if ip is None else "is the pod itself for whoever asks it there"
+            why = "is not an IP address" if ip is None else "is the pod itself for whoever asks it there"
             yield document.finding(
                 (*_K3S, "resolvers", number), f"{shown(text)} {why}", "write an address like 10.0.0.53"
             )

@@ -23,7 +23,7 @@ def bad_supply(document: Document, known: Known) -> Iterator[SiteFinding]:
     supply = document.at("supply")
     if isinstance(supply, str) and supply not in SUPPLIES[:3] and not _bundle(supply):
         fix = did_you_mean(supply, SUPPLIES, "use")
-        yield document.finding(("supply",), f"{shown(supply)} is no supply", fix)
+        yield document.finding(("supply",), f"{shown(supply)} is not a supply", fix)
 
 
 def missing_bundle(document: Document, known: Known) -> Iterator[SiteFinding]:
@@ -37,7 +37,7 @@ def missing_bundle(document: Document, known: Known) -> Iterator[SiteFinding]:
     if not path.is_dir():
         yield document.finding(("supply",), f"there is no bundle at {path}", fix)
     elif not (path / "oci-layout").is_file():
-        yield document.finding(("supply",), f"{path} is no bundle: it has no file oci-layout", fix)
+        yield document.finding(("supply",), f"{path} is not a bundle: it has no file oci-layout", fix)
 
 
 def missing_key_file(document: Document, known: Known) -> Iterator[SiteFinding]:

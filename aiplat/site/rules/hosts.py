@@ -105,7 +105,7 @@ def bad_interface(document: Document, known: Known) -> Iterator[SiteFinding]:
     for path, host in document.maps("hosts"):
         name = host.get("interface")
         if isinstance(name, str) and not _INTERFACE.fullmatch(name):
-            problem = f"{shown(name)} is no name of a network card"
+            problem = f"{shown(name)} is not the name of a network interface"
             yield document.finding((*path, "interface"), problem, "write it as `ip link` shows it, like eth1")
 
 
@@ -120,9 +120,9 @@ def bad_data_dir(document: Document, known: Known) -> Iterator[SiteFinding]:
 
 
 def _no_data_dir(folder: str) -> str:
-    """Return why a path is no data folder, or nothing."""
+    """Return why a path is not a data folder, or nothing."""
     if not _DATA_DIR.fullmatch(folder):
-        return "is no plain absolute path (letters, digits, `.`, `_`, `-`; no `..`, no slash at the end)"
+        return "is not a plain absolute path (letters, digits, `.`, `_`, `-`; no `..`, no slash at the end)"
     if len(folder) > DATA_DIR_LENGTH:
         return f"is longer than the {DATA_DIR_LENGTH} characters that leave room for sockets below it"
     if folder in SYSTEM_FOLDERS:
@@ -158,7 +158,7 @@ def bad_ssh_user(document: Document, known: Known) -> Iterator[SiteFinding]:
     for path, host in document.maps("hosts"):
         user = host["ssh"].get("user") if isinstance(host.get("ssh"), dict) else None
         if isinstance(user, str) and not _USER.fullmatch(user):
-            problem = f"{shown(user)} is no login name"
+            problem = f"{shown(user)} is not a login name"
             yield document.finding((*path, "ssh", "user"), problem, "write e.g. root")
 
 
@@ -168,7 +168,7 @@ def bad_jump_host(document: Document, known: Known) -> Iterator[SiteFinding]:
         jumps = host["ssh"].get("jump") if isinstance(host.get("ssh"), dict) else None
         for index, jump in enumerate(jumps if isinstance(jumps, list) else ()):
             if isinstance(jump, str) and not _is_jump(jump):
-                problem = f"{shown(jump)} is no jump host"
+                problem = f"{shown(jump)} is not a jump host"
                 fix = "write it like ops@bastion.example.org:2222, each as an item of its own"
                 yield document.finding((*path, "ssh", "jump", index), problem, fix)
 

@@ -84,7 +84,7 @@ def cidr_too_small(document: Document, known: Known) -> Iterator[SiteFinding]:
     for services in cluster_networks(document).get("serviceCIDR", ()):
         longest, shortest = _SERVICE_LENGTHS[services.version]
         if not longest <= services.prefixlen <= shortest:
-            problem = f"/{services.prefixlen} is no length for a service network"
+            problem = f"/{services.prefixlen} is not a length for a service network"
             yield document.finding(("cluster", "serviceCIDR"), problem, f"use /{longest} to /{shortest}")
 
 

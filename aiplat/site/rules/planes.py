@@ -16,7 +16,7 @@ def unknown_plane(document: Document, known: Known) -> Iterator[SiteFinding]:
     """Every key under `planes` is the slug of a plane."""
     for path, _ in document.entries("planes"):
         if path[-1] not in PLANES:
-            problem = f"{shown(path[-1])} is no plane"
+            problem = f"{shown(path[-1])} is not a plane"
             yield document.finding(path, problem, did_you_mean(path[-1], PLANES, "planes"))
 
 
@@ -26,7 +26,7 @@ def unknown_component(document: Document, known: Known) -> Iterator[SiteFinding]
         own = known.components.get(str(plane[-1]))
         for path, _ in document.entries(*plane) if own is not None else ():
             if not known.planes_of(str(path[-1])):
-                problem = f"{shown(path[-1])} is no component of the plane {plane[-1]}"
+                problem = f"{shown(path[-1])} is not a component of the plane {plane[-1]}"
                 every = {name for names in known.components.values() for name in names}
                 hint = did_you_mean(path[-1], every, "components")
                 near = hint.startswith("did you mean")

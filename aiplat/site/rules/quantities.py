@@ -50,14 +50,14 @@ def bad_port_value(document: Document, known: Known) -> Iterator[SiteFinding]:
         key = str(path[-1])
         is_number = isinstance(value, int) and not isinstance(value, bool)
         if is_number and (key == "port" or key.endswith("Port")) and not 1 <= value <= 65535:
-            yield document.finding(path, f"{value} is no port", "ports are 1 to 65535")
+            yield document.finding(path, f"{value} is not a port", "ports are 1 to 65535")
 
 
 def bad_number(document: Document, known: Known) -> Iterator[SiteFinding]:
     """A number is one that JSON, which carries values to charts, can express: not infinite, not NaN."""
     for path, value in _values(document):
         if isinstance(value, float) and not math.isfinite(value):
-            yield document.finding(path, f"{value} is no number that a chart can get", "write a number")
+            yield document.finding(path, f"{value} is not a number that a chart can get", "write a number")
 
 
 def parse_quantity(value: Any) -> Decimal | None:
@@ -77,10 +77,10 @@ def _complaint(resource: str, value: Any) -> tuple[str, str] | None:
     """Return what is wrong with an amount of a resource, and what to write instead."""
     amount = parse_quantity(value)
     if amount is None:
-        return f"{shown(value)} is no quantity", _better(str(value))
+        return f"{shown(value)} is not a quantity", _better(str(value))
     if resource == "cpu":
         too_many = amount > 4096 or str(value).endswith("i")
-        return (f"{shown(value)} is no number of CPUs", "write e.g. 2 or 500m") if too_many else None
+        return (f"{shown(value)} is not a number of CPUs", "write e.g. 2 or 500m") if too_many else None
     if "/" in resource and amount != amount.to_integral_value():
         return f"{shown(value)} is not a whole number", "devices cannot be divided here"
     if str(value).endswith(("m", "u", "n")):

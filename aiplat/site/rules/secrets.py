@@ -51,7 +51,7 @@ def bad_secret_reference(document: Document, known: Known) -> Iterator[SiteFindi
             continue
         name = value[REFERENCE]
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            problem = "this is no name of a secret"
+            problem = "this is not a secret name"
             fix = "use lower-case letters, digits and dashes (RFC 1123)"
             yield document.finding((*path, REFERENCE), problem, fix)
         elif len(value) > 1:

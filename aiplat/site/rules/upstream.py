@@ -24,7 +24,7 @@ def bad_mirror(document: Document, known: Known) -> Iterator[SiteFinding]:
         where = ("upstream", "mirrors", host)
         if not _HOST.fullmatch(str(host)):
             fix = "write it as docker.io or github.com"
-            yield document.finding(where, f"{shown(host)} is no name of a host", fix)
+            yield document.finding(where, f"{shown(host)} is not a host name", fix)
         elif isinstance(mirror, str) and (problem := _wrong_address(mirror)):
             yield document.finding(where, f"{shown(mirror)} {problem}", "write it as https://host/path")
 
@@ -50,13 +50,13 @@ def bad_credential(document: Document, known: Known) -> Iterator[SiteFinding]:
     for host, said in _map(document, "credentials").items():
         where = ("upstream", "credentials", host)
         if not _HOST.fullmatch(str(host)):
-            yield document.finding(where, f"{shown(host)} is no name of a host", "write it as ghcr.io")
+            yield document.finding(where, f"{shown(host)} is not a host name", "write it as ghcr.io")
         elif isinstance(said, dict) and bool(said.get("env")) == bool(said.get("keyring")):
             fix = "write `env: NAME_OF_A_VARIABLE` or `keyring: SERVICE`"
             yield document.finding(where, "does not say where its secret is kept, in one place", fix)
         elif isinstance(said, dict) and said.get("env") and not _VARIABLE.fullmatch(str(said["env"])):
             fix = "name a variable; the secret itself has no place here"
-            yield document.finding((*where, "env"), "is no name of an environment variable", fix)
+            yield document.finding((*where, "env"), "is not an environment variable's name", fix)
 
 
 def _wrong_address(text: str) -> str:
@@ -65,9 +65,9 @@ def _wrong_address(text: str) -> str:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        return "is no address"
+        return "is not an address"
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        return "is no address"
+        return "is not an address"
     return "has a user or password in it" if "@" in parts.netloc else ""
 
 

@@ -27,7 +27,7 @@ class Part:
 
 
 class Downloads:
-    """What is kept of one artifact until all of it is there, so that a killed run goes on."""
+    """What is kept of one artifact until all of it is there, so that a killed run continues."""
 
     def __init__(self, order: Order) -> None:
         self._order = order

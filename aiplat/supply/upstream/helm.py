@@ -38,7 +38,7 @@ class HelmCharts:
         """Ask what a chart's version stands for now.
 
         Raises:
-            AiplatError: the repository does not have it, or what it has is no chart.
+            AiplatError: the repository does not have it, or what it has is not a chart.
         """
         recipe = _recipe(order)
         version = order.filled(recipe.version)
@@ -98,7 +98,7 @@ def _index(http: Http, base: str) -> dict[str, Any]:
         document = None
     entries = document.get("entries") if isinstance(document, dict) else None
     if not isinstance(entries, dict):
-        problem = "is no index of a Helm repository"
+        problem = "is not an index of a Helm repository"
         raise AiplatError(
             Finding(where, problem, "see the address, and whether a log-in page answers instead")
         )
@@ -141,7 +141,7 @@ def _stored(where: str, archive: bytes, folder: Path) -> Made:
         return store_archive(folder, archive, chart_yaml(archive), "upstream")
     except ValueError as error:
         raise AiplatError(
-            Finding(where, f"is no packaged chart: {error}", "ask the repository's owner")
+            Finding(where, f"is not a packaged chart: {error}", "ask the repository's owner")
         ) from None
 
 
@@ -183,7 +183,7 @@ def _parts(source: str, manifest: Manifest) -> tuple[Blob, Blob]:
     archives = [layer for layer in manifest.document.get("layers") or () if layer.get("mediaType") == CONTENT]
     if config.get("mediaType") != CONFIG or len(archives) != 1:
         said = config.get("mediaType") or json.dumps(manifest.media_type)
-        raise AiplatError(Finding(source, f"is no Helm chart: its config is {said}", "see the name"))
+        raise AiplatError(Finding(source, f"is not a Helm chart: its config is {said}", "see the name"))
     return blob_of(source, config), blob_of(source, archives[0])
 
 

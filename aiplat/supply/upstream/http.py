@@ -289,7 +289,7 @@ class _Way:
             problem = f"redirects from https to {plain(target)}"
             raise HttpFailed(Finding(where, problem, "give an address, or a mirror, that stays with https"))
         if scheme not in {"http", "https"}:
-            raise HttpFailed(Finding(where, f"redirects to {scheme}:, which is no web address", ""))
+            raise HttpFailed(Finding(where, f"redirects to {scheme}:, which is not a web address", ""))
         if urlsplit(target).netloc != urlsplit(self.url).netloc:
             private = {"authorization", "cookie", "proxy-authorization"}
             self.headers = {k: v for k, v in self.headers.items() if k.lower() not in private}
@@ -335,4 +335,4 @@ def retry_after(value: str | None) -> float | None:
 
 
 def _interrupted(url: str) -> AiplatError:
-    return AiplatError(Finding(plain(url), "was interrupted", "the same command goes on with it"))
+    return AiplatError(Finding(plain(url), "was interrupted", "run the same command to resume"))

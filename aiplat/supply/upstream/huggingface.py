@@ -141,7 +141,7 @@ def _listed(http: Http, repository: str, revision: str, where: str) -> tuple[str
         info: Any = ModelInfo(**json.loads(answer.body))  # type: ignore[no-untyped-call]
         files = {str(sibling.rfilename): sibling for sibling in info.siblings or ()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        problem = "the hub answers with something that is no model's description"
+        problem = "the hub answers with something that is not a model's description"
         fix = "see HF_ENDPOINT, and whether a proxy or log-in page answers instead"
         raise AiplatError(Finding(where, problem, fix)) from None
     commit = str(info.sha)

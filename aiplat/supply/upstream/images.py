@@ -56,7 +56,7 @@ class RegistryImages:
         platforms count.
 
         Raises:
-            AiplatError: it is not there, is no image, or lacks a platform.
+            AiplatError: it is not there, is not an image, or lacks a platform.
         """
         recipe = order.recipe.image or UpstreamImage()
         name = f"{recipe.reference or order.artifact.name}:{order.filled(recipe.tag)}"
@@ -92,7 +92,7 @@ def resolve_image(http: Http, name: str, platforms: Sequence[str], kept: Path | 
     Manifests are kept in `kept`, so that fetching does not ask for them again.
 
     Raises:
-        AiplatError: it is not there, is no image, or lacks a platform.
+        AiplatError: it is not there, is not an image, or lacks a platform.
     """
     reference = image_reference(name)
     found = _look(Registry(http, reference.host, kept), reference, platforms)
@@ -167,11 +167,11 @@ def _image(registry: Registry, reference: Reference, manifest: Manifest) -> tupl
     """Return an image's platform and its blobs.
 
     Raises:
-        AiplatError: it is no image that a host could run.
+        AiplatError: it is not an image that a host could run.
     """
     config = manifest.document.get("config") or {}
     if config.get("mediaType") not in (CONFIG, _DOCKER_CONFIG):
-        problem = f"is no container image: its config is {config.get('mediaType') or 'missing'}"
+        problem = f"is not a container image: its config is {config.get('mediaType') or 'missing'}"
         raise AiplatError(Finding(reference.tagged, problem, "see the name"))
     layers = manifest.document.get("layers") or []
     findings = [f for layer in layers if (f := _unusable(reference, layer))]

@@ -72,7 +72,7 @@ def _fetched(http: Http, url: str, known: Credential | None, where: str) -> str:
         document = json.loads(answer.body)
         return str(document.get("token") or document["access_token"])
     except (ValueError, KeyError, AttributeError):
-        problem = "its token server answers with something that is no token"
+        problem = "its token server answers with something that is not a token"
         raise AiplatError(
             Finding(where, problem, "see whether a proxy or log-in page answers instead")
         ) from None
@@ -137,7 +137,7 @@ def _decoded(path: Path, entry: Any) -> Credential | None:
 
 
 def _from_helper(helper: str, key: str) -> Credential | None:
-    """Ask the program that keeps Docker's secrets; one that is not there or has nothing is no answer."""
+    """Ask the program that keeps Docker's secrets; one that is not there or has nothing is not an answer."""
     try:
         done = subprocess.run(
             [f"docker-credential-{helper}", "get"],

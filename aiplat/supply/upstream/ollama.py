@@ -125,7 +125,7 @@ def _ask(http: Http, name: ModelName) -> _Model:
         if error.status != 404 or http.reach.mirrored(url):
             raise
         fix = "see the spelling, and which tags there are on its page"
-        raise AiplatError(Finding(str(name), "is no model that the registry has (404)", fix)) from None
+        raise AiplatError(Finding(str(name), "is not a model that the registry has (404)", fix)) from None
     return _Model(name, body, tuple(_blobs(name, _document(name, body))))
 
 
@@ -135,7 +135,7 @@ def _document(name: ModelName, body: bytes) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict) or not isinstance(document.get("layers"), list):
-        problem = "the registry answers with something that is no manifest of a model"
+        problem = "the registry answers with something that is not a manifest of a model"
         fix = "see the name, and whether a proxy or log-in page answers instead"
         raise AiplatError(Finding(str(name), problem, fix))
     see_manifest(str(name), document)

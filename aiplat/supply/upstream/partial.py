@@ -17,7 +17,7 @@ from aiplat.supply.upstream.sentences import HttpFailed
 
 OnBytes = Callable[[int, int], object]
 _SPARE = 64 << 20
-_LATER = "run the same command again; it goes on from here"
+_LATER = "run the same command again; it resumes from here"
 _ALTERED = "it is damaged, or was exchanged: do not use it; ask its project, or see what stands in between"
 _ROOM = "make room, or point XDG_CACHE_HOME at a larger disk; what is there is kept"
 

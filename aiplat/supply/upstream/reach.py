@@ -125,7 +125,7 @@ class Reach:
                 context.load_verify_locations(cafile=path)
             except (OSError, ssl.SSLError) as error:
                 said = getattr(error, "strerror", None) or "nothing in it is one"
-                problem = f"{path} is no file with certificates: {said}"
+                problem = f"{path} is not a file with certificates: {said}"
                 raise BadInput(Finding("upstream.ca", problem, "name a PEM file")) from None
         return context
 

@@ -48,7 +48,7 @@ def image_reference(text: str) -> Reference:
     """Return the image that `text` means; without a host it is Docker Hub's, without a tag `latest`.
 
     Raises:
-        BadInput: it is no such name.
+        BadInput: it is not such a name.
     """
     rest, _, digest = text.partition("@")
     head, slash, tail = rest.rpartition("/")
@@ -56,12 +56,14 @@ def image_reference(text: str) -> Reference:
     host, repository = _split_host(f"{head}{slash}{last}")
     if not _REPOSITORY.fullmatch(repository):
         raise BadInput(
-            Finding(text, "is no name of an image: lower-case letters, digits, . _ - and /", _EXAMPLE)
+            Finding(text, "is not a name of an image: lower-case letters, digits, . _ - and /", _EXAMPLE)
         )
     if ":" in tail and not _TAG.fullmatch(tag):
-        raise BadInput(Finding(text, f"{tag!r} is no tag", _EXAMPLE))
+        raise BadInput(Finding(text, f"{tag!r} is not a tag", _EXAMPLE))
     if "@" in text and not _DIGEST.fullmatch(digest):
-        raise BadInput(Finding(text, f"{digest!r} is no digest: sha256: and 64 hexadecimal digits", _EXAMPLE))
+        raise BadInput(
+            Finding(text, f"{digest!r} is not a digest: sha256: and 64 hexadecimal digits", _EXAMPLE)
+        )
     return Reference(host, repository, tag or "latest", digest or None)
 
 
@@ -107,7 +109,7 @@ def model_name(text: str) -> ModelName:
     """Return the model that `text` means to Ollama: `[host/][namespace/]model[:tag]`.
 
     Raises:
-        BadInput: it is no such name.
+        BadInput: it is not such a name.
     """
     head, slash, tail = text.rpartition("/")
     model, colon, tag = tail.partition(":")
@@ -116,6 +118,6 @@ def model_name(text: str) -> ModelName:
     named = ModelName(host, namespace, model, tag if colon else "latest")
     good = all(_MODEL_PART.fullmatch(part) for part in (namespace, model, named.tag))
     if len(parts) > 3 or not good or not re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?", host):
-        problem = "is no name of a model: [host/][namespace/]model[:tag]"
+        problem = "is not a model's name: [host/][namespace/]model[:tag]"
         raise BadInput(Finding(text, problem, "write it as gemma3:270m or hf.co/owner/model:Q4_K_M"))
     return named

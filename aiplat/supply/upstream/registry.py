@@ -112,7 +112,7 @@ class Registry:
             document = None
         if not isinstance(document, dict):
             raise AiplatError(
-                Finding(reference.tagged, f"its config {blob.digest} is no JSON object", "ask its maker")
+                Finding(reference.tagged, f"its config {blob.digest} is not a JSON object", "ask its maker")
             )
         return document
 
@@ -229,7 +229,7 @@ def read_manifest(reference: Reference, body: bytes, said: str, announced: str |
         document = None
     if not isinstance(document, dict):
         kind = said or "no media type"
-        problem = f"the registry answers with something that is no manifest ({kind})"
+        problem = f"the registry answers with something that is not a manifest ({kind})"
         raise AiplatError(
             Finding(reference.tagged, problem, "see whether a proxy or log-in page answers instead")
         )
@@ -242,7 +242,9 @@ def read_manifest(reference: Reference, body: bytes, said: str, announced: str |
         )
     if media_type not in (*INDEXES, *MANIFESTS):
         raise AiplatError(
-            Finding(reference.tagged, f"is no image but {media_type or 'something unknown'}", "see the name")
+            Finding(
+                reference.tagged, f"is not an image but {media_type or 'something unknown'}", "see the name"
+            )
         )
     if said in (*INDEXES, *MANIFESTS) and said != media_type:
         problem = f"says it is {media_type}, but its registry says {said}"
@@ -258,7 +260,7 @@ def blob_of(where: str, descriptor: Mapping[str, Any]) -> Blob:
     """
     digest, size = descriptor.get("digest"), descriptor.get("size")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        problem = f"names something by {str(digest)[:80]!r}, which is no sha256 digest"
+        problem = f"names something by {str(digest)[:80]!r}, which is not a sha256 digest"
         raise AiplatError(Finding(where, problem, "ask its maker"))
     if not isinstance(size, int) or size < 0:
         raise AiplatError(Finding(where, f"does not say how large {digest} is", "ask its maker"))

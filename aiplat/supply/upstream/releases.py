@@ -100,7 +100,7 @@ def _take_out(archive: Path, member: str, target: Path, where: str) -> None:
     """Write one member of an archive to `target`.
 
     Raises:
-        AiplatError: it is no archive, or has no such file.
+        AiplatError: it is not an archive, or has no such file.
     """
     try:
         with tarfile.open(archive) as opened:
@@ -114,5 +114,5 @@ def _take_out(archive: Path, member: str, target: Path, where: str) -> None:
     except FileNotFoundError:
         raise
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise AiplatError(Finding(where, f"is no archive that can be read: {error}")) from error
+        raise AiplatError(Finding(where, f"is not an archive that can be read: {error}")) from error
     raise AiplatError(Finding(where, f"holds no file {member}", "its project packs otherwise now"))

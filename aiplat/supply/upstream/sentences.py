@@ -47,7 +47,7 @@ def host_of(url: str) -> str:
 
 
 def of_status(url: str, status: int, *, known: bool, mirror: bool, after: float | None) -> HttpFailed:
-    """Return what an answer that is no success means.
+    """Return what an answer that is not a success means.
 
     `known` says that credentials were sent, `mirror` that a mirror answered.
     """
@@ -90,7 +90,7 @@ def _said(host: str, status: int, *, known: bool, mirror: bool) -> tuple[str, st
     if status in said:
         return said[status]
     if status >= 500:
-        return f"has a fault of its own ({status})", "run the same command again later; it goes on from here"
+        return f"has a fault of its own ({status})", "run the same command again later; it resumes from here"
     return f"gave an answer that nothing can be done with ({status})", "see whether the address is right"
 
 
@@ -148,8 +148,8 @@ def _of_transport(where: str, host: str, error: Exception) -> HttpFailed:
     if isinstance(error, httpx.ProxyError):
         return _of_proxy(where, host, error)
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        return HttpFailed(Finding(where, f"is no address: {error}", "write it as https://…"))
-    later = "run the same command again; it goes on from here"
+        return HttpFailed(Finding(where, f"is not an address: {error}", "write it as https://…"))
+    later = "run the same command again; it resumes from here"
     problem, fix = f"cannot be reached: {error}", "see this machine's network"
     if isinstance(error, httpx.ConnectTimeout):
         fix = "see whether a firewall stands between; behind a proxy, set HTTPS_PROXY"

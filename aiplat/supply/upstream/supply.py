@@ -153,9 +153,7 @@ class UpstreamSupply:
 
         def phase(name: str, done: int, total: int) -> None:
             if self._stopped.is_set():
-                raise AiplatError(
-                    Finding(artifact.ref, "was interrupted", "the same command goes on with it")
-                )
+                raise AiplatError(Finding(artifact.ref, "was interrupted", "run the same command to resume"))
             told(artifact, name, done, total)
 
         model = self._catalog.model_of(artifact.name, artifact.version) if artifact.kind == "model" else None

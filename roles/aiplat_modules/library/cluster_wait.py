@@ -33,7 +33,7 @@ RETURN = r"""#"""
 RETRY_SECONDS = 1
 # What a kubelet renews every ten seconds.
 LEASE = ("--namespace", "kube-node-lease", "--request-timeout=10s", "get", "lease")
-# What is no condition of an object but can be waited for: a count that is absent while it is 0.
+# What is not a condition of an object but can be waited for: a count that is absent while it is 0.
 OTHERS = {"a ready replica": "jsonpath={.status.readyReplicas}"}
 
 
@@ -50,7 +50,7 @@ def wait(namespace: str, name: str, condition: str, deadline: float) -> None:
 
 
 def _came(namespace: str, name: str, what: str, deadline: float) -> bool:
-    """Ask once, for as long as there is time; an answer that fails before the deadline is no answer yet."""
+    """Ask once, for as long as there is time; one that fails before the deadline is not an answer yet."""
     left = max(1, int(deadline - time.monotonic()))
     try:
         kubectl(

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: the cluster forgets a node that left or whose host was installed anew; runs on a server."""
+"""Ansible module: the cluster forgets a node that left or whose host was reinstalled; runs on a server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DOCUMENTATION = r"""
 module: forgotten_node
 short_description: A node and its password are gone from the cluster
 description:
-  - Runs on a server, when a host has left, or before one that was installed anew joins again.
+  - Runs on a server, when a host has left, or before one that was reinstalled joins again.
 options:
   name: {description: "Name of the node.", type: str, required: true}
   timeout: {description: "Seconds until both are gone.", type: int, default: 60}

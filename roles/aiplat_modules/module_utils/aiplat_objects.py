@@ -42,7 +42,7 @@ def release_of(item: dict[str, Any]) -> str:
 
 
 def digest_of(item: dict[str, Any]) -> str:
-    """Return a digest of what is wanted of an object: changed and changed back is no change."""
+    """Return a digest of what is wanted of an object: changed and changed back is not a change."""
     wanted = {part: item[part] for part in WANTED if part in item}
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
 

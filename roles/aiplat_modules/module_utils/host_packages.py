@@ -163,7 +163,7 @@ def _last(text: str) -> str:
 def _parts(version: str) -> tuple[str, str, str]:
     found = _VERSION.fullmatch(version)
     if found is None:
-        raise HostProblem(f"{version} is no version of a package")
+        raise HostProblem(f"{version} is not a version of a package")
     return found[1] or "0", found[2], found[3] or ""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-# A lab host is a container: its kernel is another machine's, and what that refuses is no error.
+# A lab host is a container: its kernel is another machine's, and what that refuses is not an error.
 LAB = Path("/etc/aiplat/lab-host")
 
 DOCUMENTATION = r"""

@@ -115,7 +115,7 @@ class Remains:
         return [n for n in names if states[n] not in ("", "not-found") or active[n] not in ("", "inactive")]
 
     def remove_units(self, names: list[str]) -> None:
-        """Forget units with their files; systemd reads its own anew, which makes slices that still are."""
+        """Forget units with their files; systemd reads its own again, which makes slices that still are."""
         for name in names:
             attempt("systemctl", "disable", name)
             Path("/etc/systemd/system", name).unlink(missing_ok=True)

@@ -111,7 +111,7 @@ def delete_routes(targets: list[str]) -> None:
 
 
 def find_slices() -> list[str]:
-    """Return the transient units of pods, which systemd would make again when it reads its files anew."""
+    """Return the transient units of pods, which systemd would make again when it reads its files again."""
     patterns = ("kubepods.slice", "kubepods-*.slice")
     listed = text_of("systemctl", "list-units", "--all", "--plain", "--no-legend", *patterns)
     return [line.split()[0] for line in listed.splitlines() if line.strip()]
@@ -158,7 +158,7 @@ NETWORK = (
     Kind("network links of the pod network", find_links, delete_links),
     Kind("routes to other nodes' pods", find_routes, delete_routes),
 )
-# Before systemd reads its files anew, and when nothing runs in them any more.
+# Before systemd reads its files again, and when nothing runs in them any more.
 GROUPS_OF_PODS = (
     Kind("systemd's slices of pods", find_slices, stop_slices),
     Kind("control groups of pods", find_groups, delete_groups),

@@ -10,9 +10,9 @@ DOCUMENTATION = r"""
 module: agent_identity
 short_description: Whether the host lacks the password its node has in the cluster
 description:
-  - A node shows a password that it made itself. A host installed anew has none or another one, and the server
+  - A node shows a password that it made itself. A host reinstalled has none or another one, and the server
     turns it away for as long as it remembers the node of that name.
-  - A host whose agent runs is no stranger, whatever its files say.
+  - A host whose agent runs is not a stranger, whatever its files say.
 options:
   unit: {description: "The agent's unit.", type: str, default: k3s-agent.service}
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}

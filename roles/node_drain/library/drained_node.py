@@ -32,7 +32,7 @@ GONE = ("--force", "--grace-period=0", "--timeout=60s")
 
 
 def movable(node: str) -> list[str]:
-    """Return the pods, namespace/name, that run on the node and are no DaemonSet's."""
+    """Return the pods, namespace/name, that run on the node and are not DaemonSet's."""
     listed = kubectl("get", "pods", "-A", "--field-selector", f"spec.nodeName={node}", "-o", "json")
     pods = [
         item["metadata"]

@@ -195,7 +195,7 @@ def uninstall_others(
 
 
 def ensure_all(parameters: dict[str, Any], check: bool) -> list[str]:
-    """Bring all releases to what is wanted, side by side; every failure is told."""
+    """Bring all releases to what is wanted, side by side; every failure is reported."""
     releases, seen = [{**r, "blobs": parameters["blobs"]} for r in parameters["releases"]], revisions()
     site = parameters.get("site")
     changed = drifted(site) if site else set()

@@ -111,7 +111,7 @@ def test_the_table_has_every_route(everyone: Api) -> None:
 
 @pytest.mark.parametrize("operation", FOREIGN)
 def test_a_member_does_not_reach_what_is_another_teams(api: Api, operation: str) -> None:
-    """It is refused, or as if it were not there, and nothing of it is told."""
+    """It is refused, or as if it were not there, and nothing of it is reported."""
     method, path, expected = FOREIGN[operation]
     answer = api.ask(method, path.replace("KEY", api.ids["blue"]), "red")
     assert answer.status_code == expected

@@ -46,7 +46,7 @@ def test_each_error_is_a_problem(api: Api, method: str, path: str, status: int, 
 
 
 def test_a_site_file_that_is_wrong_is_said_with_its_lines(api: Api, place: Place) -> None:
-    """The findings are those of `aiplat site check`; the API goes on and reads the file again."""
+    """The findings are those of `aiplat site check`; the API continues and reads the file again."""
     right = place.file.read_text()
     place.file.write_text(right + "modles: []\n")
     found = problem(api.ask("GET", "/site"))

@@ -1,4 +1,4 @@
-"""`aiplat serve api` as a process: its first key, its stream while a run goes on, its death during one."""
+"""`aiplat serve api` as a process: its first key, its stream while a run continues, its death during one."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_an_encoding_that_is_not_known_is_refused() -> None:
 
 @pytest.mark.parametrize("item", ["{}", "[]", '"ab"', "1", '{"a":1}', "null", "[[]]"])
 def test_values_are_limited_whatever_they_are(item: str) -> None:
-    """Within the limit of bytes they would take a hundred times their size; as text they are no values."""
+    """Within the limit of bytes they would take a hundred times their size; as text they are not values."""
     many = f'{{"model":"m","x":[{",".join([item] * (JSON_VALUES + 1))}]}}'.encode()
     assert f"more than {JSON_VALUES} values" in refused(413, read, many)
     text = json.dumps({"x": item * JSON_VALUES + "," * JSON_VALUES}).encode()
@@ -148,7 +148,7 @@ def test_nesting_is_limited(opening: str, closing: str) -> None:
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused(body: bytes) -> None:
-    """Keys that are there twice, numbers that are none, bytes that are no UTF-8."""
+    """Keys that are there twice, numbers that are none, bytes that are not UTF-8."""
     refused(400, read, body)
 
 

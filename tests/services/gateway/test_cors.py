@@ -19,7 +19,7 @@ ASKED = {b"origin": b"https://chat.example", b"access-control-request-method": b
     ],
 )
 def test_an_origin_that_is_named_may_ask(origins: tuple[str, ...], allowed: bytes | None) -> None:
-    """A preflight has no key; others are answered as if they were no browser."""
+    """A preflight has no key; others are answered as if they were not from a browser."""
     answer = Cors(origins).preflight("OPTIONS", ASKED)
     assert (dict(answer)[b"access-control-allow-origin"] if answer else None) == allowed
     assert Cors(origins).headers({}) == []

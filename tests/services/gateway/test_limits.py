@@ -18,7 +18,7 @@ NAME = ("key", "k", "requests")
 
 
 class Clock:
-    """A clock that only goes on when told to."""
+    """A clock that only moves when told to."""
 
     now = 1000.0
 

@@ -41,7 +41,7 @@ def test_a_prompt_goes_where_its_beginning_was_seen() -> None:
     other = some.choose(prompt("Something else. " * 100))
     assert other is not first
     for _ in range(5):
-        assert some.choose(prompt(SHARED + "and goes on")) is first
+        assert some.choose(prompt(SHARED + "and continues")) is first
 
 
 def test_a_loaded_replica_does_not_get_everything_that_shares_a_beginning() -> None:
@@ -130,7 +130,7 @@ def test_replicas_that_stay_keep_what_is_known_of_them() -> None:
 
 
 def test_a_request_waits_for_the_first_replica() -> None:
-    """It goes on as soon as one is ready, and is counted as waiting until then."""
+    """It continues as soon as one is ready, and is counted as waiting until then."""
 
     async def body() -> None:
         empty = pool()

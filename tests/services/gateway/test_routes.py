@@ -36,7 +36,7 @@ def test_a_providers_model_is_asked_at_the_provider() -> None:
     [
         ({"models": [{"name": "m", "provider": "far"}]}, "no provider is called 'far'"),
         ({"models": [{"name": "m", "url": "http://a", "urls": ["http://b"]}]}, "not both"),
-        ({"models": [{"name": "m", "urls": ["a:1"]}]}, "is no URL"),
+        ({"models": [{"name": "m", "urls": ["a:1"]}]}, "is not a URL"),
         ({**OUTSIDE, "models": [{"name": "m", "provider": "far", "url": "http://a"}]}, "the provider has"),
         ({"egres": "forbidden"}, "egres"),
         ({"egress": "forbiden"}, "'allowed' or 'forbidden'"),

@@ -22,7 +22,7 @@ def test_it_goes_up_at_once(requests: int, replicas: int) -> None:
 
 
 def test_it_goes_down_when_less_was_enough_for_the_whole_delay() -> None:
-    """A burst in between starts the time anew."""
+    """A burst in between starts the time again."""
     scaler = Scaler()
     assert wanted(scaler, Load(), 2, 0) == 2
     assert wanted(scaler, Load(in_flight=4), 2, 30) == 2

@@ -54,6 +54,6 @@ def test_variables_of_ollama_are_settings() -> None:
 
 @pytest.mark.parametrize("value", ["many", "-1", "0", "", None])
 def test_a_variable_without_a_number_changes_nothing(value: str | None) -> None:
-    """What is no positive number is as if it were not there."""
+    """What is not a positive number is as if it were not there."""
     wish = wish_of(of_ollama(extraEnv=[{"name": "OLLAMA_NUM_PARALLEL", "value": value}]))
     assert wish.parallel is None

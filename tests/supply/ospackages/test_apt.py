@@ -125,7 +125,7 @@ def test_somebody_else_s_signature_is_refused(chosen: Archive, tmp_path: Path) -
 
 
 def test_an_index_without_a_signature_is_refused(chosen: Archive) -> None:
-    """Plain HTTP and no signature is no source."""
+    """Plain HTTP and no signature is not a source."""
     assert "Release: is not signed; use a mirror that keeps the signatures" in refused(chosen, LIBC, by=None)
 
 

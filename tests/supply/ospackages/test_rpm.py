@@ -159,4 +159,4 @@ def test_a_key_that_is_none_is_refused(chosen: Archive) -> None:
     def change(files: dict[str, Any]) -> None:
         files["/pub/rocky/RPM-GPG-KEY-Rocky-9"] = b"<html>Please log in</html>"
 
-    assert "RPM-GPG-KEY-Rocky-9: is no OpenPGP key" in refused(chosen, CONTAINER, change=change)
+    assert "RPM-GPG-KEY-Rocky-9: is not an OpenPGP key" in refused(chosen, CONTAINER, change=change)

@@ -136,7 +136,7 @@ LOCK = (
         "docker.io/example/server: wants a log-in of a kind that is not known: 'Negotiate'; "
         "ask its operator for token or basic authentication"),
     Failure("the token is a page", "server", at("auth.docker.io", "/token", faults.log_in_page),
-        "docker.io/example/server: its token server answers with something that is no token; "
+        "docker.io/example/server: its token server answers with something that is not a token; "
         "see whether a proxy or log-in page answers instead"),
     Failure("no permission (403)", "server", at(HUB, "/manifests/", faults.status(403)),
         f"{SERVER}: {HUB} refuses this (403); if it needs an account, name them under "
@@ -145,14 +145,14 @@ LOCK = (
         f"{SERVER}: {HUB} was asked too often (429) and asks to wait 3600 s; wait, or name them under "
         f"upstream.credentials.{HUB} in site.yaml: accounts may ask more often"),
     Failure("a fault of its own (500)", "server", at(HUB, "/manifests/", faults.status(500)),
-        f"{SERVER}: {HUB} has a fault of its own (500); run the same command again later; it goes on from here"),
+        f"{SERVER}: {HUB} has a fault of its own (500); run the same command again later; it resumes from here"),
     Failure("overloaded (503)", "server", at(HUB, "/manifests/", faults.status(503)),
-        f"{SERVER}: {HUB} has a fault of its own (503); run the same command again later; it goes on from here"),
+        f"{SERVER}: {HUB} has a fault of its own (503); run the same command again later; it resumes from here"),
     Failure("the manifest is tampered with", "server", at(HUB, "/manifests/1.0", faults.tampered),
         f"{SERVER}: asked for manifest {{server}}, got sha256:…; it was exchanged or damaged: do not use it; "
         "see what stands in between"),
     Failure("a log-in page of the network", "server", at(HUB, "/manifests/1.0", faults.log_in_page),
-        f"{SERVER}: the registry answers with something that is no manifest (text/html); "
+        f"{SERVER}: the registry answers with something that is not a manifest (text/html); "
         "see whether a proxy or log-in page answers instead"),
     Failure("wrong media type", "server", at(HUB, "/manifests/1.0", faults.media_type(
             "application/vnd.oci.image.manifest.v1+json")),
@@ -163,7 +163,7 @@ LOCK = (
         "use a newer version, or push it again with skopeo"),
     Failure("no image but something else", "server", lambda w: manifest(
             w, config={"mediaType": "application/vnd.cncf.helm.config.v1+json"}),
-        f"{SERVER}: is no container image: its config is application/vnd.cncf.helm.config.v1+json; see the name"),
+        f"{SERVER}: is not a container image: its config is application/vnd.cncf.helm.config.v1+json; see the name"),
     Failure("wrong architecture of an index", "server", lambda w: exchanged_image(
             w, platforms=("linux/arm64", "windows/amd64")),
         f"{SERVER}: has no image for linux/amd64: there is linux/arm64, windows/amd64; "
@@ -182,7 +182,7 @@ LOCK = (
         f"{SERVER}: has a layer of a kind that no host unpacks (application/x-xz); use another image"),
     Failure("a digest that is a path", "server", lambda w: manifest(
             w, layers=[{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": "sha256:../x", "size": 1}]),
-        f"{SERVER}: names something by 'sha256:../x', which is no sha256 digest; ask its maker"),
+        f"{SERVER}: names something by 'sha256:../x', which is not a sha256 digest; ask its maker"),
     Failure("redirects in a circle", "server", at(HUB, "/manifests/1.0", faults.looping),
         f"{SERVER}: {HUB} redirects in a circle: https://{HUB}/v2/example/server/manifests/1.0 → "
         f"https://{HUB}/v2/example/server/manifests/1.0; see the address, and a proxy or mirror in between"),
@@ -200,7 +200,7 @@ LOCK = (
         f"{SERVER}: {HUB} its certificate is signed by a CA that this machine does not know; "
         "give the CA: upstream.ca in site.yaml, or SSL_CERT_FILE"),
     Failure("the CA's file is none", "server", lambda w: w.upstream.update(ca="/etc/hostname"),
-        "upstream.ca: /etc/hostname is no file with certificates: …; name a PEM file"),
+        "upstream.ca: /etc/hostname is not a file with certificates: …; name a PEM file"),
     Failure("the proxy wants a log-in (407)", "server", lambda w: w.net.require_proxy_login("ann", "x"),
         f"{SERVER}: {HUB} the proxy wants to know who asks (407); "
         "put user and password into HTTPS_PROXY, or name them under upstream.credentials"),
@@ -236,7 +236,7 @@ LOCK = (
         "https://charts.example.org/: has no version 1.0 of the chart addon; the newest there is 2.0; "
         "see versions.yaml"),
     Failure("no index of charts", "addon", at("charts.example.org", "index.yaml", faults.log_in_page),
-        "https://charts.example.org/index.yaml: is no index of a Helm repository; "
+        "https://charts.example.org/index.yaml: is not an index of a Helm repository; "
         "see the address, and whether a log-in page answers instead"),
     Failure("a chart's address is missing", "addon", lambda w: w.charts.index.update(
             entries={"addon": [{"name": "addon", "version": "1.0"}]}),
@@ -247,12 +247,12 @@ LOCK = (
     Failure("another chart at its address", "addon", chart_archive("other", "1.0"),
         "https://charts.example.org/charts/addon-1.0.tgz: holds other 1.0 instead of addon 1.0; "
         "ask the repository's owner: do not use it"),
-    Failure("a chart that is no archive", "addon", lambda w: (
+    Failure("a chart that is not an archive", "addon", lambda w: (
             w.charts.index.update(entries={}), w.charts.publish("addon", "1.0", b"<html>")),
-        "https://charts.example.org/charts/addon-1.0.tgz: is no packaged chart: it is no archive; "
+        "https://charts.example.org/charts/addon-1.0.tgz: is not a packaged chart: it is not an archive; "
         "ask the repository's owner"),
     Failure("no such model", "ollama", lambda w: w.ollama.manifests.clear(),
-        f"{TINY}: is no model that the registry has (404); "
+        f"{TINY}: is not a model that the registry has (404); "
         "see the spelling, and which tags there are on its page"),
     Failure("parts of a model that are not known", "ollama", lambda w: w.ollama.publish(
             "library/tiny", "1b", {"model": b"", "tensor": b"x"}),
@@ -261,7 +261,7 @@ LOCK = (
     Failure("a model without weights", "ollama", lambda w: w.ollama.publish("library/tiny", "1b", {"system": b"x"}),
         f"{TINY}: has no weights of its own; such models run elsewhere: use another"),
     Failure("a page instead of a model", "ollama", at("registry.ollama.ai", "/manifests/", faults.log_in_page),
-        f"{TINY}: the registry answers with something that is no manifest of a model; "
+        f"{TINY}: the registry answers with something that is not a manifest of a model; "
         "see the name, and whether a proxy or log-in page answers instead"),
     Failure("terms to be accepted (401)", "vllm", gated,
         "owner/little@main: is only for accounts that accepted its terms (401); accept its terms at "
@@ -285,7 +285,7 @@ LOCK = (
         "owner/little@main: config.json is not what the commit has: it was exchanged or damaged; "
         "do not use it; see what stands in between"),
     Failure("no answer of a hub", "vllm", at("huggingface.co", "/api/", faults.log_in_page),
-        "owner/little@main: the hub answers with something that is no model's description; "
+        "owner/little@main: the hub answers with something that is not a model's description; "
         "see HF_ENDPOINT, and whether a proxy or log-in page answers instead"),
 )
 
@@ -297,7 +297,7 @@ BUILD = (
         f"{SERVER}: its {{blob}} from {HUB} has … bytes instead of …; it is damaged, or was "
         "exchanged: do not use it; ask its project, or see what stands in between"),
     Failure("a layer breaks off at the same byte again and again", "server", at(STORE, "{layer}", faults.cut(0)),
-        f"{SERVER}: its {{blob}} from … broke off …; run the same command again; it goes on from here"),
+        f"{SERVER}: its {{blob}} from … broke off …; run the same command again; it resumes from here"),
     Failure("a layer is gone", "server", at(STORE, "{layer}", faults.status(404)),
         f"{SERVER}: its {{blob}} is not there (404); "
         "see which there are: skopeo list-tags docker://docker.io/example/server"),

@@ -150,7 +150,7 @@ def test_all_that_is_wrong_is_said_at_once(world: World, aiplat: Aiplat) -> None
     world.ollama.manifests.clear()
     world.write("server", "ollama")
     code, said = aiplat("lock")
-    assert (code, f"{SERVER}: is not there" in said, f"{TINY}: is no model" in said) == (1, True, True)
+    assert (code, f"{SERVER}: is not there" in said, f"{TINY}: is not a model" in said) == (1, True, True)
 
 
 def test_a_digest_in_a_sentence_is_a_real_one(world: World) -> None:

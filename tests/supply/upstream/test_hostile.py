@@ -32,7 +32,7 @@ Changed = Iterator[tuple[str, Any]]
 
 def changed(document: Any, seed: int) -> Changed:
     """Yield the same document with one node after the other exchanged or taken away, by chance."""
-    chance = random.Random(seed)  # noqa: S311 - which node is exchanged is no secret
+    chance = random.Random(seed)  # noqa: S311 - which node is exchanged is not a secret
     for _ in range(ROUNDS):
         other = copy.deepcopy(document)
         places = list(_places(other))

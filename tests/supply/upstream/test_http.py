@@ -1,4 +1,4 @@
-"""Each way a request can fail has its sentence; what may pass is asked again, what broke off goes on."""
+"""Each way a request can fail has its sentence; what may pass is asked again, what broke off continues."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_redirects_in_a_circle_are_named(net: Upstreams, http: Http) -> None:
 
 
 def test_redirects_have_an_end(net: Upstreams, http: Http) -> None:
-    """Each leading further is no circle, but too far."""
+    """Each leading further is not a circle, but too far."""
     net.add(HOST, lambda request: Reply.redirect(f"https://{HOST}{request.path}x"))
     assert "redirects more than 8 times" in str(failing(http))
 
@@ -341,6 +341,6 @@ def test_an_interrupted_download_ends_soon_and_is_kept(net: Upstreams, http: Htt
     def stop(done: int, total: int) -> None:
         http.stop()
 
-    with pytest.raises(AiplatError, match="was interrupted; the same command goes on with it"):
+    with pytest.raises(AiplatError, match="was interrupted; run the same command to resume"):
         http.download(URL, tmp_path / "f", digest=DIGEST, on_bytes=stop)
     assert (tmp_path / "f.part").stat().st_size > 0

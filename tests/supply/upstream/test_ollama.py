@@ -143,5 +143,5 @@ def test_a_name_means_what_it_means_to_ollama(text: str, path: str) -> None:
 @pytest.mark.parametrize("text", ["", "a/b/c/d", "../x", "a:b:c", "owner/../x", "a b", "x:"])
 def test_what_is_no_name_is_refused(text: str) -> None:
     """Names become paths: none leads out of the store."""
-    with pytest.raises(BadInput, match="is no name of a model"):
+    with pytest.raises(BadInput, match="is not a model's name"):
         model_name(text)

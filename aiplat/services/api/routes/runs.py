@@ -58,9 +58,9 @@ def list_runs(
 async def start_run(
     wanted: NewRun, here: Here, keys: WithKeys, caller: Asking, response: Response
 ) -> RunView:
-    """Carry out a plan, if it is still the plan: it is made anew first, and 409 says that the world moved.
+    """Carry out a plan, if it is still the plan: it is made again first, and 409 says that the world moved.
 
-    The run goes on when the API is stopped. Follow it at `/runs/{id}/events`.
+    The run continues when the API is stopped. Follow it at `/runs/{id}/events`.
     """
     site, run = await run_in_threadpool(_agree, here, wanted.plan_digest), new_run_id()
     # Written before it is done: what stands in no audit trail does not happen.
@@ -71,7 +71,7 @@ async def start_run(
 
 
 def _agree(here: Ground, digest: str) -> str:
-    """Make the plan anew and return the site's name if the plan is the one with this digest."""
+    """Make the plan again and return the site's name if the plan is the one with this digest."""
     site = here.site()
     refuse_beside_another(site.name)
     kept = make_and_keep(site)
@@ -96,7 +96,7 @@ def get_run(run: RunId, here: Here) -> RunView:
     **needs("operator"),
 )
 async def stop(run: RunId, here: Here, _keys: WithKeys, caller: Asking) -> RunView:
-    """Ask a run to stop at its next safe point, as Ctrl-C does; the next run goes on from the hosts."""
+    """Ask a run to stop at its next safe point, as Ctrl-C does; the next run continues from the hosts."""
     site = (await run_in_threadpool(here.site)).name
     await run_in_threadpool(view_run, site, run)
     await here.note(caller, "run.stop", run, {})
@@ -120,7 +120,7 @@ async def follow_run(
     """Stream the events of a run: those there were, then those to come, until the run is over.
 
     Each has its place in the journal as `id`, its kind as `event` and the journal's JSON line as `data`. A
-    client that lost the connection goes on with `Last-Event-ID`; one that has everything gets 204, which
+    client that lost the connection continues with `Last-Event-ID`; one that has everything gets 204, which
     tells a browser not to come back.
     """
     site = (await run_in_threadpool(here.site)).name

@@ -34,7 +34,7 @@ def ranks(versions: Iterable[str]) -> dict[str, int]:
 
 
 def _parts(text: str) -> tuple[object, ...]:
-    """Return letters and numbers in turn; what ends is less than what goes on, except with a tilde."""
+    """Return letters and numbers in turn; what ends is less than what continues, except with a tilde."""
     found: list[object] = []
     for letters, digits in _PART.findall(text):
         found += [(*map(_weight, letters), 0), int(digits or 0)]

@@ -54,12 +54,12 @@ def dearmoured(data: bytes, where: str) -> bytes:
     """Return keys in the binary form that gpgv reads.
 
     Raises:
-        AiplatError: it is no key.
+        AiplatError: it is not a key.
     """
     if not data.lstrip().startswith(b"-----BEGIN PGP PUBLIC KEY BLOCK-----"):
         if data[:1] and data[0] & 0x80:
             return data
-        raise AiplatError(Finding(plain(where), "is no OpenPGP key", "see whether the address is right"))
+        raise AiplatError(Finding(plain(where), "is not an OpenPGP key", "see whether the address is right"))
     keys = b""
     for block in data.split(b"-----BEGIN PGP PUBLIC KEY BLOCK-----")[1:]:
         body = block.partition(b"-----END")[0].replace(b"\r", b"").partition(b"\n\n")[2]

@@ -133,7 +133,7 @@ func rotateCertificates(dataDir string, args []string, out io.Writer) error {
 		return err
 	}
 	if serverRuns() {
-		return fmt.Errorf("stop the service first: what runs goes on with the certificates it has")
+		return fmt.Errorf("stop the service first: what runs continues with the certificates it has")
 	}
 	kept, err := setAside(dataDir, time.Now())
 	if err != nil {

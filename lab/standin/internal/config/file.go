@@ -25,7 +25,7 @@ type entry struct {
 }
 
 // readFiles reads the main file and its drop-ins into one ordered list of entries.
-// A missing file is no error: k3s starts without one.
+// A missing file is not an error: k3s starts without one.
 func readFiles(path string) ([]entry, error) {
 	var merged []entry
 	main, err := readSource(path)
@@ -130,7 +130,7 @@ func texts(value any) ([]string, error) {
 		}
 		return out, nil
 	case yaml.MapSlice:
-		return nil, fmt.Errorf("a map is no value for a key; write a text or a list")
+		return nil, fmt.Errorf("a map is not a value for a key; write a text or a list")
 	}
 	return []string{fmt.Sprint(value)}, nil
 }

@@ -207,7 +207,7 @@ func LoadAgent(args []string) (Node, error) {
 		return n, fmt.Errorf("--token is required")
 	}
 	if _, port, err := net.SplitHostPort(strings.TrimPrefix(n.ServerURL, "https://")); !strings.HasPrefix(n.ServerURL, "https://") || err != nil || port == "" {
-		return n, fmt.Errorf("server: %s is no address of the form https://HOST:6443", n.ServerURL)
+		return n, fmt.Errorf("server: %s is not an address of the form https://HOST:6443", n.ServerURL)
 	}
 	return n, nil
 }

@@ -23,7 +23,7 @@ const Marker = "/etc/aiplat/lab-host"
 // RequireLab refuses every machine that is not a lab host.
 func RequireLab() error {
 	if _, err := os.Stat(Marker); err != nil {
-		return fmt.Errorf("this is the lab's stand-in for k3s, and %s does not exist, so this machine is no lab host; install k3s itself here", Marker)
+		return fmt.Errorf("this is the lab's stand-in for k3s, and %s does not exist, so this machine is not a lab host; install k3s itself here", Marker)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (im *Importer) load(ctx context.Context, path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Blobs of other platforms may be missing from an archive: that is no fault.
+	// Blobs of other platforms may be missing from an archive: that is not a fault.
 	imported, err := im.Client.Import(ctx, stream, containerd.WithAllPlatforms(true), containerd.WithSkipMissing())
 	if err != nil {
 		return nil, err

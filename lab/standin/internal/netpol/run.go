@@ -1,5 +1,5 @@
 // Package netpol enforces NetworkPolicies on one node by kube-router's controller, which k3s carries
-// too: chains and sets in iptables and ipset, written anew some time after each change.
+// too: chains and sets in iptables and ipset, written again some time after each change.
 package netpol
 
 import (

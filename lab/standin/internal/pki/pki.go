@@ -82,7 +82,7 @@ type Leaf struct {
 	Hosts  []string // names and addresses; a certificate with hosts is for serving
 }
 
-// EnsureLeaf keeps DIR/<leaf>.crt valid: it is made anew when it is missing, near its end,
+// EnsureLeaf keeps DIR/<leaf>.crt valid: it is made again when it is missing, near its end,
 // signed by another CA, or lacks one of the wanted hosts. The key stays.
 func EnsureLeaf(dir string, ca Authority, leaf Leaf) error {
 	certFile, keyFile := filepath.Join(dir, leaf.Name+".crt"), filepath.Join(dir, leaf.Name+".key")

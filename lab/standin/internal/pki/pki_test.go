@@ -20,7 +20,7 @@ func TestAuthorityAndLeafAreKept(t *testing.T) {
 	leaf := Leaf{Name: "serving", CN: "api", Hosts: []string{"10.0.0.1", "api.example"}}
 	first := certify(t, dir, ca, leaf)
 	if string(certify(t, dir, ca, leaf)) != string(first) {
-		t.Error("a good certificate is made anew")
+		t.Error("a good certificate is made again")
 	}
 	leaf.Hosts = append(leaf.Hosts, "10.0.0.2")
 	cert, err := parseCert(certify(t, dir, ca, leaf))

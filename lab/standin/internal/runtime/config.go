@@ -43,7 +43,7 @@ type auth struct {
 	registries.Auth
 }
 
-// WriteConfig renders config.toml, certs.d and crictl.yaml. All are made anew at each start.
+// WriteConfig renders config.toml, certs.d and crictl.yaml. All are made again at each start.
 func WriteConfig(n config.Node, p Paths) error {
 	file, err := registries.Load(n.PrivateRegistry)
 	if err != nil {

@@ -88,12 +88,12 @@ func servingVerdict(request *certificatesv1.CertificateSigningRequest, parsed *x
 	}
 	for _, name := range parsed.DNSNames {
 		if name != node.Name && !slices.Contains(known, name) {
-			return false, fmt.Sprintf("%s is no name of node %s", name, node.Name)
+			return false, fmt.Sprintf("%s is not a name of node %s", name, node.Name)
 		}
 	}
 	for _, ip := range parsed.IPAddresses {
 		if !slices.Contains(known, ip.String()) {
-			return false, fmt.Sprintf("%s is no address of node %s", ip, node.Name)
+			return false, fmt.Sprintf("%s is not an address of node %s", ip, node.Name)
 		}
 	}
 	return true, "the kubelet of node " + node.Name

@@ -47,7 +47,7 @@ func (s *server) writeKubeconfigFile() error {
 	}
 	mode, err := strconv.ParseUint(s.KubeconfigMode, 8, 32)
 	if err != nil {
-		return fmt.Errorf("write-kubeconfig-mode: %q is no octal file mode", s.KubeconfigMode)
+		return fmt.Errorf("write-kubeconfig-mode: %q is not an octal file mode", s.KubeconfigMode)
 	}
 	if err := pki.WriteFile(s.Kubeconfig, raw, os.FileMode(mode)); err != nil {
 		return err

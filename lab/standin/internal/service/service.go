@@ -120,7 +120,7 @@ func live(start func(ctx context.Context, sup *component.Supervisor, ready func(
 }
 
 // ended decides the exit code. k3s ends with 0 when its container runtime went away, and
-// systemd starts it anew; anything else is a failure.
+// systemd starts it again; anything else is a failure.
 func ended(err error) error {
 	var exited *component.Exited
 	if errors.As(err, &exited) && exited.Name == "containerd" {

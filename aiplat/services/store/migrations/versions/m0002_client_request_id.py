@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add the column; a gateway of the version before goes on writing rows without it."""
+    """Add the column; a gateway of the version before keeps writing rows without it."""
     op.add_column("usage", sa.Column("client_request_id", sa.String(64)))
     given = sa.text("client_request_id IS NOT NULL")
     op.create_index(
