@@ -41,7 +41,7 @@ def gpu(
 
     Each host gets one verdict with its cause and its fix; what else was seen is reported after it. Only
     commands that read are run. `healthy` needs positive proof; where what was seen does not
-    suffice, the verdict is `unknown` and says what to look at next. docs/reference/gpu-verdicts.md has them all.
+    suffice, the verdict is `unknown` and names what to look at. All are in docs/reference/gpu-verdicts.md.
 
     FILE is YAML or JSON with a map `facts` of commands to what they printed, for example:
 
