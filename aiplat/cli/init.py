@@ -75,9 +75,7 @@ def _see_options(name: str | None, output: Path, key: Path | None) -> None:
         BadInput: all that is wrong with the name, the file to write and the key.
     """
     wrong = (
-        [Finding("--name", f"{name!r} is not a site name", NAME_RULE)]
-        if name and not is_label(name)
-        else []
+        [Finding("--name", f"{name!r} is not a site name", NAME_RULE)] if name and not is_label(name) else []
     )
     place = output.expanduser()
     if place.is_dir():
