@@ -30,6 +30,7 @@ _VERBS = {
     "verify": "look",
     "chat": "look",
     "env": "look",
+    "usage": "usage",
     "tunnel": "tunnel",
     "node": "node",
     "reset": "reset",

@@ -37,6 +37,7 @@ FAULTS = {
     "verify": "gone.yaml",
     "chat": "gone.yaml --once hello",
     "env": "gone.yaml",
+    "usage": "gone.yaml",
     "tunnel": "gone.yaml",
     "node remove": "a1 gone.yaml --yes",
     "reset": "gone.yaml --yes",
