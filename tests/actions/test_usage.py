@@ -64,7 +64,7 @@ def key(healthy: Loopback, tmp_path: Path) -> str:
 
 
 def test_keys_and_teams_are_told_with_what_they_used(healthy: Loopback, key: str) -> None:
-    """From a day on; the site's own key, which is no account, is among them."""
+    """From a day on; also the site's own key, which has no account."""
     found = usage(healthy.site, date(2030, 1, 1))
     told = {k.key: (k.name, k.team, k.requests, k.failed, k.prompt_tokens, k.cost) for k in found.keys}
     assert told == {key: ("triage app", "ward", 1, 0, 1000, "1.5"), "site": ("", "", 1, 1, 7, "0")}
