@@ -54,7 +54,7 @@ class Allowance:
         if not budgets:
             return Allowed()
         alone = self._needs(budgets, targets[:1], guess)
-        dearest = self._needs(budgets, targets, guess)
+        dearest = self._needs(budgets, targets, guess) if len(targets) > 1 else alone
         held, short = await self._reserve(key, dearest)
         if short is None:
             return Allowed(held)
@@ -91,8 +91,10 @@ class Allowance:
             if key.on_outage == "refuse":
                 raise refusals.accounts_unreachable() from None
             held, short = await self._slices.reserve(needs, ask=False)
+        if short is None:
+            return held, None
         used_up = any(s.used_up for s, need in needs if need)
-        if short is not None and self._book.outage and not used_up:
+        if self._book.outage and not used_up:
             # More cannot be leased now, and the key says to serve: what is used is counted all the same.
             return hold(needs), None
         return held, short

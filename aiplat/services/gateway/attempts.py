@@ -51,7 +51,7 @@ class Answer:
     """An upstream's answer whose headers are here; counted as in flight until closed.
 
     `translator` puts a provider's answer into OpenAI's form, where it has another. Some of the answer may
-    have been read already, to see whether it is one: `pieces` begins with that.
+    have been read already, to see whether it is one: that is `begun`; where it is all, it has `ended`.
     """
 
     def __init__(self, pool: Pool, replica: Replica) -> None:
@@ -77,14 +77,9 @@ class Answer:
         self._response, self.translator = response, translator
         return self
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the answer as it comes, unpacked."""
-        if self.begun:
-            yield self.begun
-        if self.ended:
-            return
-        async for piece in self._rest or unpacked(self.response):
-            yield piece
+    def rest(self) -> AsyncIterator[bytes]:
+        """Return what comes of the answer after `begun`, in pieces and unpacked."""
+        return self._rest or unpacked(self.response)
 
     async def begin(self, most: int) -> bytes | None:
         """Return the whole answer where it has `most` bytes or less, else None.
@@ -162,10 +157,11 @@ async def _error_in(backends: Backends, target: Model, answer: Answer, *, peek: 
 
     What an engine of the site refuses passes as it is; a provider's words are looked through first.
     """
+    response = answer.response
     try:
-        if answer.response.status >= 400:
-            found = await refusal_of(backends.providers, target, answer.response) if target.provider else None
-        elif peek and answer.response.headers.get("content-type", "").startswith("application/json"):
+        if response.status >= 400:
+            found = await refusal_of(backends.providers, target, response) if target.provider else None
+        elif peek and response.headers.get("content-type", "").startswith("application/json"):
             found = error_in(backends.providers, target, await answer.begin(LOOK_BYTES))
         else:
             found = None

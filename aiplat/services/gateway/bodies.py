@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isinf
 from sys import getsizeof
@@ -84,20 +83,20 @@ class Unpacked:
         Raises:
             Refusal: 413 for a body that is too large when unpacked, 400 for one that cannot be.
         """
-        for part in self._parts(piece):
-            self.size += len(part)
-            if self.size > self._most:
-                raise refusals.too_large(self._most)
-            self._pieces.append(part)
-
-    def _parts(self, piece: bytes) -> Iterator[bytes]:
         if self._unpacker is None:
-            yield piece
+            self._keep(piece)
             return
         try:
-            yield from self._unpacker.feed(piece)
+            for part in self._unpacker.feed(piece):
+                self._keep(part)
         except WrongEncoding as error:
             raise refusals.bad_request(f"the body is not what its content-encoding says: {error}") from None
+
+    def _keep(self, part: bytes) -> None:
+        self.size += len(part)
+        if self.size > self._most:
+            raise refusals.too_large(self._most)
+        self._pieces.append(part)
 
     def whole(self) -> bytes:
         """Return the body; nothing is held any more.
@@ -125,7 +124,7 @@ def understood(text: bytes) -> Understood:
     Raises:
         Refusal: 400 or 413.
     """
-    if too_many_values(text):
+    if len(text) > JSON_VALUES and too_many_values(text):
         raise refusals.too_many_values(JSON_VALUES)
     try:
         document = from_json(text, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from aiplat.services.gateway import refusals
 from aiplat.services.gateway.attempts import Want, find_answer
 from aiplat.services.gateway.bodies import Memory, understood
 from aiplat.services.gateway.counts import Counted
+from aiplat.services.gateway.deadline import Deadline
 from aiplat.services.gateway.estimate import estimate
 from aiplat.services.gateway.exchange import ClientLeft, Exchange
 from aiplat.services.gateway.fields import check_fields
@@ -166,7 +166,7 @@ async def call(exchange: Exchange, backends: Backends, asked: Asked, want: Want,
             answer.close()
 
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        with Deadline(ANSWER_SECONDS):
             await while_connected(exchange, work())
     except ClientLeft:
         if not exchange.answered and exchange.sent_on:

@@ -29,20 +29,23 @@ class Counted:
 
 def number_of(usage: dict[str, Any], name: str) -> int:
     """Return a count of a usage document, 0 where it is missing or not to be believed."""
-    return _number(usage.get(name)) or 0
-
-
-def _number(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value <= MOST_COUNT else None
+    return _first(usage, (name,)) or 0
 
 
 def counted(usage: Any) -> Counted | None:
     """Return what a usage document of any API counts; None where it counts nothing."""
     if not isinstance(usage, dict):
         return None
-    prompt = next((n for name in _PROMPT if (n := _number(usage.get(name))) is not None), None)
-    completion = next((n for name in _COMPLETION if (n := _number(usage.get(name))) is not None), None)
+    prompt, completion = _first(usage, _PROMPT), _first(usage, _COMPLETION)
     return Counted(prompt, completion) if prompt or completion else None
+
+
+def _first(usage: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    for name in names:
+        number = usage.get(name)
+        if type(number) is int and 0 <= number <= MOST_COUNT:
+            return number
+    return None
 
 
 def usage_in(document: Any) -> Counted | None:

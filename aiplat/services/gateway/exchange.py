@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from aiplat.services.bounds import BODY_SECONDS
+from aiplat.services.bounds import BODY_SECONDS, SMALL_BYTES
 from aiplat.services.gateway import refusals
 from aiplat.services.gateway.auth import Key
 from aiplat.services.gateway.bodies import Memory, Unpacked, written
+from aiplat.services.gateway.deadline import Deadline
 from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.usage import Usage
 
@@ -90,7 +90,7 @@ class Exchange:
             raise refusals.too_large(memory.each)
         taken = Unpacked(self.headers.get(b"content-encoding", b""), memory.each)
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            with Deadline(BODY_SECONDS):
                 return await self._read(memory, taken)
         except TimeoutError:
             raise refusals.Refusal(408, "the request's body did not arrive in time") from None
@@ -112,7 +112,8 @@ class Exchange:
         Raises:
             Refusal: there is no room for so much.
         """
-        memory.hold(self.key.id if self.key else "", self.held, size)
+        if size > SMALL_BYTES or self.held > SMALL_BYTES:
+            memory.hold(self.key.id if self.key else "", self.held, size)
         self.held = size
 
     async def start(self, status: int, headers: Iterable[Header]) -> None:

@@ -44,19 +44,25 @@ def check_fields(document: dict[str, Any]) -> None:
     """
     _check_spelling(document)
     for name in _OBJECTS:
-        if isinstance(inner := document.get(name), dict):
+        inner = document.get(name)
+        if inner is None:
+            continue
+        if isinstance(inner, dict):
             _check_spelling(inner)
-        elif inner is not None:
+        else:
             raise refusals.bad_request(f"{name} must be an object", param=name)
     if document.get("stream") not in (None, True, False) or type(document.get("stream")) in (int, float):
         raise refusals.bad_request("stream must be true or false", param="stream")
     for name in _WHOLE:
-        _check_whole(document, name)
+        if name in document:
+            _check_whole(document, name)
     if document.get("options"):
         _check_whole(document["options"], "num_predict")
 
 
 def _check_spelling(document: dict[str, Any]) -> None:
+    if set(map(str.casefold, document)) == document.keys():
+        return
     seen: set[str] = set()
     for name in document:
         folded = name.casefold()
@@ -87,8 +93,9 @@ def bound(path: str, document: dict[str, Any]) -> int | None:
         options = document.get("options")
         named = [options.get("num_predict")] if isinstance(options, dict) else []
     else:
-        named = [document.get(name) for name in _BOUNDS.get(path, ())]
-    return min((count for value in named if (count := _positive(value))), default=None)
+        named = [document[name] for name in _BOUNDS.get(path, ()) if name in document]
+    given = [value for value in named if type(value) is int and value > 0]
+    return min(given) if given else None
 
 
 def lower(path: str, document: dict[str, Any], most: int) -> None:
@@ -117,7 +124,8 @@ def answers(path: str, document: dict[str, Any]) -> int:
     # A list of numbers is one prompt, as tokens.
     several = isinstance(prompts, list) and prompts and not isinstance(prompts[0], int)
     count = len(prompts or ()) if several else 1
-    count *= max(1, _positive(document.get("n")), _positive(document.get("best_of")))
+    if "n" in document or "best_of" in document:
+        count *= max(1, _positive(document.get("n")), _positive(document.get("best_of")))
     if count > PROMPTS:
         raise refusals.bad_request(f"a request may ask for {PROMPTS} answers at most", param="n")
     return count

@@ -111,7 +111,9 @@ class AccountGate:
         return account
 
     def _fallbacks(self, exchange: Exchange, model: Model) -> list[str]:
-        names = model.fallbacks or self._to.table.fallbacks.get(model.name, ())
+        names = model.fallbacks or self._to.table.fallbacks.get(model.name)
+        if not names:
+            return []
         found = [m for name in names if (m := self._to.table.find(name)) is not None]
         return [m.name for m in found if exchange.may_use(m)]
 

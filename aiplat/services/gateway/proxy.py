@@ -142,17 +142,17 @@ async def read_some(answer: aiohttp.ClientResponse, most: int) -> bytes:
     return b"".join(pieces)[:most]
 
 
-async def unpacked(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Yield an answer in pieces as they come, without its content encoding.
+def unpacked(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Return an answer's pieces as they come, without its content encoding; what reads them gets its faults.
 
     Raises:
         aiohttp.ClientError, TimeoutError, ValueError: as for `read_some`.
     """
     named = _layers(answer)
-    if not named:
-        async for piece in answer.content.iter_any():
-            yield piece
-        return
+    return _without(named, answer) if named else answer.content.iter_any()
+
+
+async def _without(named: tuple[str, ...], answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     unpacker = Unpacker(named)
     async for piece in answer.content.iter_any():
         for part in unpacker.feed(piece):
@@ -178,13 +178,14 @@ async def relay(exchange: Exchange, answer: Answer, reader: Reader) -> None:
         if not reader.whole:
             await exchange.start(upstream.status, _headers(upstream, content_type, reader.rewrites))
         try:
-            whole = b""
-            async for piece in answer.pieces():
-                if (out := reader.feed(piece)) and answer.ended:
-                    whole += out
-                elif out:
+            begun = reader.feed(answer.begun) if answer.begun else b""
+            if begun and not answer.ended:
+                await exchange.write(begun)
+                begun = b""
+            async for piece in answer.rest():
+                if out := reader.feed(piece):
                     await exchange.write(out)
-            rest = whole + reader.finish()
+            rest = begun + reader.finish()
         except _CANNOT_GO_ON as error:
             await _break_off(exchange, reader, content_type)
             raise aiohttp.ClientPayloadError(f"{type(error).__name__}: {error}") from error
@@ -207,12 +208,14 @@ def _length(body: bytes) -> list[Header]:
 
 def _headers(upstream: aiohttp.ClientResponse, content_type: str, rewritten: bool) -> list[Header]:
     headers = [(b"content-type", _as_header(content_type))]
+    packed = upstream.headers.get("content-encoding")
+    known = _layers(upstream) if packed else ()
     if content_type.startswith("text/event-stream"):
         # Proxies in front must pass frames on at once.
         headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-    elif not rewritten and not _layers(upstream) and (length := upstream.headers.get("content-length")):
+    elif not rewritten and not known and (length := upstream.headers.get("content-length")):
         headers.append((b"content-length", _as_header(length)))
-    if (packed := upstream.headers.get("content-encoding")) and not _layers(upstream):
+    if packed and not known:
         # In an encoding that is not undone here: perhaps the client knows it.
         headers.append((b"content-encoding", _as_header(packed)))
     if retry_after := upstream.headers.get("retry-after"):
@@ -222,8 +225,11 @@ def _headers(upstream: aiohttp.ClientResponse, content_type: str, rewritten: boo
 
 def _layers(upstream: aiohttp.ClientResponse) -> tuple[str, ...]:
     """Return the encodings to undo; none where there are none, or one that is not known."""
+    packed = upstream.headers.get("content-encoding")
+    if not packed:
+        return ()
     try:
-        return encodings_of(upstream.headers.get("content-encoding", ""))
+        return encodings_of(packed)
     except WrongEncoding:
         return ()
 
