@@ -40,10 +40,11 @@ class MountedWeights(Frozen):
 
 
 class Probe(Frozen):
-    """One way to ask a container how it is: GET a `path`, or run a `command`."""
+    """One way to ask a container how it is: GET a `path`, or run a `command`; it may take `seconds`."""
 
     path: UrlPath | None = None
     command: tuple[str, ...] = ()
+    seconds: int = Field(default=5, gt=0)
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

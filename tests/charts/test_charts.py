@@ -16,6 +16,8 @@ import pytest
 from kubernetes_validate.utils import ValidationError, validate
 from ruamel.yaml import YAML
 
+from aiplat.catalog.catalog import load_catalog
+from aiplat.catalog.engines import filled
 from aiplat.services.gateway.routes import Routes
 from aiplat.shipped import shipped
 from tests.charts.conftest import NAMES, VALUES, Document, Helm, documents
@@ -89,6 +91,24 @@ def test_containers_have_probes_requests_and_limits(name: str, rendered: dict[st
             for bound in ("requests", "limits"):
                 assert set(container["resources"][bound]) >= {"cpu", "memory"}
             assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+
+
+def test_ollama_is_ready_by_the_probe_that_its_engine_names(helm: Helm, charts: dict[str, Path]) -> None:
+    """Chart and component.yaml have one script; weights that may leave memory are not brought back by it."""
+    engine = next(c for c in load_catalog().engines if c.name == "ollama").engine
+    assert engine
+    given = VALUES / "values-ollama.yaml"
+    for kept in ("-1", "5m"):
+        done = helm("template", "ollama", charts["ollama"], "-f", given, "--set-string", f"keepAlive={kept}")
+        for _, pod in pods(done.stdout):
+            (container,) = pod["containers"]
+            model = container["startupProbe"]["exec"]["command"][-1].split('"')[3]
+            probe = engine.run.health.started
+            asked = [filled(word, {"port": engine.run.port, "model": model}) for word in probe.command]
+            assert container["startupProbe"]["exec"]["command"] == asked
+            assert container["startupProbe"]["timeoutSeconds"] == probe.seconds
+            loads = container["readinessProbe"].get("exec", {}).get("command") == asked
+            assert loads is (kept == "-1")
 
 
 @pytest.mark.parametrize("name", NAMES)

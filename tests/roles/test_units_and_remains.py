@@ -96,6 +96,60 @@ def test_the_content_of_a_process_is_read_from_its_environment() -> None:
     assert module.running_content(str(process.pid)) == ""
 
 
+@pytest.fixture
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program in systemctl's place, to be written."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    program = tmp_path / "systemctl"
+    program.touch(0o755)
+    return program
+
+
+def disk(room: int) -> os.statvfs_result:
+    """Return what is seen of a disk on which root finds so many bytes free."""
+    return os.statvfs_result((4096, 1, 1 << 40, room, 0, 1 << 20, 1 << 10, 1 << 10, 0, 255))
+
+
+def test_a_unit_that_waits_on_a_full_disk_is_not_waited_for(
+    systemctl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It neither starts nor fails; the disk's folder is named, one that is not there yet too."""
+    module = load_module("aiplat_modules/library/systemd_unit.py")
+    systemctl.write_text("#!/bin/sh\nexec sleep 100000\n")
+    monkeypatch.setattr(os, "statvfs", lambda path: disk(0 if path == Path("/dev") else 1 << 30))
+    with pytest.raises(module.HostProblem, match="the disk of /dev/not-there/k3s is full"):
+        module.restart("k3s.service", 100_000, ["/proc", "/dev/not-there/k3s"])
+
+
+def test_a_unit_is_waited_for_while_there_is_room(
+    systemctl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes; pseudo file systems, which have no blocks, are not full."""
+    module = load_module("aiplat_modules/library/systemd_unit.py")
+    seen = os.statvfs
+
+    def look(path: Path) -> os.statvfs_result:
+        (tmp_path / "looked").touch()
+        return seen(path)
+
+    monkeypatch.setattr(os, "statvfs", look)
+    wait = f"while [ ! -e {tmp_path}/looked ]; do sleep 0.02; done"
+    systemctl.write_text(f'#!/bin/sh\n{wait}\necho "$@" >{tmp_path}/asked\n')
+    module.restart("k3s.service", 100_000, ["/proc", str(tmp_path)])
+    assert (tmp_path / "asked").read_text() == "restart k3s.service\n"
+
+
+def test_a_unit_that_fails_ends_the_wait_with_its_words(systemctl: Path) -> None:
+    """As does one that says nothing within its time."""
+    module = load_module("aiplat_modules/library/systemd_unit.py")
+    systemctl.write_text("#!/bin/sh\necho 'Job failed.' >&2\nexit 1\n")
+    with pytest.raises(module.HostProblem, match=r"Job failed\."):
+        module.restart("k3s.service", 100_000, [])
+    systemctl.write_text("#!/bin/sh\nexec sleep 100000\n")
+    with pytest.raises(module.HostProblem, match="not ready within 0 s"):
+        module.restart("k3s.service", 0, [])
+
+
 def test_a_reset_knows_every_file_that_a_role_writes() -> None:
     """A run killed before it wrote the ledger leaves nothing that a reset does not look for."""
     module = load_module("host_reset/library/host_reset.py")

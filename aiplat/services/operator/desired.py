@@ -196,20 +196,17 @@ def _probes(engaged: Engaged) -> Document:
             **probe_of(run.health.started, engaged),
             "periodSeconds": 1,
             "failureThreshold": run.start_seconds,
-            "timeoutSeconds": 5,
         },
         "readinessProbe": {
             **probe_of(run.health.ready, engaged),
             "periodSeconds": 5,
             "failureThreshold": 3,
-            "timeoutSeconds": 3,
         },
         # An engine that hangs has nothing to finish.
         "livenessProbe": {
             **probe_of(run.health.live, engaged),
             "periodSeconds": 20,
             "failureThreshold": 6,
-            "timeoutSeconds": 3,
             "terminationGracePeriodSeconds": 30,
         },
     }

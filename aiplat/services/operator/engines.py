@@ -49,9 +49,10 @@ def environment_of(engaged: Engaged) -> dict[str, str]:
 def probe_of(probe: Probe, engaged: Engaged) -> Document:
     """Return a probe in Kubernetes' form, without how often it is asked."""
     values = _values(engaged)
+    way: Document = {"exec": {"command": [filled(word, values) for word in probe.command]}}
     if probe.path:
-        return {"httpGet": {"path": probe.path, "port": "http"}}
-    return {"exec": {"command": [filled(word, values) for word in probe.command]}}
+        way = {"httpGet": {"path": probe.path, "port": "http"}}
+    return {**way, "timeoutSeconds": probe.seconds}
 
 
 def drain(port: int) -> Document:

@@ -8,11 +8,11 @@ failureThreshold: {{ .failures }}
 timeoutSeconds: 3
 {{- end }}
 
-{{/* A check by command: (dict "command" LIST "every" SECONDS "failures" COUNT). */}}
+{{/* A check by command: (dict "command" LIST "every" SECONDS "failures" COUNT "seconds" ITS-LIMIT). */}}
 {{- define "lib.execProbe" -}}
 exec:
   command: {{ .command | toJson }}
 periodSeconds: {{ .every }}
 failureThreshold: {{ .failures }}
-timeoutSeconds: 5
+timeoutSeconds: {{ .seconds | default 5 }}
 {{- end }}

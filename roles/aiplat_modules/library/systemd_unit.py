@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.aiplat_host import HostProblem, run, sha256_of
 from ansible.module_utils.basic import AnsibleModule
+
+# Less is no room: a page of a database, a file of a few lines.
+ROOM = 1 << 20
 
 DOCUMENTATION = r"""
 module: systemd_unit
@@ -18,10 +23,12 @@ description:
     sets C(AIPLAT_CONTENT), and the unit writes C(/run/<unit>/started), the digests of its files, whenever it
     starts. So a run that was killed between writing and restarting is made good by the next, as is a file
     that somebody changed before they restarted the unit; nothing is restarted twice, nor for a file's mode.
+  - What finds its disk full may neither start nor fail, so that the wait for it ends with the disk's name.
 options:
   name: {description: "The unit.", type: str, required: true}
   content: {description: "The value of AIPLAT_CONTENT it must run with.", type: str, required: true}
   files: {description: "The files that it reads when it starts.", type: list, elements: str, default: []}
+  folders: {description: "Where it writes.", type: list, elements: path, default: []}
   timeout: {description: "Seconds the unit may take to say that it is ready.", type: int, default: 300}
 author: [aiplat]
 """
@@ -86,6 +93,41 @@ def last_words(unit: str) -> str:
         return ""
 
 
+def full_disk(folders: list[str]) -> str:
+    """Return the first folder whose file system has no room even for root, empty where all have some."""
+    for folder in folders:
+        there = next(p for p in (Path(folder), *Path(folder).parents) if p.exists())
+        seen = os.statvfs(there)
+        if (seen.f_blocks and seen.f_bfree * seen.f_frsize < ROOM) or (seen.f_files and not seen.f_ffree):
+            return folder
+    return ""
+
+
+def restart(unit: str, timeout: int, folders: list[str]) -> None:
+    """Restart a unit and wait until it says that it is ready.
+
+    Raises:
+        HostProblem: it failed, did not say so in time, or a disk it writes to is full.
+    """
+    deadline = time.monotonic() + timeout
+    with subprocess.Popen(
+        ["systemctl", "restart", unit], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as job:
+        while True:
+            try:
+                _, words = job.communicate(timeout=1)
+                break
+            except subprocess.TimeoutExpired:
+                full = full_disk(folders)
+                if full or time.monotonic() > deadline:
+                    # What is begun goes on in systemd; only the waiting ends.
+                    job.kill()
+                    why = f"the disk of {full} is full" if full else f"not ready within {timeout} s"
+                    raise HostProblem(why) from None
+    if job.returncode:
+        raise HostProblem(" ".join(words.split()) or f"exit code {job.returncode}")
+
+
 def ensure(wanted: dict[str, Any], check: bool) -> str:
     """Bring the unit to where it shall be and return what was done."""
     unit = wanted["name"]
@@ -101,7 +143,7 @@ def ensure(wanted: dict[str, Any], check: bool) -> str:
         return action
     run(["systemctl", "reset-failed", unit])
     try:
-        run(["systemctl", "restart", unit], timeout=wanted["timeout"])
+        restart(unit, wanted["timeout"], wanted["folders"])
     except HostProblem as error:
         raise HostProblem(f"{unit} does not start: {error}; it said last:\n{last_words(unit)}") from error
     return action
@@ -114,6 +156,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "content": {"type": "str", "required": True},
             "files": {"type": "list", "elements": "str", "default": []},
+            "folders": {"type": "list", "elements": "path", "default": []},
             "timeout": {"type": "int", "default": 300},
         },
         supports_check_mode=True,
