@@ -45,6 +45,9 @@ def earlier_checkout(target: Path) -> Path:
     shutil.copytree(shipped_root(), target, ignore=shutil.ignore_patterns(*_NOT_COPIED), symlinks=True)
     _replace(target / "versions.yaml", f"k3s: {now()}", f"k3s: {before()}")
     _replace(target / "lab/standin/build", _STAMP, f"VERSION={before()}")
+    # Each release of k3s brings other programs, and so unpacks them into another folder.
+    with (target / "lab/standin/aux.sh").open("a") as script:
+        script.write(f"# {before()}\n")
     return target
 
 
