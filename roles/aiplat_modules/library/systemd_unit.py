@@ -12,7 +12,7 @@ from typing import Any
 from ansible.module_utils.aiplat_host import HostProblem, run, sha256_of
 from ansible.module_utils.basic import AnsibleModule
 
-# Less is no room: a page of a database, a file of a few lines.
+# Less is not room enough: a page of a database, a file of a few lines.
 ROOM = 1 << 20
 
 DOCUMENTATION = r"""

@@ -66,7 +66,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def test_without_a_runner_the_model_is_loaded(engine: Engine) -> None:
-    """By an embedding of nothing, which every model answers; the probe looking for it is no runner."""
+    """By an embedding of nothing, which every model answers; the probe that looks for one is not one."""
     engine.starts(7, "grep\0-qszxe\0--mode[l]\0/proc/1/cmdline\0")
     assert engine.probe().returncode == 0
     assert engine.asked == [("/api/embed", {"model": "small:1b"})]
