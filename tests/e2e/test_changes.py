@@ -122,6 +122,9 @@ def test_everything_that_can_be_rotated_is_while_requests_come_in(ward: Journey)
     assert secrets_of(ward).former == {}
     assert "nothing to do" in ward.aiplat("plan", str(ward.site_file)).stdout
 
+    used = ward.document("usage")
+    assert sum(key["requests"] for key in used["keys"]) > asked
+
     written = "".join(path.read_text() for path in ward.state.rglob("events.jsonl"))
     hidden = [s for v in (before, after) for s in (v.api_key, v.k3s_token, v.postgres_password)]
     assert [secret for secret in hidden if secret in written] == []
