@@ -120,7 +120,7 @@ def restart(unit: str, timeout: int, folders: list[str]) -> None:
             except subprocess.TimeoutExpired:
                 full = full_disk(folders)
                 if full or time.monotonic() > deadline:
-                    # What is begun goes on in systemd; only the waiting ends.
+                    # The job continues in systemd; only the waiting ends.
                     job.kill()
                     why = f"the disk of {full} is full" if full else f"not ready within {timeout} s"
                     raise HostProblem(why) from None
