@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["chat", "completion"]
 _SECONDS = 300.0
+_CONTINUED_TOKENS = 128
+"""How long a base model continues a text if nobody says otherwise: it does not end by itself."""
 
 
 @dataclass
@@ -82,7 +84,8 @@ class Conversation:
             "stream_options": {"include_usage": True},
         }
         asked |= {"temperature": self.temperature} if self.temperature is not None else {}
-        asked |= {"max_tokens": self.max_tokens} if self.max_tokens is not None else {}
+        most = self.max_tokens or (_CONTINUED_TOKENS if self.mode == "completion" else None)
+        asked |= {"max_tokens": most} if most is not None else {}
         if self.mode == "chat":
             messages = [*self.said, {"role": "user", "content": prompt}]
             return self.client.chat.completions.create(messages=messages, **asked)

@@ -50,7 +50,9 @@ def chat(  # noqa: PLR0913, PLR0917 - one parameter an option
     temperature: Annotated[
         float | None, typer.Option(min=0, max=2, help="0: always the same answer.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest answer. Default: 128 where a base model continues.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --once: print one JSON document.")] = False,
 ) -> None:
     """Talk with a model through the site's gateway.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from openai import OpenAI
 
-from aiplat.actions.chat import open_conversation
+from aiplat.actions.chat import Conversation, open_conversation
 from aiplat.errors import AiplatError, BadInput
+from tests.services.gateway.engine import Engine
 from tests.verify.loopback import MODEL, Loopback
 
 
@@ -16,6 +18,19 @@ def test_a_base_model_is_asked_to_continue(healthy: Loopback) -> None:
     assert list(conversation.ask("1, 2, 3, 4,")) == [" 5", ",", " 6", ",", " 7"]
     assert conversation.usage == {"prompt": 11, "completion": 5}
     assert conversation.said == []
+
+
+def test_a_base_model_does_not_continue_for_ever() -> None:
+    """It ends no text by itself, so an answer has a bound; a chat has one only where somebody asks for it."""
+    engine = Engine()
+    client = OpenAI(base_url=f"{engine.start()}/v1", api_key="none")
+    try:
+        for mode, most in (("completion", None), ("completion", 7), ("chat", None), ("chat", 7)):
+            list(Conversation("m", mode, client, max_tokens=most).ask("1, 2,"))
+    finally:
+        engine.stop()
+    bounds = {path: [b.get("max_tokens") for b in engine.asked(path)] for path, _ in engine.seen}
+    assert bounds == {"/v1/completions": [128, 7], "/v1/chat/completions": [None, 7]}
 
 
 def test_a_chat_remembers_what_was_said(healthy: Loopback) -> None:
