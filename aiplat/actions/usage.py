@@ -17,7 +17,8 @@ from aiplat.site.models import Site
 
 _NAMESPACE, _GATEWAY = "aiplat-access", "app.kubernetes.io/name=gateway"
 _ACCOUNTS = "/etc/aiplat/accounts/accounts.json"
-_SECONDS = 60.0
+_SECONDS = 300.0
+"""The database has limits of its own, and a busy gateway takes its time to start a program."""
 
 
 class Budget(Frozen):

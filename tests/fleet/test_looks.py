@@ -53,6 +53,18 @@ def test_certificates_are_read_and_what_is_none_is_left_out(root: Path) -> None:
     }
 
 
+def test_disks_and_certificates_are_looked_at_where_the_data_folder_is(root: Path) -> None:
+    """The datastore's place, which may be a disk of its own, and the certificates of k3s."""
+    ca = make_ca("ward-3")
+    write(root, "data/plat/k3s/server/tls/serving-kube-apiserver.crt", ca.crt)
+    seen = look_machine.facts(root, {"paths": paths_of("/data/plat").model_dump()})
+    assert {"/data/plat", "/data/plat/k3s/server/db"} <= set(seen["places"])
+    assert list(seen["certificates"]) == ["/data/plat/k3s/server/tls/serving-kube-apiserver.crt"]
+    usual = look_machine.facts(root, {"paths": paths_of(None).model_dump()})
+    assert "/var/lib/rancher/k3s/server/db" in usual["places"]
+    assert usual["certificates"] == {}
+
+
 def test_what_is_at_a_data_folder_is_seen(root: Path) -> None:
     """A file, a link's target, and what others have there; nothing where aiplat has it on record."""
     paths = paths_of("/data/plat").model_dump()

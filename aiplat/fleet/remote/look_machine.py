@@ -19,7 +19,7 @@ from typing import Any
 COMMAND_SECONDS = 8
 PLACES = (
     *("/", "/var/lib", "/etc", "/usr/local", "/tmp", "/run"),  # noqa: S108 - looked at, not written
-    *("/var/lib/aiplat", "/var/lib/kubelet", "/var/lib/rancher", "/var/lib/rancher/k3s/server/db"),
+    *("/var/lib/aiplat", "/var/lib/kubelet", "/var/lib/rancher"),
 )
 CERTIFICATES = ("/etc/aiplat/ca.crt", "/etc/aiplat/registry.crt")
 # Below k3s' data folder.
@@ -292,7 +292,9 @@ def facts(root: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiting_services, waiting_systemd = pool.submit(services), pool.submit(systemd, root)
         data = arguments["paths"]["data"] or "/var/lib"
-        places = {path: place(root, path, mounts) for path in (*PLACES, data)}
+        # The datastore may have a disk of its own.
+        wanted = (*PLACES, data, f"{arguments['paths']['k3s']}/server/db")
+        places = {path: place(root, path, mounts) for path in wanted}
         return {
             "python": platform.python_version(),
             "cpu_model": cpu.group(1).strip() if cpu else "",
