@@ -44,6 +44,11 @@ class Wish:
         return listed(self.node_address)
 
     @property
+    def has_ipv6(self) -> bool:
+        """Whether it gets pods with IPv6 addresses."""
+        return any(network.version == 6 for _, network in self.networks)
+
+    @property
     def address(self) -> str:
         """The first of them."""
         return self.addresses[0]

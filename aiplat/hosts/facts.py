@@ -33,6 +33,8 @@ class Link(Frozen):
     addresses: tuple[str, ...] = ()
     dynamic: bool = False
     """Whether DHCP gave an address and may give another."""
+    accept_ra: str = ""
+    """Whether the kernel follows IPv6 routers' advertisements: `1` not while it forwards, `2` then too."""
 
 
 class Route(Frozen):
@@ -42,6 +44,8 @@ class Route(Frozen):
     via: str = ""
     link: str = ""
     metric: int = 0
+    advertised: bool = False
+    """Whether an IPv6 router said so, and must go on saying so."""
 
 
 class Machine(Frozen):
@@ -77,6 +81,7 @@ class System(Frozen):
     modules: dict[str, str] = Field(default_factory=dict)
     sysctls: dict[str, str] = Field(default_factory=dict)
     sysctls_overridden: tuple[str, ...] = ()
+    sysctls_overridden_ipv6: tuple[str, ...] = ()
     cgroup_version: int = 0
     cgroup_controllers: tuple[str, ...] = ()
     hidepid: bool = False

@@ -15,17 +15,32 @@ from aiplat.hosts.paths import SYSTEM_DATA
 from tests.hosts.worlds import AGENT, WELL, changed
 
 DISK = {"source": "/dev/sdb1", "size_mib": 900_000, "free_mib": 890_000}
+# What a site of both address families wants of a host, and how such a host that is well differs.
+BOTH = {
+    "node_address": "10.0.0.11,fd00::11",
+    "pod_cidr": "10.42.0.0/16,fd42::/56",
+    "service_cidr": "10.43.0.0/16,fd43::/112",
+}
+ONE = {"node_address": "10.0.0.11"}
+SIX = {
+    "links": [{"name": "enp1s0", "addresses": ["10.0.0.11/24", "fd00::11/64"]}],
+    "sysctls": {"net.ipv6.conf.all.disable_ipv6": "0"},
+}
 DEFECTS: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(Path(__file__).parent / "defects.yaml")
 
 
 def two_hosts(
-    server: dict[str, Any], agent: dict[str, Any], accepted: tuple[str, ...] = (), data: str = SYSTEM_DATA
+    server: dict[str, Any],
+    agent: dict[str, Any],
+    accepted: tuple[str, ...] = (),
+    wish: dict[str, Any] | None = None,
+    fellow: str = "10.0.0.12",
 ) -> tuple[Verdict, Verdict]:
     """Judge a server and an agent with these facts; the server may have troubles that are `accepted`."""
     first, second = HostLook.model_validate(server), HostLook.model_validate(agent)
     hosts = (
-        Seen("s1", first, Wish("desk", "server", "10.0.0.11", accepted=accepted, data=data)),
-        Seen("a1", second, Wish("desk", "agent", "10.0.0.12")),
+        Seen("s1", first, Wish("desk", "server", **{**ONE, "accepted": accepted, **(wish or {})})),
+        Seen("a1", second, Wish("desk", "agent", fellow)),
     )
     one, other = judge(hosts)
     return one, other
@@ -35,10 +50,12 @@ def found(case: dict[str, Any]) -> tuple[Trouble, ...]:
     """Return what is said of the server with a case's defect."""
     agent = changed(changed(WELL, AGENT), case.get("fellow", {}))
     accepted = tuple(case.get("accepted", ()))
-    data = case.get("wish", {}).get("data", SYSTEM_DATA)
+    wish = BOTH if case.get("both") else case.get("wish", {})
+    data = wish.get("data", SYSTEM_DATA)
     own_disk = {} if data == SYSTEM_DATA else {"places": {data: DISK}, "data_real": data}
-    server = changed(changed(WELL, own_disk), case.get("change", {}))
-    return two_hosts(server, agent, accepted, data)[0].troubles
+    well = changed(changed(WELL, own_disk), SIX if case.get("both") else {})
+    server = changed(well, case.get("change", {}))
+    return two_hosts(server, agent, accepted, wish, case.get("fellow_address", "10.0.0.12"))[0].troubles
 
 
 def test_nothing_is_wrong_with_hosts_that_are_well() -> None:

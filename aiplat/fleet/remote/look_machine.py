@@ -31,6 +31,7 @@ SYSCTLS = (
     "kernel.pid_max",
     "kernel.seccomp.actions_avail",
     "net.ipv4.conf.all.forwarding",
+    "net.ipv6.conf.all.disable_ipv6",
     "user.max_user_namespaces",
     "vm.overcommit_memory",
     "vm.panic_on_oom",
@@ -273,11 +274,13 @@ def locale_works() -> bool:
     return True
 
 
-def overridden(root: Path) -> list[str]:
+FORWARDING = r"ipv4[./]ip_forward|bridge[./]bridge-nf-call-iptables"
+FORWARDING_IPV6 = r"ipv6[./]conf[./](all|default)[./]forwarding|bridge[./]bridge-nf-call-ip6tables"
+
+
+def overridden(root: Path, settings: str) -> list[str]:
     """Return the files that turn off a kernel setting which pods' networking needs."""
-    off = re.compile(
-        r"^\s*-?net[./](ipv4[./]ip_forward|bridge[./]bridge-nf-call-iptables)\s*=\s*0", re.MULTILINE
-    )
+    off = re.compile(rf"^\s*-?net[./]({settings})\s*=\s*0", re.MULTILINE)
     names = [root / "etc/sysctl.conf", *sorted(root.glob("etc/sysctl.d/*.conf"))]
     return ["/" + str(path.relative_to(root)) for path in names if off.search(read(path))]
 
@@ -310,7 +313,8 @@ def facts(root: Path, arguments: dict[str, Any]) -> dict[str, Any]:
             "sysctls": {
                 name: " ".join(read(root / "proc/sys" / name.replace(".", "/")).split()) for name in SYSCTLS
             },
-            "sysctls_overridden": overridden(root),
+            "sysctls_overridden": overridden(root, FORWARDING),
+            "sysctls_overridden_ipv6": overridden(root, FORWARDING_IPV6),
             **cgroups(root),
             "hidepid": any(m[1] == "/proc" and re.search(r"hidepid=(?!0|off)", m[3]) for m in mounts),
             "container": read(root / "run/systemd/container").strip(),

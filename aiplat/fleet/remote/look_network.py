@@ -52,6 +52,7 @@ def links() -> list[dict[str, Any]]:
             "addresses": [
                 f"{a['local']}/{a['prefixlen']}" for a in link.get("addr_info", ()) if "local" in a
             ],
+            "accept_ra": read(Path("/proc/sys/net/ipv6/conf", link["ifname"], "accept_ra")).strip(),
             "dynamic": any(a.get("dynamic") and a.get("family") == "inet" for a in link.get("addr_info", ())),
         }
         for link in listed("address", "show")
@@ -67,6 +68,7 @@ def routes() -> list[dict[str, Any]]:
             "via": route.get("gateway", ""),
             "link": route.get("dev", ""),
             "metric": route.get("metric", 0),
+            "advertised": route.get("protocol") == "ra",
         }
         for route in found
     ]

@@ -11,9 +11,9 @@ BROKEN_IPTABLES = ((1, 8, 0), (1, 8, 4))
 
 
 def _open_firewalld(host: Seen) -> str:
-    pods, services = host.wish.pod_cidr, host.wish.service_cidr
+    sources = " ".join(f"--add-source={network}" for _, network in host.wish.networks)
     return (
-        f"`firewall-cmd --permanent --zone=trusted --add-source={pods} --add-source={services}`, then ports "
+        f"`firewall-cmd --permanent --zone=trusted {sources}`, then ports "
         "6443, 10250, 5443/tcp and 8472/udp, then `--reload`; or `systemctl disable --now firewalld`"
     )
 
@@ -32,11 +32,8 @@ def firewalld_flush(host: Seen) -> str:
 
 
 def _open_ufw(host: Seen) -> str:
-    pods, services = host.wish.pod_cidr, host.wish.service_cidr
-    return (
-        f"`ufw allow from {pods}`, `ufw allow from {services}`, `ufw allow` 6443, 10250, 5443/tcp and "
-        "8472/udp from the other hosts; or `ufw disable`"
-    )
+    sources = ", ".join(f"`ufw allow from {network}`" for _, network in host.wish.networks)
+    return f"{sources}, `ufw allow` 6443, 10250, 5443/tcp and 8472/udp from the other hosts; or `ufw disable`"
 
 
 @check("ufw", WARNING, _open_ufw)

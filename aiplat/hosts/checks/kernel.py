@@ -199,5 +199,6 @@ def hidepid(host: Seen) -> str:
 @check("forwarding-kept", BLOCKER, "take that line out of the file")
 def forwarding_kept(host: Seen) -> str:
     """No file in /etc/sysctl.d turns off the forwarding of packets at the next start."""
-    files = host.look.sysctls_overridden
+    six = host.look.sysctls_overridden_ipv6 if host.wish.has_ipv6 else ()
+    files = dict.fromkeys((*host.look.sysctls_overridden, *six))
     return f"{', '.join(files)} turns packet forwarding off" if files else ""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from aiplat.hosts.check import BLOCKER, NOTE, WARNING, Seen, check, networks
 from aiplat.hosts.facts import Link
+from aiplat.site.addresses import as_ip, canonical
 
 VXLAN_BYTES = 50
 OURS = ("cni", "flannel", "veth", "kube-", "lo")
@@ -28,6 +27,7 @@ SERVER_ONLY = ("6443/tcp", "10257/tcp", "10259/tcp", "443/tcp")
 PEER_PORTS = (6443, 10250, 5443)
 """Ports of other hosts that a host must get to."""
 SEARCH_DOMAINS = 6
+_NO_IPV6 = "net.ipv6.conf.all.disable_ipv6"
 
 
 def _own(host: Seen) -> list[Link]:
@@ -36,10 +36,19 @@ def _own(host: Seen) -> list[Link]:
 
 def _holder(host: Seen) -> Link | None:
     """Return the card that has the address under which the site knows the host."""
+    return _card_of(host, host.wish.address)
+
+
+def _card_of(host: Seen, wanted: str) -> Link | None:
     for link in host.look.links:
-        if any(address.partition("/")[0] == host.wish.address for address in link.addresses):
+        if any(_same(address.partition("/")[0], wanted) for address in link.addresses):
             return link
     return None
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two texts are one address; a name is one with itself alone."""
+    return canonical(one) == canonical(other)
 
 
 @check(
@@ -78,14 +87,56 @@ def default_route_elsewhere(host: Seen) -> str:
 @check("address-own", WARNING, "name the address that the other hosts use; `ip address` shows them")
 def address_own(host: Seen) -> str | None:
     """The address in the site file is one of the host's own, not one that is translated on the way."""
-    try:
-        ip_address(host.wish.address)
-    except ValueError:
+    lost = [a for a in host.wish.addresses if as_ip(a) and not _card_of(host, a)]
+    if not any(map(as_ip, host.wish.addresses)):
         return None
-    if not host.look.links or _holder(host):
+    if not host.look.links or not lost:
         return ""
     have = [a.partition("/")[0] for link in _own(host) for a in link.addresses if not a.startswith("fe80")]
-    return f"{host.wish.address} is none of its addresses ({', '.join(have) or 'it has none'})"
+    return f"{' and '.join(lost)} is none of its addresses ({', '.join(have) or 'it has none'})"
+
+
+@check("address-one-card", BLOCKER, "name two addresses of one card: the pods' network goes by one")
+def address_one_card(host: Seen) -> str:
+    """With two address families, one network card has the host's addresses of both."""
+    cards = {a: card.name for a in host.wish.addresses if (card := _card_of(host, a))}
+    told = " and ".join(f"{address} is on {name}" for address, name in cards.items())
+    return told if len(set(cards.values())) > 1 else ""
+
+
+@check(
+    "ipv6-enabled",
+    BLOCKER,
+    "`sysctl -w net.ipv6.conf.all.disable_ipv6=0`, and take what turns it off out of /etc/sysctl.d and the "
+    "kernel's command line (`ipv6.disable=1`)",
+)
+def ipv6_enabled(host: Seen) -> str | None:
+    """Where the site's networks are IPv6 too, the kernel has it turned on."""
+    said = host.look.sysctls.get(_NO_IPV6)
+    if not host.wish.has_ipv6:
+        return ""
+    return (
+        None
+        if said is None
+        else ""
+        if said == "0"
+        else f"IPv6 is turned off ({_NO_IPV6} is {said or 'not there'})"
+    )
+
+
+@check(
+    "ipv6-router",
+    WARNING,
+    "set net.ipv6.conf.CARD.accept_ra=2 (`sysctl -w`, and in /etc/sysctl.d), or set the route by hand",
+)
+def ipv6_router(host: Seen) -> str:
+    """An IPv6 default route that a router advertises is kept although the host forwards (accept_ra 2)."""
+    followed = {link.name for link in host.look.links if link.accept_ra == "1"}
+    lost = [r.link for r in host.look.routes if r.to == "default" and r.advertised and r.link in followed]
+    told = (
+        f"its IPv6 default route by {lost[0]} comes from a router, and accept_ra is 1 there" if lost else ""
+    )
+    return told if host.wish.has_ipv6 else ""
 
 
 @check(
@@ -237,10 +288,14 @@ def _deaf(answers: dict[str, str]) -> bool:
 
 
 def _answers(host: Seen) -> dict[str, dict[str, str]]:
-    """Return by host how each of its ports answered."""
-    names = {other.wish.address: other.name for other in host.fellows}
+    """Return by host, or by each of its addresses, how each port answered."""
+    names = {
+        canonical(address): f"{other.name} ({address})" if len(other.wish.addresses) > 1 else other.name
+        for other in host.fellows
+        for address in other.wish.addresses
+    }
     found: dict[str, dict[str, str]] = {}
     for peer, how in host.look.peers.items():
         address, _, port = peer.rpartition(":")
-        found.setdefault(names.get(address.strip("[]"), address), {})[port] = how
+        found.setdefault(names.get(canonical(address.strip("[]")), address), {})[port] = how
     return found

@@ -33,6 +33,8 @@ before: {description: "What the ledger has.", type: dict, returned: always}
 # What kube-proxy, the port mapping and the kubelet set, and what no file of aiplat's sets.
 SYSCTLS = (
     "net.ipv4.conf.all.route_localnet",
+    "net.ipv6.conf.all.forwarding",
+    "net.ipv6.conf.default.forwarding",
     "net.netfilter.nf_conntrack_max",
     "net.netfilter.nf_conntrack_tcp_timeout_close_wait",
     "net.netfilter.nf_conntrack_tcp_timeout_established",
