@@ -127,16 +127,22 @@ def _continue(world: World, model: CatalogModel, prompt: str) -> str:
 
 def _connection(wanted: Connection, world: World) -> str:
     pod = _source(world, wanted.source)
-    host, port = _address(world, wanted.to)
+    hosts, port = _addresses(world, wanted.to)
+    return "; ".join(_tried(world, pod, (host, port), wanted.expect) for host in hosts)
+
+
+def _tried(world: World, pod: Pod, to: tuple[str, int], expected: str) -> str:
+    host, port = to
     script = f"timeout {_TRY_SECONDS} bash -c 'exec 3<>/dev/tcp/{host}/{port}' 2>/dev/null; echo ended:$?"
     ran = world.cluster.run_in_pod(pod, ["bash", "-c", script])
     ended = ran.output.rpartition("ended:")[2].strip()
     if ran.code != 0 or not ended.isdigit():
         raise Failed(f"no connection could be tried from {pod.name}: {ran.output.strip()[-200:]}")
     came = "allowed" if ended == "0" else "refused"
-    if came != wanted.expect:
-        raise Failed(f"{pod.namespace}/{pod.name} to {host}:{port} is {came}, expected {wanted.expect}")
-    return f"{pod.name} to {host}:{port} is {came}"
+    end = f"{in_url(host)}:{port}"
+    if came != expected:
+        raise Failed(f"{pod.namespace}/{pod.name} to {end} is {came}, expected {expected}")
+    return f"{pod.name} to {end} is {came}"
 
 
 def _source(world: World, wanted: Pods) -> Pod:
@@ -147,10 +153,11 @@ def _source(world: World, wanted: Pods) -> Pod:
     return ready
 
 
-def _address(world: World, wanted: Target) -> tuple[str, int]:
+def _addresses(world: World, wanted: Target) -> tuple[tuple[str, ...], int]:
+    """Return where to connect: at each address family that a server has."""
     if wanted.server_port is not None:
-        return world.site.servers[0].node_ip, wanted.server_port
+        return world.site.servers[0].node_ips, wanted.server_port
     for service in world.cluster.services(wanted.selector or ""):
         if service.namespace == wanted.namespace and service.address:
-            return service.address, service.ports[0]
+            return (service.address,), service.ports[0]
     raise Skipped(f"{wanted.namespace} has no Service {wanted.selector} to connect to")

@@ -196,11 +196,16 @@ table ip nat {
     chain CNI-HOSTPORT-DNAT { jump CNI-DN-1; }
     chain PREROUTING { type nat hook prerouting priority dstnat; policy accept; jump CNI-HOSTPORT-DNAT; }
 }
+table ip6 nat {
+    chain FLANNEL-POSTRTG { ip6 saddr fd42::/56 masquerade; }
+    chain POSTROUTING { type nat hook postrouting priority srcnat; policy accept; jump FLANNEL-POSTRTG; }
+}
 table ip6 mangle {
     chain PREROUTING { type filter hook prerouting priority mangle; policy accept; }
 }
 table ip6 filter {
-    chain INPUT { type filter hook input priority filter; policy accept; }
+    chain KUBE-ROUTER-INPUT { counter accept; }
+    chain INPUT { type filter hook input priority filter; policy accept; counter jump KUBE-ROUTER-INPUT; }
 }
 table inet firewall {
     chain input { type filter hook input priority 10; policy accept; tcp dport 22 accept; }
@@ -222,10 +227,12 @@ def test_what_iptables_left_in_nftables_goes_and_the_hosts_own_stays() -> None:
     assert done.returncode == 0, done.stderr
     found, left, ruleset = json.loads(done.stdout)
     assert left == []
-    assert not any(word in ruleset for word in ("KUBE", "CNI", "FLANNEL", "table ip nat", "ip6 mangle"))
+    assert not any(
+        word in ruleset for word in ("KUBE", "CNI", "FLANNEL", "table ip nat", "ip6 nat", "ip6 mangle")
+    )
     assert ruleset.count("tcp dport 22 accept") == 2
     assert "table ip6 filter" in ruleset, "it was there before aiplat came"
-    assert found["empty tables of iptables"] == ["ip nat", "ip6 mangle"]
+    assert found["empty tables of iptables"] == ["ip nat", "ip6 nat", "ip6 mangle"]
 
 
 def test_only_tables_and_rules_of_kubernetes_are_remains() -> None:

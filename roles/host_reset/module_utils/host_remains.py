@@ -100,14 +100,16 @@ def delete_links(names: list[str]) -> None:
 
 
 def find_routes() -> list[str]:
-    """Return the routes to other nodes' pods."""
-    return [route["dst"] for route in json_of("ip", "-json", "route", "show", "proto", ROUTE_PROTOCOL)]
+    """Return the routes to other nodes' pods, of both families."""
+    shown = (json_of("ip", "-json", of, "route", "show", "proto", ROUTE_PROTOCOL) for of in ("-4", "-6"))
+    return [route["dst"] for routes in shown for route in routes]
 
 
 def delete_routes(targets: list[str]) -> None:
     """Delete routes to other nodes' pods."""
     for target in targets:
-        attempt("ip", "route", "delete", target, "proto", ROUTE_PROTOCOL)
+        family = "-6" if ":" in target else "-4"
+        attempt("ip", family, "route", "delete", target, "proto", ROUTE_PROTOCOL)
 
 
 def find_slices() -> list[str]:
