@@ -92,7 +92,7 @@ def test_chat_and_models_answer(behind: Journey) -> None:
     """Through the gateway and the Kubernetes API."""
     said = behind.aiplat("chat", str(behind.site_file), "--once", "1, 2, 3, 4,", "--temperature", "0").stdout
     assert "5, 6, 7" in said
-    behind.aiplat("model", "list", str(behind.site_file), "--json")
+    behind.aiplat("model", "list", "--site", str(behind.site_file), "--json")
 
 
 def test_env_says_what_is_missing(behind: Journey) -> None:
