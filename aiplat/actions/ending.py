@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 
-from aiplat.actions.first_words import first_words, platform_url
+from aiplat.actions.smoke_test import platform_url, smoke_test
 from aiplat.actions.summary import CheckLine, PlaneLine, Summary, Words
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.resolve import components_on
@@ -67,7 +67,7 @@ def _look(run: Run, site: Site) -> tuple[tuple[CheckLine, ...], Words | None]:
         run.emit(Progress(step=STEP, host="", done=min(asked, total), total=total, unit="checks", what=what))
 
     with run.step(STEP, "Look at what came of it", ()), ThreadPoolExecutor(max_workers=1) as aside:
-        words = aside.submit(first_words, site, secrets) if secrets else None
+        words = aside.submit(smoke_test, site, secrets) if secrets else None
         way, disks = way_to(site), partial(full_disks, site)
         seen = run_checks(site, report, patience=PATIENCE_SECONDS, way=way, disks=disks)
         lines = tuple(_line(result) for result in seen.results)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from aiplat.actions.first_words import platform_url
+from aiplat.actions.smoke_test import platform_url
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.components import Component, Plane
 from aiplat.catalog.lockfile import supply_in_use

@@ -31,7 +31,7 @@ def verify(site: SiteArgument = None, as_json: JsonOption = False) -> None:
     """Run every check of a site: each is a sentence, and the answer is OK, FAIL or SKIP.
 
     Nothing is changed. Connections that policies should refuse are tried from inside the pods; each model is
-    asked for a few words. Exit codes: 0 nothing is wrong, 3 a check found something wrong.
+    asked a question with one right answer. Exit codes: 0 nothing is wrong, 3 a check found something wrong.
     """
     from aiplat.cli.look_verbs import show_report  # noqa: PLC0415
 

@@ -154,8 +154,8 @@ def _words(summary: Summary) -> Text:
     if words is None:
         return Text()
     text = Text(f"\n{words.model}\n", style="bold")
-    text.append(f"  {words.prompt}", style="dim")
-    text.append(words.answer.rstrip(), style="bold green")
+    text.append(f"  {words.prompt}\n", style="dim")
+    text.append(f"  {words.answer.strip()}", style="bold green")
     return text
 
 

@@ -32,11 +32,8 @@ class Http(Declared):
     contains: str = ""
 
 
-class ModelCompletes(Declared):
-    """Each model that continues text continues `prompt` with something that contains `contains`."""
-
-    prompt: str
-    contains: str = Field(min_length=1)
+class ModelAnswers(Declared):
+    """Each model of the engine that writes text answers the smoke test's question rightly."""
 
 
 class Pods(Declared):
@@ -75,13 +72,13 @@ class DeclaredCheck(Declared):
     every: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[smh]$")] = "60s"
     deployment_available: DeploymentAvailable | None = Field(default=None, alias="deployment-available")
     http: Http | None = None
-    model_completes: ModelCompletes | None = Field(default=None, alias="model-completes")
+    model_answers: ModelAnswers | None = Field(default=None, alias="model-answers")
     connection: Connection | None = None
 
     @property
     def ways(self) -> list[Declared]:
         """What was given of the ways to look."""
-        given = (self.deployment_available, self.http, self.model_completes, self.connection)
+        given = (self.deployment_available, self.http, self.model_answers, self.connection)
         return [way for way in given if way is not None]
 
     @property
@@ -92,7 +89,7 @@ class DeclaredCheck(Declared):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if len(self.ways) != 1:
-            raise ValueError("needs exactly one of deployment-available, http, model-completes, connection")
+            raise ValueError("needs exactly one of deployment-available, http, model-answers, connection")
         return self
 
 

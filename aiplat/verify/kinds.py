@@ -8,7 +8,7 @@ from functools import partial
 
 import httpx
 
-from aiplat.catalog.components import CatalogModel, Component
+from aiplat.catalog.components import Component
 from aiplat.catalog.lockfile import supply_in_use
 from aiplat.catalog.resolve import served_models
 from aiplat.cluster.objects import Pod, Workload
@@ -20,15 +20,16 @@ from aiplat.verify.declared import (
     DeclaredCheck,
     DeploymentAvailable,
     Http,
-    ModelCompletes,
+    ModelAnswers,
     Pods,
     Target,
 )
+from aiplat.verify.smoke_test import Question, ask, question_for
 from aiplat.verify.world import World
 
 _TRY_SECONDS = 3
 _TIMED_OUT = 124
-_WORDS = 12
+_ANSWER_SECONDS = 120.0
 _NAME_LABEL = "app.kubernetes.io/name"
 # A pod may end once or twice while what it needs is still starting.
 _CRASHES, _CRASHES_WITHIN = 3, timedelta(minutes=10)
@@ -46,8 +47,8 @@ def _look_of(component: Component, way: Declared) -> Look:
             return partial(_deployment_available, component, way)
         case Http():
             return partial(_http, way)
-        case ModelCompletes():
-            return partial(_model_completes, component, way)
+        case ModelAnswers():
+            return partial(_model_answers, component)
         case Connection():
             return partial(_connection, way)
     raise TypeError(f"no way to look at {type(way).__name__}")
@@ -102,27 +103,31 @@ def _ask(world: World, wanted: Http) -> httpx.Response:
         raise Skipped("the site has no CA yet") from error
 
 
-def _model_completes(component: Component, wanted: ModelCompletes, world: World) -> str:
+def _model_answers(component: Component, world: World) -> str:
     every = served_models(world.site, supply=supply_in_use(world.site))
-    served = (m for engine, m in every if engine.name == component.name)
-    models = [m for m in served if "completion" in m.features]
-    if not models:
-        raise Skipped("the site serves no model that continues text")
+    served = (model for engine, model in every if engine.name == component.name)
+    asked = {model.name: question for model in served if (question := question_for(model))}
+    if not asked:
+        raise Skipped("the site serves no model that writes text")
     if world.key is None:
         raise Skipped("the site's key is not known here")
-    said = {model.name: _continue(world, model, wanted.prompt) for model in models}
-    fail_on([f"{name} continued with {text!r}" for name, text in said.items() if wanted.contains not in text])
+    said = {name: _answer(world, name, question) for name, question in asked.items()}
+    fail_on(
+        [
+            f"{name} was asked {asked[name].prompt!r} and said {text!r}, without {asked[name].contains!r}"
+            for name, text in said.items()
+            if not asked[name].answered_by(text)
+        ]
+    )
     return "; ".join(f"{name}: {text.strip()}" for name, text in said.items())
 
 
-def _continue(world: World, model: CatalogModel, prompt: str) -> str:
-    body = {"model": model.name, "prompt": prompt, "max_tokens": _WORDS, "temperature": 0}
+def _answer(world: World, name: str, question: Question) -> str:
     try:
         with world.platform(with_key=True) as client:
-            answer = client.post("/v1/completions", json=body, timeout=120)
-            return str(answer.raise_for_status().json()["choices"][0]["text"])
-    except (httpx.HTTPError, OSError, KeyError, IndexError, ValueError) as error:
-        raise Failed(f"{model.name}: {error}") from error
+            return ask(client, name, question, _ANSWER_SECONDS)
+    except (httpx.HTTPError, OSError, ValueError) as error:
+        raise Failed(f"{name}: {error}") from error
 
 
 def _connection(wanted: Connection, world: World) -> str:

@@ -17,8 +17,8 @@ from aiplat.site.load import load_site
 from tests.bench.peers import ROOT, process
 from tests.services.gateway.conftest import free_port
 
-MODEL = "gemma3:270m-base-q4_k_m"
-_IMAGES = ("docker.io/ollama/ollama", "registry.ollama.ai/library/gemma3")
+MODEL = "smollm2:135m"
+_IMAGES = ("docker.io/ollama/ollama", "registry.ollama.ai/library/smollm2")
 SLOTS = 2
 # Mounts in a namespace of the engine's own: they are gone when it ends, however it ends.
 _START = """\

@@ -14,12 +14,20 @@ import pytest
 from ruamel.yaml import YAML
 
 from aiplat.lab import egress_report, lab_down, lab_status
+from aiplat.verify.smoke_test import CHAT
 from tests.e2e.journey import Journey
 from tests.e2e.planes import Planes
 from tests.patience import until
 
 pytestmark = pytest.mark.lab
-PROMPT = "1, 2, 3, 4,"
+MODEL = "smollm2:135m"
+BODY = {
+    "model": MODEL,
+    "messages": [{"role": "user", "content": CHAT.prompt}],
+    "max_tokens": 16,
+    "temperature": 0,
+    "seed": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +47,7 @@ def test_first_bootstrap_ends_with_the_models_own_words(first: dict[str, Any]) -
     assert first["kind"] == "Summary"
     assert first["state"] == "done"
     assert first["changed"] > 0
-    assert "5, 6, 7" in first["words"]["answer"]
+    assert CHAT.contains in first["words"]["answer"]
     assert [c["sentence"] for c in first["checks"] if c["result"] == "FAIL"] == []
     assert {p["name"] for p in first["planes"]} >= {"resource", "platform", "model", "access"}
 
@@ -50,14 +58,13 @@ def test_nothing_left_the_lab(ward: Journey, first: dict[str, Any]) -> None:
     assert report.packets == 0, report.attempts
 
 
-def test_completion_over_plain_https(ward: Journey, first: dict[str, Any]) -> None:
+def test_chat_over_plain_https(ward: Journey, first: dict[str, Any]) -> None:
     """A request with the key is answered; without it 401; an unknown model is a 404 in OpenAI's shape."""
-    body = {"model": "gemma3:270m", "prompt": PROMPT, "max_tokens": 12, "temperature": 0}
     with ward.platform() as client:
-        answer = client.post("completions", json=body)
-        unknown = client.post("completions", json=body | {"model": "nothing:1b"})
-        nobody = client.post("completions", json=body, headers={"Authorization": ""})
-    assert "5, 6, 7" in answer.json()["choices"][0]["text"]
+        answer = client.post("chat/completions", json=BODY)
+        unknown = client.post("chat/completions", json=BODY | {"model": "nothing:1b"})
+        nobody = client.post("chat/completions", json=BODY, headers={"Authorization": ""})
+    assert CHAT.contains in answer.json()["choices"][0]["message"]["content"]
     assert nobody.status_code == 401
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
 
@@ -66,13 +73,14 @@ def test_completion_over_plain_https(ward: Journey, first: dict[str, Any]) -> No
     "program",
     [
         "from openai import OpenAI\n"
-        "m = [{'role': 'user', 'content': 'Count: 1, 2, 3,'}]\n"
+        f"m = [{{'role': 'user', 'content': '{CHAT.prompt}'}}]\n"
         "ask = OpenAI().chat.completions.create\n"
-        "for p in ask(model='gemma3:270m', messages=m, stream=True, max_tokens=16):\n"
+        f"for p in ask(model='{MODEL}', messages=m, stream=True, max_tokens=16, temperature=0):\n"
         "    print(repr(p.choices[0].delta.content if p.choices else None))\n",
         "from ollama import Client\n"
-        "m = [{'role': 'user', 'content': 'Count: 1, 2, 3,'}]\n"
-        "for p in Client().chat('gemma3:270m', m, stream=True, options={'num_predict': 16}):\n"
+        f"m = [{{'role': 'user', 'content': '{CHAT.prompt}'}}]\n"
+        "o = {'num_predict': 16, 'temperature': 0}\n"
+        f"for p in Client().chat('{MODEL}', m, stream=True, options=o):\n"
         "    print(repr(p.message.content))\n",
     ],
     ids=["openai", "ollama"],
@@ -218,9 +226,8 @@ def test_what_is_asked_is_counted_also_while_the_database_is_away(
         return int(requests), int(tokens)
 
     def ask(times: int) -> int:
-        body = {"model": "gemma3:270m", "prompt": PROMPT, "max_tokens": 4, "temperature": 0}
         with ward.platform() as client:
-            answers = [client.post("completions", json=body) for _ in range(times)]
+            answers = [client.post("chat/completions", json=BODY) for _ in range(times)]
         return sum(int(a.raise_for_status().json()["usage"]["total_tokens"]) for a in answers)
 
     database = "k3s kubectl -n aiplat-data"

@@ -12,6 +12,7 @@ import pytest
 
 from aiplat.lab import egress_report, lab_down, lab_up
 from aiplat.site.load import load_site
+from aiplat.verify.smoke_test import CHAT
 from tests.e2e.journey import Journey
 from tests.e2e.upstream_world import publish_packages
 from tests.upstreams.server import Upstreams
@@ -84,11 +85,11 @@ def test_the_model_answers(ward: Journey, first: dict[str, Any]) -> None:
     """What came from upstreams runs: every check is green, and the answer came through the gateway."""
     assert first["state"] == "done"
     assert [c["sentence"] for c in first["checks"] if c["result"] == "FAIL"] == []
-    assert first["words"]["answer"]
-    body = {"model": "gemma3:270m", "prompt": "1, 2, 3, 4,", "max_tokens": 12, "temperature": 0}
+    assert CHAT.contains in first["words"]["answer"]
+    body = {"model": "gemma3:270m", "messages": [{"role": "user", "content": CHAT.prompt}], "temperature": 0}
     with ward.platform() as client:
-        answer = client.post("completions", json=body)
-    assert "5, 6, 7" in answer.json()["choices"][0]["text"]
+        answer = client.post("chat/completions", json=body | {"max_tokens": 16})
+    assert CHAT.contains in answer.json()["choices"][0]["message"]["content"]
 
 
 def test_nothing_left_the_lab(ward: Journey, first: dict[str, Any]) -> None:

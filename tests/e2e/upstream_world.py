@@ -51,11 +51,12 @@ def publish_packages(net: Upstreams, folder: Path) -> Published:
     listed = {r: one.artifact.version for r, one in images.items() if r.startswith("rancher/")}
     published = publish(net, folder, programs, layouts, listed)
     store = folder / "store"
-    _unpack(built["model", "registry.ollama.ai/library/gemma3"], store)
+    _unpack(built["model", "registry.ollama.ai/library/smollm2"], store)
     ollama = net.ollama()
-    ollama.publish_store(store, "library/gemma3", "270m")
-    # The same weights under the tag of the catalogue's model: it answers as a base model does.
-    ollama.manifests["library/gemma3", "270m-it-q8_0"] = ollama.manifests["library/gemma3", "270m"]
+    ollama.publish_store(store, "library/smollm2", "135m")
+    # The same weights under the names of the catalogue's model: both converse.
+    for tag in ("270m", "270m-it-q8_0"):
+        ollama.manifests["library/gemma3", tag] = ollama.manifests["library/smollm2", "135m"]
     return published
 
 
