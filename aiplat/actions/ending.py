@@ -1,4 +1,4 @@
-"""The end of a run: checks, the model's own words, and the summary of it all; nothing is changed here."""
+"""The end of a run: checks, the model's own answer, and the summary of it all; nothing is changed here."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter an option
     """Bring a site's hosts from whatever they are to the whole platform, or on from where a run was cut off.
 
     Shows the plan and asks, then makes and checks the bundle, brings it to the hosts over SSH, installs
-    what is missing or differs, and ends with checks and the model's own words. Done again it changes
+    what is missing or differs, and ends with checks and the model's own answer. Done again it changes
     nothing. Ctrl-C stops cleanly; the same command resumes.
 
     Exit codes: 0 done, 1 failed, 2 bad input, 3 a check found something wrong, 130 interrupted.

@@ -60,7 +60,7 @@ def chat(  # noqa: PLR0913, PLR0917 - one parameter an option
     A base model, such as gemma3:270m, is not tuned for chat: it continues what you write (mode completion).
     End with Ctrl-D. Examples:
 
-      aiplat chat --once "1, 2, 3, 4," --temperature 0
+      aiplat chat --once "What is the capital of Italy?" --temperature 0
 
       aiplat chat ward-3/site.yaml --model qwen3:4b
     """

@@ -61,7 +61,7 @@ SUMMARY = Summary(
         CheckLine(sentence="The API answers.", result="OK"),
         CheckLine(sentence="The model completes.", result="FAIL", detail="it said nothing"),
     ),
-    words=Words(model="gemma3:270m", prompt="1, 2, 3, 4,", answer=" 5, 6, 7,"),
+    words=Words(model="smollm2:135m", prompt="What is the capital of Italy?", answer="It is Rome."),
 )
 
 
@@ -126,7 +126,8 @@ def test_summary_shows_planes_words_and_what_failed() -> None:
     for part in (
         "Model",
         "ollama",
-        "1, 2, 3, 4, 5, 6, 7,",
+        "What is the capital of Italy?",
+        "It is Rome.",
         "12 changes, no restarts, 42 s",
         "1 FAIL",
     ):

@@ -214,14 +214,16 @@ def test_a_model_that_says_something_else_fails(healthy: Loopback, monkeypatch: 
     """The engine's words are compared, not only its status."""
     monkeypatch.setattr("tests.services.gateway.engine.WORDS", (" banana",))
     found = failed(run_checks(healthy.site))
-    assert list(found.values()) == ["gemma3:270m-base-q4_k_m continued with ' banana'"]
+    assert list(found.values()) == [
+        "gemma3:270m-base-q4_k_m was asked '1, 2, 3, 4,' and said ' banana', without '5, 6, 7'"
+    ]
 
 
 def test_a_site_without_models_skips_what_asks_them(healthy: Loopback) -> None:
     """There is nobody to ask."""
     report = run_checks(healthy.site.model_copy(update={"models": ()}))
     assert failed(report) == {}
-    assert "the site serves no model that continues text" in {r.detail for r in report.of("SKIP")}
+    assert "the site serves no model that writes text" in {r.detail for r in report.of("SKIP")}
 
 
 def test_a_site_that_was_never_bootstrapped_fails_without_a_crash(healthy: Loopback) -> None:

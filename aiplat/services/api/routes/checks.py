@@ -57,7 +57,7 @@ def list_checks(here: Here) -> Checks:
 async def run_checks(here: Here, caller: Asking) -> Report:
     """Look at the site with every check now and return the report, as `aiplat verify --json` does.
 
-    Takes seconds; models are asked for a few words, connections are tried from inside pods.
+    Takes seconds; models are asked a question, connections are tried from inside pods.
     """
     report = await run_in_threadpool(lambda: here.reports.look(here.site()))
     await here.note(caller, "checks.run", report.site, {"failed": len(report.of("FAIL"))})
