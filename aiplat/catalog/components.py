@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aiplat.catalog.artifacts import ArtifactKind
 from aiplat.catalog.engines import EngineSpec, ModelFeature
@@ -98,6 +98,14 @@ class Component(Frozen):
     engine: EngineSpec | None = None
     models: tuple[CatalogModel, ...] = ()
     folder: Path = Field(default=Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _models_do_what_the_engine_does(self) -> Self:
+        can = set(self.engine.features) if self.engine else set()
+        beyond = {model.name: sorted(set(model.features) - can) for model in self.models}
+        if said := [f"{name}: {', '.join(features)}" for name, features in beyond.items() if features]:
+            raise ValueError(f"features that the engine does not have: {'; '.join(said)}")
+        return self
 
     @property
     def is_release(self) -> bool:

@@ -131,7 +131,10 @@ class EngineRun(Frozen):
 
 
 class EngineSpec(Frozen):
-    """An engine: its image (an artifact of the component), how it is run and what it can do."""
+    """An engine: its image (an artifact of the component), how it is run and what it can do.
+
+    No model of the engine may claim a feature that is not in `features`.
+    """
 
     image: str
     run: EngineRun

@@ -85,6 +85,16 @@ def test_an_engine_that_is_described_wrongly_is_refused(change: dict[str, object
     assert said in str(caught.value).lower()
 
 
+def test_no_model_claims_what_its_engine_cannot_do() -> None:
+    """A feature that the engine does not have is refused with the model's name."""
+    llama = next(c for c in CATALOG.components if c.name == "llama-cpp")
+    document = llama.model_dump(by_alias=True, mode="json")
+    assert type(llama).model_validate(document).models
+    document["models"][0]["features"] += ["vision", "tools"]
+    with pytest.raises(ValidationError, match=r"the engine does not have: smollm2:135m: tools, vision"):
+        type(llama).model_validate(document)
+
+
 def test_a_planned_component_that_came_is_no_longer_planned() -> None:
     """The catalogue shows a component once."""
     for plane in CATALOG.planes:
