@@ -18,7 +18,7 @@ from aiplat.state import site_dir
 from aiplat.vault.store import SiteSecrets
 from aiplat.verify.smoke_test import Question, ask, question_for
 
-_SECONDS = 60.0
+_SECONDS = 120.0
 
 
 def smoke_test(site: Site, secrets: SiteSecrets) -> Words | None:

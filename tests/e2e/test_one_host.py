@@ -227,7 +227,7 @@ def test_what_is_asked_is_counted_also_while_the_database_is_away(
 
     def ask(times: int) -> int:
         with ward.platform() as client:
-            answers = [client.post("chat/completions", json=BODY) for _ in range(times)]
+            answers = [client.post("chat/completions", json=BODY | {"max_tokens": 4}) for _ in range(times)]
         return sum(int(a.raise_for_status().json()["usage"]["total_tokens"]) for a in answers)
 
     database = "k3s kubectl -n aiplat-data"
