@@ -144,7 +144,7 @@ def _text(
     )
     hosts = tuple(_host(one, host) for one, host in zip(seen, named.hosts, strict=True))
     why = f"Where content comes from: `auto` takes what answers. Now that is {supply_why}."
-    models = (model.model,) if model else ()
+    models = ((model.model, model.engine),) if model else ()
     return SiteText(
         named.name, head, named.supply, why, networks.pods, networks.services, _networks_why(networks), hosts,
         models, _model_why(model),

@@ -35,7 +35,8 @@ class SiteText:
     services: str
     networks_why: str
     hosts: tuple[HostText, ...]
-    models: tuple[str, ...]
+    models: tuple[tuple[str, str], ...]
+    """Names and engines."""
     models_why: tuple[str, ...]
 
 
@@ -55,8 +56,8 @@ def _lines(site: SiteText) -> Iterator[str]:
         yield from _host(host)
     yield from ("", "models:" if site.models else "models: []")
     yield from _comments(site.models_why, "  ")
-    for model in site.models:
-        yield from (f"  - name: {_scalar(model)}", "    engine: ollama")
+    for model, engine in site.models:
+        yield from (f"  - name: {_scalar(model)}", f"    engine: {_scalar(engine)}")
 
 
 def _host(host: HostText) -> Iterator[str]:

@@ -47,9 +47,10 @@ class Option:
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """The model to serve, where it runs best and why it is this one; `others` fit too, the best first."""
+    """The model to serve and by which engine, where it runs best, why; `others` fit too, the best first."""
 
     model: str
+    engine: str
     host: str
     why: tuple[str, ...]
     others: tuple[str, ...] = ()
@@ -69,11 +70,12 @@ def choose_model(hosts: Sequence[Seen], catalog: Catalog, supply: SupplyName) ->
     fitting = [option for option in options if option.fits]
     talking = [option for option in fitting if "chat" in option.model.features]
     best = _best(talking) or _best(fitting)
-    if best is None:
+    if best is None or engine is None:
         return None
     names = dict.fromkeys(_called(o.model) for o in sorted(talking, key=_rank, reverse=True))
     others = tuple(name for name in names if name != _called(best.model))
-    return ModelChoice(_called(best.model), best.host, _why(best, seen, supply, bool(talking)), others)
+    why = _why(best, seen, supply, bool(talking))
+    return ModelChoice(_called(best.model), engine.name, best.host, why, others)
 
 
 def parameters_of(model: CatalogModel) -> float:
