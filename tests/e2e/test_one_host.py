@@ -20,14 +20,8 @@ from tests.e2e.planes import Planes
 from tests.patience import until
 
 pytestmark = pytest.mark.lab
-MODEL = "smollm2:135m"
-BODY = {
-    "model": MODEL,
-    "messages": [{"role": "user", "content": CHAT.prompt}],
-    "max_tokens": 16,
-    "temperature": 0,
-    "seed": 1,
-}
+ASKED = [{"role": "user", "content": CHAT.prompt}]
+BODY = {"model": "smollm2:135m", "messages": ASKED, "max_tokens": 16, "temperature": 0, "seed": 1}
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +67,14 @@ def test_chat_over_plain_https(ward: Journey, first: dict[str, Any]) -> None:
     "program",
     [
         "from openai import OpenAI\n"
-        f"m = [{{'role': 'user', 'content': '{CHAT.prompt}'}}]\n"
+        f"m = {ASKED}\n"
         "ask = OpenAI().chat.completions.create\n"
-        f"for p in ask(model='{MODEL}', messages=m, stream=True, max_tokens=16, temperature=0):\n"
+        "for p in ask(model='smollm2:135m', messages=m, stream=True, max_tokens=16, temperature=0):\n"
         "    print(repr(p.choices[0].delta.content if p.choices else None))\n",
         "from ollama import Client\n"
-        f"m = [{{'role': 'user', 'content': '{CHAT.prompt}'}}]\n"
+        f"m = {ASKED}\n"
         "o = {'num_predict': 16, 'temperature': 0}\n"
-        f"for p in Client().chat('{MODEL}', m, stream=True, options=o):\n"
+        "for p in Client().chat('smollm2:135m', m, stream=True, options=o):\n"
         "    print(repr(p.message.content))\n",
     ],
     ids=["openai", "ollama"],
