@@ -72,7 +72,8 @@ class EngineApi(Frozen):
     """Paths of OpenAI's and Ollama's API that the engine has, and the words it knows in requests.
 
     `output_limit` is the field that bounds an answer; roles of messages that are not among `roles` are sent
-    as `system`.
+    as `system`. `options` are those of Ollama's API that a request may set; the others say how a model is
+    loaded, and are the Model's.
     """
 
     paths: tuple[UrlPath, ...] = Field(min_length=1)
@@ -80,6 +81,7 @@ class EngineApi(Frozen):
         default="max_tokens", alias="outputLimit"
     )
     roles: tuple[str, ...] = ("system", "user", "assistant", "tool")
+    options: tuple[str, ...] = ()
 
 
 class FitRules(Frozen):

@@ -80,6 +80,9 @@ REMEMBERED = 10_000
 UNKNOWN_FIELDS = 1000
 """Models of providers of which it is remembered what they do not take."""
 
+CONFIG_BYTES = 1 << 20
+"""A file of settings; one in YAML has the limits of a site file besides."""
+
 # --- the control API ---
 API_BODY_BYTES = 64 << 10
 """Everything the API takes fits into this many times over."""

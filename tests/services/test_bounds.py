@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import math
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +33,9 @@ from aiplat.services.gateway.refusals import Refusal
 from aiplat.services.gateway.replicas import Pool
 from aiplat.services.gateway.rooms import Room, TooMuch
 from aiplat.services.gateway.sent import Untaken
+from aiplat.services.gateway.settings import Settings
 from aiplat.services.gateway.usage import Usage
+from aiplat.services.operator import health as operator_health
 from tests.services.test_connections import GET, end_of, hello
 
 pytestmark = pytest.mark.anyio
@@ -162,9 +166,14 @@ async def test_an_answered_connection_waits_so_long(monkeypatch: pytest.MonkeyPa
     server.servers[0].close()
 
 
-async def test_silent_connections_make_room_at_the_health_port() -> None:
+@pytest.mark.parametrize("service", ["gateway", "operator"])
+async def test_silent_connections_make_room_at_the_health_port(service: str) -> None:
     """Kubernetes' probe is answered, however many hold the port; unknown paths are 404."""
-    async with health_port("127.0.0.1", 0, ModelTable(), Metrics()) as port:
+    ports = {
+        "gateway": health_port("127.0.0.1", 0, ModelTable(), Metrics()),
+        "operator": operator_health.health_port(operator_health.Pulse(), 0, "127.0.0.1"),
+    }
+    async with ports[service] as port:
         silent = [
             await asyncio.open_connection("127.0.0.1", port) for _ in range(bounds.HEALTH_CONNECTIONS + 8)
         ]
@@ -258,3 +267,30 @@ async def test_the_pause_after_failures_grows_to_its_longest(monkeypatch: pytest
         await keep_running(Task("t", fail), lambda _: None)
     assert pauses[:3] == [bounds.RESTART_SECONDS * 2**n for n in range(3)]
     assert pauses[-1] == bounds.LONGEST_RESTART_SECONDS
+
+
+def test_the_charts_sum_is_that_of_the_limits() -> None:
+    """What the gateway may hold at once is added up where its container's limit is given, and is below it."""
+    text = Path("charts/access/gateway/README.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    held = {row[0]: int(row[2]) for row in rows if len(row) == 3 and row[0] and row[2].isdigit()}
+    mib = 1 << 20
+    health = bounds.HEALTH_CONNECTIONS
+    assert {re.split("[:,;(]", name)[0].strip(): size for name, size in held.items()} == {
+        "the process itself": 100,
+        f"{bounds.CONNECTIONS} connections": 232,
+        f"{health} connections of the port for health and metrics": math.ceil(
+            232 * health / bounds.CONNECTIONS
+        ),
+        "of every request": bounds.CONNECTIONS * bounds.SMALL_BYTES // mib,
+        "requests as they lie in memory": Settings.max_bodies_mib,
+        "one body while it is understood": 5 * Settings.max_body_mib,
+        "answers that are put into another form": 2 * bounds.ANSWERS_BYTES // mib,
+        "one `aiplat usage`": 75,
+    }
+    assert f"| | | {sum(held.values())} |" in text
+    limit = int(
+        re.findall(r"memory: (\d+)Mi}", Path("charts/access/gateway/chart/values.yaml").read_text())[-1]
+    )
+    assert f"The container's limit is {limit} MiB" in text
+    assert sum(held.values()) <= limit

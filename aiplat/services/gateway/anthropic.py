@@ -27,8 +27,8 @@ _NOT_OFFERED: dict[str, tuple[Any, ...]] = {
 Document = dict[str, Any]
 
 
-def messages_request(chat: Document) -> Document:
-    """Return the request of the Messages API for a chat completion.
+def messages_request(chat: Document, unnamed: int | None = None) -> Document:
+    """Return the request of the Messages API for a chat completion; `unnamed` bounds one that names no limit.
 
     Penalties, `seed` and `logit_bias` have no counterpart and are left out: they are wishes, not promises.
 
@@ -39,7 +39,7 @@ def messages_request(chat: Document) -> Document:
         if chat.get(name) not in (None, *allowed):
             raise refusals.bad_request(f"'{name}' is not offered by this model's provider", param=name)
     system, turns = _turns(chat.get("messages"))
-    most = chat.get("max_completion_tokens") or chat.get("max_tokens") or _MOST_TOKENS
+    most = chat.get("max_completion_tokens") or chat.get("max_tokens") or unnamed or _MOST_TOKENS
     request: Document = {"model": chat["model"], "max_tokens": most, "messages": turns}
     if system:
         request["system"] = system

@@ -40,6 +40,8 @@ def _usage(usage: Document) -> Document:
 class MessagesDocument:
     """Turns a whole message into a whole chat completion."""
 
+    events = False
+
     def __init__(self, share: Share) -> None:
         self._share = share
         self._pieces: list[bytes] = []
@@ -100,6 +102,8 @@ def _call(call_id: str, name: str, arguments: str) -> Document:
 
 class MessagesEvents:
     """Turns the events of a message into the chunks of a chat completion, usage and `[DONE]` included."""
+
+    events = True
 
     def __init__(self) -> None:
         self._frames = FrameSplitter()

@@ -20,7 +20,7 @@ from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.prefixes import prefix_blocks
 from aiplat.services.gateway.provider_errors import error_in, named_in, refusal_of
 from aiplat.services.gateway.providers import Outgoing, Translator
-from aiplat.services.gateway.proxy import read_some, unpacked
+from aiplat.services.gateway.proxy import read_some, sends_events, unpacked
 from aiplat.services.gateway.refusals import Refusal
 from aiplat.services.gateway.replicas import Pool, Replica
 from aiplat.services.gateway.sent import sent
@@ -80,6 +80,11 @@ class Answer:
     def rest(self) -> AsyncIterator[bytes]:
         """Return what comes of the answer after `begun`, in pieces and unpacked."""
         return self._rest or unpacked(self.response)
+
+    @property
+    def untranslatable(self) -> bool:
+        """Whether events are to be translated, and none were sent."""
+        return self.translator is not None and self.translator.events and not sends_events(self.response)
 
     async def begin(self, most: int) -> bytes | None:
         """Return the whole answer where it has `most` bytes or less, else None.
@@ -165,6 +170,8 @@ async def _error_in(backends: Backends, target: Model, answer: Answer, *, peek: 
             found = error_in(backends.providers, target, await answer.begin(LOOK_BYTES))
         else:
             found = None
+        if found is None and response.status < 400 and answer.untranslatable:
+            found = refusals.broken(target.name)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         log.warning("model %s: %s: %s", target.name, type(error).__name__, error)
         found = refusals.broken(target.name)
@@ -268,7 +275,7 @@ async def _ask_with(
     document, added = sent(model, want.path, want.document, without)
     answer = Answer(pool, replica)
     try:
-        out = _outgoing(backends, model, want.path, document)
+        out = _outgoing(exchange, backends, model, want.path, document)
         answer.translator = out.translator
         headers = {"content-type": "application/json", "x-request-id": exchange.id.decode(), **out.headers}
         if model.provider and not backends.upstreams.egress.inside(replica.url):
@@ -287,7 +294,9 @@ async def _ask_with(
     return answer.arrived(response, out.translator), added
 
 
-def _outgoing(backends: Backends, model: Model, path: str, document: dict[str, Any]) -> Outgoing:
+def _outgoing(
+    exchange: Exchange, backends: Backends, model: Model, path: str, document: dict[str, Any]
+) -> Outgoing:
     if not model.provider:
         return Outgoing(path, written(document))
-    return backends.providers.outgoing(model, path, document, backends.answers.share())
+    return backends.providers.outgoing(model, path, document, backends.answers.share(), exchange.set_aside)

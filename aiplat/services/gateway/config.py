@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +21,7 @@ from pydantic import (
 )
 
 from aiplat.errors import BadInput, Finding
+from aiplat.services.bounds import CONFIG_BYTES
 from aiplat.services.gateway.prices import Price
 from aiplat.services.gateway.routes import Routes
 
@@ -158,31 +158,26 @@ def read_config(path: Path, kind: type[_C]) -> _C:
 
 
 def _document(path: Path) -> Any:
+    if path.suffix != ".json":
+        # The image of the services holds no YAML reader: in a cluster the files are JSON. A site's reader has
+        # limits of size, depth and aliases.
+        document = import_module("aiplat.site.yaml_file").read_document(path)
+        if document.findings:
+            raise BadInput(document.findings)
+        return document.data
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            text = stream.read(CONFIG_BYTES + 1).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise BadInput(Finding(str(path), f"cannot be read: {reason}", "name a file that can")) from None
+    if len(text) > CONFIG_BYTES:
+        raise BadInput(Finding(str(path), "is larger than 1 MiB", "name the right file"))
     try:
-        if path.suffix == ".json":
-            return json.loads(text)
-        # The image of the services holds no YAML reader: in a cluster the files are JSON.
-        yaml: Any = import_module("ruamel.yaml")
-        return _plain(yaml.YAML(typ="safe", pure=True).load(text))
-    except Exception as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         said = str(error).strip().splitlines()
-        raise BadInput(
-            Finding(str(path), f"is neither YAML nor JSON: {said[0] if said else error}")
-        ) from None
-
-
-def _plain(value: Any) -> Any:
-    # YAML reads an unquoted time without a zone as one; only the text can tell that no zone was meant.
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.isoformat() if isinstance(value, datetime) else value
+        raise BadInput(Finding(str(path), f"is not JSON: {said[0] if said else error}")) from None
 
 
 def _findings(path: Path, kind: type[BaseModel], error: ValidationError) -> Iterator[Finding]:

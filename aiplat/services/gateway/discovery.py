@@ -27,6 +27,7 @@ NOTE_HOLD = "aiplat.dev/hold-seconds"
 NOTE_PATHS = "aiplat.dev/paths"
 NOTE_OUTPUT_LIMIT = "aiplat.dev/output-limit"
 NOTE_ROLES = "aiplat.dev/roles"
+NOTE_OPTIONS = "aiplat.dev/options"
 
 log = logging.getLogger("aiplat.gateway")
 
@@ -65,7 +66,11 @@ def model_of(service: dict[str, Any], endpoints: tuple[str, ...] | None = None) 
 
 def _words(notes: dict[str, str]) -> dict[str, Any]:
     """Return what the engine says of the words it knows; what it does not say is left to the model."""
-    given = {"output_limit": notes.get(NOTE_OUTPUT_LIMIT), "roles": _listed(notes, NOTE_ROLES)}
+    given = {
+        "output_limit": notes.get(NOTE_OUTPUT_LIMIT),
+        "roles": _listed(notes, NOTE_ROLES),
+        "options": _listed(notes, NOTE_OPTIONS),
+    }
     return {name: value for name, value in given.items() if value}
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from aiplat.services.bounds import MOST_COUNT
+from aiplat.services.gateway.bodies import written
 from aiplat.services.gateway.fields import answers, bound
 from aiplat.services.gateway.usage import Usage
 
 # What is set aside for an answer whose request names no limit.
 ANSWER_TOKENS = 1024
 BYTES_PER_TOKEN = 3
-# What a picture comes to, at most, whatever its size.
+# What a picture or a sound comes to, whatever its size and wherever it is; also a file that is fetched.
 IMAGE_TOKENS = 2048
 _MOST_PROMPT = 1 << 20
 _NO_ANSWER = ("/v1/embeddings", "/api/embed", "/api/embeddings", "/api/show")
-_PICTURES_FROM = 16 << 10
+# Where a prompt may be given as tokens: numbers, each of which is one.
+_IDS = ("prompt", "input", "context")
+# Parts of a message that are not text.
+_NOT_TEXT = ("image_url", "input_audio", "video_url", "file", "file_url", "file_id")
 
 
 def estimate(path: str, document: dict[str, Any], size: int) -> Usage:
@@ -32,30 +36,46 @@ def estimate(path: str, document: dict[str, Any], size: int) -> Usage:
 
 
 def _prompt(document: dict[str, Any], size: int) -> int:
-    if size < _PICTURES_FROM:
-        return size // BYTES_PER_TOKEN + 1
-    pictures = list(_pictures(document))
-    return max(0, size - sum(pictures)) // BYTES_PER_TOKEN + 1 + len(pictures) * IMAGE_TOKENS
+    """Return the tokens of a prompt: its pictures' and its ids', and those of all other bytes as text."""
+    ids = [ids for name in _IDS for ids in _lists_of_ids(document.get(name))]
+    inline = _inline(document)
+    count = sum(map(len, ids)) + len(inline) * IMAGE_TOKENS
+    text = size - sum(inline) - sum(len(written(one)) for one in ids)
+    return count + max(0, text) // BYTES_PER_TOKEN + 1
 
 
-def _pictures(document: dict[str, Any]) -> list[int]:
-    """Return the sizes of the pictures and sounds that are in a request as text."""
+def _lists_of_ids(value: Any) -> list[list[Any]]:
+    """Return what is given as tokens in a prompt: one list of numbers, or several."""
+    if not isinstance(value, list) or not value:
+        return []
+    if isinstance(value[0], list):
+        return [one for one in value if isinstance(one, list) and one and isinstance(one[0], int)]
+    return [value] if isinstance(value[0], int) else []
+
+
+def _inline(document: dict[str, Any]) -> list[int]:
+    """Return for each picture and sound how many bytes of it are in the request: 0 for an address."""
     found = [len(p) for p in _listed(document, "images") if isinstance(p, str)]
     for message in [*_listed(document, "messages"), *_listed(document, "input")]:
         if not isinstance(message, dict):
             continue
         found += [len(p) for p in _listed(message, "images") if isinstance(p, str)]
-        found += [size for part in _listed(message, "content") if (size := _of_part(part))]
+        found += [size for part in _listed(message, "content") if (size := _of_part(part)) is not None]
     return found
 
 
-def _of_part(part: Any) -> int:
+def _of_part(part: Any) -> int | None:
+    """Return the bytes of a part that is not text, None for one that is."""
     if not isinstance(part, dict):
-        return 0
-    given = part.get("image_url") or part.get("input_audio") or part.get("file_data")
-    if isinstance(given, dict):
-        given = given.get("url") or given.get("data")
-    return len(given) if isinstance(given, str) and (given.startswith("data:") or len(given) > 4096) else 0
+        return None
+    given = next((part[name] for name in _NOT_TEXT if part.get(name)), None)
+    if isinstance(given, dict) and "file_data" not in given:
+        given = given.get("url") or given.get("data") or ""
+    if not isinstance(given, str):
+        # Also a file that is sent along: it may well be text.
+        return None
+    # An address is short; its own bytes go with the text.
+    return 0 if given.startswith(("http://", "https://")) else len(given)
 
 
 def _listed(document: dict[str, Any], name: str) -> list[Any]:

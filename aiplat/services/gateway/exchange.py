@@ -54,6 +54,9 @@ class Exchange:
         self.guess = Usage(estimated=True)
         self.more_headers: list[Header] = []
         self.sent_on = False
+        # What is set aside for an answer whose request names no limit, where a budget is: a provider that
+        # wants a limit gets this one.
+        self.set_aside: int | None = None
         self.key: Key | None = None
         self.model = ""
         self.asked_model = ""
@@ -115,6 +118,12 @@ class Exchange:
         if size > SMALL_BYTES or self.held > SMALL_BYTES:
             memory.hold(self.key.id if self.key else "", self.held, size)
         self.held = size
+
+    def say_left_out(self, names: Iterable[str]) -> None:
+        """Have the answer name what of the request was left out."""
+        if said := ", ".join(names)[:1000]:
+            clean = "".join(c if " " <= c <= "~" else "?" for c in said)
+            self.more_headers.append((b"x-aiplat-left-out", clean.encode()))
 
     async def start(self, status: int, headers: Iterable[Header]) -> None:
         """Send the status line and headers, the request's ids and a fallback's name among them."""

@@ -15,7 +15,7 @@ from aiplat.services.gateway.auth import Key
 from aiplat.services.gateway.book import Book
 from aiplat.services.gateway.calls import Asked
 from aiplat.services.gateway.exchange import Exchange
-from aiplat.services.gateway.fields import answers, lower
+from aiplat.services.gateway.fields import answers, bound, lower
 from aiplat.services.gateway.models import Model, ModelTable
 from aiplat.services.gateway.prices import Prices
 from aiplat.services.gateway.rates import Rates
@@ -100,10 +100,11 @@ class AccountGate:
             raise refusals.accounts_unreachable()
         account = _Account(key, datetime.now(UTC))
         targets = [asked.model.name, *self._fallbacks(exchange, asked.model)]
-        allowed = await self._allowance.of(
-            key, targets, exchange.guess, answers(exchange.path, asked.document)
-        )
+        count = answers(exchange.path, asked.document)
+        allowed = await self._allowance.of(key, targets, exchange.guess, count)
         account.held, account.models = allowed.held, allowed.models
+        if account.held and bound(exchange.path, asked.document) is None:
+            exchange.set_aside = exchange.guess.completion // count
         if allowed.most is not None:
             exchange.guess = allowed.guess
             lower(exchange.path, asked.document, allowed.most)

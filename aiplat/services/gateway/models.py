@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # What a client waits for a model that has no replica; a large engine takes a minute and more to start.
 HOLD_SECONDS = 60.0
+# Where nobody says which options of Ollama's API a request may set: those that are about its answer alone.
+SAMPLING = (
+    *("num_keep", "seed", "num_predict", "top_k", "top_p", "min_p", "typical_p", "repeat_last_n"),
+    *("temperature", "repeat_penalty", "presence_penalty", "frequency_penalty", "stop"),
+)
 
 
 class Model(BaseModel):
@@ -20,7 +25,8 @@ class Model(BaseModel):
     are models that are asked in this order when it fails before its first byte. A request that finds
     no replica waits `hold_seconds`. `paths` are those of OpenAI's and Ollama's API that its engine has, none
     where that is not known; `output_limit` is the engine's field for the longest answer, and a message of a
-    role that is not in `roles` goes to it as `system`.
+    role that is not in `roles` goes to it as `system`. Of Ollama's `options` a request may set those in
+    `options`: the others have an engine load the model again, for everybody.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +45,7 @@ class Model(BaseModel):
     paths: tuple[str, ...] = ()
     output_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     roles: tuple[str, ...] = ("system", "user", "assistant", "tool", "function")
+    options: tuple[str, ...] = SAMPLING
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

@@ -14,6 +14,7 @@ from aiplat.services.gateway.calls import Asked, Backends, call, read_asked
 from aiplat.services.gateway.exchange import Exchange
 from aiplat.services.gateway.models import Model
 from aiplat.services.gateway.readers import LinesReader
+from aiplat.services.gateway.sent import left_out
 
 
 async def greet(exchange: Exchange, _: Backends) -> None:
@@ -26,9 +27,11 @@ async def greet(exchange: Exchange, _: Backends) -> None:
 async def use(exchange: Exchange, backends: Backends) -> None:
     """POST /api/chat, /api/generate, /api/embed and /api/show.
 
-    `keep_alive` is dropped: with it one client could unload the model that others use.
+    `keep_alive` and the options by which a model is loaded are left out, and it is said: with them one client
+    could unload the model that others use, or have it loaded again for everybody.
     """
     asked = await _asked_of_ollama(exchange, backends)
+    exchange.say_left_out(left_out(asked.model, asked.document))
     reader = LinesReader(writes=exchange.path in ("/api/chat", "/api/generate"))
     await call(exchange, backends, asked, Want(exchange.path, asked.document), reader)
 

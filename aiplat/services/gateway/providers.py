@@ -37,7 +37,9 @@ class Provider(BaseModel):
 
 
 class Translator(Protocol):
-    """Turns a provider's answer into OpenAI's form as it passes."""
+    """Turns a provider's answer into OpenAI's form as it passes; with `events`, a stream into a stream."""
+
+    events: bool
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece; return what it completes."""
@@ -85,8 +87,12 @@ class Providers:
         """Read the keys again, after a file changed."""
         self.use(self._by_name.values())
 
-    def outgoing(self, model: Model, path: str, document: dict[str, Any], share: Share) -> Outgoing:
+    def outgoing(
+        self, model: Model, path: str, document: dict[str, Any], share: Share, most: int | None = None
+    ) -> Outgoing:
         """Return the request for a provider's model; what must be kept of its answer counts in `share`.
+
+        `most` is the bound of an answer where the request names none and its API wants one.
 
         Raises:
             Refusal: 400 for what the provider's API cannot do, 502 for a provider that routes no longer name.
@@ -96,7 +102,7 @@ class Providers:
             raise refusals.broken(model.name)
         key = self._keys.get(provider.name)
         if provider.kind == "anthropic":
-            return _to_anthropic(model, path, document, key, share)
+            return _to_anthropic(model, path, document, key, (share, most))
         headers = {"authorization": f"Bearer {key}"} if key else {}
         return Outgoing(path.removeprefix("/v1"), written(document), headers)
 
@@ -114,15 +120,16 @@ def _read_key(path: Path) -> str:
 
 
 def _to_anthropic(
-    model: Model, path: str, document: dict[str, Any], key: str | None, share: Share
+    model: Model, path: str, document: dict[str, Any], key: str | None, kept: tuple[Share, int | None]
 ) -> Outgoing:
+    share, most = kept
     if path != _CHAT:
         raise refusals.bad_request(
             f"the provider of '{model.name}' has no {path}; use /v1/chat/completions or /v1/responses",
             param="model",
         )
     try:
-        request = anthropic.messages_request(document)
+        request = anthropic.messages_request(document, most)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise refusals.bad_request(f"the chat cannot be put into the provider's form: {error!r}") from None
     headers = {"anthropic-version": anthropic.VERSION} | ({"x-api-key": key} if key else {})
@@ -140,6 +147,7 @@ class Translated:
         self._reader = reader
         # A whole answer is looked through before anything of it is sent.
         self.whole = reader.whole or isinstance(translator, MessagesDocument)
+        self.events = translator.events
 
     def feed(self, piece: bytes) -> bytes:
         """Translate, then read."""

@@ -23,6 +23,7 @@ from aiplat.services.gateway.readers import DocumentReader, Reader
 if TYPE_CHECKING:
     from aiplat.services.gateway.attempts import Answer
 
+_EVENTS = "text/event-stream"
 # What a server can write a status line for.
 _LAST_STATUS = 599
 _LOOK = aiohttp.ClientTimeout(total=LOOK_SECONDS)
@@ -102,7 +103,8 @@ class Upstreams:
             aiohttp.ClientError, TimeoutError: nobody answered.
         """
         answer = await self.session.post(url, data=body, headers=headers, allow_redirects=False)
-        if not 200 <= answer.status <= _LAST_STATUS:
+        if not 200 <= answer.status < 300 and not 400 <= answer.status <= _LAST_STATUS:
+            # A redirect is none either: it is not followed, and its text is in no form of an API.
             answer.close()
             raise aiohttp.ClientPayloadError(f"{answer.status} is not a status of an answer")
         return answer
@@ -174,6 +176,11 @@ async def relay(exchange: Exchange, answer: Answer, reader: Reader) -> None:
     if upstream.status >= 400:
         # What an engine refuses passes as it is.
         reader = DocumentReader()
+    if reader.events:
+        # Nothing else could be told to the client as the events that it waits for.
+        if not sends_events(upstream):
+            raise refusals.broken(exchange.model)
+        content_type = _EVENTS
     async with upstream:
         if not reader.whole:
             await exchange.start(upstream.status, _headers(upstream, content_type, reader.rewrites))
@@ -194,11 +201,16 @@ async def relay(exchange: Exchange, answer: Answer, reader: Reader) -> None:
         await exchange.write(rest, last=True)
 
 
+def sends_events(upstream: aiohttp.ClientResponse) -> bool:
+    """Whether an answer is an event stream, or does not say what it is."""
+    return upstream.headers.get("content-type", _EVENTS).startswith(_EVENTS)
+
+
 async def _break_off(exchange: Exchange, reader: Reader, content_type: str) -> None:
     if not exchange.answered:
         raise refusals.broken(exchange.model)
     # A half JSON document cannot be mended: the connection is cut, which every client notices.
-    if content_type.startswith(("text/event-stream", "application/x-ndjson")):
+    if content_type.startswith((_EVENTS, "application/x-ndjson")):
         await exchange.write(reader.broken(refusals.broken(exchange.model)), last=True)
 
 
@@ -210,7 +222,7 @@ def _headers(upstream: aiohttp.ClientResponse, content_type: str, rewritten: boo
     headers = [(b"content-type", _as_header(content_type))]
     packed = upstream.headers.get("content-encoding")
     known = _layers(upstream) if packed else ()
-    if content_type.startswith("text/event-stream"):
+    if content_type.startswith(_EVENTS):
         # Proxies in front must pass frames on at once.
         headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
     elif not rewritten and not known and (length := upstream.headers.get("content-length")):

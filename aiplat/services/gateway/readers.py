@@ -21,8 +21,11 @@ class Reader(Protocol):
     """Sees every piece of an answer and says what passes on to the client.
 
     `rewrites` says that the length of what passes on differs from what came; `whole` that nothing passes on
-    before the end, so that an answer that turns out to be none can still be told by its status.
+    before the end, so that an answer that turns out to be none can still be told by its status. With `events`
+    it reads events and nothing else, and writes events.
     """
+
+    events: bool
 
     @property
     def rewrites(self) -> bool:
@@ -56,6 +59,7 @@ class SseReader:
 
     rewrites = False
     whole = False
+    events = False
 
     def __init__(self, strip: bool) -> None:
         self._strip = strip
@@ -123,6 +127,7 @@ class DocumentReader:
 
     rewrites = False
     whole = False
+    events = False
 
     def __init__(self, writes: bool = True) -> None:
         self._writes = writes
@@ -167,6 +172,7 @@ class LinesReader:
 
     rewrites = False
     whole = False
+    events = False
 
     def __init__(self, writes: bool = True) -> None:
         self._writes = writes

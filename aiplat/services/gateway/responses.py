@@ -56,10 +56,7 @@ async def respond(exchange: Exchange, backends: Backends) -> None:
         chat["max_completion_tokens"] = most
     if asked.streams:
         chat["stream"] = True
-    if left_out:
-        exchange.more_headers.append(
-            (b"x-aiplat-left-out", ", ".join(left_out)[:1000].encode("ascii", "replace"))
-        )
+    exchange.say_left_out(left_out)
     share = backends.answers.share()
     reader = ResponseEvents(document, share) if asked.streams else ResponseDocument(document, share)
     try:

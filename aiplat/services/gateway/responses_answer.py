@@ -25,6 +25,7 @@ class ResponseDocument:
 
     rewrites = True
     whole = True
+    events = False
 
     def __init__(self, request: Document, share: Share) -> None:
         self._shell = Shell(request)
@@ -90,6 +91,7 @@ class ResponseEvents:
 
     rewrites = True
     whole = False
+    events = True
 
     def __init__(self, request: Document, share: Share) -> None:
         self._shell = Shell(request)

@@ -45,6 +45,8 @@ def sent(
     """
     document = {name: value for name, value in asked.items() if name not in _DROPPED}
     document["model"] = model.engine_name
+    if isinstance(options := document.get("options"), dict) and not model.provider:
+        document["options"] = {name: value for name, value in options.items() if name in model.options}
     if path not in (CHAT, COMPLETIONS):
         return document, set()
     newest = bool(model.provider) and _newest(model.url)
@@ -57,6 +59,13 @@ def sent(
         if "stream_options" not in asked:
             added.add("stream_options")
     return document, added
+
+
+def left_out(model: Model, asked: Document) -> list[str]:
+    """Return what of a request a model's engine does not get: what would change the model for others."""
+    options = asked.get("options") or {}
+    names = [f"options.{name}" for name in options if name not in model.options]
+    return [*(["keep_alive"] if "keep_alive" in asked else []), *names]
 
 
 def _newest(url: str) -> bool:

@@ -94,6 +94,7 @@ def _service(engaged: Engaged, namespace: str) -> Document:
         "aiplat.dev/paths": ",".join(run.api.paths),
         "aiplat.dev/output-limit": run.api.output_limit,
         "aiplat.dev/roles": ",".join(run.api.roles),
+        "aiplat.dev/options": ",".join(run.api.options),
         "aiplat.dev/hold-seconds": str(run.hold_seconds if wish.hold is None else wish.hold),
     }
     return {

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from aiohttp import web
+from aiplat.services.pages import Said, serve_pages
 
 # A pass asks the API a few dozen questions of at most 25 s each; longer than this, and it hangs.
 _LONGEST_PASS_SECONDS = 300.0
@@ -26,20 +25,16 @@ class Pulse:
         return time.monotonic() - self.begun < _LONGEST_PASS_SECONDS
 
 
-@contextlib.asynccontextmanager
-async def health_port(pulse: Pulse, port: int) -> AsyncIterator[None]:
-    """Answer `/healthz` and `/readyz` with 200 or 503 while the block runs."""
+def health_port(pulse: Pulse, port: int, host: str = "") -> AbstractAsyncContextManager[int]:
+    """Answer `/healthz` and `/readyz` with 200 or 503 in the block; on every address unless one is named.
 
-    async def answer(request: web.Request) -> web.Response:
-        well = pulse.alive if request.path == "/healthz" else pulse.good
-        return web.Response(status=200 if well else 503, text="ok\n" if well else "no\n")
+    Raises:
+        OSError: nobody can listen there.
+    """
 
-    app = web.Application()
-    app.add_routes([web.get("/healthz", answer), web.get("/readyz", answer)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, port=port).start()
-        yield
-    finally:
-        await runner.cleanup()
+    def said(well: bool) -> Said:
+        return (200, b"ok\n") if well else (503, b"no\n")
+
+    return serve_pages(
+        host, port, {"/healthz": lambda: said(pulse.alive), "/readyz": lambda: said(pulse.good)}
+    )

@@ -91,7 +91,9 @@ class Engine:
             return web.json_response(
                 {"error": {"message": "queue full"}}, status=429, headers={"retry-after": "7"}
             )
-        if not body.get("stream"):
+        if body["model"] == "moved":
+            raise web.HTTPFound("/elsewhere")
+        if not body.get("stream") or body["model"] == "never-streams":
             text = "".join(WORDS)
             choice = {"message": _message(body)} if chat else {"text": text}
             kind = "chat.completion" if chat else "text_completion"

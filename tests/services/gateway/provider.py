@@ -74,7 +74,7 @@ class ProviderServer:
         if body["messages"][-1]["content"][0].get("text") == "overload":
             error = {"type": "overloaded_error", "message": "Overloaded"}
             return web.json_response({"type": "error", "error": error}, status=529)
-        if body.get("stream"):
+        if body.get("stream") and body["messages"][-1]["content"][0].get("text") != "no events":
             return await self._events(request, body)
         stop = "tool_use" if body.get("tools") else "end_turn"
         return web.json_response(

@@ -13,12 +13,13 @@ from prometheus_client import CollectorRegistry
 
 from aiplat.services.gateway import slices
 from aiplat.services.gateway.account_metrics import AccountMetrics
+from aiplat.services.gateway.anthropic import messages_request
 from aiplat.services.gateway.book import Book
 from aiplat.services.gateway.calls import Asked, used
 from aiplat.services.gateway.counts import Counted
 from aiplat.services.gateway.estimate import estimate
 from aiplat.services.gateway.exchange import Exchange
-from aiplat.services.gateway.fields import bound, check_fields
+from aiplat.services.gateway.fields import CHAT, bound, check_fields
 from aiplat.services.gateway.gate import AccountGate, Ledger
 from aiplat.services.gateway.models import Model, ModelTable
 from aiplat.services.gateway.prices import Price, Prices
@@ -130,6 +131,26 @@ def spent(rows: list[UsageRow], unit: str) -> int:
     if unit == "requests":
         return len(usage)
     return sum(r.cost_nano if unit == "money" else r.prompt_tokens + r.completion_tokens for r in usage)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "most"),
+    [({}, 1024), ({"n": 2}, 1024), ({"max_tokens": 7}, 7), ({"max_completion_tokens": 9000}, 9000)],
+)
+async def test_a_provider_is_sent_the_bound_that_was_set_aside(
+    tmp_path: Path, bounds: dict[str, Any], most: int
+) -> None:
+    """Also one whose API wants a bound where the request names none; without a budget it is a longer one."""
+    gate, book, _, database = await opened(tmp_path, "requests")
+    document = {"model": MODELS[0].name, "messages": [{"role": "user", "content": "x"}], **bounds}
+    exchange = Exchange({"method": "POST", "path": CHAT, "headers": []}, None, None)  # type: ignore[arg-type]
+    exchange.key = book.find("s" * 30)
+    exchange.guess = estimate(CHAT, document, 100)
+    await gate.admit(exchange, Asked(MODELS[0], document))
+    told = {**sent(MODELS[0], CHAT, document)[0], "n": 1}
+    assert messages_request(told, exchange.set_aside)["max_tokens"] == most
+    assert messages_request(told)["max_tokens"] == (4096 if most == 1024 else most)
+    await database.close()
 
 
 @pytest.mark.parametrize("unit", LIMITS)

@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 
 from aiplat.errors import BadInput
+from aiplat.services.bounds import CONFIG_BYTES
 from aiplat.services.gateway.config import AccountsConfig, AloneConfig, read_config
 from tests.patience import PATIENCE, eventually
 from tests.services.gateway.alone import BODY, alone, key, total
 from tests.services.gateway.engine import Engine
 
 HASH = "sha256:" + "0" * 64
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{n}: &{n} [{', '.join(['*' + b] * 9)}]\n" for b, n in zip("abcdefg", "bcdefgh", strict=True)
+)
 
 
 def test_paths_are_below_the_files_folder_and_the_database_beside_it(tmp_path: Path) -> None:
@@ -31,6 +35,18 @@ def test_paths_are_below_the_files_folder_and_the_database_beside_it(tmp_path: P
     assert config.tls.cert == tmp_path / "a.crt"
     path.write_text("database: {url: 'sqlite:///x/y.db', password_file: pw}")
     assert read_config(path, AccountsConfig).database.url == f"sqlite:///{tmp_path}/x/y.db"
+
+
+@pytest.mark.parametrize("name", ["g.yaml", "g.json"])
+@pytest.mark.parametrize(
+    "text", [BOMB, "[" * 100_000, "{}" + " " * CONFIG_BYTES, "a: &a [*a]", "\ufeff\x00", "{"]
+)
+def test_a_file_of_settings_has_the_limits_of_a_site_file(tmp_path: Path, name: str, text: str) -> None:
+    """Of size, of depth and of what its aliases come to; it says so and does not fail otherwise."""
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(BadInput, match=name):
+        read_config(path, AloneConfig)
 
 
 @pytest.mark.parametrize(

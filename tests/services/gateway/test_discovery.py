@@ -6,12 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from ruamel.yaml import YAML
 
 from aiplat.services.gateway.discovery import ServiceWatch, endpoints_of, model_of
-from aiplat.services.gateway.models import ModelTable
+from aiplat.services.gateway.models import SAMPLING, ModelTable
 
 
 def service(name: str, **annotations: str) -> dict[str, Any]:
@@ -251,12 +253,20 @@ def test_annotations_say_what_an_engine_speaks() -> None:
         ("paths", "/v1/completions"),
         ("output-limit", "max_completion_tokens"),
         ("roles", "user"),
+        ("options", "seed,stop"),
     ):
         speaking["metadata"]["annotations"][f"aiplat.dev/{name}"] = value
     model = model_of(speaking)
     assert model is not None
     assert (model.has("/v1/completions"), model.has("/api/chat")) == (True, False)
     assert (model.output_limit, model.roles) == ("max_completion_tokens", ("user",))
+    assert (model.options, silent.options) == (("seed", "stop"), SAMPLING)
+
+
+def test_where_nobody_says_the_options_of_ollama_hold() -> None:
+    """What may be set at an engine that no component describes is what may be set at Ollama."""
+    described = YAML(typ="safe").load(Path("charts/model/ollama/component.yaml"))
+    assert tuple(described["engine"]["run"]["api"]["options"]) == SAMPLING
 
 
 def test_ready_endpoints_are_the_replicas() -> None:

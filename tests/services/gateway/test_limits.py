@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from aiplat.services.bounds import REMEMBERED
 from aiplat.services.gateway.auth import Key
-from aiplat.services.gateway.estimate import ANSWER_TOKENS, estimate
+from aiplat.services.gateway.estimate import ANSWER_TOKENS, IMAGE_TOKENS, estimate
 from aiplat.services.gateway.prices import Price, Prices
 from aiplat.services.gateway.rates import Rates
 from aiplat.services.gateway.usage import Usage
@@ -95,6 +96,36 @@ def test_buckets_are_forgotten_when_there_are_many() -> None:
 def test_an_answer_is_guessed_by_its_limit(path: str, document: dict[str, Any], answer: int) -> None:
     """By the field that the path's engines read, for every answer asked for; the prompt by its bytes."""
     assert estimate(path, document, 300) == Usage(101, answer, estimated=True)
+
+
+PICTURE = "data:image/png;base64," + "A" * 3000
+FAR = "https://example.com/a.png"
+SEEN = IMAGE_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("document", "prompt"),
+    [
+        ({"prompt": list(range(1000, 2000))}, 1000),
+        ({"input": [list(range(500)), list(range(300))]}, 800),
+        ({"prompt": "x", "context": list(range(700))}, 700),
+        ({"prompt": "x" * 3000}, 1000),
+        ({"messages": [{"content": [{"type": "image_url", "image_url": {"url": FAR}}]}]}, SEEN),
+        ({"messages": [{"content": [{"type": "image_url", "image_url": {"url": PICTURE}}] * 3}]}, 3 * SEEN),
+        ({"messages": [{"content": [{"type": "input_audio", "input_audio": {"data": "A" * 9000}}]}]}, SEEN),
+        ({"input": [{"content": [{"type": "input_image", "image_url": FAR}]}]}, SEEN),
+        ({"input": [{"content": [{"type": "input_file", "file_url": FAR}]}]}, SEEN),
+        ({"input": [{"content": [{"type": "input_file", "file_data": "A" * 9000}]}]}, 3000),
+        ({"messages": [{"content": [{"type": "file", "file": {"file_data": "A" * 9000}}]}]}, 3000),
+        ({"messages": [{"content": "x", "images": ["A" * 2000]}]}, SEEN),
+        ({"images": ["A" * 30_000], "prompt": "x"}, SEEN),
+        ({"messages": [{"content": [{"type": "text", "text": "x" * 3000}, 5, None]}, None]}, 1000),
+    ],
+)
+def test_a_prompt_is_guessed_by_what_it_holds(document: dict[str, Any], prompt: int) -> None:
+    """Ids one by one, each picture and sound at its flat rate wherever it is, all else by its bytes."""
+    size = len(json.dumps(document, separators=(",", ":")))
+    assert prompt <= estimate("/v1/chat/completions", document, size).prompt <= prompt + 70
 
 
 def test_costs_are_exact_in_billionths() -> None:

@@ -36,6 +36,32 @@ def test_keep_alive_is_the_sites_to_decide(http: httpx.Client, engine: Engine) -
     assert engine.asked("/api/generate") == [{"model": MODEL}]
 
 
+LOADING = {"num_ctx": 131072, "num_gpu": 0, "main_gpu": 1, "num_thread": 1, "num_batch": 1, "use_mmap": False}
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/embed"])
+def test_options_that_load_a_model_again_are_left_out(http: httpx.Client, engine: Engine, path: str) -> None:
+    """One client would have everybody wait for it; what it asks of its answer alone stays, and it is told."""
+    more = {"low_vram": True, "some_later_option": 1}
+    options = {"temperature": 0.5, "num_predict": 3, "seed": 1, **LOADING, **more}
+    document = {"model": MODEL, "stream": False, "keep_alive": "1h", "options": options}
+    answer = http.post(path, json=document)
+    assert answer.status_code == 200
+    assert engine.asked(path)[-1]["options"] == {"temperature": 0.5, "num_predict": 3, "seed": 1}
+    left_out = answer.headers["x-aiplat-left-out"].split(", ")
+    assert left_out == ["keep_alive", *(f"options.{name}" for name in {**LOADING, **more})]
+    plain = http.post(path, json={"model": MODEL, "options": {"seed": 1}, "stream": False})
+    assert "x-aiplat-left-out" not in plain.headers
+
+
+def test_a_name_of_an_option_cannot_end_the_header(http: httpx.Client) -> None:
+    """It is the client's own text, and goes into the answer's head."""
+    answer = http.post(
+        "/api/generate", json={"model": MODEL, "options": {"a\r\nx: 1\u00e9": 1}, "stream": False}
+    )
+    assert answer.headers["x-aiplat-left-out"] == "options.a??x: 1?"
+
+
 def test_tags_show_each_model_once(http: httpx.Client) -> None:
     """The model's alias is not a second entry, and what is not the site's is not shown."""
     names = [m["name"] for m in http.get("/api/tags").json()["models"]]

@@ -319,6 +319,16 @@ def test_a_providers_stream_that_breaks_off_is_an_error(client: openai.OpenAI, w
         assert list(events)[-1].type == "response.failed"
 
 
+def test_a_provider_that_sends_no_events_is_an_error(client: openai.OpenAI) -> None:
+    """A whole message where a stream was asked for is told by its status, before a stream has begun."""
+    messages: Any = [{"role": "user", "content": "no events"}]
+    with pytest.raises(openai.APIStatusError, match="broke off") as refused:
+        list(client.chat.completions.create(model="claude", messages=messages, stream=True))
+    assert refused.value.status_code == 502
+    with pytest.raises(openai.APIStatusError, match="broke off"):
+        list(client.responses.create(model="claude", input="no events", stream=True))
+
+
 def test_a_provider_outside_stops_the_start_where_egress_is_forbidden(tmp_path: Path) -> None:
     """Exit code 2 and a sentence that names provider and host."""
     far = {"name": "far", "url": "https://api.example.com/v1"}

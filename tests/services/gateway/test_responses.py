@@ -66,6 +66,25 @@ def test_a_response_streams_as_events(client: openai.OpenAI) -> None:
     assert last.response.usage.output_tokens == 5
 
 
+@pytest.mark.parametrize("model", ["moved", "never-streams"])
+def test_an_engine_that_sends_no_events_is_an_error_and_not_a_stream(http: httpx.Client, model: str) -> None:
+    """A redirect, and a whole answer: 502 before a stream has begun, in the shape of an error."""
+    answer = http.post("/v1/responses", json={"model": model, "input": "x", "stream": True})
+    assert (answer.status_code, answer.headers["content-type"]) == (502, "application/json")
+    assert "broke off" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])
+def test_a_redirect_is_not_an_answer(http: httpx.Client, path: str, stream: bool) -> None:
+    """It is not followed, and not passed on to a client that might."""
+    document: dict[str, Any] = {"model": "moved", "input": "x", "stream": stream}
+    if path != "/v1/responses":
+        document |= {"prompt": "x", "messages": []}
+    answer = http.post(path, json=document)
+    assert (answer.status_code, "location" in answer.headers) == (502, False)
+
+
 def test_the_clients_own_stream_helper_understands_it(client: openai.OpenAI) -> None:
     """`responses.stream` checks the order of events as it puts them together."""
     with client.responses.stream(model=MODEL, input="x") as stream:

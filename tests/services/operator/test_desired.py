@@ -72,6 +72,8 @@ def test_the_gateway_finds_a_model_by_labels_and_annotations() -> None:
     assert service["metadata"]["labels"]["aiplat.dev/engine"] == "ollama"
     notes = {k.removeprefix("aiplat.dev/"): v for k, v in service["metadata"]["annotations"].items()}
     assert (notes["model-name"], notes["served-as"], notes["hold-seconds"]) == ("notes", "small:1b", "90")
+    assert "num_predict" in notes["options"].split(",")
+    assert "num_ctx" not in notes["options"]
     pod = objects(OLLAMA)["Deployment"]["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= pod.items()
 
