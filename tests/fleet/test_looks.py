@@ -131,7 +131,10 @@ def test_settings_that_would_turn_forwarding_off_are_found(root: Path) -> None:
     """Files of the administrator's count, comments do not."""
     write(root, "etc/sysctl.d/90-mine.conf", "# net.ipv4.ip_forward=0\n")
     write(root, "etc/sysctl.d/99-hard.conf", "net.ipv4.ip_forward = 0\n")
-    assert look_machine.overridden(root) == ["/etc/sysctl.d/99-hard.conf"]
+    write(root, "etc/sysctl.d/99-six.conf", "net/ipv6/conf/all/forwarding=0\n")
+    off, six = look_machine.FORWARDING, look_machine.FORWARDING_IPV6
+    assert look_machine.overridden(root, off) == ["/etc/sysctl.d/99-hard.conf"]
+    assert look_machine.overridden(root, six) == ["/etc/sysctl.d/99-six.conf"]
 
 
 def test_gpus_have_their_driver_s_name_or_a_number(root: Path) -> None:
