@@ -1,6 +1,6 @@
 """Where hosts' addresses end up: the one among nodes, not the one to log in by; IPv6 in brackets in URLs.
 
-This looks at what is rendered; pods with addresses of both families are run by the journey dual_stack.
+This looks at what is rendered; pods with IPv6 addresses are not run by any test.
 """
 
 from __future__ import annotations
