@@ -20,6 +20,7 @@ ALLOWED = {
     "aiohttp",
     "brotli",
     "httptools",
+    "jiter",
     "prometheus_client",
     "pydantic",
     "uvicorn",
