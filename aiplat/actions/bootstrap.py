@@ -15,9 +15,11 @@ from aiplat.actions.vault import note_installed, note_proven
 from aiplat.bundle.build import open_ready
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.lockfile import write_lock
+from aiplat.catalog.resolve import components_on
 from aiplat.fleet.kubeconfig import fetch_kubeconfig
 from aiplat.fleet.probe import gather_facts
 from aiplat.lab import LabEvent, lab_status, lab_up
+from aiplat.plan.needs import generated_names
 from aiplat.runs.events import Event, PlanMade
 from aiplat.runs.run import Run, running
 from aiplat.runs.world import World
@@ -93,7 +95,8 @@ def _decide(run: Run, site: Site, agreed_plan: str | None, *, lab: bool) -> tupl
     if agreed_plan:
         view.is_still(agreed_plan)
     view.refuse()
-    secrets = ensure_secrets(site, lab=lab)
+    needed = generated_names(components_on(site))
+    secrets = ensure_secrets(site, lab=lab, needed=needed)
     if not lock.complete or _lacks_bundle(site, view):
         # Building takes minutes, so the hosts are looked at again.
         lock, facts = complete_bundle(run, site, lock).lock, gather_facts(site)

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component, Plane, Planned
+from aiplat.catalog.needs import NeedKind
 from aiplat.errors import AiplatError, Finding
 from aiplat.shipped import shipped
 
@@ -38,6 +39,10 @@ class Catalog:
     def components_of(self, plane: str) -> tuple[Component, ...]:
         """Return the components of one plane, in release order."""
         return tuple(c for c in self.components if c.plane == plane)
+
+    def providers(self, need: NeedKind) -> tuple[Component, ...]:
+        """Return the components that together provide what others need; empty where nobody does."""
+        return tuple(c for c in self.components if need in c.provides.needs)
 
     @property
     def engines(self) -> tuple[Component, ...]:
@@ -122,5 +127,6 @@ def _read(path: Path, model: type[Document], findings: list[Finding]) -> Documen
     except ValidationError as error:
         for detail in error.errors():
             at = ".".join(str(p) for p in detail["loc"])
-            findings.append(Finding(f"{where}: {at}", detail["msg"].lower()))
+            said = detail["msg"].removeprefix("Value error, ")
+            findings.append(Finding(f"{where}: {at}", said[:1].lower() + said[1:]))
     return None

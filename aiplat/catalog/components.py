@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from aiplat.catalog.artifacts import ArtifactKind
 from aiplat.catalog.engines import EngineSpec, ModelFeature
+from aiplat.catalog.needs import NeedKind, Needs, Provided
 from aiplat.catalog.recipes import Recipe
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
 from aiplat.catalog.version_sources import VersionSource
@@ -51,6 +52,15 @@ class Requires(Frozen):
     hardware: tuple[str, ...] = ()
 
 
+class Provides(Frozen):
+    """What a component gives: its namespace's Pod Security level, and the needs of others that it meets."""
+
+    pod_security: Literal["privileged", "baseline", "restricted"] = Field(
+        default="restricted", alias="podSecurity"
+    )
+    needs: dict[NeedKind, Provided] = Field(default_factory=dict)
+
+
 class CatalogModel(Frozen):
     """A model that a site can serve; `aliases` are other names for the very same weights.
 
@@ -90,7 +100,8 @@ class Component(Frozen):
     licence: Licence
     default: Literal["on", "request"]
     requires: Requires = Requires()
-    provides: dict[str, Any] = Field(default_factory=dict)
+    provides: Provides = Provides()
+    needs: Needs = Needs()
     namespace: str | None = None
     chart: str | None = None
     order: int = 0

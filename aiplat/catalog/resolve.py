@@ -104,10 +104,16 @@ def components_on(site: Site, catalog: Catalog | None = None) -> tuple[Component
     pending = list(on)
     while pending:
         component = catalog.component(pending.pop())
-        more = set(component.requires.components if component else ()) - on
+        more = set(_required(component, catalog) if component else ()) - on
         on |= more
         pending += more
     return tuple(c for c in sorted(catalog.components, key=lambda c: (c.order, c.name)) if c.name in on)
+
+
+def _required(component: Component, catalog: Catalog) -> list[str]:
+    """Return the components that one requires: those it names, and all that provide what it needs."""
+    providers = [c.name for kind in component.needs.kinds for c in catalog.providers(kind)]
+    return [*component.requires.components, *providers]
 
 
 def undeliverable(
@@ -118,6 +124,7 @@ def undeliverable(
     return [
         *_still_to_come(site, catalog),
         *_needed_but_off(site, catalog),
+        *_nobody_provides(site, catalog),
         *_of_the_other_supply(site, catalog, supply or supply_of(site)),
         *_unbuilt_architectures(site, supply or supply_of(site)),
         *_unserved_models(site, catalog),
@@ -155,11 +162,21 @@ def _needed_but_off(site: Site, catalog: Catalog) -> Iterator[Finding]:
     off = {n for names in site.planes.values() for n, setting in names.items() if setting.state == "off"}
     on = components_on(site, catalog)
     for name in sorted(off & {c.name for c in on}):
-        needing = ", ".join(c.name for c in on if name in c.requires.components and c.name not in off)
+        needing = ", ".join(c.name for c in on if name in _required(c, catalog) and c.name not in off)
         where = next(f"planes.{plane}.{name}" for plane, names in site.planes.items() if name in names)
         yield Finding(
             where, f"{name} is off, but {needing} needs it", f"turn {name} on, or turn {needing} off too"
         )
+
+
+def _nobody_provides(site: Site, catalog: Catalog) -> Iterator[Finding]:
+    """Yield what components that are on need and no component of this version provides."""
+    for component in components_on(site, catalog):
+        for kind in component.needs.kinds:
+            if not catalog.providers(kind):
+                problem = f"{component.name} needs {kind}, which nothing in this version provides"
+                fix = f"leave {component.name} out, or write `state: off`"
+                yield Finding(f"planes.{component.plane}.{component.name}", problem, fix)
 
 
 def _unbuilt_architectures(site: Site, supply: SupplyName) -> Iterator[Finding]:

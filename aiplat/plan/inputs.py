@@ -7,6 +7,7 @@ from functools import cache
 
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.content import digest_of, digest_tree
+from aiplat.plan.needs import OF_COMPONENT
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SiteRegistry
 from aiplat.plan.variables import content_digest, packages_of
 from aiplat.shipped import shipped
@@ -51,6 +52,8 @@ def step_inputs(
     inputs |= {f"variable:{name}": digest_of(value) for name, value in plain.items()}
     inputs |= {f"artifact:{a.name}": identity(a) for a in _artifacts_of(variables, lock, host)}
     inputs |= {f"secret:{n}": identities[n] for n in _SECRETS.get(role, ()) if n in identities}
+    if isinstance(variables, PlaneRelease):
+        inputs |= {f"secret:{n}": i for n, i in identities.items() if n.startswith(OF_COMPONENT)}
     if isinstance(variables, PlaneRelease):
         for release in variables.releases:
             inputs[f"chart:{release.name}"] = f"{release.chart_ref.rpartition(':')[2]}@{release.chart}"

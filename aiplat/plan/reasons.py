@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from aiplat.plan.inputs import START
 from aiplat.plan.models import HostFacts, LedgerStep
+from aiplat.plan.needs import OF_COMPONENT
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables
 
 # More than this many causes are counted, not listed.
@@ -66,6 +67,8 @@ def _phrase(name: str, before: str | None, after: str | None) -> str:
         return _version_phrase(f"chart of {what}" if kind == "chart" else what, before, after)
     if kind == "values":
         return f"values of {what} changed"
+    if kind == "secret" and what.startswith(OF_COMPONENT):
+        return f"secret {what.removeprefix(OF_COMPONENT)} {'changed' if before else 'is new'}"
     if kind == "variable" and what in _ADDRESSES:
         return _ADDRESSES[what]
     return f"{what} changed" if kind == "secret" else f"setting {what} changed"

@@ -19,6 +19,7 @@ from aiplat.catalog.resolve import components_on, served_models, site_models
 from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
 from aiplat.plan.fitting import fitted, given
+from aiplat.plan.needs import connections, databases, declared_keys, names_askers, needed_objects, passwords
 from aiplat.plan.role_variables import Namespace, ReleaseWanted, inputs_label
 from aiplat.site.models import Site
 from aiplat.site.references import identity_name, is_reference, references_in, with_secrets
@@ -65,17 +66,22 @@ def cluster_secrets(
 ) -> list[dict[str, Any]]:
     """Return the Kubernetes Secrets of all components, as `plane_release_secrets` wants them.
 
-    `secrets` is what secrets.yaml.j2 files see under that name. The result is for a run's private file only.
+    `secrets` is what secrets.yaml.j2 files see under that name; its `generated` are the entries of what
+    components need, by name. The result is for a run's private file only.
     """
-    return [
+    on = components_on(site, catalog)
+    generated = secrets.get("generated", {})
+    seen = {**secrets, "databases": passwords(on, generated), "declared": declared_keys(on, generated)}
+    own = [
         _secret(component, entry)
-        for component in components_on(site, catalog)
+        for component in on
         for entry in _render(
             component,
             "secrets.yaml.j2",
-            _context(component, site, lock, catalog, identities) | {"secrets": secrets},
+            _context(component, site, lock, catalog, identities) | {"secrets": seen},
         )
     ]
+    return own + [_secret(c, entry) for c, entry in needed_objects(on, generated, secrets.get("trusted", ""))]
 
 
 def private_values(
@@ -150,6 +156,9 @@ def _context(
         "component": component.name,
         "namespace": component.namespace,
         "namespaces": [n.name for n in namespaces_of(site, catalog)],
+        "databases": databases(components_on(site, catalog), identities),
+        "connections": connections(components_on(site, catalog)),
+        "names_askers": names_askers(components_on(site, catalog)),
         # Before the first run there are no secrets yet, and a plan is wanted all the same.
         "identities": identities or defaultdict(lambda: NOT_YET),
     }
@@ -219,7 +228,7 @@ def _to_yaml(document: Any) -> str:
 
 
 def _namespace(name: str, members: list[Component]) -> Namespace:
-    levels = [str(m.provides.get("podSecurity", _POD_SECURITY[-1])) for m in members]
+    levels = [m.provides.pod_security for m in members]
     labels = {
         "aiplat.dev/plane": members[0].plane,
         "pod-security.kubernetes.io/enforce": min(levels, key=_POD_SECURITY.index),

@@ -64,6 +64,8 @@ def private_variables(world: World) -> dict[str, Any]:
         "gateway": {"crt": secrets.gateway.crt, "key": secrets.gateway.key},
         "registry": {"crt": secrets.registry.crt},
         "postgres_password": secrets.postgres_password,
+        "generated": {name: made.entries for name, made in secrets.generated.items()},
+        "trusted": secrets.authorities,
     }
     given = {name: secret.value for name, secret in secrets.given.items()}
     rendered = cluster_secrets(world.site, world.lock, world.catalog, secrets.identities, seen_by_templates)

@@ -10,16 +10,9 @@ from typing import Any
 
 from aiplat.errors import BadInput, Finding
 from aiplat.site.models import Site
+from aiplat.vault.generated import new_api_key, new_password
 from aiplat.vault.pki import make_ca
-from aiplat.vault.store import (
-    Former,
-    SiteSecrets,
-    new_api_key,
-    new_password,
-    new_token,
-    renewed,
-    token_identity,
-)
+from aiplat.vault.store import Former, SiteSecrets, new_token, renewed, token_identity
 
 ROTATED = {
     "api-key": "api key",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +18,12 @@ from aiplat.frozen import Frozen
 from aiplat.site.models import Site
 from aiplat.site.references import identity_name
 from aiplat.state import site_dir
+from aiplat.vault.generated import Generated, Kind, generate, new_api_key, new_password
 from aiplat.vault.password import PASSWORD_FILE, vault_password
 from aiplat.vault.pki import KeyPair, issue, make_ca, still_good
+
+GATEWAY_SERVICE = ("gateway.aiplat-access", "gateway.aiplat-access.svc")
+"""The gateway's names in the cluster: its Service's."""
 
 _VERSION = "aiplat.dev/v1alpha1"
 _EXPORT = "VaultExport"
@@ -47,6 +52,8 @@ class Former(Frozen):
 class SiteSecrets(Frozen):
     """Everything of a site that others must not see, generated or given by name; `repr` shows none of it.
 
+    `generated` is what components need, by names such as `thing/cookie`. It stays when a component leaves:
+    its data may still be there.
     `former` is what was rotated, by the name of its identity; `retired` are digests of the k3s tokens that
     the site had before, by which an older copy of a vault is known.
     """
@@ -59,6 +66,7 @@ class SiteSecrets(Frozen):
     gateway: KeyPair
     api_key: str = Field(repr=False)
     postgres_password: str = Field(repr=False)
+    generated: dict[str, Generated] = Field(default_factory=dict)
     given: dict[str, GivenSecret] = Field(default_factory=dict)
     former: dict[str, Former] = Field(default_factory=dict)
     retired: tuple[str, ...] = ()
@@ -90,20 +98,31 @@ class SiteSecrets(Frozen):
         The hashed ones are random and longer than 128 bits, so the digest gives nothing away. What people
         give may be short, so it has a random identity: `secret NAME`.
         """
-        return {identity_name(name): secret.revision for name, secret in self.given.items()} | {
-            "ca": sha256_bytes(self.ca.crt.encode()),
-            "registry certificate": sha256_bytes(self.registry.crt.encode()),
-            "gateway certificate": sha256_bytes(self.gateway.crt.encode()),
-            "api key": sha256_bytes("\n".join(self.api_keys).encode()),
-            "k3s token": token_identity(self.k3s_token),
-            "postgres password": sha256_bytes(self.postgres_password.encode()),
-        }
+        of_components = {f"component {name}": made.identity for name, made in self.generated.items()}
+        of_people = {identity_name(name): secret.revision for name, secret in self.given.items()}
+        return (
+            of_components
+            | of_people
+            | {
+                "ca": sha256_bytes(self.ca.crt.encode()),
+                "registry certificate": sha256_bytes(self.registry.crt.encode()),
+                "gateway certificate": sha256_bytes(self.gateway.crt.encode()),
+                "api key": sha256_bytes("\n".join(self.api_keys).encode()),
+                "k3s token": token_identity(self.k3s_token),
+                "postgres password": sha256_bytes(self.postgres_password.encode()),
+            }
+        )
 
 
 def certificate_names(site: Site) -> tuple[str, ...]:
     """Return what the certificates speak for: servers' addresses and names, endpoint, domain, *.domain."""
     servers = [name for host in site.servers for name in (host.address, *host.node_ips, host.name)]
     return tuple(sorted({*servers, site.endpoint, site.domain, f"*.{site.domain}", "localhost", "127.0.0.1"}))
+
+
+def gateway_names(site: Site) -> tuple[str, ...]:
+    """Return what the gateway's certificate speaks for: the site's names, and those that pods use."""
+    return tuple(sorted({*certificate_names(site), *GATEWAY_SERVICE}))
 
 
 def read_secrets(site: str) -> SiteSecrets | None:
@@ -118,18 +137,26 @@ def read_secrets(site: str) -> SiteSecrets | None:
     return _parse(path, _decrypt(path, vault_password(site)))
 
 
-def ensure_secrets(site: Site, *, lab: bool, now: datetime | None = None) -> SiteSecrets:
+def ensure_secrets(
+    site: Site, *, lab: bool, needed: Mapping[str, Kind] | None = None, now: datetime | None = None
+) -> SiteSecrets:
     """Return a site's secrets, generating missing ones and renewing certificates under 120 days.
 
-    Writes vault.yml (0600, encrypted) and ca.crt beside it only when something changed.
+    `needed` is what components need, by name; see `SiteSecrets.generated`. Writes vault.yml (0600, encrypted)
+    and ca.crt beside it only when something changed.
     """
     known = read_secrets(site.name)
-    wanted = renewed(site, known, now) if known else _generated(site, now)
+    wanted = _with_needed(renewed(site, known, now) if known else _generated(site, now), needed or {})
     if wanted != known:
         write_secrets(site.name, wanted, vault_password(site.name, lab=lab, create=known is None))
     else:
         _write_authorities(site.name, wanted)
     return wanted
+
+
+def _with_needed(known: SiteSecrets, needed: Mapping[str, Kind]) -> SiteSecrets:
+    missing = {name: generate(kind) for name, kind in needed.items() if name not in known.generated}
+    return known.model_copy(update={"generated": known.generated | missing}) if missing else known
 
 
 def _write_authorities(site: str, secrets: SiteSecrets) -> None:
@@ -208,7 +235,7 @@ def _generated(site: Site, now: datetime | None) -> SiteSecrets:
         k3s_token=new_token(),
         ca=ca,
         registry=issue(ca, f"registry of {site.name}", names, now),
-        gateway=issue(ca, f"gateway of {site.name}", names, now),
+        gateway=issue(ca, f"gateway of {site.name}", gateway_names(site), now),
         api_key=new_api_key(),
         postgres_password=new_password(),
     )
@@ -219,22 +246,12 @@ def new_token() -> str:
     return secrets.token_hex(32)
 
 
-def new_api_key() -> str:
-    """Return an API key."""
-    return f"sk-aiplat-{secrets.token_urlsafe(32)}"
-
-
-def new_password() -> str:
-    """Return a password of the database."""
-    return secrets.token_urlsafe(24)
-
-
 def renewed(site: Site, known: SiteSecrets, now: datetime | None = None) -> SiteSecrets:
     """Return the secrets with good certificates: for the site's names, by its CA, for 120 days and more."""
-    names = certificate_names(site)
+    names_of = {"registry": certificate_names(site), "gateway": gateway_names(site)}
     fresh = {
         which: issue(known.ca, f"{which} of {site.name}", names, now)
-        for which in ("registry", "gateway")
+        for which, names in names_of.items()
         if not still_good(getattr(known, which), names, now, known.ca)
     }
     return known.model_copy(update=fresh) if fresh else known

@@ -180,15 +180,21 @@ def test_the_plane_with_the_open_door_takes_no_dangerous_pod(planes: Planes) -> 
         assert said in planes.refusal("aiplat-access", spec, change)
 
 
-def test_postgresql_takes_connections_from_its_client_planes_only(planes: Planes) -> None:
-    """Both pods are let out by their own plane: what differs is whether PostgreSQL lets them in."""
+def test_postgresql_takes_connections_from_components_that_need_it_only(planes: Planes) -> None:
+    """A pod of the gateway's plane that is not the gateway's is let out by its plane, and not let in."""
     like = planes.pod_spec("aiplat-data", "app.kubernetes.io/name=postgresql")
     database = next(s for s in planes.cluster.services() if s.name == "postgresql")
-    with planes.client_pod("aiplat-access", like) as friend:
-        # A new pod is in the sets of those who are let in a moment after it runs.
-        assert until(lambda: planes.connects(friend, database.address, 5432))
-    with planes.client_pod("aiplat-model", like) as stranger:
-        assert not planes.connects(stranger, database.address, 5432)
+    gateway = planes.cluster.pods("aiplat-access", "app.kubernetes.io/name=gateway")[0]
+    assert planes.connects(gateway, database.address, 5432)
+    with planes.client_pod("aiplat-access", like) as neighbour:
+        assert not planes.connects(neighbour, database.address, 5432)
+
+
+def test_a_component_has_a_role_of_its_own_in_the_database(planes: Planes) -> None:
+    """It owns the component's tables, is nobody's superuser, and others may not connect to its database."""
+    assert planes.sql("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'") == "aiplat"
+    assert planes.sql("SELECT rolsuper, rolcanlogin FROM pg_roles WHERE rolname = 'aiplat'") == "f|t"
+    assert planes.sql("SELECT has_database_privilege('public', 'aiplat', 'CONNECT')") == "f"
 
 
 def test_engines_take_connections_from_the_gateway_only(planes: Planes) -> None:

@@ -50,6 +50,8 @@ SECRETS = {
     "gateway": {"crt": "GATEWAY", "key": "SECRET-gateway-key"},
     "registry": {"crt": "REGISTRY"},
     "postgres_password": "SECRET-postgres-password",
+    "generated": {"gateway/database/aiplat": {"password": "SECRET-database"}},
+    "trusted": "CA",
 }
 
 

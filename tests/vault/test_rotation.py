@@ -7,9 +7,10 @@ import pytest
 from aiplat.errors import BadInput
 from aiplat.runs.world import public_parts
 from aiplat.site.models import Site
+from aiplat.vault.generated import new_api_key, new_password
 from aiplat.vault.pki import issue, make_ca, still_good
 from aiplat.vault.rotation import ROTATED, installed, pending, proven, rotated
-from aiplat.vault.store import SiteSecrets, certificate_names, new_api_key, new_password, new_token
+from aiplat.vault.store import SiteSecrets, certificate_names, gateway_names, new_token
 
 SITE = Site.model_validate(
     {
@@ -64,7 +65,7 @@ def test_an_api_key_overlaps_for_a_run(known: SiteSecrets) -> None:
 def test_both_cas_are_trusted_while_certificates_are_exchanged(known: SiteSecrets) -> None:
     """Certificates are the new CA's at once; the former CA is trusted too until all was seen to work."""
     made = rotated(SITE, known, ["ca"])
-    names = certificate_names(SITE)
+    names = gateway_names(SITE)
     assert still_good(made.gateway, names, ca=made.ca)
     assert not still_good(known.gateway, names, ca=made.ca)
     assert made.authorities == installed(made).authorities == made.ca.crt + known.ca.crt

@@ -13,7 +13,7 @@ from aiplat.errors import BadInput
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 from aiplat.vault.password import PASSWORD_FILE
-from aiplat.vault.store import SiteSecrets, certificate_names, ensure_secrets, give_secret, read_secrets
+from aiplat.vault.store import SiteSecrets, ensure_secrets, gateway_names, give_secret, read_secrets
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def test_new_domain_gets_new_certificates() -> None:
     ensure_secrets(site(), lab=True)
     made = ensure_secrets(site("new.example"), lab=True)
     assert "*.new.example" in made.gateway.names
-    assert set(made.gateway.names) == set(certificate_names(site("new.example")))
+    assert set(made.gateway.names) == set(gateway_names(site("new.example")))
 
 
 def test_wrong_password_is_said_without_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,11 +19,19 @@ from aiplat.services.background import Task
 from aiplat.services.gateway.account_metrics import AccountMetrics
 from aiplat.services.gateway.auth import KeyStore
 from aiplat.services.gateway.book import Book
-from aiplat.services.gateway.config import AccountsConfig, AloneConfig, BudgetEntry, KeyEntry
+from aiplat.services.gateway.config import (
+    AccountsConfig,
+    AloneConfig,
+    BudgetEntry,
+    Declarations,
+    KeyEntry,
+    read_declarations,
+)
 from aiplat.services.gateway.gate import AccountGate, Ledger
 from aiplat.services.gateway.models import ModelTable
 from aiplat.services.gateway.prices import Prices
 from aiplat.services.gateway.recorder import Recorder
+from aiplat.services.gateway.reload import fingerprint
 from aiplat.services.gateway.slices import Slices
 from aiplat.services.gateway.spool import Spool
 from aiplat.services.store.budgets import Budget, Scope
@@ -77,6 +85,7 @@ async def open_accounts(
             Task("accounts", partial(_follow, book, database, config, prepared)),
             Task("usage", recorder.run),
             Task("budgets", partial(_sync, slices, book)),
+            *_declared_work(database, config),
         )
         yield Accounts(book, AccountGate(ledger), work)
     finally:
@@ -105,6 +114,27 @@ async def _prepare(database: Database, config: AccountsConfig) -> None:
         await apply_declared(database, _declared(config))
 
 
+def _declared_work(database: Database, config: AccountsConfig) -> tuple[Task, ...]:
+    path = config.declared_file
+    return (Task("declared", partial(_keep_declared, database, path)),) if path else ()
+
+
+async def _keep_declared(database: Database, path: Path) -> None:
+    """Keep the database as the file says; what cannot be read or written is tried again, and said once."""
+    done, said = None, ""
+    while True:
+        try:
+            seen = fingerprint((path,)) if path.exists() else ()
+            if seen != done:
+                await apply_declared(database, _declared(read_declarations(path)))
+                done, said = seen, ""
+        except (BadInput, Unreachable, OSError) as error:
+            if str(error) != said:
+                log.warning("declared keys stay as they were: %s", error)
+            said = str(error)
+        await asyncio.sleep(_TRY_AGAIN_SECONDS)
+
+
 async def _follow(book: Book, database: Database, config: AccountsConfig, prepared: bool) -> None:
     while not prepared:
         await asyncio.sleep(_TRY_AGAIN_SECONDS)
@@ -131,7 +161,7 @@ async def _say_goodbye(slices: Slices) -> None:
         log.warning("slices of budgets come back by themselves in a minute: %s", error)
 
 
-def _declared(config: AloneConfig) -> Declared:
+def _declared(config: Declarations) -> Declared:
     teams = [NewTeam(**team.model_dump(exclude={"budgets"})) for team in config.teams]
     keys = {key.id: (_hash(key), _new_key(key)) for key in config.keys}
     budgets = [_budget("team", team.name, entry) for team in config.teams for entry in team.budgets]

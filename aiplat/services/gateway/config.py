@@ -49,11 +49,15 @@ class SpoolConfig(_Strict):
 
 
 class AccountsConfig(_Strict):
-    """How a gateway keeps accounts. `prices` are per million tokens, by model; `*` is for all others."""
+    """How a gateway keeps accounts. `prices` are per million tokens, by model; `*` is for all others.
+
+    `declared_file` holds teams and keys (`Declarations`, JSON) that are kept in the database as it says.
+    """
 
     database: DatabaseConfig = DatabaseConfig()
     spool: SpoolConfig = SpoolConfig()
     prices: dict[str, Price] = {}
+    declared_file: Path | None = None
 
 
 class BudgetEntry(_Strict):
@@ -101,6 +105,23 @@ class KeyEntry(_Strict):
         return self
 
 
+class Declarations(_Strict):
+    """Teams and keys that a file declares."""
+
+    teams: tuple[TeamEntry, ...] = ()
+    keys: tuple[KeyEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        teams, keys = [t.name for t in self.teams], [k.id for k in self.keys]
+        for what, names in (("team", teams), ("key", keys)):
+            if twice := sorted({n for n in names if names.count(n) > 1}):
+                raise ValueError(f"the {what} {twice[0]!r} is there twice")
+        if unknown := next((k for k in self.keys if k.team and k.team not in teams), None):
+            raise ValueError(f"key {unknown.id}: no team is called {unknown.team!r}")
+        return self
+
+
 class Listen(_Strict):
     """Where the gateway listens; port 0 takes a free one. Beyond this machine, give it a certificate."""
 
@@ -116,7 +137,7 @@ class Tls(_Strict):
     key: Path
 
 
-class AloneConfig(AccountsConfig, Routes):
+class AloneConfig(AccountsConfig, Declarations, Routes):
     """The file of `aiplat serve gateway --config`: a gateway without a cluster.
 
     Without `database`, accounts are in a SQLite file beside the configuration.
@@ -127,21 +148,10 @@ class AloneConfig(AccountsConfig, Routes):
     max_body_mib: int = Field(default=16, ge=1, le=1024)
     max_bodies_mib: int = Field(default=96, ge=1, le=65536)
     cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^\s/,]+)$")], ...] = ("*",)
-    teams: tuple[TeamEntry, ...] = ()
-    keys: tuple[KeyEntry, ...] = ()
-
-    @model_validator(mode="after")
-    def _accounts_fit(self) -> Self:
-        teams, keys = [t.name for t in self.teams], [k.id for k in self.keys]
-        for what, names in (("team", teams), ("key", keys)):
-            if twice := sorted({n for n in names if names.count(n) > 1}):
-                raise ValueError(f"the {what} {twice[0]!r} is there twice")
-        if unknown := next((k for k in self.keys if k.team and k.team not in teams), None):
-            raise ValueError(f"key {unknown.id}: no team is called {unknown.team!r}")
-        return self
 
 
 _C = TypeVar("_C", bound=AccountsConfig)
+_D = TypeVar("_D", bound=BaseModel)
 
 
 def read_config(path: Path, kind: type[_C]) -> _C:
@@ -150,11 +160,23 @@ def read_config(path: Path, kind: type[_C]) -> _C:
     Raises:
         BadInput: it cannot be read, or with everything that is wrong in it at once.
     """
+    return _with_places(_read(path, kind), path.absolute().parent)
+
+
+def read_declarations(path: Path) -> Declarations:
+    """Read a file that declares teams and keys; one that is not there declares none.
+
+    Raises:
+        BadInput: it cannot be read, or with everything that is wrong in it at once.
+    """
+    return _read(path, Declarations) if path.exists() else Declarations()
+
+
+def _read(path: Path, kind: type[_D]) -> _D:
     try:
-        config = kind.model_validate(_document(path))
+        return kind.model_validate(_document(path))
     except ValidationError as error:
         raise BadInput(list(_findings(path, kind, error))) from None
-    return _with_places(config, path.absolute().parent)
 
 
 def _document(path: Path) -> Any:

@@ -1,0 +1,157 @@
+"""What a component needs of the platform: `needs` of component.yaml; how it is met belongs in aiplat.plan."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from aiplat.frozen import Frozen
+
+
+def _not_the_servers(name: str) -> str:
+    if name.startswith("pg_") or name in {"postgres", "template0", "template1"}:
+        raise ValueError(f"{name} is PostgreSQL's own; name it after the component")
+    return name
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"), AfterValidator(_not_the_servers)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+SecretKind = Literal["password", "token", "keyPair", "htpasswd", "apiKey"]
+NeedKind = Literal["databases", "buckets", "gatewayKeys", "routes", "oidcClients", "metrics"]
+
+
+class SecretNeed(Frozen):
+    """A secret that aiplat generates once and keeps; the Secret `<component>-<name>` holds it.
+
+    Its entries: `password`, or `token`, or `private.pem` and `public.pem` (RSA, 3072 bits), or `username`,
+    `password` and `htpasswd` (bcrypt).
+    """
+
+    name: Name
+    kind: Literal["password", "token", "keyPair", "htpasswd"]
+
+
+class DatabaseNeed(Frozen):
+    """A database of the component's own in the site's PostgreSQL, and the role of that name that owns it.
+
+    The Secret (`<component>-database`, or named by `secret`) holds `host`, `port`, `database`, `username`,
+    `password` and `url`. An optional one is made where the site has PostgreSQL.
+    """
+
+    name: Identifier
+    extensions: tuple[Literal["vector"], ...] = ()
+    secret: Name | None = None
+    optional: bool = False
+
+
+class BudgetNeed(Frozen):
+    """How much may be used in a UTC day or month."""
+
+    unit: Literal["tokens", "requests", "money"]
+    period: Literal["day", "month"]
+    limit: Decimal = Field(ge=0)
+
+
+class GatewayKeyNeed(Frozen):
+    """A key with which the component calls models: of a team, for some models (all by default), in budgets.
+
+    The Secret `<component>-gateway-key` (`<component>-<name>-gateway-key` where there are several) holds
+    `key`, `url` (OpenAI's base URL) and `ca.crt`.
+    """
+
+    name: Name
+    team: Name | None = None
+    models: tuple[str, ...] = ()
+    budgets: tuple[BudgetNeed, ...] = ()
+
+
+class RouteNeed(Frozen):
+    """A name under the site's domain that leads to a Service; only these groups may enter."""
+
+    name: Name
+    service: Name
+    port: Port
+    groups: tuple[Name, ...] = Field(min_length=1)
+
+
+class BucketNeed(Frozen):
+    """A bucket of the site's object store, with credentials for it alone."""
+
+    name: Name
+
+
+class OidcClientNeed(Frozen):
+    """A client at the site's sign-in; redirect paths are below the component's route."""
+
+    name: Name
+    redirect_paths: tuple[str, ...] = Field(alias="redirectPaths", min_length=1)
+
+
+class MetricsNeed(Frozen):
+    """Where Prometheus reads the component's metrics."""
+
+    port: Port
+    path: str = "/metrics"
+
+
+class VolumeNeed(Frozen):
+    """A volume claim of the component's chart, and whether a backup of the site holds it."""
+
+    claim: Name
+    backup: bool = True
+
+
+class ConnectionNeed(Frozen):
+    """A connection that the component's pods make to another component's."""
+
+    to: Name
+    port: Port
+
+
+class Needs(Frozen):
+    """Everything that a component needs of the platform."""
+
+    secrets: tuple[SecretNeed, ...] = ()
+    databases: tuple[DatabaseNeed, ...] = ()
+    gateway_keys: tuple[GatewayKeyNeed, ...] = Field(default=(), alias="gatewayKeys")
+    buckets: tuple[BucketNeed, ...] = ()
+    routes: tuple[RouteNeed, ...] = ()
+    oidc_clients: tuple[OidcClientNeed, ...] = Field(default=(), alias="oidcClients")
+    metrics: tuple[MetricsNeed, ...] = ()
+    volumes: tuple[VolumeNeed, ...] = ()
+    connections: tuple[ConnectionNeed, ...] = ()
+    dns: bool = False
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        for what, names in (
+            ("secrets", [s.name for s in self.secrets]),
+            ("databases", [d.name for d in self.databases]),
+            ("databases", [d.secret or "" for d in self.databases]),
+            ("gatewayKeys", [k.name for k in self.gateway_keys]),
+        ):
+            if twice := next((n for n in names if names.count(n) > 1), None):
+                raise ValueError(f"{what}: {twice or 'a Secret without `secret:`'} is there twice")
+        return self
+
+    @property
+    def kinds(self) -> tuple[NeedKind, ...]:
+        """What somebody else must provide for the component to work."""
+        asked: dict[NeedKind, bool] = {
+            "databases": any(not d.optional for d in self.databases),
+            "buckets": bool(self.buckets),
+            "gatewayKeys": bool(self.gateway_keys),
+            "routes": bool(self.routes),
+            "oidcClients": bool(self.oidc_clients),
+            "metrics": bool(self.metrics),
+        }
+        return tuple(kind for kind, needed in asked.items() if needed)
+
+
+class Provided(Frozen):
+    """What a component does for others: the port of its pods to connect to, if any."""
+
+    port: Port | None = None

@@ -1,0 +1,111 @@
+"""What a component needs is data: who provides it is on, and what nobody provides is refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from aiplat.catalog.catalog import Catalog, read_catalog
+from aiplat.catalog.needs import Needs
+from aiplat.catalog.resolve import components_on, undeliverable
+from aiplat.errors import AiplatError
+from aiplat.shipped import shipped
+from aiplat.site.models import Site
+
+THING: dict[str, Any] = {
+    "apiVersion": "aiplat.dev/v1alpha1",
+    "kind": "Component",
+    "name": "thing",
+    "plane": "data",
+    "purpose": "For tests.",
+    "licence": {"spdx": "Apache-2.0"},
+    "default": "request",
+    "namespace": "aiplat-data",
+}
+
+
+def site(**planes: Any) -> Site:
+    """A site of one server."""
+    head = {"apiVersion": "aiplat.dev/v1alpha1", "kind": "Site", "name": "ward-3"}
+    host = {"name": "s1", "address": "10.0.0.11", "role": "server"}
+    return Site.model_validate({**head, "hosts": [host], "planes": planes})
+
+
+def catalog_with(tmp_path: Path, needs: dict[str, Any]) -> Catalog:
+    """The shipped catalogue and one more component, with these needs."""
+    charts = Path(shutil.copytree(shipped("charts"), tmp_path / "charts"))
+    folder = charts / "data" / "thing"
+    folder.mkdir()
+    with (folder / "component.yaml").open("w") as file:
+        YAML().dump({**THING, "needs": needs}, file)
+    return read_catalog(charts)
+
+
+ON = {"thing": {"state": "on"}}
+OFF = {"state": "off"}
+
+
+def test_who_provides_what_is_needed_is_on(tmp_path: Path) -> None:
+    """A gateway key needs the gateway and the database in which keys are kept; both are defaults here."""
+    catalog = catalog_with(tmp_path, {"gatewayKeys": [{"name": "chat"}]})
+    said = [str(f) for f in undeliverable(site(data={**ON, "postgresql": OFF}), catalog)]
+    assert said == [
+        "planes.data.postgresql: postgresql is off, but thing needs it; "
+        "turn postgresql on, or turn thing off too"
+    ]
+    assert {"thing", "gateway", "postgresql"} <= {c.name for c in components_on(site(data=ON), catalog)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "need"),
+    [
+        ("buckets", {"name": "uploads"}),
+        ("routes", {"name": "thing", "service": "thing", "port": 80, "groups": ["member"]}),
+        ("oidcClients", {"name": "thing", "redirectPaths": ["/back"]}),
+        ("metrics", {"port": 9090}),
+    ],
+)
+def test_what_nobody_provides_is_refused_by_name(tmp_path: Path, kind: str, need: dict[str, Any]) -> None:
+    """A site that turns such a component on is told at once, not by a pod that never starts."""
+    catalog = catalog_with(tmp_path, {kind: [need]})
+    assert undeliverable(site(), catalog) == []
+    assert [str(f) for f in undeliverable(site(data=ON), catalog)] == [
+        f"planes.data.thing: thing needs {kind}, which nothing in this version provides; "
+        "leave thing out, or write `state: off`"
+    ]
+
+
+def test_an_optional_database_needs_nobody(tmp_path: Path) -> None:
+    """The gateway keeps accounts where there is PostgreSQL, and serves without."""
+    catalog = catalog_with(tmp_path, {"databases": [{"name": "thing", "optional": True}]})
+    assert undeliverable(site(data={**ON, "postgresql": OFF}), catalog) == []
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        ({"databases": [{"name": "postgres"}]}, "postgres is PostgreSQL's own"),
+        ({"databases": [{"name": "pg_thing"}]}, "pg_thing is PostgreSQL's own"),
+        ({"databases": [{"name": "a"}, {"name": "b"}]}, "a Secret without `secret:` is there twice"),
+        ({"secrets": [{"name": "a", "kind": "token"}, {"name": "a", "kind": "token"}]}, "a is there twice"),
+        ({"secrets": [{"name": "a", "kind": "pin"}]}, "should be 'password', 'token'"),
+        ({"routes": [{"name": "a", "service": "a", "port": 80, "groups": []}]}, "at least 1 item"),
+        ({"disks": []}, "extra inputs are not permitted"),
+    ],
+)
+def test_needs_that_cannot_be_met_are_found_when_they_are_read(
+    tmp_path: Path, needs: dict[str, Any], said: str
+) -> None:
+    """A name of the server's own, one that is there twice, an unknown kind, a route without a login."""
+    with pytest.raises(AiplatError) as caught:
+        catalog_with(tmp_path, needs)
+    assert said in str(caught.value)
+
+
+def test_no_need_is_the_default() -> None:
+    """A component that says nothing needs nothing."""
+    assert Needs().kinds == ()

@@ -1,0 +1,144 @@
+"""What needs come to: Secrets with what was generated, databases, keys and connections."""
+
+from __future__ import annotations
+
+import json
+
+from aiplat.catalog.catalog import load_catalog
+from aiplat.catalog.components import Component
+from aiplat.catalog.needs import Needs
+from aiplat.content import sha256_bytes
+from aiplat.plan.needs import (
+    connections,
+    databases,
+    declared_keys,
+    generated_names,
+    names_askers,
+    needed_objects,
+    passwords,
+)
+from aiplat.vault.generated import generate
+from aiplat.vault.store import GATEWAY_SERVICE
+
+THING = Component.model_validate(
+    {
+        "apiVersion": "aiplat.dev/v1alpha1",
+        "kind": "Component",
+        "name": "thing",
+        "plane": "data",
+        "purpose": "For tests.",
+        "licence": {"spdx": "Apache-2.0"},
+        "default": "request",
+        "namespace": "aiplat-data",
+        "needs": {
+            "secrets": [{"name": "cookie", "kind": "token"}],
+            "databases": [{"name": "thing", "extensions": ["vector"]}],
+            "gatewayKeys": [
+                {
+                    "name": "chat",
+                    "team": "things",
+                    "models": ["smollm2:135m"],
+                    "budgets": [{"unit": "tokens", "period": "day", "limit": 1000}],
+                }
+            ],
+            "connections": [{"to": "registry", "port": 5443}],
+            "dns": True,
+        },
+    }
+)
+ON = (*(c for c in load_catalog().components if c.name in {"gateway", "postgresql"}), THING)
+GENERATED = {name: generate(kind).entries for name, kind in generated_names(ON).items()}
+
+
+def test_what_is_generated_follows_from_the_needs() -> None:
+    """A password for each database, a key for each gateway key, and the secrets as they are named."""
+    assert generated_names(ON) == {
+        "gateway/database/aiplat": "password",
+        "thing/cookie": "token",
+        "thing/database/thing": "password",
+        "thing/gateway-key/chat": "apiKey",
+    }
+
+
+def test_each_need_has_a_secret_in_the_components_namespace() -> None:
+    """A pod gets everything that it must know from Secrets named after its component."""
+    made = {
+        entry["name"]: entry["stringData"] for c, entry in needed_objects(ON, GENERATED, "CA") if c == THING
+    }
+    password = GENERATED["thing/database/thing"]["password"]
+    assert made == {
+        "thing-cookie": GENERATED["thing/cookie"],
+        "thing-database": {
+            "host": "postgresql.aiplat-data",
+            "port": "5432",
+            "database": "thing",
+            "username": "thing",
+            "password": password,
+            "url": f"postgresql://thing:{password}@postgresql.aiplat-data:5432/thing",
+        },
+        "thing-gateway-key": {
+            "key": GENERATED["thing/gateway-key/chat"]["key"],
+            "url": "https://gateway.aiplat-access.svc/v1",
+            "ca.crt": "CA",
+        },
+    }
+
+
+def test_the_gateways_certificate_speaks_for_the_name_that_components_use() -> None:
+    """Otherwise no component could trust it."""
+    url = next(
+        e["stringData"]["url"]
+        for _, e in needed_objects(ON, GENERATED, "")
+        if "url" in e["stringData"] and "https" in e["stringData"]["url"]
+    )
+    assert url.removeprefix("https://").partition("/")[0] in GATEWAY_SERVICE
+
+
+def test_the_database_server_is_told_names_and_not_passwords() -> None:
+    """Values show what changes with a password; the passwords are in a Secret."""
+    identities = {"component thing/database/thing": "sha256:1"}
+    assert databases(ON, identities) == [
+        {"name": "aiplat", "extensions": ["vector"], "passwordIdentity": "not generated yet"},
+        {"name": "thing", "extensions": ["vector"], "passwordIdentity": "sha256:1"},
+    ]
+    assert passwords(ON, GENERATED)["thing"] == GENERATED["thing/database/thing"]["password"]
+
+
+def test_the_gateway_gets_hashes_of_keys_with_their_limits() -> None:
+    """Whoever reads the file cannot use a key of it."""
+    declared = json.loads(declared_keys(ON, GENERATED))
+    key = GENERATED["thing/gateway-key/chat"]["key"]
+    assert key not in json.dumps(declared)
+    assert declared == {
+        "teams": [{"name": "things"}],
+        "keys": [
+            {
+                "id": "thing-chat",
+                "hash": sha256_bytes(key.encode()),
+                "name": "thing: chat",
+                "team": "things",
+                "models": ["smollm2:135m"],
+                "budgets": [{"unit": "tokens", "period": "day", "limit": "1000"}],
+            }
+        ],
+    }
+
+
+def test_connections_lead_to_providers_and_to_those_that_are_named() -> None:
+    """The policies are opened for these at both ends, for nothing else; what is off is not connected to."""
+    found = {(c["from"]["component"], c["to"]["component"], c["port"]) for c in connections(ON)}
+    assert found == {
+        ("gateway", "postgresql", 5432),
+        ("thing", "postgresql", 5432),
+        ("thing", "gateway", 8443),
+    }
+    registry = THING.model_copy(update={"name": "registry", "needs": Needs()})
+    assert ("thing", "registry", 5443) in {
+        (c["from"]["component"], c["to"]["component"], c["port"]) for c in connections((*ON, registry))
+    }
+    assert names_askers(ON) == [{"namespace": "aiplat-data", "component": "thing"}]
+
+
+def test_without_postgresql_the_gateway_gets_no_database() -> None:
+    """Its database is optional."""
+    assert generated_names([c for c in ON if c.name == "gateway"]) == {}
