@@ -133,7 +133,8 @@ class Needs(Frozen):
             ("databases", [d.secret or "" for d in self.databases]),
             ("gatewayKeys", [k.name for k in self.gateway_keys]),
         ):
-            if twice := next((n for n in names if names.count(n) > 1), None):
+            twice = next((n for n in names if names.count(n) > 1), None)
+            if twice is not None:
                 raise ValueError(f"{what}: {twice or 'a Secret without `secret:`'} is there twice")
         return self
 

@@ -20,6 +20,7 @@ _VERBS = {
     "secret": "secret",
     "vault": "vault",
     "catalog": "catalog",
+    "component": "component",
     "lock": "lock",
     "bundle": "bundle",
     "lab": "lab",

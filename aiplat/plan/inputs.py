@@ -9,6 +9,7 @@ from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.content import digest_of, digest_tree
 from aiplat.plan.needs import OF_COMPONENT
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SiteRegistry
+from aiplat.plan.steps import StepKind, step_kind
 from aiplat.plan.variables import content_digest, packages_of
 from aiplat.shipped import shipped
 from aiplat.site.models import Host
@@ -19,22 +20,8 @@ _BY_ARTIFACT = {"binary", "helm", "packages", "content", "releases"}
 START = "start"
 """The input that stands for all others a role's unit is started with: another value is a restart."""
 
-_UNIT_ROLES = ("site_registry", "k3s_server", "k3s_agent")
 # What a role's files that are written on the host are made of, besides variables.
 _TEXTS = ("templates", "vars", "defaults")
-_ARTIFACTS = {
-    "host_prepare": (),
-    "site_registry": ("registry",),
-    "k3s_server": ("k3s",),
-    "k3s_agent": ("k3s",),
-    "plane_release": ("helm",),
-}
-_SECRETS = {
-    "site_registry": ("registry certificate",),
-    "k3s_server": ("k3s token",),
-    "k3s_agent": ("k3s token",),
-    "plane_release": ("api key", "gateway certificate", "postgres password"),
-}
 
 
 def step_inputs(
@@ -51,7 +38,7 @@ def step_inputs(
     inputs = {"role": role_digest(role)}
     inputs |= {f"variable:{name}": digest_of(value) for name, value in plain.items()}
     inputs |= {f"artifact:{a.name}": identity(a) for a in _artifacts_of(variables, lock, host)}
-    inputs |= {f"secret:{n}": identities[n] for n in _SECRETS.get(role, ()) if n in identities}
+    inputs |= {f"secret:{n}": identities[n] for n in _kind(role).secrets if n in identities}
     if isinstance(variables, PlaneRelease):
         inputs |= {f"secret:{n}": i for n, i in identities.items() if n.startswith(OF_COMPONENT)}
     if isinstance(variables, PlaneRelease):
@@ -60,14 +47,20 @@ def step_inputs(
             inputs[f"values:{release.name}"] = digest_of(release.values)
             of_site = (identity_name(name) for name in release.secret_names)
             inputs |= {f"secret:{name}": identities.get(name, "") for name in of_site}
-    if role in _UNIT_ROLES:
+    if _kind(role).unit:
         inputs[START] = digest_of([texts_digest(role), {n: v for n, v in inputs.items() if _starts(role, n)}])
     return dict(sorted(inputs.items()))
 
 
+def _kind(role: str) -> StepKind:
+    return step_kind(role) or StepKind(role, "")
+
+
 def _starts(role: str, name: str) -> bool:
     """Whether a role's unit is started with an input: not with the tasks, nor with what is only served."""
-    return name != "role" and (not name.startswith("artifact:") or name.partition(":")[2] in _ARTIFACTS[role])
+    return name != "role" and (
+        not name.startswith("artifact:") or name.partition(":")[2] in _kind(role).artifacts
+    )
 
 
 def identity(artifact: Artifact) -> str:
@@ -90,7 +83,7 @@ def texts_digest(role: str) -> str:
 
 
 def _artifacts_of(variables: RoleVariables, lock: Lock, host: Host) -> list[Artifact]:
-    named = [lock.hostfile(name, host.arch) for name in _ARTIFACTS.get(variables.role, ())]
+    named = [lock.hostfile(name, host.arch) for name in _kind(variables.role).artifacts]
     if variables.role == "host_prepare":
         named += packages_of(host, lock)
     if isinstance(variables, SiteRegistry):

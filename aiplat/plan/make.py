@@ -13,27 +13,12 @@ from aiplat.plan.models import Facts, HostFacts, LedgerStep, Plan, Running, Step
 from aiplat.plan.reasons import reason_for
 from aiplat.plan.role_variables import RoleVariables
 from aiplat.plan.staging import missing_blobs, wanted_artifacts, wanted_blobs
+from aiplat.plan.steps import ROLE_STEPS, title_of, unit_of
 from aiplat.plan.variables import PublicParts, role_variables
 from aiplat.site.models import Host, Site
 
 OPERATOR = "operator"
 """Stands for the machine aiplat runs on where a step's hosts are named."""
-
-TITLES = {
-    "bundle": "Make and check the bundle",
-    "stage": "Bring what is missing to the hosts",
-    "host_prepare": "Prepare the hosts",
-    "site_registry": "Serve images, charts and models",
-    "k3s_server": "Run the control plane",
-    "k3s_agent": "Join the other hosts",
-    "plane_release": "Install and upgrade the planes",
-}
-_ROLE_STEPS = tuple(TITLES)[2:]
-_UNITS = {
-    "site_registry": "aiplat-registry.service",
-    "k3s_server": "k3s.service",
-    "k3s_agent": "k3s-agent.service",
-}
 
 
 @dataclass(frozen=True)
@@ -99,7 +84,7 @@ def _bundle_steps(lock: Lock, missing: Mapping[str, tuple[Blob, ...]]) -> list[S
         if unbuilt
         else f"what is moved is hashed first, {moved / 2**20:.0f} MiB"
     )
-    return [Step(id="bundle", title=TITLES["bundle"], hosts=(OPERATOR,), reason={OPERATOR: reason})]
+    return [Step(id="bundle", title=title_of("bundle"), hosts=(OPERATOR,), reason={OPERATOR: reason})]
 
 
 def _stage_steps(site: Site, lock: Lock, missing: Mapping[str, tuple[Blob, ...]]) -> list[Step]:
@@ -114,21 +99,23 @@ def _stage_steps(site: Site, lock: Lock, missing: Mapping[str, tuple[Blob, ...]]
         if host.name in missing and said:
             reasons[host.name] = ", ".join(said)
     total = sum(blob.size for blobs in missing.values() for blob in blobs)
-    stage = Step(id="stage", title=TITLES["stage"], hosts=tuple(reasons), reason=reasons, bytes_to_move=total)
+    stage = Step(
+        id="stage", title=title_of("stage"), hosts=tuple(reasons), reason=reasons, bytes_to_move=total
+    )
     return [stage] if reasons else []
 
 
 def _role_steps(needs: Sequence[_Need], facts: Facts) -> list[Step]:
     steps = []
-    for role in _ROLE_STEPS:
-        mine = [need for need in needs if need.role == role]
+    for kind in ROLE_STEPS:
+        mine = [need for need in needs if need.role == kind.id]
         if not mine:
             continue
         restarts = (_restart(need, facts.host(need.host)) for need in mine)
         steps.append(
             Step(
-                id=role,
-                title=TITLES[role],
+                id=kind.id,
+                title=kind.title,
                 hosts=tuple(need.host for need in mine),
                 reason={need.host: need.reason for need in mine},
                 restarts=tuple(restart for restart in restarts if restart),
@@ -144,8 +131,8 @@ def _restart(need: _Need, host: HostFacts) -> str:
     The module systemd_unit decides by the same rule: an active unit is restarted if it was started with
     other inputs, or with files of other content, than it is to run with.
     """
-    unit = _UNITS.get(need.role)
-    if unit is None or host.units.get(unit, {}).get("ActiveState") != "active":
+    unit = unit_of(need.role)
+    if not unit or host.units.get(unit, {}).get("ActiveState") != "active":
         return ""
     recorded = host.ledger.steps.get(need.role) if host.ledger else None
     as_wanted = _as_wanted(host.running.get(unit, Running()), need.inputs[START], recorded)

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from aiplat.errors import Finding
 from aiplat.fleet.ansible import Outcome, TaskEvent
 from aiplat.plan.models import Step
+from aiplat.plan.steps import unit_of
 from aiplat.runs.events import Progress, StepFinished, StepStarted, Task
 from aiplat.runs.run import Run, StepError
-
-_UNITS = {"site_registry": "aiplat-registry", "k3s_server": "k3s", "k3s_agent": "k3s-agent"}
 
 
 class Plays:
@@ -81,8 +80,8 @@ class Plays:
 def help_for(step: str, host: str) -> str:
     """Return what to do about a step that failed on a host."""
     again = "then run the same command again"
-    if step in _UNITS:
-        return f"see `journalctl -u {_UNITS[step]} -n 50` on {host}, {again}"
+    if unit := unit_of(step).removesuffix(".service"):
+        return f"see `journalctl -u {unit} -n 50` on {host}, {again}"
     if step == "plane_release":
         return f"see `aiplat status` for what is wrong in the cluster, {again}"
     return f"put it right on {host}, {again}"

@@ -1,0 +1,136 @@
+"""What a component begun by `component new` needs is there, leaves with it, and comes back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiplat.lab import lab_down
+from aiplat.shipped import shipped_root
+from tests.e2e.journey import Journey
+from tests.patience import eventually
+
+pytestmark = [pytest.mark.lab, pytest.mark.journey]
+FOLDERS = ("aiplat", "charts", "inventory", "lab", "locks", "playbooks", "roles")
+SITE = Path(__file__).parent / "sites" / "needs.yaml"
+NEEDS = """
+needs:
+  secrets: [{name: cookie, kind: token}]
+  databases: [{name: thing}]
+  gatewayKeys: [{name: chat, team: things, models: ["gemma3:270m"]}]
+"""
+MAIN = "from aiplat.cli.main import main; main()"
+BODY = {"model": "gemma3:270m", "prompt": "The sea is", "max_tokens": 2}
+
+
+@dataclass(frozen=True)
+class Checkout(Journey):
+    """A journey whose commands run from a copy of the checkout, which may have more components."""
+
+    root: Path = Path()
+
+    def aiplat(self, *words: str, expect: int = 0, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a verb of the copy and see that it exits with `expect`."""
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, *words],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=1500,
+            check=False,
+            cwd=self.root,
+            env=os.environ | {"PYTHONPATH": str(self.root)},
+        )
+        assert done.returncode == expect, f"{words}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done
+
+    def sql(self, statement: str) -> str:
+        """Run a statement as the database's superuser and return what it printed."""
+        ask = f'psql -h /tmp -U postgres postgres -Atc "{statement}"'
+        inside = f"PATH=$(echo /usr/lib/postgresql/*/bin):$PATH; {ask}"
+        return self.on_host(f"k3s kubectl -n aiplat-data exec postgresql-0 -- sh -c '{inside}'").strip()
+
+    def secret(self, name: str) -> dict[str, str]:
+        """Return the entries of a Secret of the component."""
+        told = self.on_host(f"k3s kubectl -n aiplat-data get secret {name} -o json")
+        return {k: base64.b64decode(v).decode() for k, v in json.loads(told)["data"].items()}
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """A copy of the checkout with one more component, and a lab host."""
+    root, state = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("state")
+    for name in FOLDERS:
+        shutil.copytree(shipped_root() / name, root / name)
+    shutil.copy(shipped_root() / "versions.yaml", root)
+    shutil.copy(SITE, root / "site.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIPLAT_STATE", str(state))
+        ward = Checkout("t-needs", root / "site.yaml", state, root)
+        ward.aiplat("component", "new", "data", "thing")
+        with (root / "charts/data/thing/component.yaml").open("a") as file:
+            file.write(NEEDS)
+        ward.aiplat("lab", "up", str(ward.site_file))
+        yield ward
+        lab_down("t-needs")
+    shutil.rmtree(state)
+
+
+@pytest.fixture(scope="module")
+def first(ward: Checkout) -> dict[str, Any]:
+    """The summary of the first bootstrap."""
+    return ward.bootstrap()
+
+
+def asked_with(ward: Checkout, key: str) -> int:
+    """Return how a completion with this key is answered."""
+    with ward.platform() as client:
+        client.headers["Authorization"] = f"Bearer {key}"
+        return client.post("completions", json=BODY).status_code
+
+
+def test_everything_it_needs_is_there(ward: Checkout, first: dict[str, Any]) -> None:
+    """A Secret with a token, a database whose role may log in, and a key that the gateway takes."""
+    assert first["failed_checks"] == 0
+    assert len(ward.secret("thing-cookie")["token"]) == 64
+    assert ward.secret("thing-database")["database"] == "thing"
+    assert ward.sql("SELECT rolcanlogin, rolsuper FROM pg_roles WHERE rolname = '\\''thing'\\''") == "t|f"
+    assert asked_with(ward, ward.secret("thing-gateway-key")["key"]) == 200
+
+
+def test_a_second_run_changes_nothing(ward: Checkout, first: dict[str, Any]) -> None:
+    """What was generated stays what it was."""
+    before = ward.secret("thing-gateway-key")
+    assert ward.bootstrap()["changed"] == 0
+    assert ward.secret("thing-gateway-key") == before
+
+
+def test_without_the_component_only_its_data_is_left(ward: Checkout, first: dict[str, Any]) -> None:
+    """Secrets and key are gone, the role is locked, the database stays; the component comes back to it."""
+    key = ward.secret("thing-gateway-key")["key"]
+    site = ward.site_file.read_text()
+    ward.site_file.write_text(site.replace("state: on", "state: off"))
+    ward.bootstrap()
+    left = ward.on_host("k3s kubectl -n aiplat-data get secrets,deployments -o name")
+    assert "thing" not in left
+    assert asked_until(ward, key, 401)
+    assert ward.sql("SELECT rolcanlogin FROM pg_roles WHERE rolname = '\\''thing'\\''") == "f"
+    assert ward.sql("SELECT datname FROM pg_database WHERE datname = '\\''thing'\\''") == "thing"
+    ward.site_file.write_text(site)
+    ward.bootstrap()
+    assert asked_until(ward, key, 200)
+
+
+def asked_until(ward: Checkout, key: str, wanted: int) -> bool:
+    """Whether the gateway comes to answer so: the kubelet brings it the file within two minutes."""
+    return eventually(lambda: asked_with(ward, key) == wanted)
