@@ -72,7 +72,8 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     root, state = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("state")
     for name in FOLDERS:
         shutil.copytree(shipped_root() / name, root / name)
-    shutil.copy(shipped_root() / "versions.yaml", root)
+    for name in ("ansible.cfg", "versions.yaml"):
+        shutil.copy(shipped_root() / name, root)
     shutil.copy(SITE, root / "site.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPLAT_STATE", str(state))
