@@ -190,13 +190,6 @@ def test_postgresql_takes_connections_from_components_that_need_it_only(planes: 
         assert not planes.connects(neighbour, database.address, 5432)
 
 
-def test_a_component_has_a_role_of_its_own_in_the_database(planes: Planes) -> None:
-    """It owns the component's tables, is nobody's superuser, and others may not connect to its database."""
-    assert planes.sql("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'") == "aiplat"
-    assert planes.sql("SELECT rolsuper, rolcanlogin FROM pg_roles WHERE rolname = 'aiplat'") == "f|t"
-    assert planes.sql("SELECT has_database_privilege('public', 'aiplat', 'CONNECT')") == "f"
-
-
 def test_engines_take_connections_from_the_gateway_only(planes: Planes) -> None:
     """Another pod of the gateway's own plane is refused, though it is let out."""
     like = planes.pod_spec("aiplat-data", "app.kubernetes.io/name=postgresql")
