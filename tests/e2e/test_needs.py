@@ -102,11 +102,20 @@ def asked_with(ward: Checkout, key: str) -> int:
 
 def test_everything_it_needs_is_there(ward: Checkout, first: dict[str, Any]) -> None:
     """A Secret with a token, a database whose role may log in, and a key that the gateway takes."""
-    assert first["failed_checks"] == 0
+    assert [c["sentence"] for c in first["checks"] if c["result"] == "FAIL"] == []
     assert len(ward.secret("thing-cookie")["token"]) == 64
     assert ward.secret("thing-database")["database"] == "thing"
     assert ward.sql("SELECT rolcanlogin, rolsuper FROM pg_roles WHERE rolname = '\\''thing'\\''") == "t|f"
-    assert asked_with(ward, ward.secret("thing-gateway-key")["key"]) == 200
+    assert asked_until(ward, ward.secret("thing-gateway-key")["key"], 200)
+
+
+def test_the_gateway_owns_its_database(ward: Checkout, first: dict[str, Any]) -> None:
+    """Its tables are its role's, which is nobody's superuser, and others may not connect."""
+    assert ward.sql("SELECT rolsuper FROM pg_roles WHERE rolname = '\\''aiplat'\\''") == "f"
+    assert (
+        ward.sql("SELECT has_database_privilege('\\''public'\\'', '\\''aiplat'\\'', '\\''CONNECT'\\'')")
+        == "f"
+    )
 
 
 def test_a_second_run_changes_nothing(ward: Checkout, first: dict[str, Any]) -> None:
