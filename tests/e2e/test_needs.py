@@ -54,6 +54,16 @@ class Checkout(Journey):
         assert done.returncode == expect, f"{words}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done
 
+    def on_host(self, command: str, host: str | None = "t-needs-s1", expect: int = 0) -> str:
+        """Run a shell command on the host; this process cannot read the site file of the copy."""
+        return super().on_host(command, host, expect)
+
+    def environment(self) -> dict[str, str]:
+        """Return what `aiplat env` of the copy says, with this process's environment."""
+        script = f"{self.aiplat('env', str(self.site_file)).stdout}\nenv -0"
+        done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+        return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if "=" in pair)
+
     def sql(self, statement: str) -> str:
         """Run a statement as the database's superuser and return what it printed."""
         ask = f'psql -h /tmp -U postgres postgres -Atc "{statement}"'
