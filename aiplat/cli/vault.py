@@ -61,7 +61,7 @@ def rotate(
         list[str],
         typer.Argument(
             metavar="NAME...",
-            help="api-key, ca, database-password or k3s-token; several may be.",
+            help="api-key, ca, database-password, k3s-token, or a component's such as thing/cookie.",
             show_default=False,
         ),
     ],

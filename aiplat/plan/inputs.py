@@ -7,13 +7,13 @@ from functools import cache
 
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.content import digest_of, digest_tree
-from aiplat.plan.needs import OF_COMPONENT
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SiteRegistry
 from aiplat.plan.steps import StepKind, step_kind
 from aiplat.plan.variables import content_digest, packages_of
 from aiplat.shipped import shipped
 from aiplat.site.models import Host
 from aiplat.site.references import identity_name
+from aiplat.vault.generated import OF_COMPONENT
 
 # Variables that the artifacts' own inputs already stand for.
 _BY_ARTIFACT = {"binary", "helm", "packages", "content", "releases"}

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 
 from aiplat.plan.inputs import START
 from aiplat.plan.models import HostFacts, LedgerStep
-from aiplat.plan.needs import OF_COMPONENT
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables
+from aiplat.vault.generated import OF_COMPONENT
 
 # More than this many causes are counted, not listed.
 _SHOWN = 3

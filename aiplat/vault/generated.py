@@ -14,6 +14,9 @@ from aiplat.content import digest_of
 from aiplat.frozen import Frozen
 
 Kind = Literal["password", "token", "keyPair", "htpasswd", "apiKey"]
+OF_COMPONENT = "component "
+"""How the names of the identities of generated secrets begin."""
+
 _USER = "admin"
 # NIST SP 800-57 part 1, table 2: as strong as 128 bits.
 _RSA_BITS = 3072
@@ -29,6 +32,11 @@ class Generated(Frozen):
     def identity(self) -> str:
         """A digest that is safe to show: every kind has more than 128 random bits."""
         return digest_of(sorted(self.entries.items()))
+
+
+def generated_identity(name: str) -> str:
+    """Return under which name the identity of a generated secret is known."""
+    return OF_COMPONENT + name
 
 
 def generate(kind: Kind) -> Generated:

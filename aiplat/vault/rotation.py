@@ -10,7 +10,7 @@ from typing import Any
 
 from aiplat.errors import BadInput, Finding
 from aiplat.site.models import Site
-from aiplat.vault.generated import new_api_key, new_password
+from aiplat.vault.generated import OF_COMPONENT, generate, generated_identity, new_api_key, new_password
 from aiplat.vault.pki import make_ca
 from aiplat.vault.store import Former, SiteSecrets, new_token, renewed, token_identity
 
@@ -20,7 +20,7 @@ ROTATED = {
     "database-password": "postgres password",
     "k3s-token": "k3s token",
 }
-"""What can be rotated, as people call it, and the name of its identity."""
+"""What of every site can be rotated, as people call it, and the name of its identity."""
 
 # These are accepted beside the new one for a whole run, so that nobody is cut off meanwhile.
 _OVERLAP = ("api key", "ca")
@@ -39,10 +39,14 @@ def rotated(
         raise BadInput(findings)
     fresh: dict[str, Any] = {}
     former = dict(known.former)
-    for name in names:
+    for name in (n for n in names if n in ROTATED):
         field, value, before = _fresh(site, known, name, now)
         fresh[field] = value
         former[ROTATED[name]] = Former(value=before)
+    generated = {n: generate(known.generated[n].kind) for n in names if n not in ROTATED}
+    # Whatever uses one reads its Secret: nobody needs the former any more.
+    former |= {generated_identity(name): Former(value="") for name in generated}
+    fresh["generated"] = known.generated | generated
     if "k3s-token" in names:
         fresh["retired"] = (*known.retired, token_identity(known.k3s_token))
     # The certificates too, so that a plan says all that comes of it.
@@ -74,6 +78,8 @@ def _sentence(name: str, stage: str) -> str:
     if stage == "proven":
         gone = {"api key": "the former API key is withdrawn", "ca": "the former site CA is no longer trusted"}
         return gone.get(name, f"the former {name} is forgotten")
+    if name.startswith(OF_COMPONENT):
+        return f"the secret {name.removeprefix(OF_COMPONENT)} is rotated"
     said = {
         "api key": "the API key is rotated; the former one is accepted until the next bootstrap after this",
         "ca": "the site CA is rotated; the former one is trusted until the next bootstrap after this",
@@ -84,11 +90,12 @@ def _sentence(name: str, stage: str) -> str:
 
 
 def _problems(known: SiteSecrets, name: str) -> list[Finding]:
-    if name not in ROTATED:
-        near = difflib.get_close_matches(name, ROTATED, n=1)
-        fix = f"did you mean {near[0]}?" if near else f"one of {', '.join(ROTATED)}"
+    offered = (*ROTATED, *sorted(known.generated))
+    if name not in offered:
+        near = difflib.get_close_matches(name, offered, n=1)
+        fix = f"did you mean {near[0]}?" if near else f"one of {', '.join(offered)}"
         return [Finding(name, "cannot be rotated", fix)]
-    if ROTATED[name] in known.former:
+    if ROTATED.get(name, generated_identity(name)) in known.former:
         problem = "its last rotation is not carried out yet"
         return [Finding(name, problem, "run `aiplat bootstrap` until its plan has nothing to do")]
     return []

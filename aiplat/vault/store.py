@@ -18,7 +18,14 @@ from aiplat.frozen import Frozen
 from aiplat.site.models import Site
 from aiplat.site.references import identity_name
 from aiplat.state import site_dir
-from aiplat.vault.generated import Generated, Kind, generate, new_api_key, new_password
+from aiplat.vault.generated import (
+    Generated,
+    Kind,
+    generate,
+    generated_identity,
+    new_api_key,
+    new_password,
+)
 from aiplat.vault.password import PASSWORD_FILE, vault_password
 from aiplat.vault.pki import KeyPair, issue, make_ca, still_good
 
@@ -98,7 +105,7 @@ class SiteSecrets(Frozen):
         The hashed ones are random and longer than 128 bits, so the digest gives nothing away. What people
         give may be short, so it has a random identity: `secret NAME`.
         """
-        of_components = {f"component {name}": made.identity for name, made in self.generated.items()}
+        of_components = {generated_identity(name): made.identity for name, made in self.generated.items()}
         of_people = {identity_name(name): secret.revision for name, secret in self.given.items()}
         return (
             of_components

@@ -7,7 +7,7 @@ import pytest
 from aiplat.errors import BadInput
 from aiplat.runs.world import public_parts
 from aiplat.site.models import Site
-from aiplat.vault.generated import new_api_key, new_password
+from aiplat.vault.generated import generate, new_api_key, new_password
 from aiplat.vault.pki import issue, make_ca, still_good
 from aiplat.vault.rotation import ROTATED, installed, pending, proven, rotated
 from aiplat.vault.store import SiteSecrets, certificate_names, gateway_names, new_token
@@ -97,3 +97,17 @@ def test_one_rotation_at_a_time(known: SiteSecrets) -> None:
     with pytest.raises(BadInput) as refused:
         rotated(SITE, made, ["ca", "token"])
     assert [f.where for f in refused.value.findings] == ["ca", "token"]
+
+
+def test_a_components_secret_is_rotated_alone_and_once_at_a_time(known: SiteSecrets) -> None:
+    """Its kind stays, nothing else changes, and a second rotation waits until the first is carried out."""
+    before = generate("apiKey")
+    known = known.model_copy(update={"generated": {"thing/gateway-key/chat": before}})
+    fresh = rotated(SITE, known, ["thing/gateway-key/chat"])
+    made = fresh.generated["thing/gateway-key/chat"]
+    assert (made.kind, made.entries == before.entries) == ("apiKey", False)
+    assert (fresh.api_key, fresh.k3s_token) == (known.api_key, known.k3s_token)
+    assert list(pending(fresh).values()) == ["the secret thing/gateway-key/chat is rotated"]
+    with pytest.raises(BadInput, match="its last rotation is not carried out yet"):
+        rotated(SITE, fresh, ["thing/gateway-key/chat"])
+    assert pending(proven(installed(fresh))) == {}
