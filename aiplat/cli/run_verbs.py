@@ -55,7 +55,7 @@ def run_bootstrap(asked: Asked, options: Options, *, yes: bool) -> None:
     if options.run_id is not None and not RUN_ID.fullmatch(options.run_id):
         raise BadInput(Finding("--run-id", "invalid run ID", "omit it to generate one"))
     site = _site(asked.site, asked.supply)
-    meet(site, asked.dialogue, lab=options.lab)
+    meet(site, asked.dialogue, lab=options.lab, quiet=asked.as_json)
     with watching(as_json=asked.as_json, yes=yes) as watch:
         summary = bootstrap(site, options, watch)
     _finish(summary, asked.site, as_json=asked.as_json)
@@ -75,7 +75,7 @@ def run_reset(asked: Asked, *, keep_models: bool, yes: bool) -> None:
 
     _may_ask(yes=yes, as_json=asked.as_json)
     site = _site(asked.site, None)
-    meet(site, asked.dialogue)
+    meet(site, asked.dialogue, quiet=asked.as_json)
     with watching(as_json=asked.as_json, yes=yes) as watch:
         summary = reset(site, watch, keep_models=keep_models)
     _finish(summary, asked.site, as_json=asked.as_json)

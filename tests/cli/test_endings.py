@@ -18,6 +18,7 @@ FAULTS = {
     "init": "root@10.0.0.11 --name No-Name!",
     "site check": "gone.yaml",
     "site show": "gone.yaml",
+    "component new": "no-plane thing",
     "secret set": "x gone.yaml",
     "secret list": "gone.yaml",
     "secret rm": "x gone.yaml",

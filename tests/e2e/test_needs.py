@@ -22,7 +22,20 @@ from tests.patience import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
 FOLDERS = ("aiplat", "charts", "inventory", "lab", "locks", "playbooks", "roles")
-SITE = Path(__file__).parent / "sites" / "needs.yaml"
+# Not among the other sites: only the copy of the checkout has the component.
+SITE = """\
+apiVersion: aiplat.dev/v1alpha1
+kind: Site
+supply: packages
+name: t-needs
+hosts:
+  - {name: t-needs-s1, address: 10.97.83.11, role: server}
+planes:
+  data:
+    thing: {state: on}
+models:
+  - {name: "gemma3:270m", engine: ollama}
+"""
 NEEDS = """
 needs:
   secrets: [{name: cookie, kind: token}]
@@ -84,7 +97,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         shutil.copytree(shipped_root() / name, root / name)
     for name in ("ansible.cfg", "versions.yaml"):
         shutil.copy(shipped_root() / name, root)
-    shutil.copy(SITE, root / "site.yaml")
+    (root / "site.yaml").write_text(SITE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPLAT_STATE", str(state))
         ward = Checkout("t-needs", root / "site.yaml", state, root)

@@ -154,5 +154,5 @@ def test_ones_own_link_to_another_disk_is_followed(tmp_path: Path) -> None:
     assert private_dir(tmp_path / "state").samefile(tmp_path / "disk")
     assert stat.S_IMODE((tmp_path / "disk").stat().st_mode) == 0o700
     (tmp_path / "file").touch()
-    with pytest.raises(AiplatError, match="no folder"):
+    with pytest.raises(AiplatError, match="is not a folder"):
         private_dir(tmp_path / "file")

@@ -63,10 +63,10 @@ class Downloads:
     def _one(self, part: Part, total: int, use: Callable[[Blob, Path], object] | None) -> None:
         blob, target = part.blob, self.path(part.blob.digest)
         while True:
-            if not target.is_file() or sha256_file(target) != blob.digest:
-                part.bring(target, lambda done, _: self._saw(blob.digest, done, total))
-            self._saw(blob.digest, blob.size, total)
             try:
+                if not target.is_file() or sha256_file(target) != blob.digest:
+                    part.bring(target, lambda done, _: self._saw(blob.digest, done, total))
+                self._saw(blob.digest, blob.size, total)
                 if use:
                     use(blob, target)
             except FileNotFoundError:

@@ -74,11 +74,13 @@ class Partial:
         """Return digest and size if the whole file is there already; without a known digest it never is."""
         if self._wanted.digest is None or not self._target.is_file():
             return None
-        found = sha256_file(self._target)
+        try:
+            found, size = sha256_file(self._target), self._target.stat().st_size
+        except FileNotFoundError:
+            return None  # another artifact that shares it was finished just now and removed it
         if found != self._wanted.digest:
-            self._target.unlink()
+            self._target.unlink(missing_ok=True)
             return None
-        size = self._target.stat().st_size
         self._told(size, size)
         return found, size
 

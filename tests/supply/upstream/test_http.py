@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from aiplat.content import sha256_bytes
+from aiplat.content import sha256_bytes, sha256_file
 from aiplat.errors import AiplatError, BadInput
 from aiplat.site.models import Upstream
 from aiplat.supply.upstream import partial
 from aiplat.supply.upstream.http import Http, retry_after
+from aiplat.supply.upstream.partial import Partial, Wanted
 from aiplat.supply.upstream.sentences import HttpFailed
 from tests.supply.upstream.conftest import SHORT
 from tests.upstreams import faults
@@ -344,3 +345,20 @@ def test_an_interrupted_download_ends_soon_and_is_kept(net: Upstreams, http: Htt
     with pytest.raises(AiplatError, match="was interrupted; run the same command to resume"):
         http.download(URL, tmp_path / "f", digest=DIGEST, on_bytes=stop)
     assert (tmp_path / "f.part").stat().st_size > 0
+
+
+def test_a_file_that_another_artifact_just_removed_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two artifacts share a blob; the one that is finished first removes what was kept while the other looks."""
+    target = tmp_path / "blob"
+    target.write_bytes(b"content")
+
+    def gone(path: Path) -> str:
+        found = sha256_file(path)
+        path.unlink()
+        return found
+
+    monkeypatch.setattr(partial, "sha256_file", gone)
+    wanted = Wanted("https://example.org/blob", sha256_file(target), 7)
+    assert Partial(target, wanted, lambda *_: None).finished() is None
