@@ -51,5 +51,17 @@ def end_badly(words: Sequence[str], exit_code: int, findings: Sequence[Finding])
 
 def _verb(words: Sequence[str]) -> list[str]:
     """Return the verb with its group (`bundle verify`)."""
-    groups = ("site", "secret", "vault", "catalog", "bundle", "lab", "node", "model", "serve", "doctor")
+    groups = (
+        "site",
+        "secret",
+        "vault",
+        "catalog",
+        "component",
+        "bundle",
+        "lab",
+        "node",
+        "model",
+        "serve",
+        "doctor",
+    )
     return [word for word in words[: 2 if words[0] in groups else 1] if not word.startswith("-")]

@@ -350,7 +350,7 @@ def test_an_interrupted_download_ends_soon_and_is_kept(net: Upstreams, http: Htt
 def test_a_file_that_another_artifact_just_removed_is_fetched_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two artifacts share a blob; the one that is finished first removes what was kept while the other looks."""
+    """Two artifacts share a blob; the one finished first removes what was kept while the other looks."""
     target = tmp_path / "blob"
     target.write_bytes(b"content")
 
