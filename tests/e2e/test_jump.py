@@ -88,11 +88,11 @@ def test_status_and_verify_see_everything(behind: Journey) -> None:
     assert [r["sentence"] for r in report["results"] if r["result"] != "OK"] == []
 
 
-def test_chat_and_models_answer(behind: Journey) -> None:
+def test_chat_and_usage_answer(behind: Journey) -> None:
     """Through the gateway and the Kubernetes API."""
     said = behind.aiplat("chat", str(behind.site_file), "--once", "1, 2, 3, 4,", "--temperature", "0").stdout
     assert "5, 6, 7" in said
-    behind.aiplat("model", "list", "--site", str(behind.site_file), "--json")
+    assert json.loads(behind.aiplat("usage", str(behind.site_file), "--json").stdout)
 
 
 def test_env_says_what_is_missing(behind: Journey) -> None:
