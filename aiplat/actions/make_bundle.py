@@ -7,7 +7,7 @@ from aiplat.bundle.build import build_bundle
 from aiplat.bundle.bundle import Bundle
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.plan.make import OPERATOR
-from aiplat.plan.steps import title_of
+from aiplat.plan.steps import step_kind
 from aiplat.runs.events import Progress
 from aiplat.runs.run import Run
 from aiplat.site.models import Site
@@ -21,6 +21,6 @@ def complete_bundle(run: Run, site: Site, lock: Lock) -> Bundle:
         what = f"{artifact.label}: {phase}"
         run.emit(Progress(step="bundle", host=OPERATOR, done=done, total=total, unit="artifact", what=what))
 
-    with run.step("bundle", title_of("bundle"), (OPERATOR,)):
+    with run.step("bundle", step_kind("bundle").title, (OPERATOR,)):
         lock = pinned(site, lock, report)
         return build_bundle(site, lock, supply_for(site, lock), report)

@@ -8,7 +8,7 @@ from functools import cache
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.content import digest_of, digest_tree
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SiteRegistry
-from aiplat.plan.steps import StepKind, step_kind
+from aiplat.plan.steps import step_kind
 from aiplat.plan.variables import content_digest, packages_of
 from aiplat.shipped import shipped
 from aiplat.site.models import Host
@@ -38,28 +38,23 @@ def step_inputs(
     inputs = {"role": role_digest(role)}
     inputs |= {f"variable:{name}": digest_of(value) for name, value in plain.items()}
     inputs |= {f"artifact:{a.name}": identity(a) for a in _artifacts_of(variables, lock, host)}
-    inputs |= {f"secret:{n}": identities[n] for n in _kind(role).secrets if n in identities}
+    inputs |= {f"secret:{n}": identities[n] for n in step_kind(role).secrets if n in identities}
     if isinstance(variables, PlaneRelease):
         inputs |= {f"secret:{n}": i for n, i in identities.items() if n.startswith(OF_COMPONENT)}
-    if isinstance(variables, PlaneRelease):
         for release in variables.releases:
             inputs[f"chart:{release.name}"] = f"{release.chart_ref.rpartition(':')[2]}@{release.chart}"
             inputs[f"values:{release.name}"] = digest_of(release.values)
             of_site = (identity_name(name) for name in release.secret_names)
             inputs |= {f"secret:{name}": identities.get(name, "") for name in of_site}
-    if _kind(role).unit:
+    if step_kind(role).unit:
         inputs[START] = digest_of([texts_digest(role), {n: v for n, v in inputs.items() if _starts(role, n)}])
     return dict(sorted(inputs.items()))
-
-
-def _kind(role: str) -> StepKind:
-    return step_kind(role) or StepKind(role, "")
 
 
 def _starts(role: str, name: str) -> bool:
     """Whether a role's unit is started with an input: not with the tasks, nor with what is only served."""
     return name != "role" and (
-        not name.startswith("artifact:") or name.partition(":")[2] in _kind(role).artifacts
+        not name.startswith("artifact:") or name.partition(":")[2] in step_kind(role).artifacts
     )
 
 
@@ -83,7 +78,7 @@ def texts_digest(role: str) -> str:
 
 
 def _artifacts_of(variables: RoleVariables, lock: Lock, host: Host) -> list[Artifact]:
-    named = [lock.hostfile(name, host.arch) for name in _kind(variables.role).artifacts]
+    named = [lock.hostfile(name, host.arch) for name in step_kind(variables.role).artifacts]
     if variables.role == "host_prepare":
         named += packages_of(host, lock)
     if isinstance(variables, SiteRegistry):

@@ -13,7 +13,7 @@ from aiplat.plan.models import Facts, HostFacts, LedgerStep, Plan, Running, Step
 from aiplat.plan.reasons import reason_for
 from aiplat.plan.role_variables import RoleVariables
 from aiplat.plan.staging import missing_blobs, wanted_artifacts, wanted_blobs
-from aiplat.plan.steps import ROLE_STEPS, title_of, unit_of
+from aiplat.plan.steps import ROLE_STEPS, step_kind
 from aiplat.plan.variables import PublicParts, role_variables
 from aiplat.site.models import Host, Site
 
@@ -84,7 +84,7 @@ def _bundle_steps(lock: Lock, missing: Mapping[str, tuple[Blob, ...]]) -> list[S
         if unbuilt
         else f"what is moved is hashed first, {moved / 2**20:.0f} MiB"
     )
-    return [Step(id="bundle", title=title_of("bundle"), hosts=(OPERATOR,), reason={OPERATOR: reason})]
+    return [Step(id="bundle", title=step_kind("bundle").title, hosts=(OPERATOR,), reason={OPERATOR: reason})]
 
 
 def _stage_steps(site: Site, lock: Lock, missing: Mapping[str, tuple[Blob, ...]]) -> list[Step]:
@@ -100,7 +100,7 @@ def _stage_steps(site: Site, lock: Lock, missing: Mapping[str, tuple[Blob, ...]]
             reasons[host.name] = ", ".join(said)
     total = sum(blob.size for blobs in missing.values() for blob in blobs)
     stage = Step(
-        id="stage", title=title_of("stage"), hosts=tuple(reasons), reason=reasons, bytes_to_move=total
+        id="stage", title=step_kind("stage").title, hosts=tuple(reasons), reason=reasons, bytes_to_move=total
     )
     return [stage] if reasons else []
 
@@ -131,7 +131,7 @@ def _restart(need: _Need, host: HostFacts) -> str:
     The module systemd_unit decides by the same rule: an active unit is restarted if it was started with
     other inputs, or with files of other content, than it is to run with.
     """
-    unit = unit_of(need.role)
+    unit = step_kind(need.role).unit
     if not unit or host.units.get(unit, {}).get("ActiveState") != "active":
         return ""
     recorded = host.ledger.steps.get(need.role) if host.ledger else None

@@ -9,10 +9,8 @@ from typing import Any
 from aiplat.catalog.components import Component
 from aiplat.catalog.needs import DatabaseNeed, GatewayKeyNeed, NeedKind, SecretKind
 from aiplat.content import sha256_bytes
+from aiplat.plan.role_variables import NOT_YET
 from aiplat.vault.generated import generated_identity
-
-# What stands for the identity of a secret that a run is about to generate.
-_NOT_YET = "not generated yet"
 
 Entries = Mapping[str, Mapping[str, str]]
 """The entries of generated secrets, by the secrets' names."""
@@ -34,7 +32,7 @@ def databases(on: Sequence[Component], identities: Mapping[str, str]) -> list[di
         {
             "name": database.name,
             "extensions": list(database.extensions),
-            "passwordIdentity": identities.get(generated_identity(_database(component, database)), _NOT_YET),
+            "passwordIdentity": identities.get(generated_identity(_database(component, database)), NOT_YET),
         }
         for component in on
         for database in _databases(component, on)

@@ -20,12 +20,10 @@ from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
 from aiplat.plan.fitting import fitted, given
 from aiplat.plan.needs import connections, databases, declared_keys, names_askers, needed_objects, passwords
-from aiplat.plan.role_variables import Namespace, ReleaseWanted, inputs_label
+from aiplat.plan.role_variables import NOT_YET, Namespace, ReleaseWanted, inputs_label
 from aiplat.site.models import Site
 from aiplat.site.references import identity_name, is_reference, references_in, with_secrets
 
-# What stands for a certificate or a digest while a site has no secrets: planning comes before generating.
-NOT_YET = "not generated yet"
 # From loose to strict: the loosest that a namespace's components need is enforced there.
 _POD_SECURITY = ("privileged", "baseline", "restricted")
 
@@ -140,6 +138,7 @@ def _chart(component: Component, lock: Lock) -> Artifact:
 def _context(
     component: Component, site: Site, lock: Lock, catalog: Catalog, identities: Mapping[str, str]
 ) -> dict[str, Any]:
+    on = components_on(site, catalog)
     return {
         "site": site,
         "lock": lock,
@@ -156,9 +155,9 @@ def _context(
         "component": component.name,
         "namespace": component.namespace,
         "namespaces": [n.name for n in namespaces_of(site, catalog)],
-        "databases": databases(components_on(site, catalog), identities),
-        "connections": connections(components_on(site, catalog)),
-        "names_askers": names_askers(components_on(site, catalog)),
+        "databases": databases(on, identities),
+        "connections": connections(on),
+        "names_askers": names_askers(on),
         # Before the first run there are no secrets yet, and a plan is wanted all the same.
         "identities": identities or defaultdict(lambda: NOT_YET),
     }

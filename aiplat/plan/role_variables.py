@@ -10,6 +10,8 @@ from aiplat.frozen import Frozen
 from aiplat.hosts.paths import Paths
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+NOT_YET = "not generated yet"
+"""Stands for a certificate or a digest of a secret until a run generates it: planning comes before."""
 InputsLabel = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{63}$")]
 
 

@@ -56,17 +56,6 @@ STEPS = (
 ROLE_STEPS = tuple(step for step in STEPS if step.by_role)
 
 
-def step_kind(named: str) -> StepKind | None:
-    """Return the kind of step of this id; None for roles that no bootstrap has, such as a reset's."""
-    return next((step for step in STEPS if step.id == named), None)
-
-
-def title_of(step: str) -> str:
-    """Return what people call a step of a bootstrap."""
-    return next(kind.title for kind in STEPS if kind.id == step)
-
-
-def unit_of(step: str) -> str:
-    """Return the unit that a step's role runs; empty where it runs none."""
-    known = step_kind(step)
-    return known.unit if known else ""
+def step_kind(named: str) -> StepKind:
+    """Return the kind of step of this id; one with nothing for roles that no bootstrap has, as a reset's."""
+    return next((step for step in STEPS if step.id == named), StepKind(named, ""))

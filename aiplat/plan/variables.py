@@ -9,8 +9,9 @@ from ipaddress import IPv6Network, ip_network
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.catalog import Catalog
 from aiplat.hosts.paths import paths_of
-from aiplat.plan.releases import NOT_YET, namespaces_of, releases_of
+from aiplat.plan.releases import namespaces_of, releases_of
 from aiplat.plan.role_variables import (
+    NOT_YET,
     Content,
     HostPrepare,
     K3sAgent,

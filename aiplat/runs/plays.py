@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from aiplat.errors import Finding
 from aiplat.fleet.ansible import Outcome, TaskEvent
 from aiplat.plan.models import Step
-from aiplat.plan.steps import unit_of
+from aiplat.plan.steps import step_kind
 from aiplat.runs.events import Progress, StepFinished, StepStarted, Task
 from aiplat.runs.run import Run, StepError
 
@@ -80,7 +80,7 @@ class Plays:
 def help_for(step: str, host: str) -> str:
     """Return what to do about a step that failed on a host."""
     again = "then run the same command again"
-    if unit := unit_of(step).removesuffix(".service"):
+    if unit := step_kind(step).unit.removesuffix(".service"):
         return f"see `journalctl -u {unit} -n 50` on {host}, {again}"
     if step == "plane_release":
         return f"see `aiplat status` for what is wrong in the cluster, {again}"

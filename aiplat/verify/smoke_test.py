@@ -24,7 +24,7 @@ class Question:
         return self.contains in text
 
 
-# Why these two is said in docs/adr/0010. Models that think aloud need more tokens than the answer has.
+# Why these two is said in docs/adr/0011. Models that think aloud need more tokens than the answer has.
 CHAT = Question("chat", "What is the capital of Italy?", "Rome", 64)
 COMPLETION = Question("completion", "1, 2, 3, 4,", "5, 6, 7", 12)
 

@@ -7,12 +7,12 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from aiplat.fleet.side_by_side import of_each
+from tests.patience import until
 
 # An ssh that says that it waits, and then waits for a child that waits: as one does for a jump host.
 SILENT = """#!/bin/sh
@@ -66,9 +66,8 @@ def test_an_interruption_does_not_wait_for_silent_hosts(
         process = subprocess.Popen([sys.executable, "-c", ASKING, json.dumps(site)], stderr=subprocess.PIPE)
     finally:
         signal.signal(signal.SIGINT, before)
-    while log.read_text().count("waits") < 32:
-        assert process.poll() is None
-        time.sleep(0.05)
+    until(lambda: process.poll() is not None or log.read_text().count("waits") >= 32)
+    assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert b"KeyboardInterrupt" in said

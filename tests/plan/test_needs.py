@@ -19,17 +19,11 @@ from aiplat.plan.needs import (
 )
 from aiplat.vault.generated import generate
 from aiplat.vault.store import GATEWAY_SERVICE
+from tests.catalog.test_needs import THING as WITHOUT_NEEDS
 
 THING = Component.model_validate(
     {
-        "apiVersion": "aiplat.dev/v1alpha1",
-        "kind": "Component",
-        "name": "thing",
-        "plane": "data",
-        "purpose": "For tests.",
-        "licence": {"spdx": "Apache-2.0"},
-        "default": "request",
-        "namespace": "aiplat-data",
+        **WITHOUT_NEEDS,
         "needs": {
             "secrets": [{"name": "cookie", "kind": "token"}],
             "databases": [{"name": "thing", "extensions": ["vector"]}],
