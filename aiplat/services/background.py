@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
 from aiplat.services.bounds import END_SECONDS, LONGEST_RESTART_SECONDS, RESTART_SECONDS
@@ -59,3 +60,30 @@ async def _end(running: asyncio.Task[None], name: str) -> None:
         if not running.done() and asyncio.get_running_loop().time() > deadline:
             log.error("%s does not end; it is left behind", name)
             return
+
+
+async def as_process(work: Coroutine[object, object, None]) -> None:
+    """Do a process's work, and end whatever of it still runs; what asyncio's runner is to be given.
+
+    The runner cancels each task once and waits without end for one that a library let swallow it.
+    """
+    try:
+        await work
+    except BaseException:
+        await _end_others(1)
+        raise
+    await _end_others(0)
+
+
+async def _end_others(code: int) -> None:
+    """Cancel every other task until all are done; the process leaves with `code` where one never is."""
+    loop = asyncio.get_running_loop()
+    mine, deadline = asyncio.current_task(), loop.time() + END_SECONDS
+    while others := asyncio.all_tasks() - {mine}:
+        if loop.time() > deadline:
+            log.error("%d tasks do not end; the process leaves without them", len(others))
+            logging.shutdown()
+            os._exit(code)
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=_AGAIN_SECONDS)

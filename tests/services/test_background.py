@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import subprocess
+import sys
 
 import pytest
 
 from aiplat.services.background import Task, in_background, keep_running
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -83,3 +86,38 @@ async def test_a_task_ends_with_its_block() -> None:
     async with in_background(Task("t", work), lambda _: None):
         await asyncio.sleep(0)
     assert ended
+
+
+SWALLOWS = """
+import asyncio
+from aiplat.services.background import as_process
+
+async def swallowing(times):
+    while times:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            times -= 1
+
+async def work(times):
+    asyncio.get_running_loop().kept = asyncio.create_task(swallowing(times))
+    await asyncio.sleep(0)
+    {end}
+
+asyncio.run(as_process(work({times})))
+"""
+
+
+@pytest.mark.parametrize(
+    ("times", "end", "code", "left"),
+    [(2, "", 0, False), (1 << 30, "", 0, True), (2, "raise SystemExit(3)", 3, False)],
+    ids=["swallows-some", "swallows-all", "fails"],
+)
+def test_a_process_leaves_whatever_its_tasks_swallow(times: int, end: str, code: int, left: bool) -> None:
+    """Asyncio's runner would cancel once, and wait for ever."""
+    program = SWALLOWS.format(times=times, end=end or "pass")
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert ("the process leaves without them" in done.stderr) is left

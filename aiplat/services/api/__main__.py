@@ -9,6 +9,7 @@ import sys
 from aiplat.errors import EXIT_BAD_INPUT, AiplatError
 from aiplat.services.api.serve import run
 from aiplat.services.api.settings import parse
+from aiplat.services.background import as_process
 
 
 def main() -> int:
@@ -17,7 +18,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     log = logging.getLogger("aiplat.api")
     try:
-        asyncio.run(run(settings))
+        asyncio.run(as_process(run(settings)))
     except AiplatError as error:
         for finding in error.findings:
             log.critical("%s", finding)

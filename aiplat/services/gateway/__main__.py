@@ -8,6 +8,7 @@ import sys
 import uvloop
 
 from aiplat.errors import AiplatError
+from aiplat.services.background import as_process
 from aiplat.services.gateway.serve import run
 from aiplat.services.gateway.settings import parse
 
@@ -16,7 +17,7 @@ def main() -> int:
     """Run the gateway; returns its exit code: 0 after a signal, 2 for input that cannot be worked with."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     try:
-        uvloop.run(run(parse(sys.argv[1:])))
+        uvloop.run(as_process(run(parse(sys.argv[1:]))))
     except AiplatError as error:
         sys.stderr.writelines(f"{finding}\n" for finding in error.findings)
         return error.exit_code

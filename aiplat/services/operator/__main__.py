@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiplat.cluster.raw import RawObjects
 from aiplat.errors import EXIT_BAD_INPUT, AiplatError
+from aiplat.services.background import as_process
 from aiplat.services.operator.bundle import read_bundle
 from aiplat.services.operator.gateways import loads_of
 from aiplat.services.operator.health import Pulse, health_port
@@ -82,7 +83,7 @@ def main() -> int:
     if settings.kubeconfig:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)
     try:
-        asyncio.run(run(settings))
+        asyncio.run(as_process(run(settings)))
     except (AiplatError, OSError, ValueError) as error:
         logging.getLogger("aiplat.operator").critical("%s", error)
         return EXIT_BAD_INPUT
