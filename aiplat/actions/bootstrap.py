@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aiplat.actions.ending import end_of
-from aiplat.actions.ground import bundle_of, is_lab, known_lock
+from aiplat.actions.known_lock import bundle_of, known_lock
 from aiplat.actions.make_bundle import complete_bundle
 from aiplat.actions.plan import PlanView, plan_site, view_of
+from aiplat.actions.site_hosts import is_lab
 from aiplat.actions.summary import Summary
 from aiplat.actions.vault import note_installed, note_proven
 from aiplat.bundle.build import open_ready
@@ -20,9 +21,9 @@ from aiplat.fleet.kubeconfig import fetch_kubeconfig
 from aiplat.fleet.probe import gather_facts
 from aiplat.lab import LabEvent, lab_status, lab_up
 from aiplat.plan.needs import generated_names
+from aiplat.runs.context import RunContext
 from aiplat.runs.events import Event, PlanMade
 from aiplat.runs.run import Run, running
-from aiplat.runs.world import World
 from aiplat.site.models import Site
 from aiplat.site.rules.files import BUNDLE_PREFIX
 from aiplat.state import site_dir
@@ -118,8 +119,8 @@ def _carry_out(run: Run, site: Site, view: PlanView, secrets: SiteSecrets) -> No
         # Loading Ansible's runner takes a third of a second, which a run with nothing to do need not wait.
         from aiplat.runs.execute import execute  # noqa: PLC0415
 
-        world = World(site, view.lock, load_catalog(), view.facts, secrets, bundle_of(site))
-        execute(run, view.plan, world)
+        context = RunContext(site, view.lock, load_catalog(), view.facts, secrets, bundle_of(site))
+        execute(run, view.plan, context)
         write_lock(site_dir(site.name) / "lock.yaml", view.lock)
     if not view.plan.nothing_to_do or not (site_dir(site.name) / "kubeconfig").exists():
         fetch_kubeconfig(site)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiplat.actions.ground import is_lab
+from aiplat.actions.site_hosts import is_lab
 from aiplat.fleet.contact import Dialogue, make_contact
 from aiplat.site.models import Site
 

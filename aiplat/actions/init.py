@@ -18,7 +18,7 @@ from aiplat.catalog.resolve import SupplyName
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, Finding
 from aiplat.fleet.probe import gather_facts
-from aiplat.hosts.check import Seen, Wish
+from aiplat.hosts.check import HostNeeds, SeenHost
 from aiplat.hosts.facts import HostLook
 from aiplat.hosts.free_networks import USUAL, FreeNetworks, free_networks
 from aiplat.hosts.judge import judge
@@ -80,8 +80,10 @@ def draft_site(named: Site) -> Draft:
         raise AiplatError(Finding("hosts", "have ways to all of 10.0.0.0/8 and 172.16.0.0/12", fix))
     names = _names(named.hosts, looks)
     seen = [
-        Seen(
-            name, look, Wish(named.name, host.role, address_of(host, look), networks.pods, networks.services)
+        SeenHost(
+            name,
+            look,
+            HostNeeds(named.name, host.role, address_of(host, look), networks.pods, networks.services),
         )
         for name, host, look in zip(names, named.hosts, looks, strict=True)
     ]
@@ -133,7 +135,7 @@ def _names(hosts: Sequence[Host], looks: Sequence[HostLook]) -> list[str]:
 
 
 def _text(
-    named: Site, seen: Sequence[Seen], networks: FreeNetworks, model: ModelChoice | None, supply_why: str
+    named: Site, seen: Sequence[SeenHost], networks: FreeNetworks, model: ModelChoice | None, supply_why: str
 ) -> SiteText:
     count = f"{len(seen)} host{'' if len(seen) == 1 else 's'}"
     head = (
@@ -168,20 +170,20 @@ def _model_why(model: ModelChoice | None) -> tuple[str, ...]:
     return (*told, f"Others that fit: {', '.join(others)} (`aiplat catalog models`).") if others else told
 
 
-def _host(seen: Seen, named: Host) -> HostText:
-    look, wish = seen.look, seen.wish
+def _host(seen: SeenHost, named: Host) -> HostText:
+    look, needs = seen.look, seen.needs
     keys = {"name": seen.name, "address": named.address}
     comments = [_hardware(look)]
-    if wish.address != named.address:
-        keys["nodeAddress"] = wish.address
-        comments.append(f"You reach it as {named.address}, the other hosts as {wish.address}.")
-    keys |= {"role": wish.role, "arch": str(arch_of(look.arch) or look.arch)}
+    if needs.address != named.address:
+        keys["nodeAddress"] = needs.address
+        comments.append(f"You reach it as {named.address}, the other hosts as {needs.address}.")
+    keys |= {"role": needs.role, "arch": str(arch_of(look.arch) or look.arch)}
     system = system_name(look.os_id, look.os_version)
     if system in SYSTEMS:
         keys["os"] = system
     else:
         comments.append(f"Its system, {system or 'without a name'}, is none that packages are carried for.")
-    if wish.role == "server":
+    if needs.role == "server":
         comments.append("The server, as it was named first: it runs the control plane and workloads.")
     ssh = named.ssh.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
     return HostText(tuple(comments), keys, ssh)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from aiplat.actions.ground import written_lock
+from aiplat.actions.known_lock import written_lock
 from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.lockfile import diff_locks, lock_path, write_lock
 from aiplat.catalog.resolve import components_on, resolve
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.site.models import Site
 from aiplat.supply.choose import choose_supply
-from aiplat.supply.contract import Progress
+from aiplat.supply.contract import SupplyProgress
 from aiplat.supply.upstream.answering import silence
 from aiplat.supply.upstream.lock import pin_all
 from aiplat.supply.upstream.supply import UpstreamSupply
@@ -27,7 +27,7 @@ class Locked:
     new: bool
 
 
-def lock_site(site: Site, told: Progress, update: Collection[str] = ()) -> Locked:
+def lock_site(site: Site, told: SupplyProgress, update: Collection[str] = ()) -> Locked:
     """Pin everything that a site installs; of the components in `update`, what upstream has now.
 
     Raises:
@@ -50,7 +50,7 @@ def lock_site(site: Site, told: Progress, update: Collection[str] = ()) -> Locke
     return Locked(lock, changes, new=before is None)
 
 
-def pinned(site: Site, lock: Lock, told: Progress) -> Lock:
+def pinned(site: Site, lock: Lock, told: SupplyProgress) -> Lock:
     """Return a lock of which everything is pinned: what is not yet is pinned now, and written down.
 
     Raises:

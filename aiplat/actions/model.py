@@ -55,7 +55,7 @@ class ModelList(Frozen):
     models: tuple[DeclaredModel, ...]
 
 
-class Order(Frozen):
+class ModelOrder(Frozen):
     """What is to be declared: `catalogue` or `image`, and whatever is not left to the operator."""
 
     name: str
@@ -113,7 +113,7 @@ def find_model(site: Site, name: str) -> DeclaredModel:
     raise BadInput(Finding(f"model {name}", "there is no such Model", hint))
 
 
-def manifest_of(order: Order) -> dict[str, Any]:
+def manifest_of(order: ModelOrder) -> dict[str, Any]:
     """Return the Model object that an order stands for.
 
     Raises:

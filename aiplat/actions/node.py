@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from aiplat.actions.bootstrap import Watcher
-from aiplat.actions.ground import known_lock
+from aiplat.actions.known_lock import known_lock
 from aiplat.actions.plan import PlanView
 from aiplat.actions.reset import leftovers
 from aiplat.actions.summary import Summary

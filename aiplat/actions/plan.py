@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from aiplat.actions.ground import known_lock, look_at_hosts
+from aiplat.actions.known_lock import known_lock
+from aiplat.actions.site_hosts import host_facts
 from aiplat.catalog.artifacts import Lock
 from aiplat.errors import EXIT_BAD_INPUT, EXIT_FAILED, AiplatError, BadInput, Finding
 from aiplat.plan.make import make_plan
@@ -13,7 +14,7 @@ from aiplat.plan.models import Facts, Plan
 from aiplat.plan.ownership import TOKEN, other_nodes, other_secrets
 from aiplat.plan.preconditions import troubles
 from aiplat.plan.refusals import refusals
-from aiplat.runs.world import public_parts
+from aiplat.runs.context import public_parts
 from aiplat.site.models import Site
 from aiplat.vault.store import SiteSecrets, read_secrets, token_identity
 
@@ -88,7 +89,7 @@ class PlanView:
 
 def plan_site(site: Site) -> PlanView:
     """Look at a site's hosts and return what there is to do; changes nothing."""
-    facts, assumed = look_at_hosts(site)
+    facts, assumed = host_facts(site)
     return view_of(site, known_lock(site), facts, read_secrets(site.name), assumed=assumed)
 
 

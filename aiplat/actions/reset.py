@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from aiplat.actions.bootstrap import Watcher
-from aiplat.actions.ground import known_lock
+from aiplat.actions.known_lock import known_lock
 from aiplat.actions.plan import PlanView
 from aiplat.actions.summary import Summary
 from aiplat.catalog.artifacts import Lock

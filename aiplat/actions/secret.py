@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from aiplat.actions.ground import is_lab
+from aiplat.actions.site_hosts import is_lab
 from aiplat.errors import BadInput, Finding
 from aiplat.frozen import Frozen
 from aiplat.runs.journal import one_run_at_a_time

@@ -23,7 +23,7 @@ from aiplat.state import site_dir
 from aiplat.vault.pki import WARN_BEFORE
 from aiplat.vault.rotation import pending
 from aiplat.vault.store import read_secrets
-from aiplat.verify.world import World
+from aiplat.verify.context import CheckContext
 
 State = Literal["ok", "attention", "unknown", "empty"]
 
@@ -88,12 +88,12 @@ class Status(Frozen):
 
 def status(site: Site) -> Status:
     """Return how a site stands; what cannot be seen is `unknown`, and why is under attention."""
-    world = World(site, way_to(site))
-    problem = _cluster_problem(world)
+    context = CheckContext(site, way_to(site))
+    problem = _cluster_problem(context)
     reached = not problem
-    planes = tuple(_plane(plane, site, world, reached) for plane in load_catalog().planes)
-    hosts = tuple(_host(world, index, reached) for index in range(len(site.hosts)))
-    models = _models(site, world, reached)
+    planes = tuple(_plane(plane, site, context, reached) for plane in load_catalog().planes)
+    hosts = tuple(_host(context, index, reached) for index in range(len(site.hosts)))
+    models = _models(site, context, reached)
     run = last_run(site.name)
     attention = [problem] if problem else []
     if problem or any(host.state == "attention" for host in hosts):
@@ -105,7 +105,7 @@ def status(site: Site) -> Status:
     return Status(
         site=site.name,
         url=platform_url(site),
-        kubernetes=world.version if reached else "",
+        kubernetes=context.version if reached else "",
         attention=tuple(attention),
         planes=planes,
         hosts=hosts,
@@ -115,40 +115,42 @@ def status(site: Site) -> Status:
     )
 
 
-def _cluster_problem(world: World) -> str:
+def _cluster_problem(context: CheckContext) -> str:
     try:
-        _ = world.version
+        _ = context.version
     except AiplatError as error:
         return str(error.findings[0])
     return ""
 
 
-def _plane(plane: Plane, site: Site, world: World, reached: bool) -> PlaneState:
+def _plane(plane: Plane, site: Site, context: CheckContext, reached: bool) -> PlaneState:
     on = [c for c in components_on(site) if c.plane == plane.name]
-    states = tuple(_component(c, world, reached) for c in on)
+    states = tuple(_component(c, context, reached) for c in on)
     worst = next((s for s in ("attention", "unknown", "ok") if any(c.state == s for c in states)), "empty")
     return PlaneState(name=plane.name, title=plane.title, state=worst, components=states)
 
 
-def _component(component: Component, world: World, reached: bool) -> ComponentState:
+def _component(component: Component, context: CheckContext, reached: bool) -> ComponentState:
     if not reached:
         return ComponentState(name=component.name, state="unknown", sentence="cannot be seen")
-    problem, sentence = _release(component, world) if component.is_release else _on_hosts(component, world)
+    problem, sentence = (
+        _release(component, context) if component.is_release else _on_hosts(component, context)
+    )
     return ComponentState(
         name=component.name, state="attention" if problem else "ok", sentence=problem or sentence
     )
 
 
-def _release(component: Component, world: World) -> tuple[str, str]:
+def _release(component: Component, context: CheckContext) -> tuple[str, str]:
     """Return what is wrong with a release, or else how it stands."""
     release = next(
-        (r for r in world.releases if (r.namespace, r.name) == (component.namespace, component.name)), None
+        (r for r in context.releases if (r.namespace, r.name) == (component.namespace, component.name)), None
     )
     if release is None:
         return "is not installed; run `aiplat bootstrap`", ""
     if release.status != "deployed":
         return f"its release is {release.status}; run `aiplat bootstrap`", ""
-    mine = [w for w in world.workloads if w.labels.get("app.kubernetes.io/instance") == component.name]
+    mine = [w for w in context.workloads if w.labels.get("app.kubernetes.io/instance") == component.name]
     broken = [f"{w.name}: {w.available} of {w.wanted} available" for w in mine if not w.is_available]
     return "; ".join(broken), f"revision {release.revision}{_serving(mine)}"
 
@@ -157,24 +159,24 @@ def _serving(workloads: list[Workload]) -> str:
     return f", {sum(w.available for w in workloads)} pods serve" if workloads else ""
 
 
-def _on_hosts(component: Component, world: World) -> tuple[str, str]:
+def _on_hosts(component: Component, context: CheckContext) -> tuple[str, str]:
     if component.name != "k3s":
         return "", "on the hosts; `aiplat plan` compares it, `aiplat verify` asks it"
-    hosts = {host.name for host in world.site.hosts}
-    ready = sum(node.ready for node in world.nodes if node.name in hosts)
+    hosts = {host.name for host in context.site.hosts}
+    ready = sum(node.ready for node in context.nodes if node.name in hosts)
     sentence = f"{ready} of {len(hosts)} nodes ready"
-    others = sorted({node.name for node in world.nodes} - hosts)
+    others = sorted({node.name for node in context.nodes} - hosts)
     if others:
         return f"{', '.join(others)}: a node of the cluster and no host of the site", sentence
-    return ("" if ready == len(hosts) else sentence), f"{world.version}, {sentence}"
+    return ("" if ready == len(hosts) else sentence), f"{context.version}, {sentence}"
 
 
-def _host(world: World, index: int, reached: bool) -> HostState:
-    host = world.site.hosts[index]
+def _host(context: CheckContext, index: int, reached: bool) -> HostState:
+    host = context.site.hosts[index]
     state: State = "unknown"
     sentence = "cannot be seen"
     if reached:
-        node = next((n for n in world.nodes if n.name == host.name), None)
+        node = next((n for n in context.nodes if n.name == host.name), None)
         sentence = (
             "is not a node of the cluster" if node is None else node.problem or f"ready, {node.version}"
         )
@@ -182,10 +184,10 @@ def _host(world: World, index: int, reached: bool) -> HostState:
     return HostState(name=host.name, role=host.role, address=host.address, state=state, sentence=sentence)
 
 
-def _models(site: Site, world: World, reached: bool) -> tuple[ModelState, ...]:
+def _models(site: Site, context: CheckContext, reached: bool) -> tuple[ModelState, ...]:
     states = []
     for engine, model in served_models(site, supply=supply_in_use(site)):
-        state, sentence = _model(world, model.name) if reached else ("unknown", "cannot be seen")
+        state, sentence = _model(context, model.name) if reached else ("unknown", "cannot be seen")
         states.append(
             ModelState(
                 name=model.name, aliases=model.aliases, engine=engine.name, state=state, sentence=sentence
@@ -194,10 +196,10 @@ def _models(site: Site, world: World, reached: bool) -> tuple[ModelState, ...]:
     return tuple(states)
 
 
-def _model(world: World, name: str) -> tuple[State, str]:
-    services = [s for s in world.services if s.annotations.get("aiplat.dev/model-name") == name]
+def _model(context: CheckContext, name: str) -> tuple[State, str]:
+    services = [s for s in context.services if s.annotations.get("aiplat.dev/model-name") == name]
     served = {(s.namespace, s.name) for s in services}
-    workload = next((w for w in world.workloads if (w.namespace, w.name) in served), None)
+    workload = next((w for w in context.workloads if (w.namespace, w.name) in served), None)
     if workload is None:
         return "attention", "is not deployed; run `aiplat bootstrap`"
     counted = f"{workload.available} of {workload.wanted} available"

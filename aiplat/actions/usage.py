@@ -21,7 +21,7 @@ _SECONDS = 300.0
 """The database has limits of its own, and a busy gateway takes its time to start a program."""
 
 
-class Budget(Frozen):
+class BudgetUse(Frozen):
     """A budget in its present day or month (UTC); `until` is the first day after it."""
 
     scope: Literal["key", "team"]
@@ -58,7 +58,7 @@ class TeamUsage(Amounts):
     team: str
 
 
-class Usage(Frozen):
+class SiteUsage(Frozen):
     """What a site's keys and teams used since a day (UTC), and their budgets."""
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
@@ -67,10 +67,10 @@ class Usage(Frozen):
     since: date
     keys: tuple[KeyUsage, ...]
     teams: tuple[TeamUsage, ...]
-    budgets: tuple[Budget, ...]
+    budgets: tuple[BudgetUse, ...]
 
 
-def usage(site: Site, since: date | None = None) -> Usage:
+def usage(site: Site, since: date | None = None) -> SiteUsage:
     """Ask the site's gateway what was used since a day, or since this month began (UTC).
 
     Raises:
@@ -85,7 +85,7 @@ def usage(site: Site, since: date | None = None) -> Usage:
     if ran.code != 0:
         raise _failure(site, ran.code, ran.output)
     told: dict[str, Any] = json.loads(ran.output.splitlines()[0])
-    return Usage(site=site.name, since=begun, **told)
+    return SiteUsage(site=site.name, since=begun, **told)
 
 
 def _gateway(site: Site, cluster: Cluster) -> Pod:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from aiplat.actions.ground import is_lab
+from aiplat.actions.site_hosts import is_lab
 from aiplat.content import write_atomic
 from aiplat.errors import BadInput, Finding
 from aiplat.runs.journal import one_run_at_a_time

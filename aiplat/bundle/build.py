@@ -24,7 +24,7 @@ from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Site
 from aiplat.state import bundle_dir, private_dir, site_dir
 from aiplat.supply.all_at_once import of_each
-from aiplat.supply.contract import DONE, Progress, Supplied, Supply
+from aiplat.supply.contract import DONE, Supplied, Supply, SupplyProgress
 from aiplat.supply.oci import INDEX as OCI_INDEX
 from aiplat.supply.oci import MANIFEST, REF_NAME, blob_path, link_or_copy, read_json, write_layout
 
@@ -32,7 +32,7 @@ ADD = "add bytes to the bundle"
 """The phase in which an artifact's content is compared and linked into the bundle."""
 
 
-def build_bundle(site: Site, lock: Lock, supply: Supply, on_progress: Progress) -> Bundle:
+def build_bundle(site: Site, lock: Lock, supply: Supply, on_progress: SupplyProgress) -> Bundle:
     """Make the site's bundle and write its complete lock beside it.
 
     What is already there and whole stays; what a flipped bit or an interruption damaged is made again.
@@ -74,13 +74,13 @@ def _wanted(artifact: Artifact) -> tuple[str, str]:
     return artifact.label, artifact.key
 
 
-def _supply(artifact: Artifact, supply: Supply, told: Progress) -> Supplied:
+def _supply(artifact: Artifact, supply: Supply, told: SupplyProgress) -> Supplied:
     supplied = supply.supply(artifact, told)
     told(supplied.artifact, DONE, supplied.artifact.size, supplied.artifact.size)
     return supplied
 
 
-def _add(path: Path, supplied: Supplied, supply: Supply, told: Progress) -> None:
+def _add(path: Path, supplied: Supplied, supply: Supply, told: SupplyProgress) -> None:
     """Put an artifact's blobs into the bundle; content is compared with its digest on the way."""
     done = 0
     for blob in supplied.artifact.blobs:
@@ -92,7 +92,7 @@ def _add(path: Path, supplied: Supplied, supply: Supply, told: Progress) -> None
         told(supplied.artifact, ADD, done, supplied.artifact.size)
 
 
-def _whole(supplied: Supplied, digest: str, supply: Supply, told: Progress) -> Path:
+def _whole(supplied: Supplied, digest: str, supply: Supply, told: SupplyProgress) -> Path:
     """Return a blob's file in the cache; a damaged artifact is made again once.
 
     Raises:

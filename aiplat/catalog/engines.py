@@ -53,7 +53,7 @@ class Probe(Frozen):
         return self
 
 
-class Health(Frozen):
+class EngineProbes(Frozen):
     """`started` is asked until it succeeds once, `ready` while it runs, `live` decides about a restart."""
 
     started: Probe
@@ -112,7 +112,7 @@ class EngineRun(Frozen):
     port: int = Field(gt=0, lt=65536)
     env: dict[str, str] = Field(default_factory=dict)
     weights: MountedWeights
-    health: Health
+    health: EngineProbes
     adapters: Adapters | None = None
     without_adapters: str = Field(default="it takes no adapters", alias="withoutAdapters")
     hold_seconds: int = Field(alias="holdSeconds", gt=0)

@@ -70,7 +70,7 @@ class SystemSource(Frozen):
     repositories: tuple[Repository, ...]
 
 
-class Wish(Frozen):
+class PackageRequest(Frozen):
     """What a component wants on hosts of one family, and where to look besides the system's own places."""
 
     packages: tuple[str, ...]
@@ -88,7 +88,7 @@ class OsPackages(Frozen):
     """
 
     when: When = "always"
-    families: dict[Like, Wish]
+    families: dict[Like, PackageRequest]
     branch: str | None = None
     one_version: tuple[str, ...] = ()
 
@@ -100,8 +100,8 @@ def system_sources() -> dict[OsName, SystemSource]:
     return TypeAdapter(dict[OsName, SystemSource]).validate_python(document)
 
 
-def repositories_of(system: OsName, arch: Arch, wish: Wish) -> tuple[Repository, ...]:
+def repositories_of(system: OsName, arch: Arch, request: PackageRequest) -> tuple[Repository, ...]:
     """Return every repository to look into for a host of that system and architecture."""
     source = system_sources()[system]
-    every = (*source.repositories, *wish.repositories)
+    every = (*source.repositories, *request.repositories)
     return tuple(one.at(arch, source.names) for one in every if arch in one.arches)

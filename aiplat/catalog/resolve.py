@@ -21,7 +21,7 @@ _OF_TRAEFIK = (80, _HTTPS)
 SupplyName = Literal["packages", "upstream"]
 
 
-class Wanted(NamedTuple):
+class WantedArtifact(NamedTuple):
     """One artifact to be: whose it is, how it is made, the model it is, and which hosts it is for."""
 
     component: Component
@@ -75,7 +75,7 @@ def resolve(site: Site, catalog: Catalog | None = None, supply: SupplyName | Non
     )
 
 
-def _without_recipe(wanted: list[Wanted], supply: SupplyName) -> Iterator[Finding]:
+def _without_recipe(wanted: list[WantedArtifact], supply: SupplyName) -> Iterator[Finding]:
     """Yield what the supply has no way to get."""
     fix = {
         "upstream": "leave it out, or use the supply `packages` in a lab",
@@ -212,7 +212,7 @@ def _ports_taken_twice(site: Site, catalog: Catalog) -> Iterator[Finding]:
         yield Finding("planes.resource.servicelb", problem, fix)
 
 
-def _wanted(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[Wanted]:
+def _wanted(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[WantedArtifact]:
     """Yield each artifact's component and recipe once, models of the site last."""
     rank = {c.name: i for i, c in enumerate(catalog.components)}
     for component in sorted(components_on(site, catalog), key=lambda c: rank[c.name]):
@@ -220,9 +220,9 @@ def _wanted(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[Wanted
             if recipe.only not in (None, supply):
                 continue
             for platform, system in _targets(site, recipe, supply):
-                yield Wanted(component, recipe, platform=platform, os=system)
+                yield WantedArtifact(component, recipe, platform=platform, os=system)
     for component, model in site_models(site, catalog, supply):
-        yield Wanted(component, model.artifact, model)
+        yield WantedArtifact(component, model.artifact, model)
 
 
 def _targets(site: Site, recipe: ArtifactRecipe, supply: SupplyName) -> list[tuple[str, OsName | None]]:
@@ -249,8 +249,8 @@ def packages_brought(site: Site, host: Host, catalog: Catalog | None = None) -> 
         for recipe in component.artifacts
         if recipe.upstream and recipe.upstream.ospackages
     ]
-    wishes = [r.families[SYSTEMS[host.os].like] for r in recipes if host.os and gets_packages(host, r)]
-    return frozenset(name for wish in wishes for name in wish.packages)
+    requests = [r.families[SYSTEMS[host.os].like] for r in recipes if host.os and gets_packages(host, r)]
+    return frozenset(name for request in requests for name in request.packages)
 
 
 def gets_packages(host: Host, recipe: OsPackages) -> bool:
@@ -284,7 +284,7 @@ def served_models(
     return site_models(site.model_copy(update={"models": site.served}), catalog, supply)
 
 
-def _artifact(one: Wanted, supply: SupplyName, inputs: str) -> Artifact:
+def _artifact(one: WantedArtifact, supply: SupplyName, inputs: str) -> Artifact:
     return Artifact(
         kind=one.recipe.kind,
         name=one.recipe.name,

@@ -27,7 +27,7 @@ class UpstreamKind(StrEnum):
     ASSEMBLE = auto()
 
 
-class Release(Frozen):
+class ReleaseFile(Frozen):
     """A file of a project's release, or a member of an archive that is one.
 
     In `url`, `checksums` and `member`, `{version}` is the artifact's version (escaped in addresses),
@@ -103,7 +103,7 @@ class UpstreamRecipe(Frozen):
     """
 
     version: VersionSource | None = None
-    release: Release | None = None
+    release: ReleaseFile | None = None
     image: UpstreamImage | None = None
     helm: HelmChart | None = None
     ollama: OllamaModel | None = None

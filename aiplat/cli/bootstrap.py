@@ -45,9 +45,9 @@ def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     # Ansible's libraries take half a second to load: only this verb pays for them.
     from aiplat.actions.bootstrap import Options  # noqa: PLC0415
-    from aiplat.cli.run_verbs import Asked, run_bootstrap  # noqa: PLC0415
+    from aiplat.cli.run_verbs import RunOptions, run_bootstrap  # noqa: PLC0415
 
     # Who names a plan has agreed to it.
     agreed = yes or plan is not None
     dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
-    run_bootstrap(Asked(site, supply, as_json, svg, dialogue), Options(lab, plan, run_id), yes=agreed)
+    run_bootstrap(RunOptions(site, supply, as_json, svg, dialogue), Options(lab, plan, run_id), yes=agreed)

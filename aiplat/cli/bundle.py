@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from aiplat.actions.ground import known_lock
+from aiplat.actions.known_lock import known_lock
 from aiplat.actions.lock import pinned
 from aiplat.bundle.build import build_bundle
 from aiplat.bundle.bundle import Bundle, bundle_path

@@ -15,8 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from aiplat.bundle.build import ADD
 from aiplat.catalog.artifacts import Artifact
 from aiplat.cli.terminal import Console
-from aiplat.supply.contract import DONE
-from aiplat.supply.contract import Progress as OnProgress
+from aiplat.supply.contract import DONE, SupplyProgress
 from aiplat.supply.upstream.downloads import FETCH
 
 _SECONDS_BETWEEN_EVENTS = 1.0
@@ -24,7 +23,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def bundle_progress(as_json: bool, total: int) -> Iterator[OnProgress]:
+def bundle_progress(as_json: bool, total: int) -> Iterator[SupplyProgress]:
     """Give a listener for the making of `total` artifacts, fitting where the output goes."""
     console = Console(stderr=True, highlight=False)
     if as_json:

@@ -18,8 +18,8 @@ from aiplat.fit.cases import is_throughput, judge_memory, prediction, read_cases
 from aiplat.fit.layouts import compare_layouts, planned_site
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.placement import NO
-from aiplat.fit.question import Question, as_request
-from aiplat.fit.request import COMPARED, DEFAULT_ENGINE, Settings, batches, counts_one_request
+from aiplat.fit.question import FitQuestion, as_request
+from aiplat.fit.request import COMPARED, DEFAULT_ENGINE, EngineSettings, batches, counts_one_request
 from aiplat.fit.speeds import judge_throughput
 from aiplat.fit.throughput import batched, single_stream
 
@@ -83,7 +83,7 @@ def fit(  # noqa: PLR0913 - one option each is what a command line is
         return _run_site(site, engine, (model,) if model else (), as_json=as_json, svg=svg)
     if not model:
         raise BadInput(Finding("MODEL", "no model is named", "name one, or give --site or --cases"))
-    settings = Settings(
+    settings = EngineSettings(
         # vLLM counts one request's tokens, the others those of all slots.
         context=context * (1 if counts_one_request(engine) else parallel) if context else None,
         parallel=parallel,
@@ -94,7 +94,7 @@ def fit(  # noqa: PLR0913 - one option each is what a command line is
         utilisation=utilisation,
         tensor_parallel=tensor_parallel,
     )
-    return _tell(Question(model, tuple(device or ()), engine, quant, settings), as_json=as_json)
+    return _tell(FitQuestion(model, tuple(device or ()), engine, quant, settings), as_json=as_json)
 
 
 def _rules_of(engine: str) -> str:
@@ -103,7 +103,7 @@ def _rules_of(engine: str) -> str:
     return component.engine.fit.rules if component and component.engine else engine
 
 
-def _tell(question: Question, *, as_json: bool) -> None:
+def _tell(question: FitQuestion, *, as_json: bool) -> None:
     answer = _answer(question)
     if as_json:
         print_json(answer)
@@ -113,7 +113,7 @@ def _tell(question: Question, *, as_json: bool) -> None:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 
-def _answer(question: Question) -> dict[str, Any]:
+def _answer(question: FitQuestion) -> dict[str, Any]:
     request = as_request(question)
     plan = plan_memory(request)
     speeds = {"single_stream": single_stream(request)} if plan.verdict != NO else {}

@@ -54,7 +54,7 @@ def init(  # noqa: PLR0913 - one option each is what a command line is
     host has a blocker.
     """
     # What reaches hosts takes a second to load.
-    from aiplat.cli.init_verbs import Wanted, write_site  # noqa: PLC0415
+    from aiplat.cli.init_verbs import InitOptions, write_site  # noqa: PLC0415
 
     _see_options(name, output, key)
     asked = hosts or []
@@ -62,7 +62,7 @@ def init(  # noqa: PLR0913 - one option each is what a command line is
         _may_ask(as_json=as_json)
         name, asked = _ask(name, output)
     _free(output, yes=yes)
-    wanted = Wanted(tuple(asked), name or default_name(output), output, key)
+    wanted = InitOptions(tuple(asked), name or default_name(output), output, key)
     dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
     if not write_site(wanted, dialogue, as_json=as_json):
         raise typer.Exit(EXIT_CHECK_FAILED)

@@ -16,7 +16,7 @@ from aiplat.hosts.check import BLOCKER
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InitOptions:
     """What was asked for."""
 
     hosts: tuple[str, ...]
@@ -25,7 +25,7 @@ class Wanted:
     key: Path | None
 
 
-def write_site(wanted: Wanted, dialogue: AtTerminal, *, as_json: bool) -> bool:
+def write_site(wanted: InitOptions, dialogue: AtTerminal, *, as_json: bool) -> bool:
     """Look at the hosts, write the file, and return whether they can be bootstrapped as they are."""
     named = site_of(wanted.name, wanted.hosts, wanted.key.expanduser().resolve() if wanted.key else None)
     meet(named, dialogue)

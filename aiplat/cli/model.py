@@ -80,11 +80,11 @@ def deploy(  # noqa: PLR0913, PLR0917 - one parameter an option
 
       aiplat model deploy notes --from gemma3:270m --min 0 --max 2
     """
-    from aiplat.actions.model import Order  # noqa: PLC0415
+    from aiplat.actions.model import ModelOrder  # noqa: PLC0415
     from aiplat.cli.model_verbs import Waiting, deploy_model  # noqa: PLC0415
 
     asked = {"cpu": cpu, "memory": memory, "nvidia.com/gpu": gpus}
-    order = Order(
+    order = ModelOrder(
         name=name,
         catalogue=source,
         image=image,

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from aiplat.actions.model import (
     DeclaredModel,
-    Order,
+    ModelOrder,
     declare,
     find_model,
     follow,
@@ -65,7 +65,7 @@ def _state(model: DeclaredModel) -> Text:
 
 
 def deploy_model(
-    argument: str | None, order: Order, waiting: Waiting, *, dry_run: bool, as_json: bool
+    argument: str | None, order: ModelOrder, waiting: Waiting, *, dry_run: bool, as_json: bool
 ) -> None:
     """Declare a model and report its progress standard error, how it ended on standard output.
 

@@ -34,7 +34,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     Exit codes: 0 shown, 1 a host could not be looked at, 2 the plan may not be carried out.
     """
     # Ansible's libraries take half a second to load: only this verb pays for them.
-    from aiplat.cli.run_verbs import Asked, run_plan  # noqa: PLC0415
+    from aiplat.cli.run_verbs import RunOptions, run_plan  # noqa: PLC0415
 
     dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
-    run_plan(Asked(site, supply, as_json, svg, dialogue))
+    run_plan(RunOptions(site, supply, as_json, svg, dialogue))

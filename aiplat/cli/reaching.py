@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiplat.actions.contact import meet_hosts
-from aiplat.actions.ground import is_lab
+from aiplat.actions.site_hosts import is_lab
 from aiplat.cli.contact import AtTerminal
 from aiplat.cli.terminal import Console
 from aiplat.site.models import Site

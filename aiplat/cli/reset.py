@@ -31,7 +31,7 @@ def reset(  # noqa: PLR0913, PLR0917 - one parameter an option
     Exit codes: 0 done, 1 failed or something is left, 2 bad input, 130 interrupted.
     """
     # Ansible's libraries take half a second to load: only this verb pays for them.
-    from aiplat.cli.run_verbs import Asked, run_reset  # noqa: PLC0415
+    from aiplat.cli.run_verbs import RunOptions, run_reset  # noqa: PLC0415
 
     dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
-    run_reset(Asked(site, None, as_json, None, dialogue), keep_models=keep_models, yes=yes)
+    run_reset(RunOptions(site, None, as_json, None, dialogue), keep_models=keep_models, yes=yes)

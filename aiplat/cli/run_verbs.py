@@ -15,7 +15,7 @@ from aiplat.cli.run_tables import plan_table, save_svg, summary_panel
 from aiplat.cli.run_watch import watching
 from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, CheckFailed, Finding
-from aiplat.runs.look import RUN_ID
+from aiplat.runs.history import RUN_ID
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
@@ -24,7 +24,7 @@ _SUPPLIES = ("auto", "packages", "upstream")
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunOptions:
     """What plan and bootstrap are asked for alike."""
 
     site: str | None
@@ -34,7 +34,7 @@ class Asked:
     dialogue: AtTerminal = field(default_factory=AtTerminal)
 
 
-def run_plan(asked: Asked) -> None:
+def run_plan(asked: RunOptions) -> None:
     """Show the plan, then raise what forbids it."""
     site = _site(asked.site, asked.supply)
     meet(site, asked.dialogue)
@@ -49,7 +49,7 @@ def run_plan(asked: Asked) -> None:
     view.refuse()
 
 
-def run_bootstrap(asked: Asked, options: Options, *, yes: bool) -> None:
+def run_bootstrap(asked: RunOptions, options: Options, *, yes: bool) -> None:
     """Carry out what is to be done and end with the summary; a failed check is exit code 3."""
     _may_ask(yes=yes, as_json=asked.as_json)
     if options.run_id is not None and not RUN_ID.fullmatch(options.run_id):
@@ -68,7 +68,7 @@ def run_bootstrap(asked: Asked, options: Options, *, yes: bool) -> None:
         )
 
 
-def run_reset(asked: Asked, *, keep_models: bool, yes: bool) -> None:
+def run_reset(asked: RunOptions, *, keep_models: bool, yes: bool) -> None:
     """Take everything off the hosts and end with the summary."""
     # Loading Ansible's runner takes a third of a second, which the other verbs need not wait.
     from aiplat.actions.reset import reset  # noqa: PLC0415

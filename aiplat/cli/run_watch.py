@@ -33,7 +33,7 @@ from aiplat.runs.events import (
     StepFailed,
     StepFinished,
     StepStarted,
-    Task,
+    TaskDone,
 )
 from aiplat.runs.events import Progress as ProgressEvent
 
@@ -127,7 +127,7 @@ class BarWatch(Watch):
             self._add(event.step, "", event.title)
         elif isinstance(event, ProgressEvent):
             self._progress(event)
-        elif isinstance(event, Task):
+        elif isinstance(event, TaskDone):
             self._update(event.step, "", advance=1)
         elif isinstance(event, StepFinished):
             self._finish(event)
@@ -213,7 +213,7 @@ def line_of(event: Event) -> str:
     if isinstance(event, StepStarted):
         hosts = f" ({', '.join(event.hosts)})" if event.hosts else ""
         return f"{event.step}: {event.title}{hosts}"
-    if isinstance(event, Task) and event.changed:
+    if isinstance(event, TaskDone) and event.changed:
         return f"{event.step}: {event.host}: changed: {event.task}"
     if isinstance(event, StepFinished):
         return f"{event.step}: done in {event.seconds:.1f} s, {event.changed} changed"

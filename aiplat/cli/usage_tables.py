@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from aiplat.actions.usage import Amounts, Budget, Usage, usage
+from aiplat.actions.usage import Amounts, BudgetUse, SiteUsage, usage
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.site.find import find_site
@@ -26,7 +26,7 @@ def show_usage(argument: str | None, since: date | None, *, as_json: bool) -> No
         Console(highlight=False).print(usage_view(found))
 
 
-def usage_view(found: Usage) -> Group:
+def usage_view(found: SiteUsage) -> Group:
     """Return keys, then teams, those that used most first."""
     parts: list[Text | Table] = [Text(f"site {found.site}, since {found.since} (UTC)", style="bold")]
     keys, teams = _table("Key", "Name", "Team"), _table("Team")
@@ -57,6 +57,6 @@ def _cells(used: Amounts) -> tuple[str, ...]:
     return (*(f"{count:,}" for count in counts), used.cost)
 
 
-def _left(budgets: Iterable[Budget], scope: str, subject: str) -> str:
+def _left(budgets: Iterable[BudgetUse], scope: str, subject: str) -> str:
     mine = (b for b in budgets if (b.scope, b.subject) == (scope, subject))
     return "; ".join(f"{b.left} of {b.limit} {b.unit} until {b.until}" for b in mine)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiplat.errors import BadInput, Finding
 from aiplat.fit.devices import find_device
 from aiplat.fit.knowledge import knowledge
-from aiplat.site.models import Costs, Host
+from aiplat.site.models import CostSettings, Host
 
 HOURS_A_YEAR = 8760
 
@@ -23,7 +23,7 @@ class Price:
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineCost:
     """One machine of a layout, bought and powered."""
 
     host: str
@@ -49,7 +49,7 @@ class Use:
 class Prices:
     """A site's prices: its own where it says them, else the defaults."""
 
-    def __init__(self, costs: Costs) -> None:
+    def __init__(self, costs: CostSettings) -> None:
         self.costs = costs
         self.used: dict[str, Price] = {}
 
@@ -81,11 +81,11 @@ class Prices:
         return value
 
 
-def machine(host: Host, gpus: tuple[str, ...], prices: Prices) -> Machine:
+def machine(host: Host, gpus: tuple[str, ...], prices: Prices) -> MachineCost:
     """Return what a host costs and draws with these GPUs in it."""
     limits = [device.tdp_w if (device := find_device(name)) else 0.0 for name in gpus]
     at_rest, at_work = prices.value("machine_idle"), prices.value("machine_load")
-    return Machine(
+    return MachineCost(
         host.name,
         gpus,
         host.hardware.cpu,
@@ -97,7 +97,7 @@ def machine(host: Host, gpus: tuple[str, ...], prices: Prices) -> Machine:
     )
 
 
-def use(machines: list[Machine], tok_s: float, share: float, prices: Prices) -> Use:
+def use(machines: list[MachineCost], tok_s: float, share: float, prices: Prices) -> Use:
     """Return what a layout that makes `tok_s` tokens a second costs at this share of use."""
     mtok = tok_s * share * HOURS_A_YEAR * 3600 / 1e6
     watts = sum(m.idle_w + share * (m.load_w - m.idle_w) for m in machines)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.fit.admissible import divisors
-from aiplat.fit.costs import Machine, Prices, machine, use
+from aiplat.fit.costs import MachineCost, Prices, machine, use
 from aiplat.fit.knowledge import knowledge
 from aiplat.fit.known_models import find_architecture
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.placement import FITS
-from aiplat.fit.question import Question, as_request
-from aiplat.fit.request import Settings
+from aiplat.fit.question import FitQuestion, as_request
+from aiplat.fit.request import EngineSettings
 from aiplat.fit.throughput import batched, single_stream
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
@@ -25,7 +25,7 @@ EXAMPLE = "five-machines"
 
 
 @dataclass(frozen=True)
-class Answer:
+class LayoutVerdict:
     """One model on one machine: the verdict, its reason, and tokens a second."""
 
     model: str
@@ -108,26 +108,26 @@ def _layout(
     }
 
 
-def _answer(model: str, one: Machine, engine: str) -> Answer:
+def _answer(model: str, one: MachineCost, engine: str) -> LayoutVerdict:
     processor = _on(model, one, (f"cpu {one.cpu} {one.memory_gib} GB",), engine)
     cards = _on(model, one, one.gpus, engine) if one.gpus else processor
     return cards if cards.verdict == FITS or processor.verdict != FITS else processor
 
 
-def _on(model: str, one: Machine, devices: tuple[str, ...], engine: str) -> Answer:
+def _on(model: str, one: MachineCost, devices: tuple[str, ...], engine: str) -> LayoutVerdict:
     on_cards = devices == one.gpus
     program = engine if on_cards or engine == "ollama" else f"{engine}-cpu"
     arch = find_architecture(model)
     together = divisors(arch, len(one.gpus))[-1:] if arch and on_cards else []
-    settings = Settings(context=CONTEXT, tensor_parallel=together[0] if together else 1)
+    settings = EngineSettings(context=CONTEXT, tensor_parallel=together[0] if together else 1)
     stored = None if arch and arch.published else _stored(engine)
-    request = as_request(Question(model, devices, program, stored, settings))
+    request = as_request(FitQuestion(model, devices, program, stored, settings))
     plan = plan_memory(request)
     speed = batched(request) if program == "vllm" else None
     speed = speed or single_stream(request)
     ran = speed if plan.verdict == FITS else None
     span = (ran.low, ran.likely, ran.high) if ran else None
-    return Answer(
+    return LayoutVerdict(
         model, one.host, "GPU" if on_cards else "CPU", plan.verdict, plan.why[0] if plan.why else "", span
     )
 
@@ -137,7 +137,9 @@ def _stored(engine: str) -> str:
     return "awq" if engine == "vllm" else "Q4_K_M"
 
 
-def _model(model: str, answers: list[Answer], machines: list[Machine], prices: Prices) -> dict[str, Any]:
+def _model(
+    model: str, answers: list[LayoutVerdict], machines: list[MachineCost], prices: Prices
+) -> dict[str, Any]:
     spans = [answer.tok_s for answer in answers if answer.tok_s]
     low, likely, high = (sum(span[i] for span in spans) for i in range(3))
     # Each machine that holds the model serves it; the others' purchase and rest are paid all the same.
@@ -151,7 +153,7 @@ def _model(model: str, answers: list[Answer], machines: list[Machine], prices: P
     }
 
 
-def _at_work(one: Machine, answer: Answer, prices: Prices) -> Machine:
+def _at_work(one: MachineCost, answer: LayoutVerdict, prices: Prices) -> MachineCost:
     """Return the machine with what it draws while it serves this model: at rest where it cannot."""
     if answer.tok_s is None:
         return replace(one, load_w=one.idle_w)

@@ -6,8 +6,8 @@ from aiplat.fit.architecture import Architecture
 from aiplat.fit.devices import Device
 from aiplat.fit.knowledge import GIB, MIB, constant
 from aiplat.fit.kv_cache import Cells, layer_bytes, padded, token_bytes
-from aiplat.fit.placement import Load, MemoryPlan
-from aiplat.fit.request import Request, Settings
+from aiplat.fit.placement import DeviceLoad, MemoryPlan
+from aiplat.fit.request import EngineSettings, Request
 
 _LAYER_SPLIT_SINCE = (
     1842  # builds; before, each matrix was cut in rows and cache and scratch lay on the first card
@@ -23,7 +23,9 @@ def plan_llama_cpp(request: Request) -> MemoryPlan:
     caches = layer_bytes(request.arch, _per_token(request), _cells(request, context))
     compute = compute_buffer(request, context, len(gpus) if _all_on_devices(request) else 1)
     if not gpus:
-        load = Load("RAM", request.weights.total, sum(caches), compute, capacity=request.hardware.cpu.usable)
+        load = DeviceLoad(
+            "RAM", request.weights.total, sum(caches), compute, capacity=request.hardware.cpu.usable
+        )
         return _plan(request, [load], context)
     return _plan(request, _on_devices(request, caches, compute, context), context)
 
@@ -66,7 +68,7 @@ def largest_matrix_copy(request: Request) -> float:
     return 2.0 * request.weights.largest
 
 
-def _latent_buffer(arch: Architecture, settings: Settings, ubatch: int, context: int) -> float:
+def _latent_buffer(arch: Architecture, settings: EngineSettings, ubatch: int, context: int) -> float:
     """Return the bytes for attention over a latent cache: heads are expanded again for long batches."""
     assert arch.mla  # noqa: S101 - asked for by the only caller
     expanded = 2 * arch.heads * (arch.mla.nope_dim + arch.mla.v_dim) if settings.mla in (2, 3) else 0
@@ -106,10 +108,10 @@ def _keeps_windows(request: Request) -> bool:
     return request.version.before((1 << 30,), month, build) is False
 
 
-def _on_devices(request: Request, caches: list[float], compute: float, context: int) -> list[Load]:
+def _on_devices(request: Request, caches: list[float], compute: float, context: int) -> list[DeviceLoad]:
     gpus, weights = request.hardware.gpus, request.weights
     loads = [_empty(request, gpu) for gpu in gpus]
-    ram = Load(
+    ram = DeviceLoad(
         "RAM", weights.embedding, compute=_host_buffer(request, context), capacity=request.hardware.cpu.usable
     )
     if len(gpus) > 1 and 0 < request.version.build < _LAYER_SPLIT_SINCE:
@@ -157,12 +159,12 @@ def _host_buffer(request: Request, context: int) -> float:
     return ubatch * 4 * (copies * context + request.arch.hidden)
 
 
-def _empty(request: Request, gpu: Device) -> Load:
+def _empty(request: Request, gpu: Device) -> DeviceLoad:
     own = constant("llama.cpp", "context_mib") * MIB if gpu.kind in ("cuda", "rocm") else 0.0
-    return Load(gpu.name, overhead=own + largest_matrix_copy(request), capacity=gpu.usable)
+    return DeviceLoad(gpu.name, overhead=own + largest_matrix_copy(request), capacity=gpu.usable)
 
 
-def _plan(request: Request, loads: list[Load], context: int) -> MemoryPlan:
+def _plan(request: Request, loads: list[DeviceLoad], context: int) -> MemoryPlan:
     uncertainty = 0.03 + (0.04 if request.mixture else 0) + (0.05 if request.arch.mla else 0)
     plan = MemoryPlan(loads, context=context, uncertainty=uncertainty, assumed=request.assumed)
     if not request.settings.context:

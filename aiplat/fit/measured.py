@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiplat.fit.knowledge import GIB, MIB
-from aiplat.fit.placement import Load, MemoryPlan
+from aiplat.fit.placement import DeviceLoad, MemoryPlan
 
 _UNITS = (("_gib", GIB), ("_mib", MIB))
 
@@ -102,7 +102,7 @@ def _whole(parts: list[Comparison]) -> Comparison:
     return Comparison("total", sum(p.predicted for p in parts), sum(p.recorded for p in parts))
 
 
-def _sum(loads: list[Load], part: str) -> float:
+def _sum(loads: list[DeviceLoad], part: str) -> float:
     return float(sum(getattr(load, part) for load in loads))
 
 

@@ -8,7 +8,7 @@ from aiplat.fit.admissible import cautions, doubts, obstacles
 from aiplat.fit.knowledge import GIB, MIB, constant
 from aiplat.fit.llama_cpp import plan_llama_cpp
 from aiplat.fit.ollama import plan_ollama
-from aiplat.fit.placement import FITS, INCOMPLETE, NO, TIGHT, Load, MemoryPlan, gib
+from aiplat.fit.placement import FITS, INCOMPLETE, NO, TIGHT, DeviceLoad, MemoryPlan, gib
 from aiplat.fit.request import ENGINES, Request
 from aiplat.fit.vllm import graph_bytes, is_v1, on_processor, plan_vllm
 
@@ -127,7 +127,7 @@ def _judge_divided(request: Request, plan: MemoryPlan) -> None:
         plan.remedies.insert(0, f"--tensor-parallel-size {cards}")
 
 
-def _judge_processor(plan: MemoryPlan, load: Load) -> None:
+def _judge_processor(plan: MemoryPlan, load: DeviceLoad) -> None:
     tokens = plan.kv_tokens or 0
     if tokens < plan.context:
         plan.verdict = NO
@@ -148,7 +148,7 @@ def _mark_shared(request: Request, plan: MemoryPlan) -> None:
         plan.why.append("a desktop or other programs hold memory of this card, and how much was not said")
 
 
-def _mark_outside(request: Request, plan: MemoryPlan, rank: Load) -> None:
+def _mark_outside(request: Request, plan: MemoryPlan, rank: DeviceLoad) -> None:
     """Call a fit tight where what vLLM takes outside its share, or others inside it, may not find room."""
     gpu = min(request.hardware.gpus, key=lambda g: g.total or 0)
     outside = (gpu.total or 0) - (rank.capacity or 0)
@@ -164,7 +164,7 @@ def _mark_outside(request: Request, plan: MemoryPlan, rank: Load) -> None:
         plan.why.append("this version counts what other programs hold against its small share of the card")
 
 
-def _remedies(request: Request, plan: MemoryPlan, load: Load) -> list[str]:
+def _remedies(request: Request, plan: MemoryPlan, load: DeviceLoad) -> list[str]:
     """Return what would make it fit, from the cheapest on."""
     assert load.capacity  # noqa: S101 - judged before
     fixed = load.need - load.kv
@@ -186,7 +186,7 @@ def _remedies(request: Request, plan: MemoryPlan, load: Load) -> list[str]:
     return told
 
 
-def _layers_that_fit(request: Request, load: Load) -> int:
+def _layers_that_fit(request: Request, load: DeviceLoad) -> int:
     """Return how many layers find room where all do not; 0 where none do, or where nobody asked for all."""
     cards = len(request.hardware.gpus)
     if not cards or not load.capacity or not load.weights or request.settings.gpu_layers is not None:
@@ -196,7 +196,7 @@ def _layers_that_fit(request: Request, load: Load) -> int:
     return max(0, request.arch.layers - int(over))
 
 
-def _parts(load: Load) -> str:
+def _parts(load: DeviceLoad) -> str:
     parts = [
         ("weights", load.weights),
         ("KV cache", load.kv),

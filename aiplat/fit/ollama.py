@@ -7,7 +7,7 @@ from dataclasses import replace
 from aiplat.fit.knowledge import MIB, constant
 from aiplat.fit.kv_cache import Cells, layer_bytes, token_bytes
 from aiplat.fit.llama_cpp import shares
-from aiplat.fit.placement import Load, MemoryPlan
+from aiplat.fit.placement import DeviceLoad, MemoryPlan
 from aiplat.fit.request import Request
 
 # Families whose graph Ollama computes from scores and logits; for all others it takes a share of the cache.
@@ -106,26 +106,26 @@ def _cells(request: Request, context: int, slots: int, batch: int) -> Cells:
     return Cells(context, local, slots)
 
 
-def _loads(request: Request, caches: list[float], graph: float) -> list[Load]:
+def _loads(request: Request, caches: list[float], graph: float) -> list[DeviceLoad]:
     weights, gpus = request.weights, request.hardware.gpus
     vision = request.arch.vision
     projector = (vision.weights_mib * MIB, vision.graph_mib * MIB) if vision else (0.0, 0.0)
     if not gpus:
         capacity = request.hardware.cpu.usable
         body = sum(weights.layers) + weights.head
-        return [Load("RAM", body + projector[0], sum(caches), graph + projector[1], capacity=capacity)]
+        return [DeviceLoad("RAM", body + projector[0], sum(caches), graph + projector[1], capacity=capacity)]
     minimum = constant("ollama", "device_minimum_mib") * MIB + request.settings.reserved
-    loads = [Load(gpu.name, compute=graph, overhead=minimum, capacity=gpu.usable) for gpu in gpus]
+    loads = [DeviceLoad(gpu.name, compute=graph, overhead=minimum, capacity=gpu.usable) for gpu in gpus]
     # The projector must find room on any card before the first layer does.
     loads[0].weights, loads[0].compute = projector[0], graph + projector[1]
     pieces = [*zip(weights.layers, caches, strict=True), (weights.head, 0.0)]
     for (size, cache), index in zip(pieces, shares(gpus, len(pieces)), strict=True):
         loads[index].weights += size
         loads[index].kv += cache
-    return [*_fewest(loads), Load("RAM", weights.embedding, capacity=request.hardware.cpu.usable)]
+    return [*_fewest(loads), DeviceLoad("RAM", weights.embedding, capacity=request.hardware.cpu.usable)]
 
 
-def _fewest(loads: list[Load]) -> list[Load]:
+def _fewest(loads: list[DeviceLoad]) -> list[DeviceLoad]:
     """Return one device's load where all fits on one: Ollama uses no second card then."""
     first = loads[0]
     one = replace(

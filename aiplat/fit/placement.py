@@ -10,7 +10,7 @@ FITS, TIGHT, NO, INCOMPLETE = "fits", "tight", "does not fit", "incomplete"
 
 
 @dataclass
-class Load:
+class DeviceLoad:
     """Bytes that an engine puts on one device."""
 
     device: str
@@ -36,7 +36,7 @@ class Load:
 class MemoryPlan:
     """Where a model's bytes go, and what comes of it."""
 
-    loads: list[Load]
+    loads: list[DeviceLoad]
     verdict: str = INCOMPLETE
     why: list[str] = field(default_factory=list)
     remedies: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ class MemoryPlan:
         return float(sum(getattr(load, part) for load in self.loads))
 
     @property
-    def fullest(self) -> Load:
+    def fullest(self) -> DeviceLoad:
         """The device that is closest to its capacity."""
         return max(self.loads, key=lambda load: load.need / load.capacity if load.capacity else 0)
 

@@ -14,7 +14,7 @@ from aiplat.fit.hardware import Hardware, read_hardware
 from aiplat.fit.huggingface import read_snapshot
 from aiplat.fit.known_models import find_architecture, known_names, near_names
 from aiplat.fit.quantisation import cache_bits, find_quantisation, published_quantisation
-from aiplat.fit.request import ENGINES, Request, Settings, Version
+from aiplat.fit.request import ENGINES, EngineSettings, Request, Version
 from aiplat.fit.weights import Weights, counted_weights
 
 # People ask about engines as they are now, so that none of the rules of older ones hold.
@@ -22,17 +22,17 @@ CURRENT = Version(month="9999-12")
 
 
 @dataclass(frozen=True)
-class Question:
+class FitQuestion:
     """One question as it stands on a command line."""
 
     model: str
     devices: tuple[str, ...]
     engine: str
     quantisation: str | None
-    settings: Settings
+    settings: EngineSettings
 
 
-def as_request(question: Question) -> Request:
+def as_request(question: FitQuestion) -> Request:
     """Return the request that a question means.
 
     Raises:
@@ -80,7 +80,9 @@ def _hardware(devices: tuple[str, ...], wrong: list[Finding]) -> Hardware | None
     )
 
 
-def _model(question: Question, wrong: list[Finding]) -> tuple[tuple[Architecture, Weights] | None, list[str]]:
+def _model(
+    question: FitQuestion, wrong: list[Finding]
+) -> tuple[tuple[Architecture, Weights] | None, list[str]]:
     path = Path(question.model).expanduser()
     if path.suffix == ".gguf":
         return read_gguf(path), []

@@ -50,7 +50,7 @@ class Request:
     arch: Architecture
     weights: Weights
     hardware: Hardware
-    settings: Settings
+    settings: EngineSettings
     assumed: tuple[str, ...] = ()
     """Inputs that nobody gave and that were taken from what the engine does by itself."""
     program: str = ""
@@ -60,7 +60,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Settings:
+class EngineSettings:
     """How the engine is started. None: the engine decides."""
 
     context: int | None = None
@@ -244,11 +244,11 @@ def _quantisation(
     return found
 
 
-def _settings(config: Mapping[str, Any], engine: str) -> Settings:
+def _settings(config: Mapping[str, Any], engine: str) -> EngineSettings:
     served = engine.startswith("vllm")
     slots = ("n_ctx", "num_ctx", "ctx", "ctx_size", "context", "context_length", "OLLAMA_CONTEXT_LENGTH")
     window = ("max_model_len", "max_seq_len")
-    return Settings(
+    return EngineSettings(
         # vLLM's window is called max_model_len, everybody else's n_ctx.
         context=_whole(_first(config, *(window + slots if served else slots + window))),
         parallel=_whole(_first(config, "num_parallel", "n_parallel", "parallel", "OLLAMA_NUM_PARALLEL")) or 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiplat.fit.devices import Device
 from aiplat.fit.knowledge import GIB, MIB, constant
 from aiplat.fit.kv_cache import Cells, layer_bytes, token_bytes
-from aiplat.fit.placement import Load, MemoryPlan
+from aiplat.fit.placement import DeviceLoad, MemoryPlan
 from aiplat.fit.request import Request
 
 _WINDOWS_SINCE = ((0, 21), "2026-04")
@@ -81,12 +81,12 @@ def graph_bytes(request: Request) -> float:
     return 0.0 if request.settings.eager else constant("vllm", "graphs_mib") * MIB
 
 
-def _rank(request: Request, gpu: Device, context: int) -> Load:
+def _rank(request: Request, gpu: Device, context: int) -> DeviceLoad:
     tp, pp = _tensor_parallel(request), request.settings.pipeline_parallel
     share = request.settings.utilisation or constant("vllm", "utilisation")
     vision = request.arch.vision.weights_mib * MIB if request.arch.vision else 0.0
     images = request.arch.vision.graph_mib * MIB if request.arch.vision else 0.0
-    load = Load(gpu.name)
+    load = DeviceLoad(gpu.name)
     load.weights = request.weights.total / (tp * pp) + vision / tp
     load.compute = activation_bytes(request, context) + images
     load.kv = rank_token_bytes(request, context) * context / request.settings.context_parallel
@@ -128,7 +128,9 @@ def _on_processor(request: Request) -> MemoryPlan:
     per_token = rank_token_bytes(request, context)
     space = (request.settings.cpu_kv_gib or constant("vllm", "cpu_kv_gib")) * GIB
     compute = activation_bytes(request, context)
-    load = Load("RAM", float(request.weights.total), space, compute, capacity=request.hardware.cpu.usable)
+    load = DeviceLoad(
+        "RAM", float(request.weights.total), space, compute, capacity=request.hardware.cpu.usable
+    )
     plan = MemoryPlan([load], context=context, uncertainty=0.08, assumed=request.assumed)
     plan.kv_pool, plan.kv_tokens = space, int(space / per_token) // 16 * 16
     return plan

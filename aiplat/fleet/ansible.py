@@ -64,7 +64,7 @@ class TaskEvent:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PlaybookOutcome:
     """How a playbook ended; `output` holds Ansible's last lines and is empty when all went well."""
 
     ok: bool
@@ -99,7 +99,7 @@ def run_playbook(
     folder: RunFolder,
     on_event: Callable[[TaskEvent], None],
     cancelled: Callable[[], bool] | None = None,
-) -> Outcome:
+) -> PlaybookOutcome:
     """Run `playbooks/<name>.yml` with a run folder's inventory and secrets; events come as they happen.
 
     `cancelled` is asked every few seconds; once it says True, Ansible is ended.
@@ -126,7 +126,7 @@ def run_playbook(
     except SystemExit as error:
         raise AiplatError(Finding("ansible", f"did not start (exit code {error.code})")) from error
     ok = runner.rc == 0 and not watch.failures
-    return Outcome(ok, watch.changed, tuple(watch.failures), "" if ok else _last_lines(folder))
+    return PlaybookOutcome(ok, watch.changed, tuple(watch.failures), "" if ok else _last_lines(folder))
 
 
 def to_event(event: dict[str, Any]) -> TaskEvent | None:

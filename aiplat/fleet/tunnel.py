@@ -69,7 +69,7 @@ class Tunnels:
     def __init__(self, site: Site, *, always: bool = False) -> None:
         self._site, self._always = site, always
         self._behind: dict[str, bool] = {}
-        self._connections: dict[str, Connection] = {}
+        self._connections: dict[str, HostConnection] = {}
         self._locks = {host.name: threading.Lock() for host in site.hosts}
 
     def to(self, address: str, port: int) -> End:
@@ -118,11 +118,11 @@ class Tunnels:
         with self._locks[host.name]:
             held = self._connections.get(host.name)
             if held is None or not held.holds:
-                held = self._connections[host.name] = Connection(self._site, host)
+                held = self._connections[host.name] = HostConnection(self._site, host)
             return held.end(port)
 
 
-class Connection:
+class HostConnection:
     """A held connection to a host, by which its ports are reached on this machine.
 
     Raises:

@@ -10,7 +10,7 @@ from aiplat.gpu.facts import Evidence, Fact
 from aiplat.gpu.health import proofs, troubles
 from aiplat.gpu.next_looks import next_looks
 from aiplat.gpu.rules.order import RULES
-from aiplat.gpu.rules.rule import Rule, Seen
+from aiplat.gpu.rules.rule import Indication, Rule
 from aiplat.gpu.signals.all import Signals, read_signals
 
 HEALTHY = "healthy"
@@ -63,7 +63,7 @@ def judge(facts: Iterable[Fact], k3s: str = "DATA-FOLDER-OF-K3S") -> Judgement:
     `k3s` is where the host has k3s' data, for the commands to run next.
     """
     signals = read_signals(facts)
-    found: dict[str, tuple[Rule, Seen]] = {}
+    found: dict[str, tuple[Rule, Indication]] = {}
     for rule in RULES:
         what = None if rule.verdict in found else rule.look(signals)
         if what:
@@ -73,7 +73,7 @@ def judge(facts: Iterable[Fact], k3s: str = "DATA-FOLDER-OF-K3S") -> Judgement:
     return _healthy(signals) or _unknown(signals, k3s)
 
 
-def _ill(found: list[tuple[Rule, Seen]], signals: Signals) -> Judgement:
+def _ill(found: list[tuple[Rule, Indication]], signals: Signals) -> Judgement:
     first, what = found[0]
     others = tuple(_also(first, rule, seen) for rule, seen in found[1:])
     return Judgement(
@@ -86,11 +86,11 @@ def _ill(found: list[tuple[Rule, Seen]], signals: Signals) -> Judgement:
     )
 
 
-def _sentence(rule: Rule, what: Seen) -> str:
+def _sentence(rule: Rule, what: Indication) -> str:
     return f"{rule.cause} ({what.detail})." if what.detail else f"{rule.cause}."
 
 
-def _also(first: Rule, rule: Rule, what: Seen) -> Also:
+def _also(first: Rule, rule: Rule, what: Indication) -> Also:
     return Also(rule.verdict, _sentence(rule, what), rule.fix, rule.verdict in first.explains)
 
 

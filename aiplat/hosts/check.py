@@ -20,7 +20,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
-class Wish:
+class HostNeeds:
     """What the host is wanted for."""
 
     site: str
@@ -61,16 +61,16 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenHost:
     """A host that was looked at, what it is wanted for, and all hosts of the site, itself among them."""
 
     name: str
     look: HostLook
-    wish: Wish
-    fellows: tuple[Seen, ...] = ()
+    needs: HostNeeds
+    fellows: tuple[SeenHost, ...] = ()
 
     @property
-    def others(self) -> tuple[Seen, ...]:
+    def others(self) -> tuple[SeenHost, ...]:
         """The site's other hosts that could be looked at."""
         return tuple(f for f in self.fellows if f.name != self.name and not f.look.problem)
 
@@ -83,14 +83,14 @@ class Seen:
         return next((path for path in self.look.traces if path.startswith(begins)), "")
 
 
-Ask = Callable[[Seen], str | None]
+Ask = Callable[[SeenHost], str | None]
 """Returns what is wrong, nothing where nothing is, None where it could not be seen."""
 
-Fix = str | Callable[[Seen], str]
+Fix = str | Callable[[SeenHost], str]
 
 
 @dataclass(frozen=True)
-class Check:
+class HostCheck:
     """One precondition: its name, how bad it is where it is not met, what must be so, and what to do.
 
     `early` ones are asked first, and the others only where those hold. `fresh` ones are asked only of hosts
@@ -106,18 +106,18 @@ class Check:
     fresh: bool = False
     real: bool = False
 
-    def concerns(self, host: Seen) -> bool:
+    def concerns(self, host: SeenHost) -> bool:
         """Whether this host is asked at all."""
         if self.fresh and host.look.owner is not None:
             return False
         return not (self.real and host.look.lab is not None)
 
-    def fix_for(self, host: Seen) -> str:
+    def fix_for(self, host: SeenHost) -> str:
         """Return what to do about it on this host."""
         return self.fix if isinstance(self.fix, str) else self.fix(host)
 
 
-CHECKS: list[Check] = []
+CHECKS: list[HostCheck] = []
 """Every check, in the order in which they are reported."""
 
 
@@ -128,16 +128,16 @@ def check(  # noqa: PLR0913 - each says when a check is asked
 
     def add(ask: Ask) -> Ask:
         wants = " ".join((ask.__doc__ or "").split())
-        CHECKS.append(Check(name, severity, wants, ask, fix, early, fresh, real))
+        CHECKS.append(HostCheck(name, severity, wants, ask, fix, early, fresh, real))
         return ask
 
     return add
 
 
-def install(debian: str, redhat: str = "", suse: str = "") -> Callable[[Seen], str]:
+def install(debian: str, redhat: str = "", suse: str = "") -> Callable[[SeenHost], str]:
     """Return a fix that installs a package by the host's own means."""
 
-    def fix(host: Seen) -> str:
+    def fix(host: SeenHost) -> str:
         family = family_of(host.look.os_id)
         if family == "redhat":
             return f"dnf install {redhat or debian}"
@@ -160,7 +160,7 @@ def family_of(os_id: str) -> str:
     return next((name for name, ids in FAMILIES.items() if os_id in ids), "")
 
 
-def shared(host: Seen, value: Callable[[HostLook], str]) -> str:
+def shared(host: SeenHost, value: Callable[[HostLook], str]) -> str:
     """Return the names of other hosts that have the same value, where there is one."""
     own = value(host.look)
     return ", ".join(other.name for other in host.others if own and value(other.look) == own)

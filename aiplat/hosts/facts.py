@@ -48,7 +48,7 @@ class Route(Frozen):
     """Whether an IPv6 router said so, and must go on saying so."""
 
 
-class Machine(Frozen):
+class MachineFacts(Frozen):
     """What a host is made of, and its disks."""
 
     os_id: str = ""
@@ -131,7 +131,7 @@ class Network(Frozen):
     leftover_chains: int = 0
 
 
-class HostLook(Machine, System, Network):
+class HostLook(MachineFacts, System, Network):
     """Everything one look saw. Where the host could not be looked at, `problem` and `fix` say why."""
 
     problem: str = ""

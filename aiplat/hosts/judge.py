@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import aiplat.hosts.checks  # noqa: F401 - importing the checks registers them
 from aiplat.errors import Finding
-from aiplat.hosts.check import BLOCKER, CHECKS, NOTE, WARNING, Check, Seen, Severity
+from aiplat.hosts.check import BLOCKER, CHECKS, NOTE, WARNING, HostCheck, SeenHost, Severity
 
 _EARLY = {check.name for check in CHECKS if check.early}
 RANK: dict[Severity, int] = {BLOCKER: 0, WARNING: 1, NOTE: 2}
@@ -53,13 +53,13 @@ class Verdict:
         return not self.of(BLOCKER) and not self.of(WARNING)
 
 
-def judge(hosts: Sequence[Seen]) -> tuple[Verdict, ...]:
+def judge(hosts: Sequence[SeenHost]) -> tuple[Verdict, ...]:
     """Ask every check of every host; the worst troubles come first."""
     fellows = tuple(hosts)
     return tuple(_verdict(replace(host, fellows=fellows)) for host in hosts)
 
 
-def _verdict(host: Seen) -> Verdict:
+def _verdict(host: SeenHost) -> Verdict:
     early = _asked(host, [check for check in CHECKS if check.early])
     if early.troubles:
         # What could not be reached or run says nothing about the rest.
@@ -69,14 +69,14 @@ def _verdict(host: Seen) -> Verdict:
     return replace(others, met=early.met + others.met)
 
 
-def _asked(host: Seen, checks: Sequence[Check]) -> Verdict:
+def _asked(host: SeenHost, checks: Sequence[HostCheck]) -> Verdict:
     troubles, met, unseen = [], [], []
     for check in checks:
         said = check.ask(host) if check.concerns(host) else ""
         if said is None:
             unseen.append(check.name)
         elif said:
-            severity = NOTE if check.name in host.wish.accepted and not check.early else check.severity
+            severity = NOTE if check.name in host.needs.accepted and not check.early else check.severity
             troubles.append(Trouble(host.name, check.name, severity, said, check.fix_for(host)))
         else:
             met.append(check.name)

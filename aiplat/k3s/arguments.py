@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Literal
 
 from aiplat.errors import Finding
-from aiplat.k3s.release import Release
+from aiplat.k3s.release import K3sRelease
 
 Program = Literal["kubelet", "kube-apiserver"]
 
@@ -32,7 +32,7 @@ def arguments_of(program: Program) -> frozenset[str]:
 
 
 def argument_findings(
-    where: str, program: Program, release: Release, arguments: Iterable[str]
+    where: str, program: Program, release: K3sRelease, arguments: Iterable[str]
 ) -> Iterator[Finding]:
     """Yield the arguments, `name=value`, that a program of this release does not know."""
     known = arguments_of(program)

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from aiplat.errors import Finding
-from aiplat.k3s.release import Release
+from aiplat.k3s.release import K3sRelease
 
 Command = Literal["server", "agent"]
 CONFIG = "config.yaml"
@@ -56,7 +56,7 @@ def critical_keys() -> frozenset[str]:
     return frozenset(key.name for key in keys().values() if key.critical)
 
 
-def config_findings(command: Command, release: Release, config: Mapping[str, Any]) -> list[Finding]:
+def config_findings(command: Command, release: K3sRelease, config: Mapping[str, Any]) -> list[Finding]:
     """Return everything that is wrong with a configuration; empty when k3s takes it as it is meant."""
     known = _known(command)
     values = (f for name, value in config.items() if name in known for f in _of_value(known[name], value))
@@ -90,7 +90,7 @@ def _said(versions: Iterable[int]) -> str:
     return " and ".join(f"IPv{version}" for version in versions)
 
 
-def key_findings(command: Command, release: Release, names: Iterable[str]) -> list[Finding]:
+def key_findings(command: Command, release: K3sRelease, names: Iterable[str]) -> list[Finding]:
     """Return the keys that a command of this release does not know: an agent fails at one."""
     known = _known(command)
     return [f for name in names for f in _of_name(known, command, release, name)]
@@ -100,7 +100,7 @@ def _known(command: Command) -> Mapping[str, Key]:
     return {k.name: k for k in keys().values() if k.command in {command, "both"}}
 
 
-def _of_name(known: Mapping[str, Key], command: Command, release: Release, name: str) -> Iterator[Finding]:
+def _of_name(known: Mapping[str, Key], command: Command, release: K3sRelease, name: str) -> Iterator[Finding]:
     where = f"{CONFIG}: {name}"
     key = known.get(name)
     if key is None:

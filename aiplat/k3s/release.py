@@ -8,7 +8,7 @@ from typing import NamedTuple
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:\+k3s(\d+))?")
 
 
-class Release(NamedTuple):
+class K3sRelease(NamedTuple):
     """A release, `v1.2.3+k3s1`; later ones are greater."""
 
     major: int
@@ -32,7 +32,7 @@ class Release(NamedTuple):
         return self >= (same_minor or releases[-1:])[0]
 
 
-def release_of(text: str) -> Release:
+def release_of(text: str) -> K3sRelease:
     """Return a release from its text; what stands behind it (`@sha256:…`) is passed over.
 
     Raises:
@@ -41,10 +41,10 @@ def release_of(text: str) -> Release:
     found = _RELEASE.match(text)
     if not found:
         raise ValueError(f"{text!r} is not a release of k3s")
-    return Release(*(int(part or 0) for part in found.groups()))
+    return K3sRelease(*(int(part or 0) for part in found.groups()))
 
 
-def step_problem(old: Release, new: Release) -> tuple[str, str] | None:
+def step_problem(old: K3sRelease, new: K3sRelease) -> tuple[str, str] | None:
     """Return why k3s does not allow a step from one release to another, and what to do; None if it does."""
     if new < old:
         problem = f"k3s {old} runs, and {new} is older: its datastore cannot be read by an older one"

@@ -6,11 +6,11 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from aiplat.errors import BadInput, Finding
-from aiplat.lab.names import Network, bridge_mac, bridge_name
+from aiplat.lab.names import LabNetwork, bridge_mac, bridge_name
 from aiplat.lab.tools import attempt, run, run_json
 
 
-def check_free(lab: str, network: Network) -> None:
+def check_free(lab: str, network: LabNetwork) -> None:
     """Look whether the lab's bridge is there, or can be made; nothing is changed.
 
     Raises:
@@ -29,7 +29,7 @@ def check_free(lab: str, network: Network) -> None:
                 raise BadInput(Finding(where, problem, "give the site's hosts addresses of another /24"))
 
 
-def make_bridge(lab: str, network: Network) -> bool:
+def make_bridge(lab: str, network: LabNetwork) -> bool:
     """Bring the lab's bridge up with its address; return whether anything had to be done."""
     name = bridge_name(lab)
     address = f"{network.gateway}/{network.subnet.prefixlen}"
@@ -45,7 +45,7 @@ def make_bridge(lab: str, network: Network) -> bool:
     return True
 
 
-def _overlaps(network: Network, entry: dict[str, Any]) -> bool:
+def _overlaps(network: LabNetwork, entry: dict[str, Any]) -> bool:
     return network.subnet.overlaps(IPv4Network(f"{entry['local']}/{entry['prefixlen']}", strict=False))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from aiplat.lab.driver import Attempt, EgressReport
-from aiplat.lab.names import Network, bridge_mac, bridge_name, table_name
+from aiplat.lab.names import LabNetwork, bridge_mac, bridge_name, table_name
 from aiplat.lab.tools import attempt, run, run_json
 
 
-def ruleset(lab: str, network: Network) -> str:
+def ruleset(lab: str, network: LabNetwork) -> str:
     """Return the lab's table as nft reads it.
 
     Everything a host sends outside is addressed to the bridge's own hardware address, so that address, not
@@ -57,7 +57,7 @@ table inet {table_name(lab)} {{
 """
 
 
-def make_table(lab: str, network: Network) -> bool:
+def make_table(lab: str, network: LabNetwork) -> bool:
     """Load the lab's table unless it is there (its counts are kept); return whether it had to be loaded."""
     if table_exists(lab):
         return False

@@ -13,29 +13,29 @@ from aiplat.state import private_dir
 
 
 @dataclass(frozen=True)
-class KeyPair:
+class SshKeyPair:
     """An Ed25519 pair in OpenSSH's formats; `public` is one line without a comment."""
 
     private: bytes
     public: str
 
 
-def new_key_pair() -> KeyPair:
+def new_key_pair() -> SshKeyPair:
     """Make a pair without a passphrase: its file's mode 0600 is what protects it."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    return KeyPair(private, public.decode())
+    return SshKeyPair(private, public.decode())
 
 
-def kept_key_pair(path: Path) -> KeyPair:
+def kept_key_pair(path: Path) -> SshKeyPair:
     """Return the pair in `path` (0600) and `path`.pub, made there if either is missing."""
     public = path.with_name(path.name + ".pub")
     if not (path.exists() and public.exists()):
         pair = new_key_pair()
         write_atomic(path, pair.private, 0o600)
         write_atomic(public, f"{pair.public}\n".encode())
-    return KeyPair(path.read_bytes(), public.read_text().strip())
+    return SshKeyPair(path.read_bytes(), public.read_text().strip())
 
 
 def known_hosts(host_keys: dict[str, str]) -> bytes:
@@ -43,7 +43,7 @@ def known_hosts(host_keys: dict[str, str]) -> bytes:
     return "".join(f"{address} {key}\n" for address, key in sorted(host_keys.items())).encode()
 
 
-def publish(site_folder: Path, login: KeyPair, hosts: bytes) -> None:
+def publish(site_folder: Path, login: SshKeyPair, hosts: bytes) -> None:
     """Put the login key (`ssh_key`, 0600) and `known_hosts` where the other rooms look for them."""
     private_dir(site_folder)
     for name, content in (("ssh_key", login.private), ("known_hosts", hosts)):

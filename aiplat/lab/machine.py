@@ -43,7 +43,7 @@ _POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
-class Machine:
+class HostProcess:
     """A process that runs a host, and when it started in clock ticks (pids are reused)."""
 
     pid: int
@@ -107,18 +107,18 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "SYSTEMD_NSPAWN_LOCK": "0"}
 
 
-def find(tree: Path) -> Machine | None:
+def find(tree: Path) -> HostProcess | None:
     """Return the process that runs the host of `tree`, its launcher while it (re)starts, or None."""
     found = [m for m in running_below(tree.parent) if m.tree == tree]
     return min(found, key=lambda m: (m.launcher, m.started, m.pid), default=None)
 
 
-def running_below(folder: Path) -> tuple[Machine, ...]:
+def running_below(folder: Path) -> tuple[HostProcess, ...]:
     """Return the processes that run hosts whose trees lie directly in `folder`, with their launchers."""
     return tuple(m for m in all_machines() if m.tree.parent == folder)
 
 
-def all_machines() -> tuple[Machine, ...]:
+def all_machines() -> tuple[HostProcess, ...]:
     """Return every process that runs a host of any lab on this machine, with the launchers."""
     found = []
     for pid, argv in _command_lines():
@@ -126,7 +126,7 @@ def all_machines() -> tuple[Machine, ...]:
         started = _started_or_none(pid)
         if tree and "systemd-nspawn" in argv and started is not None:
             launcher = _LAUNCHER_NAME in argv
-            found.append(Machine(pid, started, Path(tree.removeprefix(_DIRECTORY)), launcher))
+            found.append(HostProcess(pid, started, Path(tree.removeprefix(_DIRECTORY)), launcher))
     return tuple(found)
 
 
@@ -179,7 +179,7 @@ def power_off(tree: Path, seconds: float) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _ask_to_end(machine: Machine) -> None:
+def _ask_to_end(machine: HostProcess) -> None:
     with contextlib.suppress(ProcessLookupError, FileNotFoundError):
         handle = os.pidfd_open(machine.pid)
         try:

@@ -15,7 +15,7 @@ _BRIDGE_PREFIX = "al-"
 
 
 @dataclass(frozen=True)
-class Network:
+class LabNetwork:
     """The one /24 of a lab; the bridge has its first address, which is the hosts' route and nameserver."""
 
     subnet: IPv4Network
@@ -58,7 +58,7 @@ def machine_name(lab: str, host: str) -> str:
     return f"{lab[:20]}.{host[:20]}.{hashlib.sha256(plain.encode()).hexdigest()[:16]}"
 
 
-def lab_network(site: Site) -> Network:
+def lab_network(site: Site) -> LabNetwork:
     """Return the /24 that holds all hosts of the site.
 
     Raises:
@@ -81,7 +81,7 @@ def lab_network(site: Site) -> Network:
             findings.append(Finding(where, problem, f"take another address from {first}"))
     if findings:
         raise BadInput(findings)
-    return Network(first, first[1])
+    return LabNetwork(first, first[1])
 
 
 def _ipv4(address: str) -> IPv4Address:

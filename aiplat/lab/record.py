@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.frozen import Frozen
-from aiplat.lab.names import Network, lab_network
+from aiplat.lab.names import LabNetwork, lab_network
 from aiplat.site.models import Site
 from aiplat.state import lab_dir, private_dir
 
@@ -43,9 +43,9 @@ class LabRecord(Frozen):
     hosts: tuple[RecordedHost, ...]
 
     @property
-    def network(self) -> Network:
+    def network(self) -> LabNetwork:
         """The lab's /24 and the bridge's address in it."""
-        return Network(self.subnet, self.subnet[1])
+        return LabNetwork(self.subnet, self.subnet[1])
 
 
 def record_of(site: Site, driver: str, suite: str) -> LabRecord:

@@ -8,8 +8,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiplat.lab.keys import KeyPair, kept_key_pair
-from aiplat.lab.names import Network
+from aiplat.lab.keys import SshKeyPair, kept_key_pair
+from aiplat.lab.names import LabNetwork
 from aiplat.lab.tools import DIES_WITH_CALLER, run
 
 _HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
@@ -22,8 +22,8 @@ class Identity:
     lab: str
     host: str
     address: str
-    network: Network
-    login: KeyPair
+    network: LabNetwork
+    login: SshKeyPair
 
 
 def make_tree(base: Path, tree: Path, identity: Identity) -> bool:
@@ -86,7 +86,7 @@ def _seed(root: Path, identity: Identity) -> None:
 def _network_file(identity: Identity) -> str:
     network = identity.network
     return (
-        "[Match]\nName=host0\n\n[Network]\n"
+        "[Match]\nName=host0\n\n[LabNetwork]\n"
         f"Address={identity.address}/{network.subnet.prefixlen}\nGateway={network.gateway}\n"
         "DHCP=no\nLinkLocalAddressing=no\nIPv6AcceptRA=no\nLLDP=no\n"
     )

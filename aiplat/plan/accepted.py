@@ -12,7 +12,7 @@ from aiplat.errors import Finding
 from aiplat.k3s.arguments import argument_findings
 from aiplat.k3s.contract import CONFIG, Command, key_findings
 from aiplat.k3s.images import wrong_images
-from aiplat.k3s.release import Release, release_of
+from aiplat.k3s.release import K3sRelease, release_of
 from aiplat.plan.models import Facts
 from aiplat.plan.variables import packaged_on
 from aiplat.shipped import shipped
@@ -59,7 +59,7 @@ def _packaged(site: Site, facts: Facts) -> Iterator[Finding]:
             yield Finding(f"planes.resource.{name}", problem, "leave it out in a lab")
 
 
-def _keys(site: Site, release: Release) -> Iterator[Finding]:
+def _keys(site: Site, release: K3sRelease) -> Iterator[Finding]:
     """Yield each key that the roles write and this release does not know, once for all hosts."""
     found = {
         name: finding

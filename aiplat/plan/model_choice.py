@@ -11,10 +11,10 @@ from aiplat.catalog.resolve import SupplyName
 from aiplat.fit.knowledge import GIB, MIB
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.placement import FITS
-from aiplat.fit.question import Question, as_request
-from aiplat.fit.request import Request, Settings
+from aiplat.fit.question import FitQuestion, as_request
+from aiplat.fit.request import EngineSettings, Request
 from aiplat.fit.throughput import Speed, single_stream
-from aiplat.hosts.check import Seen
+from aiplat.hosts.check import SeenHost
 
 CONTEXT = 8192
 """Tokens that are planned for: two requests of 4096 at once, as the engine is set."""
@@ -56,7 +56,7 @@ class ModelChoice:
     others: tuple[str, ...] = ()
 
 
-def choose_model(hosts: Sequence[Seen], catalog: Catalog, supply: SupplyName) -> ModelChoice | None:
+def choose_model(hosts: Sequence[SeenHost], catalog: Catalog, supply: SupplyName) -> ModelChoice | None:
     """Return the largest chat model that fits on one host and answers as fast as people read.
 
     Where none is that fast it is the fastest; where only a model that continues text can be had, that one.
@@ -92,8 +92,8 @@ def _can_come(model: CatalogModel, supply: SupplyName) -> bool:
     return known is not None and not stands_in and "embedding" not in model.features
 
 
-def _on(model: CatalogModel, host: Seen, rules: str) -> Option:
-    memory = max(host.look.memory_mib - TAKEN[host.wish.role], 1) * MIB
+def _on(model: CatalogModel, host: SeenHost, rules: str) -> Option:
+    memory = max(host.look.memory_mib - TAKEN[host.needs.role], 1) * MIB
     speed, assumed = None, False
     for cpu in (host.look.cpu_model, _CAUTIOUS):
         asked = _request(model, rules, f"cpu {cpu} {memory / GIB:.2f} GB")
@@ -106,8 +106,8 @@ def _on(model: CatalogModel, host: Seen, rules: str) -> Option:
 
 
 def _request(model: CatalogModel, rules: str, device: str) -> Request:
-    settings = Settings(context=CONTEXT, parallel=2)
-    return as_request(Question(model.shape or model.name, (device,), rules, model.quantisation, settings))
+    settings = EngineSettings(context=CONTEXT, parallel=2)
+    return as_request(FitQuestion(model.shape or model.name, (device,), rules, model.quantisation, settings))
 
 
 def _rank(option: Option) -> tuple[bool, float, float]:
@@ -119,7 +119,7 @@ def _best(options: Sequence[Option]) -> Option | None:
     return max(options, key=_rank, default=None)
 
 
-def _why(best: Option, seen: Sequence[Seen], supply: SupplyName, talks: bool) -> tuple[str, ...]:
+def _why(best: Option, seen: Sequence[SeenHost], supply: SupplyName, talks: bool) -> tuple[str, ...]:
     host = next(h for h in seen if h.name == best.host)
     told = [f"on {best.host} it takes {best.need / GIB:.1f} GiB of the {_room(host):.1f} GiB left for models"]
     if best.speed:
@@ -137,8 +137,8 @@ def _why(best: Option, seen: Sequence[Seen], supply: SupplyName, talks: bool) ->
     return tuple(told)
 
 
-def _room(host: Seen) -> float:
-    return (host.look.memory_mib - TAKEN[host.wish.role]) * MIB / GIB
+def _room(host: SeenHost) -> float:
+    return (host.look.memory_mib - TAKEN[host.needs.role]) * MIB / GIB
 
 
 def _pace(option: Option) -> str:

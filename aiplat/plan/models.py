@@ -54,7 +54,7 @@ class Ledger(Frozen):
     before: Before | None = None
 
 
-class Release(Frozen):
+class ReleaseState(Frozen):
     """A Helm release as seen in the cluster."""
 
     name: str
@@ -103,7 +103,7 @@ class HostFacts(Frozen):
     node_password: bool = False
     nodes: tuple[str, ...] = ()
     nodes_ready: tuple[str, ...] = ()
-    releases: tuple[Release, ...] = ()
+    releases: tuple[ReleaseState, ...] = ()
     look: HostLook | None = None
     """What the checks of hosts judge by; None where nobody looked."""
 

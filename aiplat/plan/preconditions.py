@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aiplat.catalog.resolve import packages_brought
-from aiplat.hosts.check import Seen, Wish
+from aiplat.hosts.check import HostNeeds, SeenHost
 from aiplat.hosts.judge import Trouble, Verdict, judge
 from aiplat.hosts.paths import SYSTEM_DATA
 from aiplat.plan.models import Facts
@@ -24,20 +24,20 @@ _REFUSED_ELSEWHERE = {
 def judge_hosts(site: Site, facts: Facts) -> tuple[Verdict, ...]:
     """Ask every check of the site's hosts that were looked at."""
     seen = (
-        Seen(host.name, look, wish_for(site, host))
+        SeenHost(host.name, look, wish_for(site, host))
         for host in site.hosts
         if (look := facts.host(host.name).look) is not None
     )
     return judge(tuple(seen))
 
 
-def wish_for(site: Site, host: Host) -> Wish:
+def wish_for(site: Site, host: Host) -> HostNeeds:
     """Return what the site wants a host for."""
     networks = (",".join(site.cluster.pod_networks), ",".join(site.cluster.service_networks))
     brought = packages_brought(site, host)
     data = host.data_dir or SYSTEM_DATA
     asks_host = site.cluster.k3s.resolvers is None
-    return Wish(
+    return HostNeeds(
         site.name, host.role, ",".join(host.node_ips), *networks, brought, data, host.accept, asks_host
     )
 

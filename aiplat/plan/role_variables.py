@@ -86,7 +86,7 @@ class SiteRegistry(OnHost):
     content: tuple[Content, ...] = ()
 
 
-class K3s(OnHost):
+class K3sVariables(OnHost):
     """What servers and agents have in common."""
 
     binary: Sha256
@@ -101,7 +101,7 @@ class K3s(OnHost):
     kubelet_args: tuple[str, ...] = ()
 
 
-class K3sServer(K3s):
+class K3sServer(K3sVariables):
     """Runs the control plane. The node's name is the inventory name."""
 
     role: ClassVar[str] = "k3s_server"
@@ -119,7 +119,7 @@ class K3sServer(K3s):
     pod_security: str = "privileged"
 
 
-class K3sAgent(K3s):
+class K3sAgent(K3sVariables):
     """Joins the cluster with the token that the first server wrote."""
 
     role: ClassVar[str] = "k3s_agent"

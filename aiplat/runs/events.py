@@ -43,7 +43,7 @@ class StepStarted(_Event):
     hosts: tuple[str, ...] = ()
 
 
-class Task(_Event):
+class TaskDone(_Event):
     """One thing done on one host, with what it has to say (`notes`, sentences).
 
     `changed` is None where the result may hold secrets and is hidden.
@@ -98,7 +98,7 @@ class RunFinished(_Event):
 
 
 Event = Annotated[
-    RunStarted | PlanMade | StepStarted | Task | Progress | StepFinished | StepFailed | RunFinished,
+    RunStarted | PlanMade | StepStarted | TaskDone | Progress | StepFinished | StepFailed | RunFinished,
     Field(discriminator="event"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -20,10 +20,10 @@ from aiplat.plan.models import Plan, Step
 from aiplat.plan.role_variables import RoleVariables
 from aiplat.plan.staging import missing_blobs, wanted_blobs
 from aiplat.plan.variables import role_variables
+from aiplat.runs.context import RunContext, private_variables
 from aiplat.runs.events import Progress
 from aiplat.runs.plays import Plays
 from aiplat.runs.run import Run, StepError
-from aiplat.runs.world import World, private_variables
 from aiplat.site.models import Site
 
 PYTHON_STEPS = frozenset({"bundle", "stage"})
@@ -31,7 +31,7 @@ PYTHON_STEPS = frozenset({"bundle", "stage"})
 _PROGRESS_SECONDS = 0.2
 
 
-def execute(run: Run, plan: Plan, world: World) -> None:
+def execute(run: Run, plan: Plan, context: RunContext) -> None:
     """Do what the plan says, in its order; `run.changed` counts what changed.
 
     Raises:
@@ -40,21 +40,21 @@ def execute(run: Run, plan: Plan, world: World) -> None:
         AiplatError: another run holds the hosts.
     """
     steps = {step.id: step for step in plan.steps}
-    missing = _missing(world)
+    missing = _missing(context)
     if "bundle" in steps:
         with run.step("bundle", steps["bundle"].title, steps["bundle"].hosts):
-            check_bundle(run, world.bundle, involved_blobs(world.lock, missing))
-    with hold_lease(world.site, run.id, [host.name for host in world.site.hosts]):
+            check_bundle(run, context.bundle, involved_blobs(context.lock, missing))
+    with hold_lease(context.site, run.id, [host.name for host in context.site.hosts]):
         if "stage" in steps:
             with run.step("stage", steps["stage"].title, steps["stage"].hosts):
-                _stage(run, world, missing)
+                _stage(run, context, missing)
         if not PYTHON_STEPS.issuperset(steps):
-            with _full_disks_named(world.site):
-                _play(run, plan, world, steps)
+            with _full_disks_named(context.site):
+                _play(run, plan, context, steps)
         if "stage" in steps:
             # Only now nothing on the hosts is made of what an earlier lock named.
-            wanted = wanted_blobs(world.site, world.lock)
-            prune_blobs(world.site, {h: [b.digest for b in blobs] for h, blobs in wanted.items()}, run.id)
+            wanted = wanted_blobs(context.site, context.lock)
+            prune_blobs(context.site, {h: [b.digest for b in blobs] for h, blobs in wanted.items()}, run.id)
 
 
 @contextmanager
@@ -68,9 +68,9 @@ def _full_disks_named(site: Site) -> Iterator[None]:
         raise
 
 
-def _missing(world: World) -> dict[str, tuple[Blob, ...]]:
-    wanted = wanted_blobs(world.site, world.lock)
-    missing = {host: missing_blobs(blobs, world.facts.host(host)) for host, blobs in wanted.items()}
+def _missing(context: RunContext) -> dict[str, tuple[Blob, ...]]:
+    wanted = wanted_blobs(context.site, context.lock)
+    missing = {host: missing_blobs(blobs, context.facts.host(host)) for host, blobs in wanted.items()}
     return {host: blobs for host, blobs in missing.items() if blobs}
 
 
@@ -109,8 +109,8 @@ def throttled(run: Run, step: str) -> Callable[[str, int, int], None]:
     return report
 
 
-def _stage(run: Run, world: World, missing: Mapping[str, Sequence[Blob]]) -> None:
-    moved = push_blobs(world.site, missing, world.bundle, run.id, throttled(run, "stage"))
+def _stage(run: Run, context: RunContext, missing: Mapping[str, Sequence[Blob]]) -> None:
+    moved = push_blobs(context.site, missing, context.bundle, run.id, throttled(run, "stage"))
     run.changed += sum(1 for size in moved.values() if size)
 
 
@@ -119,17 +119,17 @@ def by_ansible(plan: Plan) -> Plan:
     return plan.model_copy(update={"steps": tuple(s for s in plan.steps if s.id not in PYTHON_STEPS)})
 
 
-def _play(run: Run, plan: Plan, world: World, steps: Mapping[str, Step]) -> None:
-    variables = role_variables(world.site, world.lock, world.catalog, world.public)
+def _play(run: Run, plan: Plan, context: RunContext, steps: Mapping[str, Step]) -> None:
+    variables = role_variables(context.site, context.lock, context.catalog, context.public)
     chosen: dict[str, Sequence[RoleVariables]] = {
         host: [role for role in roles if role.role in steps and host in steps[role.role].hosts]
         for host, roles in variables.items()
     }
     plays = Plays(run, steps)
-    private = private_variables(world)
+    private = private_variables(context)
     played = by_ansible(plan)
     with (
-        write_run_folder(world.site, played, run.id, chosen, private) as folder,
+        write_run_folder(context.site, played, run.id, chosen, private) as folder,
         run.stop.at_safe_points(),
     ):
         outcome = run_playbook("bootstrap", folder, plays.take, run.stop)

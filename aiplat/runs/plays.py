@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 
 from aiplat.errors import Finding
-from aiplat.fleet.ansible import Outcome, TaskEvent
+from aiplat.fleet.ansible import PlaybookOutcome, TaskEvent
 from aiplat.plan.models import Step
 from aiplat.plan.steps import step_kind
-from aiplat.runs.events import Progress, StepFinished, StepStarted, Task
+from aiplat.runs.events import Progress, StepFinished, StepStarted, TaskDone
 from aiplat.runs.run import Run, StepError
 
 
@@ -34,7 +34,7 @@ class Plays:
             self._run.changed += bool(event.changed)
             self._run.notes.extend(f"{event.host}: {note}" for note in event.notes)
             self._run.emit(
-                Task(
+                TaskDone(
                     step=event.play,
                     host=event.host,
                     task=event.task,
@@ -43,7 +43,7 @@ class Plays:
                 )
             )
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: PlaybookOutcome) -> None:
         """Close the last step.
 
         Raises:

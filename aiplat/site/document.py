@@ -11,7 +11,7 @@ from aiplat.site.findings import Path, SiteFinding, finding_at, render_path
 
 
 @dataclass
-class Document:
+class YamlDocument:
     """The values of one file, where each stands (line, column), and what was wrong with the YAML itself."""
 
     file: str

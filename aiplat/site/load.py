@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.errors import BadInput
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import SiteFinding
 from aiplat.site.known import Known, known_names
 from aiplat.site.models import Site
@@ -29,7 +29,7 @@ def load_site(path: Path) -> Site:
     return Site.model_validate(_with_absolute_paths(document))
 
 
-def check(document: Document, known: Known) -> list[SiteFinding]:
+def check(document: YamlDocument, known: Known) -> list[SiteFinding]:
     """Return everything that is wrong with a document, in the order of its lines."""
     findings = [*document.findings, *shape_findings(document)]
     if isinstance(document.data, dict) and not any(f.rule in FOREIGN for f in findings):
@@ -40,7 +40,7 @@ def check(document: Document, known: Known) -> list[SiteFinding]:
     return sorted(told, key=lambda f: (f.line, f.column))
 
 
-def _with_absolute_paths(document: Document) -> dict[str, Any]:
+def _with_absolute_paths(document: YamlDocument) -> dict[str, Any]:
     """Return the document's values with `~` and paths relative to the file's folder resolved."""
     data: dict[str, Any] = dict(document.data)
     data["hosts"] = [_with_absolute_key(host, document.folder) for host in data["hosts"]]

@@ -50,7 +50,7 @@ class Ssh(Strict):
     """Whether you reach its other ports through ssh; `auto`: where a jump host is on the way."""
 
 
-class Hardware(Strict):
+class HardwareSettings(Strict):
     """What a machine has, for answers about machines that are not there yet."""
 
     gpus: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Hardware(Strict):
     """Its memory in GiB."""
 
 
-class Costs(Strict):
+class CostSettings(Strict):
     """Prices for `aiplat fit --site`; what is left out has a default, with source and date."""
 
     electricity: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -99,7 +99,7 @@ class Host(Strict):
     """`auto` uses the GPUs that are found, `none` leaves them alone."""
     accept: tuple[str, ...] = ()
     """Checks of hosts whose troubles are known and accepted; `aiplat doctor hosts` names each check."""
-    hardware: Hardware = Hardware()
+    hardware: HardwareSettings = HardwareSettings()
     """What the machine has, for `aiplat fit --site`; installing looks at the machine itself."""
 
     @property
@@ -118,7 +118,7 @@ class Host(Strict):
         return bool(self.hardware.gpus) and self.gpu != "none"
 
 
-class K3s(Strict):
+class K3sSettings(Strict):
     """How Kubernetes itself runs; most of it can be changed later, at the price of a restart."""
 
     resolvers: tuple[str, ...] | None = None
@@ -137,7 +137,7 @@ class K3s(Strict):
     """What pods of namespaces that say nothing themselves may do (Pod Security Standards)."""
 
 
-class Cluster(Strict):
+class ClusterSettings(Strict):
     """Networks and names of the Kubernetes cluster."""
 
     pod_cidr: str = Field(default="10.42.0.0/16", alias="podCIDR")
@@ -148,7 +148,7 @@ class Cluster(Strict):
     """The site's outer DNS domain; left out, `<name>.internal`."""
     endpoint: str | None = None
     """Name or address under which the platform is reached; left out, the first server's address."""
-    k3s: K3s = K3s()
+    k3s: K3sSettings = K3sSettings()
     """How Kubernetes itself runs."""
 
     @property
@@ -223,7 +223,7 @@ class Site(Strict):
     """Where artifacts come from: auto, upstream, packages, or a ready bundle as bundle:PATH."""
     upstream: Upstream = Upstream()
     """How the projects' own releases are reached, where artifacts come from there."""
-    cluster: Cluster = Cluster()
+    cluster: ClusterSettings = ClusterSettings()
     """Networks and names of the cluster."""
     hosts: tuple[Host, ...] = Field(json_schema_extra={"minItems": 1})
     """The machines; an odd number of them, at most seven, are servers."""
@@ -233,7 +233,7 @@ class Site(Strict):
     """Settings by plane and component (`aiplat catalog`)."""
     models: tuple[SiteModel, ...] = ()
     """The models that are served."""
-    costs: Costs = Costs()
+    costs: CostSettings = CostSettings()
     """What machines and electricity cost, for `aiplat fit --site`."""
 
     @property

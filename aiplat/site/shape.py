@@ -8,9 +8,19 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, did_you_mean, shown
-from aiplat.site.models import Cluster, ComponentSetting, Costs, Hardware, Host, Site, SiteModel, Ssh, Strict
+from aiplat.site.models import (
+    ClusterSettings,
+    ComponentSetting,
+    CostSettings,
+    HardwareSettings,
+    Host,
+    Site,
+    SiteModel,
+    Ssh,
+    Strict,
+)
 
 API_VERSION = "aiplat.dev/v1alpha1"
 UNKNOWN_KEY = "unknown-key"
@@ -21,11 +31,11 @@ FOREIGN = ("wrong-api-version", "wrong-kind")
 # Which model describes the map at a path; * stands for any index or name.
 _MODELS: dict[tuple[str, ...], type[Strict]] = {
     (): Site,
-    ("cluster",): Cluster,
+    ("cluster",): ClusterSettings,
     ("hosts", "*"): Host,
     ("hosts", "*", "ssh"): Ssh,
-    ("hosts", "*", "hardware"): Hardware,
-    ("costs",): Costs,
+    ("hosts", "*", "hardware"): HardwareSettings,
+    ("costs",): CostSettings,
     ("planes", "*", "*"): ComponentSetting,
     ("models", "*"): SiteModel,
 }
@@ -49,7 +59,7 @@ _EMPTY = (
 )
 
 
-def shape_findings(document: Document) -> list[SiteFinding]:
+def shape_findings(document: YamlDocument) -> list[SiteFinding]:
     """Return one finding for each place where the document is not of the Site model's shape."""
     data = document.data
     if data is None:
@@ -77,7 +87,7 @@ def kind_of(value: object) -> str:
     return shown(value)
 
 
-def _foreign_version(document: Document) -> list[SiteFinding]:
+def _foreign_version(document: YamlDocument) -> list[SiteFinding]:
     """Return findings where the file is of another kind or version, so that nothing else can be judged."""
     findings = []
     version, kind = document.at("apiVersion"), document.at("kind")
@@ -91,7 +101,7 @@ def _foreign_version(document: Document) -> list[SiteFinding]:
     return findings
 
 
-def _finding(document: Document, detail: ErrorDetails) -> SiteFinding:
+def _finding(document: YamlDocument, detail: ErrorDetails) -> SiteFinding:
     path: Path = tuple(detail["loc"])
     kind = detail["type"]
     say = _SENTENCES.get(kind)

@@ -28,7 +28,7 @@ MACHINES: Mapping[str, Arch] = MappingProxyType({"x86_64": "amd64", "aarch64": "
 
 
 @dataclass(frozen=True)
-class System:
+class OsRelease:
     """One release of an operating system: how it packs programs, whose names they have, what it is called."""
 
     family: Family
@@ -36,17 +36,17 @@ class System:
     title: str
 
 
-SYSTEMS: Mapping[OsName, System] = MappingProxyType(
+SYSTEMS: Mapping[OsName, OsRelease] = MappingProxyType(
     {
-        "debian-12": System("deb", "debian", "Debian 12 (bookworm)"),
-        "debian-13": System("deb", "debian", "Debian 13 (trixie)"),
-        "ubuntu-22.04": System("deb", "ubuntu", "Ubuntu 22.04 LTS (jammy)"),
-        "ubuntu-24.04": System("deb", "ubuntu", "Ubuntu 24.04 LTS (noble)"),
-        "rhel-9": System("rpm", "rhel", "Red Hat Enterprise Linux 9"),
-        "rocky-9": System("rpm", "rhel", "Rocky Linux 9"),
-        "almalinux-9": System("rpm", "rhel", "AlmaLinux 9"),
-        "opensuse-leap-15.6": System("rpm", "suse", "openSUSE Leap 15.6"),
-        "sles-15.6": System("rpm", "suse", "SUSE Linux Enterprise Server 15 SP6"),
+        "debian-12": OsRelease("deb", "debian", "Debian 12 (bookworm)"),
+        "debian-13": OsRelease("deb", "debian", "Debian 13 (trixie)"),
+        "ubuntu-22.04": OsRelease("deb", "ubuntu", "Ubuntu 22.04 LTS (jammy)"),
+        "ubuntu-24.04": OsRelease("deb", "ubuntu", "Ubuntu 24.04 LTS (noble)"),
+        "rhel-9": OsRelease("rpm", "rhel", "Red Hat Enterprise Linux 9"),
+        "rocky-9": OsRelease("rpm", "rhel", "Rocky Linux 9"),
+        "almalinux-9": OsRelease("rpm", "rhel", "AlmaLinux 9"),
+        "opensuse-leap-15.6": OsRelease("rpm", "suse", "openSUSE Leap 15.6"),
+        "sles-15.6": OsRelease("rpm", "suse", "SUSE Linux Enterprise Server 15 SP6"),
     }
 )
 

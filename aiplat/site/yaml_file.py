@@ -13,7 +13,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from aiplat.errors import BadInput
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, finding_at, render_path, shown
 
 MAX_BYTES = 1 << 20
@@ -31,14 +31,14 @@ _MERGE = f"{_TAG}merge"
 _TOO_DEEP = ("has too many or too deeply nested values", "write it flat; look for an alias in itself")
 
 
-def read_document(path: FilePath) -> Document:
+def read_document(path: FilePath) -> YamlDocument:
     """Read a YAML file.
 
     Raises:
         BadInput: it cannot be read, is not UTF-8, or is not one YAML document.
     """
     file = str(path)
-    document = Document(file, path.parent, _read_text(path))
+    document = YamlDocument(file, path.parent, _read_text(path))
     if _deepest(document.text) > _MAX_OPEN:
         raise _bad(file, _TOO_DEEP)
     try:
@@ -120,7 +120,7 @@ _USUAL_MISTAKES = (
 class _Builder:
     """Turns YAML nodes into plain values, noting each one's place and what plain values cannot show."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: YamlDocument) -> None:
         self.document = document
         self.scalars = SafeConstructor(loader=YAML(typ="safe", pure=True))
         self.count = 0

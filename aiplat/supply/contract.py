@@ -19,7 +19,7 @@ DONE = "done"
 """The last phase of every artifact, also of one that was made before."""
 
 
-class Progress(Protocol):
+class SupplyProgress(Protocol):
     """Told about every artifact: what is going on, how much is done and of how much (0: unknown)."""
 
     def __call__(self, artifact: Artifact, phase: str, done: int, total: int) -> None:
@@ -101,7 +101,7 @@ class Supply(Protocol):
             AiplatError: naming everything that is missing, at once.
         """
 
-    def supply(self, artifact: Artifact, on_progress: Progress) -> Supplied:
+    def supply(self, artifact: Artifact, on_progress: SupplyProgress) -> Supplied:
         """Return the artifact complete with digest, sizes and content; made only if it never was before.
 
         Raises:

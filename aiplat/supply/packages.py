@@ -13,7 +13,7 @@ from aiplat.catalog.recipes import Recipe, RecipeKind
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.cache import Cache, Record
 from aiplat.supply.chart import build_chart
-from aiplat.supply.contract import Aged, Builder, Job, Made, Progress, Supplied
+from aiplat.supply.contract import Aged, Builder, Job, Made, Supplied, SupplyProgress
 from aiplat.supply.debian import base_key, newest
 from aiplat.supply.hostfiles import build_by_script, build_program, fetch_deb
 from aiplat.supply.image import build_image
@@ -79,7 +79,7 @@ class PackagesSupply:
             raise AiplatError(findings)
         self.cache.require_space(sum(_NEEDED[recipe.kind] for recipe in recipes))
 
-    def supply(self, artifact: Artifact, on_progress: Progress) -> Supplied:
+    def supply(self, artifact: Artifact, on_progress: SupplyProgress) -> Supplied:
         """Return the artifact, built now if it never was.
 
         Raises:
@@ -121,7 +121,7 @@ class PackagesSupply:
         self._stopped.set()
         end_all()
 
-    def _job(self, artifact: Artifact, folder: Path, work: Path, told: Progress) -> Job:
+    def _job(self, artifact: Artifact, folder: Path, work: Path, told: SupplyProgress) -> Job:
         component, recipe = self._recipe(artifact)
 
         def phase(name: str, done: int, total: int) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from aiplat.catalog.versions import SOURCES_LOCK, lock_entry
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Phase
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.http import HttpClient
 
 _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -26,7 +26,7 @@ def fetch_pinned(package: str, suffix: str, folder: Path, phase: Phase) -> Path:
         AiplatError: the index does not have the pinned file, or what comes is another.
     """
     version, hashes = lock_entry(package, SOURCES_LOCK)
-    http = Http()
+    http = HttpClient()
     try:
         index = next(
             (os.environ[name] for name in _INDEXES if os.environ.get(name)), "https://pypi.org/simple"

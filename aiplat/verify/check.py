@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aiplat.verify.world import World
+from aiplat.verify.context import CheckContext
 
-Look = Callable[[World], str]
+Look = Callable[[CheckContext], str]
 
 
 class Failed(Exception):

@@ -16,7 +16,7 @@ from aiplat.site.addresses import in_url
 from aiplat.site.models import Host
 from aiplat.verify.certificates import certificates_last
 from aiplat.verify.check import Check, Failed, Skipped, fail_on
-from aiplat.verify.world import OWN_NAMESPACES, World
+from aiplat.verify.context import OWN_NAMESPACES, CheckContext
 
 REGISTRY_PORT = 5443
 _SIDE_BY_SIDE = 16
@@ -24,17 +24,17 @@ _SECONDS = 5.0
 _AGAIN = "run `aiplat bootstrap` again; it repairs what differs"
 
 
-def hosts_answer(world: World) -> str:
+def hosts_answer(context: CheckContext) -> str:
     """Look at the SSH port of every host."""
-    hosts = world.site.hosts
+    hosts = context.site.hosts
     with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
-        fail_on([problem for problem in pool.map(partial(_ssh_problem, world), hosts) if problem])
+        fail_on([problem for problem in pool.map(partial(_ssh_problem, context), hosts) if problem])
     return ", ".join(host.name for host in hosts)
 
 
-def _ssh_problem(world: World, host: Host) -> str:
+def _ssh_problem(context: CheckContext, host: Host) -> str:
     try:
-        end = world.way.to_ssh(host)
+        end = context.way.to_ssh(host)
     except AiplatError as error:
         return f"{host.name}: {error.findings[0].problem}"
     shown = f"{host.name} ({host.address}:{end[1]})" if end[0] == host.address else host.name
@@ -46,29 +46,29 @@ def _ssh_problem(world: World, host: Host) -> str:
     return "" if greeting == b"SSH-" else f"{shown} does not speak SSH"
 
 
-def disks_have_room(world: World) -> str:
+def disks_have_room(context: CheckContext) -> str:
     """Ask the hosts, for a full disk makes much else fail, which then says anything but that."""
-    full = world.disks()
+    full = context.disks()
     if full is None:
         raise Skipped("no host could be asked for its disks")
     fail_on([f"{found.where}: {found.problem}" for found in full], "make room there")
     return "no disk is full"
 
 
-def registry_answers(world: World) -> str:
+def registry_answers(context: CheckContext) -> str:
     """Ask the registry of every server, with the site CA as the only one trusted."""
-    trusted = _trusted(world)
+    trusted = _trusted(context)
     fail_on(
-        [problem for host in world.site.servers if (problem := _registry_problem(world, host, trusted))],
+        [problem for host in context.site.servers if (problem := _registry_problem(context, host, trusted))],
         _AGAIN,
     )
-    return f"port {REGISTRY_PORT} of {', '.join(h.name for h in world.site.servers)}"
+    return f"port {REGISTRY_PORT} of {', '.join(h.name for h in context.site.servers)}"
 
 
-def _registry_problem(world: World, host: Host, trusted: ssl.SSLContext) -> str:
+def _registry_problem(context: CheckContext, host: Host, trusted: ssl.SSLContext) -> str:
     url = f"https://{in_url(host.address)}:{REGISTRY_PORT}/v2/"
     try:
-        hooks = request_hooks(url, world.way)
+        hooks = request_hooks(url, context.way)
         with httpx.Client(verify=trusted, timeout=_SECONDS, trust_env=False, event_hooks=hooks) as client:
             answer = client.get(url)
     except httpx.HTTPError as error:
@@ -78,59 +78,59 @@ def _registry_problem(world: World, host: Host, trusted: ssl.SSLContext) -> str:
     return "" if answer.status_code == 200 else f"{host.name} answered {answer.status_code}"
 
 
-def _trusted(world: World) -> ssl.SSLContext:
+def _trusted(context: CheckContext) -> ssl.SSLContext:
     try:
-        return world.tls
+        return context.tls
     except OSError as error:
         raise Skipped("the site has no CA yet") from error
 
 
-def api_answers(world: World) -> str:
+def api_answers(context: CheckContext) -> str:
     """Ask the Kubernetes API for its version."""
-    return world.version
+    return context.version
 
 
-def nodes_are_ready(world: World) -> str:
+def nodes_are_ready(context: CheckContext) -> str:
     """Compare hosts with nodes, by name."""
-    nodes = {node.name: node for node in world.nodes}
-    missing = [f"{host.name} is not a node" for host in world.site.hosts if host.name not in nodes]
-    unready = [f"{node.name}: {node.problem}" for node in world.nodes if not node.ready]
+    nodes = {node.name: node for node in context.nodes}
+    missing = [f"{host.name} is not a node" for host in context.site.hosts if host.name not in nodes]
+    unready = [f"{node.name}: {node.problem}" for node in context.nodes if not node.ready]
     fail_on(missing + unready, _AGAIN)
     return f"{len(nodes)} with {', '.join(sorted({n.version for n in nodes.values()}))}"
 
 
-def releases_are_deployed(world: World) -> str:
+def releases_are_deployed(context: CheckContext) -> str:
     """Compare the components that are on with Helm's releases."""
-    wanted = [c for c in components_on(world.site) if c.is_release]
-    found = {(r.namespace, r.name): r.status for r in world.releases}
+    wanted = [c for c in components_on(context.site) if c.is_release]
+    found = {(r.namespace, r.name): r.status for r in context.releases}
     states = {c.name: found.get((c.namespace or "", c.name), "not installed") for c in wanted}
     fail_on([f"{name} is {state}" for name, state in states.items() if state != "deployed"], _AGAIN)
     return ", ".join(states)
 
 
-def workloads_are_available(world: World) -> str:
+def workloads_are_available(context: CheckContext) -> str:
     """Look at every Deployment, StatefulSet and DaemonSet."""
     problems = []
-    for workload in world.workloads:
+    for workload in context.workloads:
         if not workload.is_available:
-            why = _why(world, workload.namespace, workload.name) or workload.problem
+            why = _why(context, workload.namespace, workload.name) or workload.problem
             counted = f"{workload.available} of {workload.wanted} available"
             problems.append(f"{workload.namespace}/{workload.name}: {counted}{f' ({why})' if why else ''}")
     fail_on(problems)
-    return f"{len(world.workloads)} workloads"
+    return f"{len(context.workloads)} workloads"
 
 
-def _why(world: World, namespace: str, name: str) -> str:
-    mine = (p for p in world.pods if p.namespace == namespace and p.name.startswith(f"{name}-"))
+def _why(context: CheckContext, namespace: str, name: str) -> str:
+    mine = (p for p in context.pods if p.namespace == namespace and p.name.startswith(f"{name}-"))
     return next((p.problem for p in mine if p.problem), "")
 
 
-def images_are_the_sites(world: World) -> str:
+def images_are_the_sites(context: CheckContext) -> str:
     """Compare every image of the planes with the lock; nothing else can come from the site's registry."""
-    pods = [p for p in world.pods if p.namespace.startswith(OWN_NAMESPACES)]
-    if world.lock is None:
+    pods = [p for p in context.pods if p.namespace.startswith(OWN_NAMESPACES)]
+    if context.lock is None:
         raise Skipped("the site has no lock yet")
-    known = {a.digest for a in world.lock.artifacts if a.kind in {"image", "model"} and a.digest}
+    known = {a.digest for a in context.lock.artifacts if a.kind in {"image", "model"} and a.digest}
     loose, foreign = set(), set()
     for image in {image for pod in pods for image in pod.images}:
         _, _, digest = image.partition("@")
@@ -146,18 +146,18 @@ def images_are_the_sites(world: World) -> str:
     return f"{len({image for pod in pods for image in pod.images})} images"
 
 
-def policies_deny_by_default(world: World) -> str:
+def policies_deny_by_default(context: CheckContext) -> str:
     """Look for a policy that selects every pod and allows nothing, in each namespace of the platform."""
-    if not world.namespaces:
+    if not context.namespaces:
         raise Failed("there is no namespace of the platform", _AGAIN)
-    closed = {p.namespace for p in world.policies if p.selects_all and p.denies_ingress and p.denies_egress}
-    fail_on([f"{n} has no default-deny policy" for n in world.namespaces if n not in closed], _AGAIN)
-    return ", ".join(world.namespaces)
+    closed = {p.namespace for p in context.policies if p.selects_all and p.denies_ingress and p.denies_egress}
+    fail_on([f"{n} has no default-deny policy" for n in context.namespaces if n not in closed], _AGAIN)
+    return ", ".join(context.namespaces)
 
 
-def no_ports_past_the_policies(world: World) -> str:
+def no_ports_past_the_policies(context: CheckContext) -> str:
     """Look for node ports: they are open on every host, and connections by them pass network policies by."""
-    mine = [s for s in world.services if s.namespace.startswith(OWN_NAMESPACES)]
+    mine = [s for s in context.services if s.namespace.startswith(OWN_NAMESPACES)]
     open_ones = [
         f"{s.namespace}/{s.name} opens {', '.join(map(str, s.node_ports))}" for s in mine if s.node_ports
     ]

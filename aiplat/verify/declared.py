@@ -13,17 +13,17 @@ from aiplat.errors import AiplatError, Finding
 from aiplat.frozen import Frozen
 
 
-class Declared(Frozen):
+class DeclaredPart(Frozen):
     """Base of what stands in a checks.yaml."""
 
 
-class DeploymentAvailable(Declared):
+class DeploymentAvailable(DeclaredPart):
     """All pods of one workload of the component's namespace serve."""
 
     name: str
 
 
-class Http(Declared):
+class HttpCheck(DeclaredPart):
     """The platform's URL answers `path` with `status`; with the site's key or without one."""
 
     path: str = Field(pattern="^/")
@@ -32,18 +32,18 @@ class Http(Declared):
     contains: str = ""
 
 
-class ModelAnswers(Declared):
+class ModelAnswers(DeclaredPart):
     """Each model of the engine that writes text answers the smoke test's question rightly."""
 
 
-class Pods(Declared):
+class Pods(DeclaredPart):
     """Pods of a namespace that a label selector finds."""
 
     namespace: str
     selector: str = ""
 
 
-class Target(Declared):
+class Target(DeclaredPart):
     """What to connect to: a Service (by namespace and selector), or a port of the first server."""
 
     namespace: str | None = None
@@ -57,7 +57,7 @@ class Target(Declared):
         return self
 
 
-class Connection(Declared):
+class ConnectionCheck(DeclaredPart):
     """A TCP connection, tried from inside a pod, is allowed or refused."""
 
     source: Pods = Field(alias="from")
@@ -65,18 +65,18 @@ class Connection(Declared):
     expect: Literal["allowed", "refused"]
 
 
-class DeclaredCheck(Declared):
+class DeclaredCheck(DeclaredPart):
     """A sentence and exactly one way to find out whether it is true."""
 
     sentence: Annotated[str, StringConstraints(pattern=r"^[A-Z].*\.$")]
     every: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[smh]$")] = "60s"
     deployment_available: DeploymentAvailable | None = Field(default=None, alias="deployment-available")
-    http: Http | None = None
+    http: HttpCheck | None = None
     model_answers: ModelAnswers | None = Field(default=None, alias="model-answers")
-    connection: Connection | None = None
+    connection: ConnectionCheck | None = None
 
     @property
-    def ways(self) -> list[Declared]:
+    def ways(self) -> list[DeclaredPart]:
         """What was given of the ways to look."""
         given = (self.deployment_available, self.http, self.model_answers, self.connection)
         return [way for way in given if way is not None]
@@ -93,7 +93,7 @@ class DeclaredCheck(Declared):
         return self
 
 
-class ChecksFile(Declared):
+class ChecksFile(DeclaredPart):
     """A whole checks.yaml."""
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(alias="apiVersion")

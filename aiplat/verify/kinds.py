@@ -14,18 +14,18 @@ from aiplat.catalog.resolve import served_models
 from aiplat.cluster.objects import Pod, Workload
 from aiplat.site.addresses import in_url
 from aiplat.verify.check import Check, Failed, Look, Skipped, fail_on
+from aiplat.verify.context import CheckContext
 from aiplat.verify.declared import (
-    Connection,
-    Declared,
+    ConnectionCheck,
     DeclaredCheck,
+    DeclaredPart,
     DeploymentAvailable,
-    Http,
+    HttpCheck,
     ModelAnswers,
     Pods,
     Target,
 )
 from aiplat.verify.smoke_test import Question, ask, question_for
-from aiplat.verify.world import World
 
 _TRY_SECONDS = 3
 _TIMED_OUT = 124
@@ -41,21 +41,21 @@ def check_of(component: Component, declared: DeclaredCheck) -> Check:
     return Check(declared.sentence, component.plane, component.name, look, declared.seconds)
 
 
-def _look_of(component: Component, way: Declared) -> Look:
+def _look_of(component: Component, way: DeclaredPart) -> Look:
     match way:
         case DeploymentAvailable():
             return partial(_deployment_available, component, way)
-        case Http():
+        case HttpCheck():
             return partial(_http, way)
         case ModelAnswers():
             return partial(_model_answers, component)
-        case Connection():
+        case ConnectionCheck():
             return partial(_connection, way)
     raise TypeError(f"no way to look at {type(way).__name__}")
 
 
-def _deployment_available(component: Component, wanted: DeploymentAvailable, world: World) -> str:
-    for workload in world.workloads:
+def _deployment_available(component: Component, wanted: DeploymentAvailable, context: CheckContext) -> str:
+    for workload in context.workloads:
         if (workload.namespace, workload.name) == (component.namespace, wanted.name):
             if not workload.wanted:
                 raise Failed("it is scaled to 0, so nothing of it runs", f"scale {workload.title} up again")
@@ -63,16 +63,16 @@ def _deployment_available(component: Component, wanted: DeploymentAvailable, wor
                 raise Failed(
                     f"{workload.available} of {workload.wanted} available; {workload.problem}".rstrip("; ")
                 )
-            fail_on(_crashing(world, workload))
+            fail_on(_crashing(context, workload))
             return f"{workload.available} of {workload.wanted} available"
     raise Failed(f"{component.namespace}/{wanted.name} is not there", "run `aiplat bootstrap`")
 
 
-def _crashing(world: World, workload: Workload) -> list[str]:
+def _crashing(context: CheckContext, workload: Workload) -> list[str]:
     """Return a sentence for each pod of a workload that ends again and again: it serves between two ends."""
     mine = [
         pod
-        for pod in world.pods
+        for pod in context.pods
         if pod.namespace == workload.namespace and pod.labels.get(_NAME_LABEL) == workload.name
     ]
     since = datetime.now(UTC) - _CRASHES_WITHIN
@@ -82,10 +82,10 @@ def _crashing(world: World, workload: Workload) -> list[str]:
     return [f"{p.name} was started again {p.restarts} times, last after {p.end} at {p.ended}" for p in again]
 
 
-def _http(wanted: Http, world: World) -> str:
-    if wanted.key and world.key is None:
+def _http(wanted: HttpCheck, context: CheckContext) -> str:
+    if wanted.key and context.key is None:
         raise Skipped("the site's key is not known here")
-    answer = _ask(world, wanted)
+    answer = _ask(context, wanted)
     if answer.status_code != wanted.status:
         raise Failed(f"{wanted.path} answered {answer.status_code}, expected {wanted.status}")
     if wanted.contains not in answer.text:
@@ -93,25 +93,25 @@ def _http(wanted: Http, world: World) -> str:
     return f"{wanted.path} answered {answer.status_code}"
 
 
-def _ask(world: World, wanted: Http) -> httpx.Response:
+def _ask(context: CheckContext, wanted: HttpCheck) -> httpx.Response:
     try:
-        with world.platform(with_key=wanted.key) as client:
+        with context.platform(with_key=wanted.key) as client:
             return client.get(wanted.path)
     except (httpx.HTTPError, ssl.SSLError) as error:
-        raise Failed(f"https://{in_url(world.site.endpoint)}{wanted.path}: {error}") from error
+        raise Failed(f"https://{in_url(context.site.endpoint)}{wanted.path}: {error}") from error
     except OSError as error:
         raise Skipped("the site has no CA yet") from error
 
 
-def _model_answers(component: Component, world: World) -> str:
-    every = served_models(world.site, supply=supply_in_use(world.site))
+def _model_answers(component: Component, context: CheckContext) -> str:
+    every = served_models(context.site, supply=supply_in_use(context.site))
     served = (model for engine, model in every if engine.name == component.name)
     asked = {model.name: question for model in served if (question := question_for(model))}
     if not asked:
         raise Skipped("the site serves no model that writes text")
-    if world.key is None:
+    if context.key is None:
         raise Skipped("the site's key is not known here")
-    said = {name: _answer(world, name, question) for name, question in asked.items()}
+    said = {name: _answer(context, name, question) for name, question in asked.items()}
     fail_on(
         [
             f"{name} was asked {asked[name].prompt!r} and said {text!r}, without {asked[name].contains!r}"
@@ -122,24 +122,24 @@ def _model_answers(component: Component, world: World) -> str:
     return "; ".join(f"{name}: {text.strip()}" for name, text in said.items())
 
 
-def _answer(world: World, name: str, question: Question) -> str:
+def _answer(context: CheckContext, name: str, question: Question) -> str:
     try:
-        with world.platform(with_key=True) as client:
+        with context.platform(with_key=True) as client:
             return ask(client, name, question, _ANSWER_SECONDS)
     except (httpx.HTTPError, OSError, ValueError) as error:
         raise Failed(f"{name}: {error}") from error
 
 
-def _connection(wanted: Connection, world: World) -> str:
-    pod = _source(world, wanted.source)
-    hosts, port = _addresses(world, wanted.to)
-    return "; ".join(_tried(world, pod, (host, port), wanted.expect) for host in hosts)
+def _connection(wanted: ConnectionCheck, context: CheckContext) -> str:
+    pod = _source(context, wanted.source)
+    hosts, port = _addresses(context, wanted.to)
+    return "; ".join(_tried(context, pod, (host, port), wanted.expect) for host in hosts)
 
 
-def _tried(world: World, pod: Pod, to: tuple[str, int], expected: str) -> str:
+def _tried(context: CheckContext, pod: Pod, to: tuple[str, int], expected: str) -> str:
     host, port = to
     script = f"timeout {_TRY_SECONDS} bash -c 'exec 3<>/dev/tcp/{host}/{port}' 2>/dev/null; echo ended:$?"
-    ran = world.cluster.run_in_pod(pod, ["bash", "-c", script])
+    ran = context.cluster.run_in_pod(pod, ["bash", "-c", script])
     ended = ran.output.rpartition("ended:")[2].strip()
     if ran.code != 0 or not ended.isdigit():
         raise Failed(f"no connection could be tried from {pod.name}: {ran.output.strip()[-200:]}")
@@ -150,19 +150,19 @@ def _tried(world: World, pod: Pod, to: tuple[str, int], expected: str) -> str:
     return f"{pod.name} to {end} is {came}"
 
 
-def _source(world: World, wanted: Pods) -> Pod:
-    pods = world.cluster.pods(wanted.namespace, wanted.selector)
+def _source(context: CheckContext, wanted: Pods) -> Pod:
+    pods = context.cluster.pods(wanted.namespace, wanted.selector)
     ready = next((p for p in pods if p.ready and p.phase == "Running"), None)
     if ready is None:
         raise Skipped(f"no pod of {wanted.namespace} runs to try it from")
     return ready
 
 
-def _addresses(world: World, wanted: Target) -> tuple[tuple[str, ...], int]:
+def _addresses(context: CheckContext, wanted: Target) -> tuple[tuple[str, ...], int]:
     """Return where to connect: at each address family that a server has."""
     if wanted.server_port is not None:
-        return world.site.servers[0].node_ips, wanted.server_port
-    for service in world.cluster.services(wanted.selector or ""):
+        return context.site.servers[0].node_ips, wanted.server_port
+    for service in context.cluster.services(wanted.selector or ""):
         if service.namespace == wanted.namespace and service.address:
             return (service.address,), service.ports[0]
     raise Skipped(f"{wanted.namespace} has no Service {wanted.selector} to connect to")

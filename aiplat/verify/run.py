@@ -13,11 +13,11 @@ from aiplat.cluster.way import STRAIGHT, Way
 from aiplat.errors import AiplatError, BadInput
 from aiplat.site.models import Site
 from aiplat.verify.check import Check, Failed, Skipped
+from aiplat.verify.context import CheckContext, Disks
 from aiplat.verify.core import CORE, api_answers
 from aiplat.verify.declared import read_checks
 from aiplat.verify.kinds import check_of
 from aiplat.verify.report import Report, Result
-from aiplat.verify.world import Disks, World
 
 OnResult = Callable[[Result, int], None]
 _SIDE_BY_SIDE = 8
@@ -64,10 +64,10 @@ def run_checks(
     checks, deadline = checks_of(site), time.monotonic() + patience
 
     def ask(asked: Sequence[Check]) -> dict[Check, Result]:
-        world = World(site, way, disks)
+        context = CheckContext(site, way, disks)
 
         def one(check: Check) -> Result:
-            result = run_check(check, world)
+            result = run_check(check, context)
             on_result(result, len(checks))
             return result
 
@@ -87,14 +87,14 @@ def _fails(results: Mapping[Check, Result]) -> bool:
     return any(result.result == "FAIL" for result in results.values())
 
 
-def run_check(check: Check, world: World) -> Result:
+def run_check(check: Check, context: CheckContext) -> Result:
     """Return what one check saw; a check that breaks is a FAIL, never a crash and never an OK."""
     begun = time.monotonic()
     result = Result(
         sentence=check.sentence, plane=check.plane, component=check.component, result="OK", every=check.every
     )
     try:
-        seen = {"detail": check.look(world)}
+        seen = {"detail": check.look(context)}
     except Failed as failed:
         seen = {"result": "FAIL", "detail": str(failed), "fix": failed.fix}
     except Skipped as skipped:

@@ -15,7 +15,7 @@ from aiplat.fit.knowledge import knowledge
 from aiplat.fit.known_models import known_names
 from aiplat.fit.layouts import EXAMPLE, compare_layouts, planned_site
 from aiplat.gpu.rules.order import RULES as GPU_RULES
-from aiplat.hosts.check import Check
+from aiplat.hosts.check import HostCheck
 from aiplat.hosts.judge import CHECKS
 from aiplat.site.rules import RULES
 from aiplat.site.schema import site_schema
@@ -242,7 +242,7 @@ def _host_checks() -> str:
     return f"# Checks of hosts\n{_NOTE}\n{head}\n\n{table}"
 
 
-def _host_check(check: Check) -> str:
+def _host_check(check: HostCheck) -> str:
     asked = ", ".join(word for word, only in (("new", check.fresh), ("real", check.real)) if only) or "all"
     return f"| `{check.name}` | {check.severity} | {asked} | {check.wants} |\n"
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from aiplat.actions.model import Order, list_models, manifest_of, object_name
+from aiplat.actions.model import ModelOrder, list_models, manifest_of, object_name
 from aiplat.errors import BadInput
 from aiplat.site.models import Site
 
 
 def test_an_order_names_only_what_was_asked() -> None:
     """What is left out is the operator's to fill in."""
-    manifest = manifest_of(Order(name="notes", catalogue="gemma3:270m", minimum=0, maximum=2))
+    manifest = manifest_of(ModelOrder(name="notes", catalogue="gemma3:270m", minimum=0, maximum=2))
     assert manifest["metadata"] == {"name": "notes", "namespace": "aiplat-model"}
     expected = {"source": {"catalogue": "gemma3:270m"}, "name": "notes", "minReplicas": 0, "maxReplicas": 2}
     assert manifest["spec"] == expected
@@ -21,7 +21,7 @@ def test_an_order_names_only_what_was_asked() -> None:
 
 def test_a_name_is_also_the_catalogues_unless_said_otherwise() -> None:
     """`deploy phi3` serves phi3 as phi3."""
-    manifest = manifest_of(Order(name="gemma3:270m", requests={"cpu": "2"}))
+    manifest = manifest_of(ModelOrder(name="gemma3:270m", requests={"cpu": "2"}))
     assert manifest["metadata"]["name"] == "gemma3-270m"
     assert manifest["spec"] == {
         "source": {"catalogue": "gemma3:270m"},
@@ -33,11 +33,11 @@ def test_a_name_is_also_the_catalogues_unless_said_otherwise() -> None:
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        (Order(name="m", image="x@sha256:" + "0" * 64), "does not say which engine"),
-        (Order(name="m", minimum=3, maximum=2), "3 is more than --max 2"),
+        (ModelOrder(name="m", image="x@sha256:" + "0" * 64), "does not say which engine"),
+        (ModelOrder(name="m", minimum=3, maximum=2), "3 is more than --max 2"),
     ],
 )
-def test_an_order_that_contradicts_itself_is_refused(order: Order, said: str) -> None:
+def test_an_order_that_contradicts_itself_is_refused(order: ModelOrder, said: str) -> None:
     """Before anything is asked of a cluster."""
     with pytest.raises(BadInput, match=said):
         manifest_of(order)

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.engines import filled
-from aiplat.services.gateway.routes import Routes
+from aiplat.services.gateway.config.routes import Routes
 from aiplat.shipped import shipped
 from tests.charts.conftest import NAMES, VALUES, Document, Helm, documents
 

@@ -21,7 +21,7 @@ from aiplat.runs.events import (
     StepFailed,
     StepFinished,
     StepStarted,
-    Task,
+    TaskDone,
 )
 
 EVENTS: tuple[Event, ...] = (
@@ -43,8 +43,8 @@ EVENTS: tuple[Event, ...] = (
     StepFinished(step="stage", changed=1, seconds=1.0),
     StepStarted(step="k3s_server", title="Run the control plane", hosts=("s1",)),
     Progress(step="k3s_server", host="", done=0, total=0, unit="tasks", what="Wait until the node is Ready"),
-    Task(step="k3s_server", host="s1", task="Start k3s", changed=True),
-    Task(step="k3s_server", host="s1", task="Read the configuration", changed=False),
+    TaskDone(step="k3s_server", host="s1", task="Start k3s", changed=True),
+    TaskDone(step="k3s_server", host="s1", task="Read the configuration", changed=False),
     StepFailed(step="k3s_server", host="s1", cause="no", help="look"),
 )
 SUMMARY = Summary(

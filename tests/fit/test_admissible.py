@@ -10,15 +10,17 @@ from aiplat.fit.admissible import divisors
 from aiplat.fit.known_models import find_architecture
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.placement import FITS, NO, TIGHT, MemoryPlan
-from aiplat.fit.question import Question, as_request
-from aiplat.fit.request import Settings
+from aiplat.fit.question import FitQuestion, as_request
+from aiplat.fit.request import EngineSettings
 
 
 def plan(
     model: str, device: str, engine: str, quantisation: str | None = None, **settings: Any
 ) -> MemoryPlan:
     """Return the plan for a question."""
-    return plan_memory(as_request(Question(model, (device,), engine, quantisation, Settings(**settings))))  # type: ignore[arg-type]
+    return plan_memory(
+        as_request(FitQuestion(model, (device,), engine, quantisation, EngineSettings(**settings)))
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_a_model_is_taken_in_the_form_it_is_published_in(
     model: str, device: str, engine: str, settings: dict[str, int], stored: str
 ) -> None:
     """Without a quantisation a model's own form is assumed, and said; GGUF has no form of its own for fp8."""
-    request = as_request(Question(model, (device,), engine, None, Settings(**settings)))  # type: ignore[arg-type]
+    request = as_request(FitQuestion(model, (device,), engine, None, EngineSettings(**settings)))  # type: ignore[arg-type]
     assert request.weights.quantisation == stored
     assert any(stored in said for said in request.assumed) or stored == "16-bit"
     assert plan_memory(request).verdict == FITS
@@ -112,8 +114,8 @@ def test_what_vllm_never_starts_with_is_no_fit(device: str, settings: dict[str, 
 
 def test_vllm_shares_a_model_over_gpus_of_one_maker_only() -> None:
     """A card of NVIDIA's and one of AMD's make no tensor-parallel group."""
-    settings = Settings(context=4096, tensor_parallel=2)
-    request = as_request(Question("llama-3.1-8b", ("RTX 4090", "RX 7900 XTX"), "vllm", None, settings))
+    settings = EngineSettings(context=4096, tensor_parallel=2)
+    request = as_request(FitQuestion("llama-3.1-8b", ("RTX 4090", "RX 7900 XTX"), "vllm", None, settings))
     assert plan_memory(request).why[0] == "vLLM does not share a model over cuda and rocm"
 
 

@@ -11,7 +11,7 @@ from aiplat.errors import BadInput
 from aiplat.fit.costs import Prices, machine, use
 from aiplat.fit.knowledge import knowledge
 from aiplat.fit.layouts import EXAMPLE, compare_layouts, planned_site
-from aiplat.site.models import Costs, Site
+from aiplat.site.models import CostSettings, Site
 
 EXAMPLE_SITE = planned_site(EXAMPLE)
 COMPARED = compare_layouts(EXAMPLE_SITE, "ollama")
@@ -20,7 +20,7 @@ MIXED, ALL = COMPARED["layouts"]
 
 def with_costs(**costs: Any) -> Site:
     """Return the example with prices of its own."""
-    return EXAMPLE_SITE.model_copy(update={"costs": Costs(**costs)})
+    return EXAMPLE_SITE.model_copy(update={"costs": CostSettings(**costs)})
 
 
 def model(layout: dict[str, Any], name: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def test_what_fits_is_said_for_each_machine() -> None:
 
 def test_a_million_tokens_cost_what_their_parts_cost() -> None:
     """Purchase by year and electricity by share of use, over the tokens of a year."""
-    prices = Prices(Costs(electricity=0.5, years=5, machine=1000))
+    prices = Prices(CostSettings(electricity=0.5, years=5, machine=1000))
     one = machine(EXAMPLE_SITE.hosts[2], (), prices)
     half = use([one], 10.0, 0.5, prices)
     tokens = 10 * 0.5 * 8760 * 3600 / 1e6

@@ -8,8 +8,8 @@ from aiplat.errors import BadInput
 from aiplat.fit.devices import doubt_about, find_device, metal_working_set
 from aiplat.fit.hardware import read_hardware
 from aiplat.fit.knowledge import GIB, knowledge
-from aiplat.fit.question import Question, as_request
-from aiplat.fit.request import Settings
+from aiplat.fit.question import FitQuestion, as_request
+from aiplat.fit.request import EngineSettings
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_part_that_no_card_has_or_nobody_named_is_asked_for(text: str) -> None
     assert read_hardware({"gpu": text}).unclear
     assert doubt_about(find_device(text), text)
     with pytest.raises(BadInput):
-        as_request(Question("llama-3.1-8b", (text,), "ollama", None, Settings()))
+        as_request(FitQuestion("llama-3.1-8b", (text,), "ollama", None, EngineSettings()))
 
 
 def test_a_laptops_card_has_the_memory_that_is_said() -> None:

@@ -9,15 +9,15 @@ import pytest
 from aiplat.errors import BadInput
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.placement import FITS, NO, TIGHT, MemoryPlan
-from aiplat.fit.question import Question, as_request
-from aiplat.fit.request import Settings, Version, read_version
+from aiplat.fit.question import FitQuestion, as_request
+from aiplat.fit.request import EngineSettings, Version, read_version
 
 ORDER = {FITS: 0, TIGHT: 1, NO: 2}
 
 
 def plan(model: str, device: str, engine: str, *, quantisation: str = "", version: str = "", **settings: object) -> MemoryPlan:  # fmt: skip  # noqa: E501
     """Return the plan for a question."""
-    question = Question(model, (device,), engine, quantisation or None, Settings(**settings))  # type: ignore[arg-type]
+    question = FitQuestion(model, (device,), engine, quantisation or None, EngineSettings(**settings))  # type: ignore[arg-type]
     request = as_request(question)
     return plan_memory(replace(request, version=read_version(version)) if version else request)
 
@@ -113,7 +113,7 @@ def test_versions_are_compared_by_what_is_known() -> None:
 
 def test_all_that_is_unknown_is_said_at_once() -> None:
     """Engine, cache type, device and model are each named, with near names."""
-    question = Question("lama-3.1-8b", ("RTX 4091",), "olama", None, Settings(type_k="q9"))
+    question = FitQuestion("lama-3.1-8b", ("RTX 4091",), "olama", None, EngineSettings(type_k="q9"))
     with pytest.raises(BadInput) as caught:
         as_request(question)
     told = str(caught.value)

@@ -9,14 +9,14 @@ import pytest
 from aiplat.fit.calibrate import fit_memory, fit_throughput
 from aiplat.fit.cases import in_fitting_half
 from aiplat.fit.knowledge import constant
-from aiplat.fit.question import Question, as_request
-from aiplat.fit.request import Incomplete, Settings, read_request
+from aiplat.fit.question import FitQuestion, as_request
+from aiplat.fit.request import EngineSettings, Incomplete, read_request
 from aiplat.fit.throughput import batched, delay, efficiency, single_stream, work_of
 
 
 def speed(model: str, device: str, quantisation: str, engine: str = "llama.cpp") -> float:
     """Return the likely tokens a second of one stream."""
-    found = single_stream(as_request(Question(model, (device,), engine, quantisation, Settings())))
+    found = single_stream(as_request(FitQuestion(model, (device,), engine, quantisation, EngineSettings())))
     assert found
     return found.likely
 
@@ -44,7 +44,7 @@ def test_layers_on_the_processor_slow_a_model_down() -> None:
 
 def test_a_device_without_known_bandwidth_has_no_speed() -> None:
     """Nothing is guessed about a card that is known by its memory alone."""
-    request = as_request(Question("llama-3-8b", ("24 GB card",), "vllm", None, Settings()))
+    request = as_request(FitQuestion("llama-3-8b", ("24 GB card",), "vllm", None, EngineSettings()))
     assert single_stream(request) is None
     assert batched(request) is None
 

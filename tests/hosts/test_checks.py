@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from aiplat.hosts.check import CHECKS, Seen, Wish
+from aiplat.hosts.check import CHECKS, HostNeeds, SeenHost
 from aiplat.hosts.facts import HostLook
 from aiplat.hosts.judge import Trouble, Verdict, judge
 from aiplat.hosts.paths import SYSTEM_DATA
@@ -33,14 +33,14 @@ def two_hosts(
     server: dict[str, Any],
     agent: dict[str, Any],
     accepted: tuple[str, ...] = (),
-    wish: dict[str, Any] | None = None,
+    needs: dict[str, Any] | None = None,
     fellow: str = "10.0.0.12",
 ) -> tuple[Verdict, Verdict]:
     """Judge a server and an agent with these facts; the server may have troubles that are `accepted`."""
     first, second = HostLook.model_validate(server), HostLook.model_validate(agent)
     hosts = (
-        Seen("s1", first, Wish("desk", "server", **{**ONE, "accepted": accepted, **(wish or {})})),
-        Seen("a1", second, Wish("desk", "agent", fellow)),
+        SeenHost("s1", first, HostNeeds("desk", "server", **{**ONE, "accepted": accepted, **(needs or {})})),
+        SeenHost("a1", second, HostNeeds("desk", "agent", fellow)),
     )
     one, other = judge(hosts)
     return one, other
@@ -50,12 +50,12 @@ def found(case: dict[str, Any]) -> tuple[Trouble, ...]:
     """Return what is said of the server with a case's defect."""
     agent = changed(changed(WELL, AGENT), case.get("fellow", {}))
     accepted = tuple(case.get("accepted", ()))
-    wish = BOTH if case.get("both") else case.get("wish", {})
-    data = wish.get("data", SYSTEM_DATA)
+    needs = BOTH if case.get("both") else case.get("wish", {})
+    data = needs.get("data", SYSTEM_DATA)
     own_disk = {} if data == SYSTEM_DATA else {"places": {data: DISK}, "data_real": data}
     well = changed(changed(WELL, own_disk), SIX if case.get("both") else {})
     server = changed(well, case.get("change", {}))
-    return two_hosts(server, agent, accepted, wish, case.get("fellow_address", "10.0.0.12"))[0].troubles
+    return two_hosts(server, agent, accepted, needs, case.get("fellow_address", "10.0.0.12"))[0].troubles
 
 
 def test_nothing_is_wrong_with_hosts_that_are_well() -> None:
@@ -137,7 +137,7 @@ def test_packages_that_are_brought_are_not_missed() -> None:
     look = HostLook.model_validate(changed(WELL, change))
     brought = frozenset({"container-selinux", "k3s-selinux"})
     for packages, names in ((frozenset[str](), {"selinux-policy", "selinux-k3s"}), (brought, set[str]())):
-        seen = Seen("s1", look, Wish("desk", "server", "10.0.0.11", brought=packages))
+        seen = SeenHost("s1", look, HostNeeds("desk", "server", "10.0.0.11", brought=packages))
         told = {trouble.check: trouble.fix for trouble in judge((seen,))[0].troubles}
         assert names == set(told) & {"selinux-policy", "selinux-k3s"}
         assert all("write `os: rocky-9` for s1 in site.yaml" in told[name] for name in names)

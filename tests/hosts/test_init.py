@@ -21,7 +21,7 @@ from aiplat.cli import init_verbs
 from aiplat.cli.init import default_name
 from aiplat.cli.main import command_line
 from aiplat.errors import AiplatError
-from aiplat.hosts.check import Seen, Wish
+from aiplat.hosts.check import HostNeeds, SeenHost
 from aiplat.hosts.facts import HostLook
 from aiplat.hosts.free_networks import free_networks
 from aiplat.plan.model_choice import choose_model
@@ -204,10 +204,10 @@ def test_the_folder_names_the_site(tmp_path: Path) -> None:
     assert default_name(Path("/site.yaml")) == "my-site"
 
 
-def one(memory: int, cpu: str = "Intel(R) N100", *gpus: str) -> list[Seen]:
+def one(memory: int, cpu: str = "Intel(R) N100", *gpus: str) -> list[SeenHost]:
     """Return one server with this memory and processor."""
     look = HostLook(memory_mib=memory, cpu_model=cpu, arch="x86_64", gpus=gpus)
-    return [Seen("s1", look, Wish("desk", "server", "10.0.0.11"))]
+    return [SeenHost("s1", look, HostNeeds("desk", "server", "10.0.0.11"))]
 
 
 @pytest.mark.parametrize(

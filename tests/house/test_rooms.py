@@ -10,3 +10,5 @@ def test_every_room_is_described() -> None:
     architecture = (ROOT / "ARCHITECTURE.md").read_text()
     rooms = {path.parent.name for path in (ROOT / "aiplat").glob("*/__init__.py")} - {"services"}
     assert [room for room in sorted(rooms) if f"`aiplat/{room}/`" not in architecture] == []
+    rooms = {path.parent.name for path in (ROOT / "aiplat/services/gateway").glob("*/__init__.py")}
+    assert [room for room in sorted(rooms) if f"| `{room}/` |" not in architecture] == []

@@ -8,7 +8,7 @@ from aiplat.catalog.resolve import resolve
 from aiplat.k3s.arguments import judged_minor
 from aiplat.k3s.contract import Command, key_findings
 from aiplat.k3s.images import TABLE, images_of, wrong_images
-from aiplat.k3s.release import Release, release_of
+from aiplat.k3s.release import K3sRelease, release_of
 from aiplat.plan.accepted import written_keys
 from aiplat.plan.refusals import refusals
 from aiplat.shipped import shipped
@@ -20,7 +20,7 @@ PAUSE = "docker.io/rancher/mirrored-pause"
 PROVISIONER = "docker.io/rancher/local-path-provisioner"
 
 
-def rows(table: str) -> dict[Release, list[str]]:
+def rows(table: str) -> dict[K3sRelease, list[str]]:
     """Return the tags by release of a table of images."""
     lines = (line.split("\t") for line in shipped(table).read_text().splitlines() if line[:1] == "v")
     return {release_of(line[0]): line[1:] for line in lines}

@@ -7,9 +7,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 from aiplat.lab.driver import Attempt
 from aiplat.lab.egress import parse_report, ruleset
-from aiplat.lab.names import Network, bridge_mac, bridge_name
+from aiplat.lab.names import LabNetwork, bridge_mac, bridge_name
 
-NETWORK = Network(IPv4Network("10.92.40.0/24"), IPv4Address("10.92.40.1"))
+NETWORK = LabNetwork(IPv4Network("10.92.40.0/24"), IPv4Address("10.92.40.1"))
 # What `nft -j list table` of nftables 1.0.6 printed after a host tried a name and an address outside.
 LISTING = json.loads("""
 {"nftables": [

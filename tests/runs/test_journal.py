@@ -10,7 +10,7 @@ from multiprocessing.synchronize import Event as Signal
 import pytest
 
 from aiplat.errors import AiplatError
-from aiplat.runs.events import RunStarted, StepStarted, Task
+from aiplat.runs.events import RunStarted, StepStarted, TaskDone
 from aiplat.runs.journal import (
     Journal,
     cut_off_run,
@@ -28,7 +28,7 @@ def test_events_are_read_back_as_written() -> None:
     journal = Journal("ward-3", "bootstrap")
     written = [
         journal.append(RunStarted(site="ward-3", verb="bootstrap")),
-        journal.append(Task(step="k3s_server", host="s1", task="Start k3s", changed=True)),
+        journal.append(TaskDone(step="k3s_server", host="s1", task="Start k3s", changed=True)),
     ]
     assert list(read_events(journal.folder)) == written
     assert all(event.time.endswith("Z") and event.run == journal.run_id for event in written)
@@ -47,7 +47,7 @@ def test_torn_last_line_is_left_out() -> None:
 def test_events_are_json_lines_with_the_agreed_fields() -> None:
     """Other programs read the file: one object a line with time, run and event."""
     journal = Journal("ward-3", "bootstrap")
-    journal.append(Task(step="stage", host="s1", task="x", changed=False))
+    journal.append(TaskDone(step="stage", host="s1", task="x", changed=False))
     (line,) = (journal.folder / "events.jsonl").read_text().splitlines()
     assert set(json.loads(line)) == {"time", "run", "event", "step", "host", "task", "changed", "notes"}
 

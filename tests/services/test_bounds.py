@@ -19,22 +19,26 @@ from yarl import URL
 from aiplat.services import background, bounds, connections
 from aiplat.services.background import Task, keep_running
 from aiplat.services.connections import Doors
-from aiplat.services.gateway import attempts, calls, exchange, proxy
-from aiplat.services.gateway.calls import Asked
-from aiplat.services.gateway.exchange import Exchange
-from aiplat.services.gateway.frames import FrameSplitter
+from aiplat.services.gateway.accounts.prices import PriceList, TokenPrice
+from aiplat.services.gateway.accounts.usage_writer import UsageWriter
+from aiplat.services.gateway.apis import calls
 from aiplat.services.gateway.health import health_port
+from aiplat.services.gateway.http.answer_memory import AnswerMemory, TooMuch
+from aiplat.services.gateway.http.bodies import Memory
+from aiplat.services.gateway.http.errors import ApiError
+from aiplat.services.gateway.http.frames import FrameSplitter
 from aiplat.services.gateway.metrics import Metrics
-from aiplat.services.gateway.models import Model, ModelTable
-from aiplat.services.gateway.prices import Price, Prices
-from aiplat.services.gateway.proxy import Upstreams
-from aiplat.services.gateway.recorder import Recorder
-from aiplat.services.gateway.refusals import Refusal
-from aiplat.services.gateway.replicas import Pool
-from aiplat.services.gateway.rooms import Room, TooMuch
-from aiplat.services.gateway.sent import Untaken
-from aiplat.services.gateway.settings import Settings
-from aiplat.services.gateway.usage import Usage
+from aiplat.services.gateway.requests import context as request_context
+from aiplat.services.gateway.requests.admission import ModelRequest
+from aiplat.services.gateway.requests.context import RequestContext
+from aiplat.services.gateway.requests.usage import TokenUsage
+from aiplat.services.gateway.routing.models import Model, ModelTable
+from aiplat.services.gateway.routing.replicas import Pool
+from aiplat.services.gateway.settings import GatewaySettings
+from aiplat.services.gateway.upstream import connections as upstream_connections
+from aiplat.services.gateway.upstream import failover
+from aiplat.services.gateway.upstream.connections import Upstreams
+from aiplat.services.gateway.upstream.document import RejectedFields
 from aiplat.services.operator import health as operator_health
 from tests.services.test_connections import GET, end_of, hello
 
@@ -66,14 +70,14 @@ def test_every_limit_is_used_by_a_test() -> None:
     assert {name for name in limits if not any(name in word for word in words)} == set()
 
 
-def asked(receive: Any = None) -> Exchange:
+def asked(receive: Any = None) -> RequestContext:
     """Return a request whose body and end never come."""
 
     async def nothing() -> Any:
         await asyncio.Event().wait()
 
     scope = {"method": "POST", "path": "/v1/completions", "headers": []}
-    return Exchange(scope, receive or nothing, nothing)
+    return RequestContext(scope, receive or nothing, nothing)
 
 
 @contextlib.asynccontextmanager
@@ -118,11 +122,11 @@ async def test_a_list_and_an_error_are_read_to_their_limit(monkeypatch: pytest.M
         with pytest.raises(ValueError, match="too long"):
             await upstreams.look(url)
     async with upstream(ENDLESS % 400 + b"x" * (2 * bounds.ERROR_BYTES)) as (upstreams, url):
-        answer: Any = SimpleNamespace(response=await upstreams.post(url, b"", {}))
-        assert len(await attempts._words(answer)) == bounds.ERROR_BYTES
-        answer.response.close()
-    assert proxy._LOOK.total == bounds.LOOK_SECONDS
-    monkeypatch.setattr(proxy, "_LOOK", aiohttp.ClientTimeout(total=0.01))
+        answer = await upstreams.post(url, b"", {})
+        assert len(await failover._words(answer)) == bounds.ERROR_BYTES
+        answer.close()
+    assert upstream_connections._LOOK.total == bounds.LOOK_SECONDS
+    monkeypatch.setattr(upstream_connections, "_LOOK", aiohttp.ClientTimeout(total=0.01))
     async with upstream(b"") as (upstreams, url):
         with pytest.raises(TimeoutError):
             await upstreams.look(url)
@@ -131,7 +135,7 @@ async def test_a_list_and_an_error_are_read_to_their_limit(monkeypatch: pytest.M
 async def test_silence_and_an_answer_without_an_end_have_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of an upstream's first byte, and of everything together."""
     assert bounds.SILENCE_SECONDS < bounds.ANSWER_SECONDS
-    monkeypatch.setattr(proxy, "SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr(upstream_connections, "SILENCE_SECONDS", 0.01)
     async with upstream(b"") as (upstreams, url):
         with pytest.raises(TimeoutError):
             await upstreams.post(url, b"", {})
@@ -139,18 +143,20 @@ async def test_silence_and_an_answer_without_an_end_have_a_time(monkeypatch: pyt
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(calls, "find_answer", never)
+    monkeypatch.setattr(calls.Failover, "response", never)
     monkeypatch.setattr(calls, "ANSWER_SECONDS", 0.01)
     nothing: Any = None
     with pytest.raises(TimeoutError):
-        await calls.call(asked(), nothing, Asked(Model(name="m", url="http://x"), {}), nothing, nothing)
+        await calls.call(
+            asked(), nothing, ModelRequest(Model(name="m", url="http://x"), {}, nothing), nothing, nothing
+        )
 
 
 async def test_a_body_that_does_not_come_has_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """408 when it has passed."""
-    monkeypatch.setattr(exchange, "BODY_SECONDS", bounds.BODY_SECONDS / 10**4)
-    with pytest.raises(Refusal) as refused:
-        await asked().body(calls.Memory(1, 1))
+    monkeypatch.setattr(request_context, "BODY_SECONDS", bounds.BODY_SECONDS / 10**4)
+    with pytest.raises(ApiError) as refused:
+        await asked().body(Memory(1, 1))
     assert refused.value.status == 408
 
 
@@ -188,7 +194,7 @@ async def test_silent_connections_make_room_at_the_health_port(service: str) -> 
 
 def test_answers_in_another_form_have_room_each_and_together() -> None:
     """What is given back is there again."""
-    room = Room()
+    room = AnswerMemory()
     one = room.share()
     with pytest.raises(TooMuch):
         one.take(bounds.ANSWER_BYTES)
@@ -214,7 +220,7 @@ async def test_only_so_many_wait_for_a_model() -> None:
     pool = Pool(Model(name="m", urls=(), hold_seconds=60))
     waiting = [asyncio.create_task(pool.ready()) for _ in range(bounds.WAITING_REQUESTS)]
     await asyncio.sleep(0)
-    with pytest.raises(Refusal, match="too many requests wait"):
+    with pytest.raises(ApiError, match="too many requests wait"):
         await pool.ready()
     for one in waiting:
         one.cancel()
@@ -226,7 +232,7 @@ async def test_records_beyond_the_most_are_lost_and_counted() -> None:
     lost: list[tuple[str, int]] = []
     nothing: Any = None
     counts: Any = SimpleNamespace(usage=lambda fate, count: lost.append((fate, count)))
-    recorder = Recorder(nothing, nothing, counts, nothing)
+    recorder = UsageWriter(nothing, nothing, counts, nothing)
     for _ in range(bounds.RECORDS + 2):
         recorder.put(nothing)
     assert recorder.queued == bounds.RECORDS
@@ -235,18 +241,18 @@ async def test_records_beyond_the_most_are_lost_and_counted() -> None:
 
 def test_what_is_learned_of_providers_is_forgotten_when_it_is_too_much() -> None:
     """The newest is kept."""
-    untaken = Untaken()
+    rejected = RejectedFields()
     for number in range(bounds.UNKNOWN_FIELDS + 1):
         model = Model(name=f"m{number}", url="http://x")
-        untaken.learn(model, {"max_tokens"})
-    assert len(untaken._by_model) <= bounds.UNKNOWN_FIELDS
-    assert untaken.of(model) == {"max_tokens"}
+        rejected.learn(model, {"max_tokens"})
+    assert len(rejected._by_model) <= bounds.UNKNOWN_FIELDS
+    assert rejected.of(model) == {"max_tokens"}
 
 
 def test_no_request_costs_more_than_the_most() -> None:
     """Whatever an upstream counts and a site asks."""
-    prices = Prices({"m": Price(prompt=10**6, completion=10**6, request=10**6)})
-    assert prices.cost("m", Usage(bounds.MOST_COUNT, bounds.MOST_COUNT)) == bounds.MOST_COST
+    prices = PriceList({"m": TokenPrice(prompt=10**6, completion=10**6, request=10**6)})
+    assert prices.cost("m", TokenUsage(bounds.MOST_COUNT, bounds.MOST_COUNT)) == bounds.MOST_COST
 
 
 async def test_the_pause_after_failures_grows_to_its_longest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,8 +289,8 @@ def test_the_charts_sum_is_that_of_the_limits() -> None:
             232 * health / bounds.CONNECTIONS
         ),
         "of every request": bounds.CONNECTIONS * bounds.SMALL_BYTES // mib,
-        "requests as they lie in memory": Settings.max_bodies_mib,
-        "one body while it is understood": 5 * Settings.max_body_mib,
+        "requests as they lie in memory": GatewaySettings.max_bodies_mib,
+        "one body while it is understood": 5 * GatewaySettings.max_body_mib,
         "answers that are put into another form": 2 * bounds.ANSWERS_BYTES // mib,
         "one `aiplat usage`": 75,
     }

@@ -15,8 +15,8 @@ from aiplat.content import digest_of
 from aiplat.site.models import Site, Upstream
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import blobs_of
-from aiplat.supply.upstream.fetcher import Fetcher, Order, Pin
-from aiplat.supply.upstream.http import Http, Patience
+from aiplat.supply.upstream.fetcher import Fetcher, FetchOrder, Pin
+from aiplat.supply.upstream.http import HttpClient, Patience
 from tests.upstreams.server import Upstreams
 
 # Waits are short, but long enough for a busy machine.
@@ -30,16 +30,16 @@ _KINDS: dict[str, ArtifactKind] = {
 }
 
 
-def http(net: Upstreams, patience: Patience = HURRY, **more: Any) -> Http:
+def http(net: Upstreams, patience: Patience = HURRY, **more: Any) -> HttpClient:
     """Return what asks through the test's proxy; `more` is said under `upstream` too."""
     said = {"proxy": net.proxy, "ca": net.ca, **more}
-    return Http(Upstream.model_validate({k: v for k, v in said.items() if v is not None}), patience)
+    return HttpClient(Upstream.model_validate({k: v for k, v in said.items() if v is not None}), patience)
 
 
 class Desk:
     """Orders artifacts of one test and keeps what came; `told` is what was said of progress."""
 
-    def __init__(self, folder: Path, engine: Http, architectures: Sequence[str] = ("amd64",)) -> None:
+    def __init__(self, folder: Path, engine: HttpClient, architectures: Sequence[str] = ("amd64",)) -> None:
         self.folder, self.http = folder, engine
         self.architectures = architectures
         self.told: list[tuple[str, int, int]] = []
@@ -52,7 +52,7 @@ class Desk:
         name: str = "example",
         version: str = "1.0",
         model: CatalogModel | None = None,
-    ) -> Order:
+    ) -> FetchOrder:
         """Return the order of one artifact by its recipe."""
         recipe = UpstreamRecipe.model_validate(how)
         kind = _KINDS[recipe.kind]
@@ -61,7 +61,7 @@ class Desk:
         work = self.folder / "work"
         work.mkdir(parents=True, exist_ok=True)
         self.kept.mkdir(exist_ok=True)
-        return Order(
+        return FetchOrder(
             artifact=artifact,
             component=_component(),
             recipe=recipe,
@@ -74,7 +74,7 @@ class Desk:
             model=model,
         )
 
-    def get(self, fetcher: Fetcher, order: Order, pin: Pin | None = None) -> tuple[Made, Path]:
+    def get(self, fetcher: Fetcher, order: FetchOrder, pin: Pin | None = None) -> tuple[Made, Path]:
         """Pin and fetch one artifact into a new folder; return what was made and the folder."""
         layout = self.folder / "layout"
         shutil.rmtree(layout, ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aiplat.errors import BadInput
-from aiplat.runs.world import public_parts
+from aiplat.runs.context import public_parts
 from aiplat.site.models import Site
 from aiplat.vault.generated import generate, new_api_key, new_password
 from aiplat.vault.pki import issue, make_ca, still_good

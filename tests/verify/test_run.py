@@ -10,9 +10,9 @@ import pytest
 from aiplat.errors import Finding
 from aiplat.site.models import Site
 from aiplat.verify.check import Check
+from aiplat.verify.context import CheckContext
 from aiplat.verify.report import Report, Result
 from aiplat.verify.run import checks_of, run_check, run_checks
-from aiplat.verify.world import World
 from tests.cluster import kube as given
 from tests.verify.loopback import Loopback
 
@@ -236,10 +236,10 @@ def test_a_site_that_was_never_bootstrapped_fails_without_a_crash(healthy: Loopb
 def test_a_check_that_breaks_is_a_failure(healthy: Loopback) -> None:
     """Never OK, and never a crash of the others."""
 
-    def look(_: World) -> str:
+    def look(_: CheckContext) -> str:
         raise ZeroDivisionError("oops")
 
-    result = run_check(Check("All is well.", "model", "x", look), World(healthy.site))
+    result = run_check(Check("All is well.", "model", "x", look), CheckContext(healthy.site))
     assert (result.result, result.detail) == ("FAIL", "the check itself broke: ZeroDivisionError: oops")
 
 

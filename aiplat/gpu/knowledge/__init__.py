@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Architecture:
+class GpuGeneration:
     """A GPU generation: the driver branches that take it and the kernel module flavour it needs."""
 
     name: str
@@ -48,13 +48,13 @@ def _data(name: str) -> Any:
 
 
 @cache
-def architectures() -> tuple[Architecture, ...]:
+def architectures() -> tuple[GpuGeneration, ...]:
     """Return the known generations, oldest first."""
     return tuple(_architecture(entry) for entry in _data("architectures.yaml")["architectures"])
 
 
-def _architecture(entry: dict[str, Any]) -> Architecture:
-    return Architecture(
+def _architecture(entry: dict[str, Any]) -> GpuGeneration:
+    return GpuGeneration(
         name=entry["name"],
         first=entry.get("first", 0),
         last=entry.get("last"),
@@ -69,13 +69,13 @@ def _any_of(patterns: list[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
 
-def by_device_id(device_id: str) -> Architecture | None:
+def by_device_id(device_id: str) -> GpuGeneration | None:
     """Return the generation of a PCI device id such as `2330`, None where the number is not known."""
     number = int(device_id, 16)
     return next((a for a in architectures() if any(low <= number <= high for low, high in a.pci)), None)
 
 
-def by_name(text: str) -> Architecture | None:
+def by_name(text: str) -> GpuGeneration | None:
     """Return the generation of a card by its chip or marketing name, None where the name does not say."""
     by_chip = next((a for a in architectures() if a.chips.search(text)), None)
     return by_chip or next((a for a in reversed(architectures()) if a.names.search(text)), None)

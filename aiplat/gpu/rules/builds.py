@@ -6,18 +6,18 @@ from dataclasses import replace
 
 from aiplat.gpu.facts import Evidence
 from aiplat.gpu.rules.driver import driver_works
-from aiplat.gpu.rules.rule import Seen, rule, seen
+from aiplat.gpu.rules.rule import Indication, rule, seen
 from aiplat.gpu.signals.all import Signals
 
 
 @rule("apt-signed-by-conflict")
-def signed_by(signals: Signals) -> Seen | None:
+def signed_by(signals: Signals) -> Indication | None:
     """Apt says that values of Signed-By conflict."""
     return seen(signals.heard("signed-by-conflict"))
 
 
 @rule("apt-driver-deps-broken")
-def deps_broken(signals: Signals) -> Seen | None:
+def deps_broken(signals: Signals) -> Indication | None:
     """The package manager refuses, and driver packages are among what it names."""
     told = signals.heard("deps-broken")
     commands = {evidence.command for evidence in told}
@@ -26,13 +26,13 @@ def deps_broken(signals: Signals) -> Seen | None:
 
 
 @rule("kernel-headers-missing")
-def headers_missing(signals: Signals) -> Seen | None:
+def headers_missing(signals: Signals) -> Indication | None:
     """A build or package manager misses them."""
     return seen(signals.heard("headers-missing"))
 
 
 @rule("compiler-mismatch")
-def compiler_mismatch(signals: Signals) -> Seen | None:
+def compiler_mismatch(signals: Signals) -> Indication | None:
     """An unknown option, a missing compiler, or compilers of different major versions; not a bare warning."""
     kernel, used = signals.packages.kernel_compiler, signals.packages.used_compiler
     told = signals.heard("compiler-differs")
@@ -43,7 +43,7 @@ def compiler_mismatch(signals: Signals) -> Seen | None:
 
 
 @rule("dkms-build-failed")
-def build_failed(signals: Signals) -> Seen | None:
+def build_failed(signals: Signals) -> Indication | None:
     """A build ended with an error."""
     return seen(signals.heard("build-failed"))
 
@@ -56,7 +56,7 @@ def _rejected(signals: Signals) -> tuple[Evidence, ...]:
 
 
 @rule("secure-boot-module-rejected")
-def secure_boot(signals: Signals) -> Seen | None:
+def secure_boot(signals: Signals) -> Indication | None:
     """A module was rejected for its signature, and nothing says that Secure Boot is off."""
     if not _rejected(signals) or _enforced_without(signals):
         return None
@@ -64,7 +64,7 @@ def secure_boot(signals: Signals) -> Seen | None:
 
 
 @rule("module-signature-enforced-no-secure-boot")
-def signature_enforced(signals: Signals) -> Seen | None:
+def signature_enforced(signals: Signals) -> Indication | None:
     """A module was rejected, and Secure Boot is off or the kernel says that it enforces."""
     return seen(_rejected(signals) + _enforced_without(signals)) if _enforced_without(signals) else None
 
@@ -76,13 +76,13 @@ def _enforced_without(signals: Signals) -> tuple[Evidence, ...]:
 
 
 @rule("selinux-denied")
-def selinux(signals: Signals) -> Seen | None:
+def selinux(signals: Signals) -> Indication | None:
     """The audit log has a denial that names nvidia."""
     return seen(signals.heard("selinux-denial"))
 
 
 @rule("module-missing-for-running-kernel")
-def module_missing(signals: Signals) -> Seen | None:
+def module_missing(signals: Signals) -> Indication | None:
     """Modprobe does not find it, or DKMS and /lib/modules have it for other kernels only."""
     if signals.modules.is_loaded("nvidia"):
         return None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from aiplat.gpu.rules.rule import Seen, rule, seen
+from aiplat.gpu.rules.rule import Indication, rule, seen
 from aiplat.gpu.signals.all import Signals
 
 
 @rule("jetson-platform-not-detected")
-def jetson_unknown(signals: Signals) -> Seen | None:
+def jetson_unknown(signals: Signals) -> Indication | None:
     """The plugin detects no platform on what is, or may be, a Jetson."""
     unknown = signals.heard("platform-unknown")
     told = unknown + signals.heard("jetson-plugin", "plugin-library-missing", "no-plugin-devices")
@@ -22,19 +22,19 @@ def is_pc(signals: Signals) -> bool:
 
 
 @rule("plugin-pod-without-nvidia-runtime")
-def plugin_without_runtime(signals: Signals) -> Seen | None:
+def plugin_without_runtime(signals: Signals) -> Indication | None:
     """The plugin cannot load NVML, and the host is not known to lack it."""
     return seen(signals.heard("plugin-library-missing")) if not jetson_unknown.look(signals) else None
 
 
 @rule("device-plugin-registration-failed")
-def registration_failed(signals: Signals) -> Seen | None:
+def registration_failed(signals: Signals) -> Indication | None:
     """The plugin says that it could not register."""
     return seen(signals.heard("registration-failed"))
 
 
 @rule("device-marked-unhealthy")
-def marked_unhealthy(signals: Signals) -> Seen | None:
+def marked_unhealthy(signals: Signals) -> Indication | None:
     """The plugin or kubelet says so, or fewer GPUs are allocatable than the node has."""
     told = signals.heard("marked-unhealthy")
     cluster = signals.cluster
@@ -46,13 +46,13 @@ def marked_unhealthy(signals: Signals) -> Seen | None:
 
 
 @rule("operator-validator-dev-char")
-def dev_char(signals: Signals) -> Seen | None:
+def dev_char(signals: Signals) -> Indication | None:
     """The validator names the links."""
     return seen(signals.heard("dev-char"))
 
 
 @rule("operator-toolkit-validation-failed")
-def toolkit_validation(signals: Signals) -> Seen | None:
+def toolkit_validation(signals: Signals) -> Indication | None:
     """The validation's container does not find nvidia-smi."""
     without = signals.heard("smi-not-in-path") if _speaks_of_validator(signals) else ()
     return seen(signals.heard("toolkit-validation") + without)
@@ -64,7 +64,7 @@ def _speaks_of_validator(signals: Signals) -> bool:
 
 
 @rule("mig-and-gpu-both-advertised")
-def mig_and_gpu(signals: Signals) -> Seen | None:
+def mig_and_gpu(signals: Signals) -> Indication | None:
     """Both are above 0, and the cards without MIG do not account for the whole ones."""
     slices = tuple(r for r in signals.cluster.counts(r"mig-.*") if r.count)
     whole = tuple(r for r in signals.cluster.counts("gpu") if r.count)
@@ -85,7 +85,7 @@ def _cards_without_mig(signals: Signals) -> int | None:
 
 
 @rule("time-slicing-not-applied")
-def time_slicing(signals: Signals) -> Seen | None:
+def time_slicing(signals: Signals) -> Indication | None:
     """Replicas are set, and the count on the node is not a multiple of them."""
     cluster = signals.cluster
     offered = cluster.counts(r"gpu(?:\.shared)?")
@@ -102,7 +102,7 @@ def time_slicing(signals: Signals) -> Seen | None:
 
 
 @rule("no-gpu-resource-on-node")
-def no_resource(signals: Signals) -> Seen | None:
+def no_resource(signals: Signals) -> Indication | None:
     """The scheduler misses the resource, or the node's lists lack it or say 0, and nobody offers slices."""
     counts = [resource.count for resource in signals.cluster.resources]
     if any(counts):

@@ -6,7 +6,7 @@ import re
 
 from aiplat.gpu.knowledge import cuda_branches
 from aiplat.gpu.rules.driver import driver_works
-from aiplat.gpu.rules.rule import Seen, rule, seen
+from aiplat.gpu.rules.rule import Indication, rule, seen
 from aiplat.gpu.signals.all import Signals
 from aiplat.gpu.signals.containers import lost_inside, rules_without_card
 
@@ -14,7 +14,7 @@ _WANTED_CUDA = re.compile(r"unsatisfied condition: ?cuda ?>= ?(\d+)(\.\d+)?")
 
 
 @rule("wsl-gpu-blocked")
-def wsl(signals: Signals) -> Seen | None:
+def wsl(signals: Signals) -> Indication | None:
     """The operating system blocks access, and the kernel is not known to be another one than Microsoft's."""
     told = signals.heard("smi-blocked-by-system")
     release = signals.kernel.release.lower()
@@ -25,7 +25,7 @@ def wsl(signals: Signals) -> Seen | None:
 
 
 @rule("host-driver-libraries-missing")
-def libraries_missing(signals: Signals) -> Seen | None:
+def libraries_missing(signals: Signals) -> Indication | None:
     """The toolkit on the host cannot load NVML; or the plugin cannot and the host has no nvidia-smi."""
     plugin = signals.heard("plugin-library-missing") if signals.heard("smi-missing") else ()
     proof = plugin + signals.heard("smi-missing") if plugin else ()
@@ -33,13 +33,13 @@ def libraries_missing(signals: Signals) -> Seen | None:
 
 
 @rule("container-cgroup-bpf-denied")
-def cgroup_denied(signals: Signals) -> Seen | None:
+def cgroup_denied(signals: Signals) -> Indication | None:
     """The hook names the device filter and is refused."""
     return seen(signals.heard("cgroup-denied"))
 
 
 @rule("cuda-requirement-unsatisfied")
-def cuda_unsatisfied(signals: Signals) -> Seen | None:
+def cuda_unsatisfied(signals: Signals) -> Indication | None:
     """The container's start or the program names the requirement."""
     told = signals.heard("cuda-unsatisfied")
     match = next((m for e in told if (m := _WANTED_CUDA.search(e.quote))), None)
@@ -51,25 +51,25 @@ def cuda_unsatisfied(signals: Signals) -> Seen | None:
 
 
 @rule("container-ldconfig-unusable")
-def ldconfig(signals: Signals) -> Seen | None:
+def ldconfig(signals: Signals) -> Indication | None:
     """The container library cannot run the ldconfig that its configuration names."""
     return seen(signals.heard("ldconfig-unusable"))
 
 
 @rule("cdi-spec-broken")
-def cdi_broken(signals: Signals) -> Seen | None:
+def cdi_broken(signals: Signals) -> Indication | None:
     """A CDI device is unresolvable or a specification is empty."""
     return seen(signals.heard("cdi-broken"))
 
 
 @rule("runtime-handler-not-configured")
-def handler_missing(signals: Signals) -> Seen | None:
+def handler_missing(signals: Signals) -> Indication | None:
     """The container runtime does not know the handler."""
     return seen(signals.heard("runtime-unknown"))
 
 
 @rule("container-lost-gpu")
-def lost_gpu(signals: Signals) -> Seen | None:
+def lost_gpu(signals: Signals) -> Indication | None:
     """NVML fails inside a container with an unknown error, or the container's device list lacks the card."""
     lost = lost_inside(signals.facts) + rules_without_card(signals.facts)
     host_is_well = driver_works(signals) or signals.heard("moved-by-systemd")
@@ -77,6 +77,6 @@ def lost_gpu(signals: Signals) -> Seen | None:
 
 
 @rule("nvml-insufficient-permissions")
-def no_permission(signals: Signals) -> Seen | None:
+def no_permission(signals: Signals) -> Indication | None:
     """NVML says insufficient permissions."""
     return seen(signals.heard("smi-no-permission"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 from aiplat.gpu.facts import Evidence
-from aiplat.gpu.knowledge import Architecture, by_name
-from aiplat.gpu.rules.rule import Seen, rule, seen
+from aiplat.gpu.knowledge import GpuGeneration, by_name
+from aiplat.gpu.rules.rule import Indication, rule, seen
 from aiplat.gpu.signals.all import Signals
 
 
-def architectures(signals: Signals) -> tuple[tuple[Architecture, Evidence], ...]:
+def architectures(signals: Signals) -> tuple[tuple[GpuGeneration, Evidence], ...]:
     """Return the generations of the host's cards with what shows them."""
     by_pci = [(device.architecture, device.evidence) for device in signals.gpus]
     by_smi = [(by_name(card.name), card.evidence) for card in signals.smi.cards]
@@ -46,7 +46,7 @@ def _branch(signals: Signals) -> int:
 
 
 @rule("blackwell-requires-open-module")
-def needs_open_module(signals: Signals) -> Seen | None:
+def needs_open_module(signals: Signals) -> Indication | None:
     """The driver says so; or a generation of the open flavour meets the proprietary one and fails."""
     xids = signals.kernel.xids_of("flavour")
     told = signals.heard("needs-open-module") + tuple(xid.evidence for xid in xids)
@@ -57,7 +57,7 @@ def needs_open_module(signals: Signals) -> Seen | None:
 
 
 @rule("open-module-unsupported-gpu")
-def open_module_unsupported(signals: Signals) -> Seen | None:
+def open_module_unsupported(signals: Signals) -> Indication | None:
     """The driver says so; or an older generation meets the open flavour and fails."""
     is_open, proof = _is_open(signals)
     cards = tuple(e for a, e in architectures(signals) if a.modules == "proprietary")
@@ -66,7 +66,7 @@ def open_module_unsupported(signals: Signals) -> Seen | None:
 
 
 @rule("gpu-needs-legacy-branch")
-def needs_legacy_branch(signals: Signals) -> Seen | None:
+def needs_legacy_branch(signals: Signals) -> Indication | None:
     """The driver names the legacy branch; or the generation's last branch is older than the loaded one."""
     told = signals.heard("legacy-branch")
     branch = signals.kernel.legacy_branch
@@ -83,7 +83,7 @@ def needs_legacy_branch(signals: Signals) -> Seen | None:
 
 
 @rule("gpu-not-supported-by-driver")
-def not_supported(signals: Signals) -> Seen | None:
+def not_supported(signals: Signals) -> Indication | None:
     """The driver says so; or the generation's first branch is newer than the loaded one."""
     loaded = _branch(signals)
     early = tuple((a, e) for a, e in architectures(signals) if loaded and a.first > loaded)
@@ -96,15 +96,15 @@ def not_supported(signals: Signals) -> Seen | None:
 
 
 @rule("driver-library-mismatch")
-def library_mismatch(signals: Signals) -> Seen | None:
+def library_mismatch(signals: Signals) -> Indication | None:
     """NVML or the kernel says so, or the versions of module and libraries differ."""
     told = signals.heard("smi-mismatch", "api-mismatch")
     # A driver that lists its cards fitted its libraries then; these were seen at another time.
     differ = None if driver_works(signals) else versions_differ(signals)
-    return Seen(told + differ.evidence, differ.detail) if differ else seen(told)
+    return Indication(told + differ.evidence, differ.detail) if differ else seen(told)
 
 
-def versions_differ(signals: Signals) -> Seen | None:
+def versions_differ(signals: Signals) -> Indication | None:
     """Return the loaded module and the installed libraries where none of these is of the module's release."""
     module = signals.kernel.module
     packages = {p.version: p.evidence for p in signals.packages.libraries}
@@ -112,7 +112,7 @@ def versions_differ(signals: Signals) -> Seen | None:
     known = [version for version in libraries if version]
     if not module or not known or any(_same(version, module.version) for version in known):
         return None
-    return Seen((*packages.values(), module.evidence), f"module {module.version}, libraries {known[0]}")
+    return Indication((*packages.values(), module.evidence), f"module {module.version}, libraries {known[0]}")
 
 
 def _same(one: str, other: str) -> bool:
@@ -123,7 +123,7 @@ def _same(one: str, other: str) -> bool:
 
 
 @rule("nouveau-bound")
-def nouveau_bound(signals: Signals) -> Seen | None:
+def nouveau_bound(signals: Signals) -> Indication | None:
     """Lspci shows it bound, the kernel says so, or it is loaded and NVIDIA's module is not."""
     held = tuple(device.proof for device in signals.gpus if device.driver == "nouveau")
     if held or any(device.driver for device in signals.gpus):
@@ -138,7 +138,7 @@ def _not_called(signals: Signals) -> bool:
 
 
 @rule("gpu-bound-vfio")
-def bound_vfio(signals: Signals) -> Seen | None:
+def bound_vfio(signals: Signals) -> Indication | None:
     """A GPU is bound to vfio-pci or to another stub for passthrough."""
     stubs = re.compile(r"^(?:vfio-?pci|vfio_pci|pci-?stub|pciback|xen-pciback)$")
     held = tuple(
@@ -150,7 +150,7 @@ def bound_vfio(signals: Signals) -> Seen | None:
 
 
 @rule("device-nodes-missing")
-def nodes_missing(signals: Signals) -> Seen | None:
+def nodes_missing(signals: Signals) -> Indication | None:
     """A node is missing although module or driver are there."""
     missing = signals.heard("nodes-missing")
     loaded = signals.modules.listed.get("nvidia") or (
@@ -162,6 +162,6 @@ def nodes_missing(signals: Signals) -> Seen | None:
 
 
 @rule("driver-in-use-cannot-unload")
-def in_use(signals: Signals) -> Seen | None:
+def in_use(signals: Signals) -> Indication | None:
     """An unload or install was refused because the module is used."""
     return seen(signals.heard("module-in-use"))

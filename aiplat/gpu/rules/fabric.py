@@ -6,7 +6,7 @@ import re
 
 from aiplat.gpu.facts import Evidence
 from aiplat.gpu.knowledge import switched
-from aiplat.gpu.rules.rule import Seen, rule, seen
+from aiplat.gpu.rules.rule import Indication, rule, seen
 from aiplat.gpu.signals.all import Signals
 
 _GOOD = re.compile(
@@ -24,7 +24,7 @@ def has_switches(signals: Signals) -> tuple[Evidence, ...]:
 
 
 @rule("fabricmanager-version-mismatch")
-def version_mismatch(signals: Signals) -> Seen | None:
+def version_mismatch(signals: Signals) -> Indication | None:
     """The fabric manager says so, or its package is of another version than the driver."""
     told = signals.heard("fm-version")
     manager = signals.packages.fabric_manager
@@ -42,7 +42,7 @@ def version_mismatch(signals: Signals) -> Seen | None:
 
 
 @rule("fabricmanager-not-running")
-def not_running(signals: Signals) -> Seen | None:
+def not_running(signals: Signals) -> Indication | None:
     """CUDA error 802, a fabric state that does not end, or a stopped service on a host with NVSwitches."""
     states = signals.smi.values(r"fabric.*\bstate$")
     unfinished = tuple(field.evidence for field in states if _UNFINISHED.search(field.value))
@@ -53,7 +53,7 @@ def not_running(signals: Signals) -> Seen | None:
 
 
 @rule("fabric-status-error")
-def status_error(signals: Signals) -> Seen | None:
+def status_error(signals: Signals) -> Indication | None:
     """The fabric status is neither Success nor absent."""
     fields = signals.smi.values(r"fabric.*\bstatus$")
     wrong = [
@@ -66,7 +66,7 @@ def status_error(signals: Signals) -> Seen | None:
 
 
 @rule("fabricmanager-not-needed")
-def not_needed(signals: Signals) -> Seen | None:
+def not_needed(signals: Signals) -> Indication | None:
     """The fabric manager finds no switches, and nothing else shows any."""
     if has_switches(signals):
         return None

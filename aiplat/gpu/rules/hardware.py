@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from aiplat.gpu.facts import Evidence
-from aiplat.gpu.rules.rule import Seen, rule, seen
+from aiplat.gpu.rules.rule import Indication, rule, seen
 from aiplat.gpu.signals.all import Signals
 from aiplat.gpu.signals.kernel import Xid
 
@@ -23,7 +23,7 @@ def _proof(xids: tuple[Xid, ...]) -> tuple[Evidence, ...]:
 
 
 @rule("gpu-fallen-off-bus")
-def fallen_off_bus(signals: Signals) -> Seen | None:
+def fallen_off_bus(signals: Signals) -> Indication | None:
     """A statement of the driver, Xid 79, or a card whose configuration space reads as ones."""
     xids = signals.kernel.xids_of("bus")
     gone = tuple(device.evidence for device in signals.devices if device.gone)
@@ -31,13 +31,13 @@ def fallen_off_bus(signals: Signals) -> Seen | None:
 
 
 @rule("gpu-lacks-power")
-def lacks_power(signals: Signals) -> Seen | None:
+def lacks_power(signals: Signals) -> Indication | None:
     """The driver says that power cables are missing or that the card has too little power."""
     return seen(signals.heard("power-cable", "power-short"))
 
 
 @rule("pci-bar-unassigned")
-def bar_unassigned(signals: Signals) -> Seen | None:
+def bar_unassigned(signals: Signals) -> Indication | None:
     """The driver or the kernel says so, or lspci shows a GPU's memory as unassigned."""
     without = tuple(device.evidence for device in signals.gpus if device.without_memory)
     addresses = {device.address.lower()[-7:] for device in signals.gpus if device.address}
@@ -48,20 +48,20 @@ def bar_unassigned(signals: Signals) -> Seen | None:
 
 
 @rule("gsp-rpc-timeout")
-def gsp_timeout(signals: Signals) -> Seen | None:
+def gsp_timeout(signals: Signals) -> Indication | None:
     """Xid 119 or 120, or the driver's sentence about the RPC."""
     xids = signals.kernel.xids_of("gsp")
     return seen(_proof(xids) + signals.heard("gsp-timeout"), _detail(xids))
 
 
 @rule("gsp-init-failed")
-def gsp_init(signals: Signals) -> Seen | None:
+def gsp_init(signals: Signals) -> Indication | None:
     """The driver says that it cannot initialise GSP, or the firmware file is missing."""
     return seen(signals.heard("gsp-init"))
 
 
 @rule("gpu-reset-required")
-def reset_required(signals: Signals) -> Seen | None:
+def reset_required(signals: Signals) -> Indication | None:
     """A pending remap or retirement, a recovery action, an error code, or an Xid that asks for a reset."""
     plugin = {evidence.quote for evidence in signals.heard("marked-unhealthy")}
     xids = tuple(x for x in signals.kernel.xids_of("reset") if not _from_plugin(x, plugin))
@@ -92,14 +92,14 @@ def _from_plugin(xid: Xid, quotes: set[str]) -> bool:
 
 
 @rule("inforom-corrupted")
-def inforom(signals: Signals) -> Seen | None:
+def inforom(signals: Signals) -> Indication | None:
     """nvidia-smi warns of it."""
     xids = signals.kernel.xids_of("inforom")
     return seen(signals.heard("smi-infoROM") + _proof(xids), _detail(xids))
 
 
 @rule("xid-application-error")
-def application_error(signals: Signals) -> Seen | None:
+def application_error(signals: Signals) -> Indication | None:
     """Xids of programs in the kernel's log."""
     by_plugin = bool(signals.heard("marked-unhealthy"))
     xids = tuple(x for x in signals.kernel.xids_of("application") if x.address or not by_plugin)

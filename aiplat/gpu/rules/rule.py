@@ -11,14 +11,14 @@ from aiplat.gpu.signals.all import Signals
 
 
 @dataclass(frozen=True)
-class Seen:
+class Indication:
     """What speaks for a verdict; `detail` is a clause for the cause, with this host's own numbers."""
 
     evidence: tuple[Evidence, ...]
     detail: str = ""
 
 
-Look = Callable[[Signals], Seen | None]
+Look = Callable[[Signals], Indication | None]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,6 @@ def rule(verdict: str) -> Callable[[Look], Rule]:
     return lambda look: Rule(verdict, told.cause, told.fix, look, told.explains)
 
 
-def seen(evidence: tuple[Evidence, ...], detail: str = "") -> Seen | None:
+def seen(evidence: tuple[Evidence, ...], detail: str = "") -> Indication | None:
     """Return what was seen, or None where there are no passages."""
-    return Seen(evidence, detail) if evidence else None
+    return Indication(evidence, detail) if evidence else None

@@ -22,7 +22,7 @@ class Signals:
     kernel: kernel.Kernel
     modules: modules.Modules
     packages: packages.Packages
-    cluster: cluster.Cluster
+    cluster: cluster.ClusterSignals
     said: dict[str, tuple[Evidence, ...]]
 
     @property

@@ -34,7 +34,7 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class ClusterSignals:
     """What a node offers, what sharing was asked for, and whether this is a Jetson."""
 
     resources: tuple[Resource, ...]
@@ -50,11 +50,11 @@ class Cluster:
         return tuple(of_section or named)
 
 
-def read_cluster(facts: Iterable[Fact]) -> Cluster:
+def read_cluster(facts: Iterable[Fact]) -> ClusterSignals:
     """Return what Kubernetes says of the node."""
     known = tuple(facts)
     sharing = next((asked for fact in known if (asked := _sharing(fact))), None)
-    return Cluster(
+    return ClusterSignals(
         resources=tuple(resource for fact in known for resource in _resources(fact)),
         without_gpu=next(filter(None, map(_node_without_gpu, known)), None),
         replicas=sharing[0] if sharing else None,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from aiplat.gpu.facts import Evidence, Fact
-from aiplat.gpu.knowledge import Architecture, by_device_id, by_name
+from aiplat.gpu.knowledge import GpuGeneration, by_device_id, by_name
 
 _ADDRESS = r"(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]"
 _DEVICE = re.compile(
@@ -32,7 +32,7 @@ class PciDevice:
     address: str
     kind: str
     name: str
-    architecture: Architecture | None
+    architecture: GpuGeneration | None
     evidence: Evidence
     driver: str = ""
     driver_evidence: Evidence | None = None

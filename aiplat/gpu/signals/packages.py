@@ -39,7 +39,7 @@ class DkmsEntry:
 
 
 @dataclass(frozen=True)
-class Package:
+class DriverPackage:
     """An installed package with the driver version in its version."""
 
     name: str
@@ -51,7 +51,7 @@ class Package:
 class Packages:
     """Installed NVIDIA packages, DKMS states, and the compilers a build speaks of (major versions)."""
 
-    installed: tuple[Package, ...]
+    installed: tuple[DriverPackage, ...]
     dkms: tuple[DkmsEntry, ...]
     kernel_compiler: str
     used_compiler: str
@@ -59,7 +59,7 @@ class Packages:
     fabric_manager: str
 
     @property
-    def libraries(self) -> tuple[Package, ...]:
+    def libraries(self) -> tuple[DriverPackage, ...]:
         """Return the packages of the driver's user space."""
         pattern = r"nvidia-(?:smi|utils|compute|driver-(?:cuda|libs))|libnvidia-(?:ml|compute)"
         return tuple(package for package in self.installed if re.match(pattern, package.name))
@@ -84,10 +84,10 @@ def read_packages(facts: Iterable[Fact]) -> Packages:
     )
 
 
-def _installed(fact: Fact) -> list[Package]:
+def _installed(fact: Fact) -> list[DriverPackage]:
     text = "\n".join(fact.lines)
     matches = [*_INSTALLED.finditer(text), *_RPM.finditer(text)]
-    return [Package(match[1], match[2], fact.evidence(match[0])) for match in matches]
+    return [DriverPackage(match[1], match[2], fact.evidence(match[0])) for match in matches]
 
 
 def _dkms(fact: Fact) -> list[DkmsEntry]:

@@ -10,8 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp
 
 from aiplat.services.api.callers import PREFIX, KeyFirst
+from aiplat.services.api.dependencies import ApiContext
 from aiplat.services.api.envelope import Envelope, SmallBodies
-from aiplat.services.api.ground import Ground
 from aiplat.services.api.problems import MEDIA_TYPE, add_handlers, problems
 from aiplat.services.api.routes import (
     audit,
@@ -40,7 +40,7 @@ _SECURITY = {
 }
 
 
-def create_app(ground: Ground) -> ASGIApp:
+def create_app(context: ApiContext) -> ASGIApp:
     """Return the API of one site as an ASGI application."""
     app = FastAPI(
         title="aiplat control API",
@@ -52,14 +52,14 @@ def create_app(ground: Ground) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.ground = ground
+    app.state.context = context
     api = APIRouter(prefix=PREFIX)
     for module in (health, site, models, checks, plans, runs, catalog, keys, teams, usage, audit):
         api.include_router(module.router)
     app.include_router(api)
     add_handlers(app)
     app.add_middleware(SmallBodies, most=API_BODY_BYTES)
-    app.add_middleware(KeyFirst, database=ground.database)
+    app.add_middleware(KeyFirst, database=context.database)
     app.openapi = cache(lambda: _described(app))  # type: ignore[method-assign] # FastAPI's own way to change it
     return Envelope(app)
 

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aiplat.errors import Finding
-from aiplat.services.api.problems import FORBIDDEN, NO_KEY, Refusal, answer, refusal_of
+from aiplat.services.api.problems import FORBIDDEN, NO_KEY, ApiProblem, answer, refusal_of
 from aiplat.services.store.database import Database
 from aiplat.services.store.faults import Unreachable
 from aiplat.services.store.keys import Role, find_key
@@ -42,16 +42,16 @@ class Caller:
         """Return the team whose things are shown when `team` (None: all) was asked for.
 
         Raises:
-            Refusal: a member asked for another team's, or belongs to none.
+            ApiProblem: a member asked for another team's, or belongs to none.
         """
         if self.has("operator"):
             return team
         if not self.team:
             fix = "ask an admin for a key of your team"
-            raise Refusal(FORBIDDEN, Finding(f"key {self.key}", "belongs to no team", fix))
+            raise ApiProblem(FORBIDDEN, Finding(f"key {self.key}", "belongs to no team", fix))
         if team not in {None, self.team}:
             fix = f"leave `team` out, or ask for {self.team}"
-            raise Refusal(FORBIDDEN, Finding(f"key {self.key}", f"may see {self.team} alone", fix))
+            raise ApiProblem(FORBIDDEN, Finding(f"key {self.key}", f"may see {self.team} alone", fix))
         return self.team
 
 
@@ -69,7 +69,7 @@ class KeyFirst:
             return
         try:
             caller = await self._caller(Request(scope))
-        except Refusal as refusal:
+        except ApiProblem as refusal:
             await answer(refusal, scope["path"])(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
@@ -79,14 +79,16 @@ class KeyFirst:
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             fix = "send it as `Authorization: Bearer …`"
-            raise Refusal(NO_KEY, Finding("authorization", "there is no API key", fix), _CHALLENGE)
+            raise ApiProblem(NO_KEY, Finding("authorization", "there is no API key", fix), _CHALLENGE)
         try:
             known = await find_key(self._database, secret.strip())
         except Unreachable as error:
             raise refusal_of(error) from error
         if known is None:
             problem = "this key is not known, was revoked, or is past its time"
-            raise Refusal(NO_KEY, Finding("authorization", problem, "ask an admin for another"), _CHALLENGE)
+            raise ApiProblem(
+                NO_KEY, Finding("authorization", problem, "ask an admin for another"), _CHALLENGE
+            )
         return Caller(known.id, known.role, known.team, known.old_secret)
 
 
@@ -108,7 +110,7 @@ class _Needs:
     def __call__(self, caller: Asking) -> None:
         if not caller.has(self._role):
             problem = f"has the role {caller.role}, and this needs {self._role}"
-            raise Refusal(FORBIDDEN, Finding(f"key {caller.key}", problem, "ask an admin"))
+            raise ApiProblem(FORBIDDEN, Finding(f"key {caller.key}", problem, "ask an admin"))
 
 
 def needs(role: Role) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 from sse_starlette import ServerSentEvent
 
+from aiplat.runs.history import Line, Tail
 from aiplat.runs.journal import runs_dir
-from aiplat.runs.look import Line, Tail
 from aiplat.services.api.launch import GOING_ON, view_run
 
 # People watch: four looks a second are live enough, and cost a look at one file each.

@@ -22,10 +22,10 @@ from pydantic import Field, ValidationError
 
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, Finding
+from aiplat.runs.history import RUN_ID, find_run, is_at_work
 from aiplat.runs.journal import RunRecord, now, runs_dir
-from aiplat.runs.look import RUN_ID, find_run, is_at_work
 from aiplat.services.api.documents import Document
-from aiplat.services.api.problems import CONFLICT, RUN_AT_WORK, RUN_REFUSED, Refusal, not_found
+from aiplat.services.api.problems import CONFLICT, RUN_AT_WORK, RUN_REFUSED, ApiProblem, not_found
 from aiplat.state import private_dir
 
 AIPLAT = (sys.executable, "-c", "from aiplat.cli.main import main; main()")
@@ -80,7 +80,7 @@ class Launcher:
         A run that first makes a lab's hosts begins later: it is `starting` until then.
 
         Raises:
-            Refusal: another run is at work, or the process ended before its run began.
+            ApiProblem: another run is at work, or the process ended before its run began.
         """
         with self._starting:
             refuse_beside_another(site)
@@ -113,7 +113,9 @@ def refuse_beside_another(site: str) -> None:
     for newest in list_views(site, limit=1):
         if newest.state in GOING_ON:
             what_now = "wait until it ends, or stop it"
-            raise Refusal(RUN_AT_WORK, Finding(f"run {newest.id}", f"({newest.verb}) is at work", what_now))
+            raise ApiProblem(
+                RUN_AT_WORK, Finding(f"run {newest.id}", f"({newest.verb}) is at work", what_now)
+            )
 
 
 def _wait_until_it_began(site: str, run_id: str, process: subprocess.Popen[bytes]) -> RunView:
@@ -121,7 +123,7 @@ def _wait_until_it_began(site: str, run_id: str, process: subprocess.Popen[bytes
     while find_run(site, run_id) is None and time.monotonic() < deadline:
         if process.poll() is not None and find_run(site, run_id) is None:
             said = _said(runs_dir(site) / run_id) or ("it said nothing",)
-            raise Refusal(RUN_REFUSED, [Finding(f"run {run_id}", line) for line in said])
+            raise ApiProblem(RUN_REFUSED, [Finding(f"run {run_id}", line) for line in said])
         time.sleep(_LOOK_SECONDS)
     return view_run(site, run_id)
 
@@ -130,7 +132,7 @@ def view_run(site: str, run_id: str) -> RunView:
     """Return a run of the site.
 
     Raises:
-        Refusal: there is no such run.
+        ApiProblem: there is no such run.
     """
     view = _known(site, run_id) if RUN_ID.fullmatch(run_id) else None
     if view is None:
@@ -189,18 +191,18 @@ def stop_run(site: str, run_id: str) -> RunView:
     """Ask a run to stop at its next safe point, as Ctrl-C does, and return it.
 
     Raises:
-        Refusal: there is no such run, or it is over, or another machine makes it.
+        ApiProblem: there is no such run, or it is over, or another machine makes it.
         AiplatError: its process belongs to somebody else.
     """
     view, record = view_run(site, run_id), find_run(site, run_id)
     if record is None or not is_at_work(record):
-        raise Refusal(CONFLICT, Finding(f"run {run_id}", f"is {view.state}", "there is nothing to stop"))
+        raise ApiProblem(CONFLICT, Finding(f"run {run_id}", f"is {view.state}", "there is nothing to stop"))
     if record.host != os.uname().nodename:
-        raise Refusal(CONFLICT, Finding(f"run {run_id}", f"is made on {record.host}", "stop it there"))
+        raise ApiProblem(CONFLICT, Finding(f"run {run_id}", f"is made on {record.host}", "stop it there"))
     try:
         _interrupt(record)
     except ProcessLookupError:
-        raise Refusal(CONFLICT, Finding(f"run {run_id}", "is over", "there is nothing to stop")) from None
+        raise ApiProblem(CONFLICT, Finding(f"run {run_id}", "is over", "there is nothing to stop")) from None
     except PermissionError as error:
         raise AiplatError(
             Finding(f"run {run_id}", "belongs to another user", "stop it as that user")

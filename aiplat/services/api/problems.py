@@ -91,7 +91,7 @@ _BY_STATUS = {
 }
 
 
-class Refusal(Exception):
+class ApiProblem(Exception):
     """A request that is answered by a problem; `findings` must not hold secrets."""
 
     def __init__(
@@ -108,7 +108,7 @@ class Refusal(Exception):
         super().__init__(kind.title)
 
 
-def answer(refusal: Refusal, path: str) -> JSONResponse:
+def answer(refusal: ApiProblem, path: str) -> JSONResponse:
     """Return a refusal as a response; `path` is what was asked for."""
     problem = Problem(
         type=_URN + refusal.kind.name,
@@ -123,26 +123,26 @@ def answer(refusal: Refusal, path: str) -> JSONResponse:
     return JSONResponse(content, refusal.kind.status, headers=refusal.headers, media_type=MEDIA_TYPE)
 
 
-def not_found(what: str, where: str) -> Refusal:
+def not_found(what: str, where: str) -> ApiProblem:
     """Return the refusal of a thing that does not exist; `where` says where those that do are listed."""
-    return Refusal(NOT_FOUND, Finding(what, "is not known", f"see GET {where}"))
+    return ApiProblem(NOT_FOUND, Finding(what, "is not known", f"see GET {where}"))
 
 
-def refusal_of(error: AiplatError) -> Refusal:
+def refusal_of(error: AiplatError) -> ApiProblem:
     """Return an error of an action as a refusal."""
     if isinstance(error, PlanMovedError):
-        return Refusal(PLAN_MOVED, error.findings, plan_digest=error.digest)
+        return ApiProblem(PLAN_MOVED, error.findings, plan_digest=error.digest)
     if isinstance(error, PlanRefusedError):
-        return Refusal(PLAN_REFUSED, error.findings)
+        return ApiProblem(PLAN_REFUSED, error.findings)
     if isinstance(error, Unreachable):
         log.warning("%s", error)
         # Where the database is, is nothing to tell people whose key could not even be looked up.
         finding = Finding("database", "does not answer", "try again in a moment")
-        return Refusal(UNAVAILABLE, finding, {"Retry-After": "5"})
+        return ApiProblem(UNAVAILABLE, finding, {"Retry-After": "5"})
     if isinstance(error, NotThere):
-        return Refusal(NOT_FOUND, error.findings)
+        return ApiProblem(NOT_FOUND, error.findings)
     # Input of an action is what lies on this machine, never what the client sent.
-    return Refusal(UNUSABLE if isinstance(error, BadInput) else FAILED, error.findings)
+    return ApiProblem(UNUSABLE if isinstance(error, BadInput) else FAILED, error.findings)
 
 
 @contextmanager
@@ -151,14 +151,14 @@ def as_things_stand() -> Iterator[None]:
     try:
         yield
     except BadInput as error:
-        raise Refusal(CONFLICT, error.findings) from error
+        raise ApiProblem(CONFLICT, error.findings) from error
 
 
 def add_handlers(app: FastAPI) -> None:
     """Answer everything that can go wrong in the application by a problem."""
 
-    @app.exception_handler(Refusal)
-    async def _refused(request: Request, error: Refusal) -> JSONResponse:
+    @app.exception_handler(ApiProblem)
+    async def _refused(request: Request, error: ApiProblem) -> JSONResponse:
         return answer(error, request.url.path)
 
     @app.exception_handler(AiplatError)
@@ -167,7 +167,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return answer(Refusal(INVALID, _findings(error)), request.url.path)
+        return answer(ApiProblem(INVALID, _findings(error)), request.url.path)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
@@ -177,7 +177,7 @@ def add_handlers(app: FastAPI) -> None:
     async def _broke(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s broke", request.method, request.url.path, exc_info=error)
         finding = Finding("aiplat", "met an error of its own", "see the API's log")
-        return answer(Refusal(FAILED, finding), request.url.path)
+        return answer(ApiProblem(FAILED, finding), request.url.path)
 
 
 def _findings(error: RequestValidationError) -> list[Finding]:
@@ -185,7 +185,7 @@ def _findings(error: RequestValidationError) -> list[Finding]:
     return [Finding(".".join(map(str, detail["loc"])), str(detail["msg"])) for detail in error.errors()]
 
 
-def _http_refusal(request: Request, error: HTTPException) -> Refusal:
+def _http_refusal(request: Request, error: HTTPException) -> ApiProblem:
     kind = _BY_STATUS.get(error.status_code) or Kind(
         "http", error.status_code, HTTPStatus(error.status_code).phrase
     )
@@ -195,16 +195,16 @@ def _http_refusal(request: Request, error: HTTPException) -> Refusal:
         return _no_such_method(request)
     else:
         finding = Finding(f"{request.method} {request.url.path}", str(error.detail))
-    return Refusal(kind, finding, headers=error.headers)
+    return ApiProblem(kind, finding, headers=error.headers)
 
 
-def _no_such_method(request: Request) -> Refusal:
+def _no_such_method(request: Request) -> ApiProblem:
     # The framework names the methods of one of the path's routes; what is asked for is all of them.
     paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
     fits = [methods for path, methods in paths.items() if _pattern(path).fullmatch(request.url.path)]
     known = ", ".join(sorted({method.upper() for methods in fits for method in methods}))
     finding = Finding(request.url.path, f"does not know {request.method}", f"it knows {known}")
-    return Refusal(NO_SUCH_METHOD, finding, {"Allow": known})
+    return ApiProblem(NO_SUCH_METHOD, finding, {"Allow": known})
 
 
 def _pattern(path: str) -> re.Pattern[str]:

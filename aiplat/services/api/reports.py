@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from aiplat.actions.verify import verify
 from aiplat.content import write_atomic
 from aiplat.errors import Finding
-from aiplat.services.api.problems import CONFLICT, Refusal
+from aiplat.services.api.problems import CONFLICT, ApiProblem
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 from aiplat.verify.report import Report
@@ -26,10 +26,10 @@ class Reports:
         """Run all checks of a site now and return what they saw.
 
         Raises:
-            Refusal: the checks are being run already.
+            ApiProblem: the checks are being run already.
         """
         if not self._looking.acquire(blocking=False):
-            raise Refusal(CONFLICT, Finding("checks", "are being run already", "ask again in a moment"))
+            raise ApiProblem(CONFLICT, Finding("checks", "are being run already", "ask again in a moment"))
         try:
             report = verify(site)
         finally:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 from aiplat.services.api.app import create_app
+from aiplat.services.api.dependencies import ApiContext
 from aiplat.services.api.first_key import ensure_admin
-from aiplat.services.api.ground import Ground
 from aiplat.services.api.launch import Launcher
 from aiplat.services.api.reports import Reports
-from aiplat.services.api.settings import Settings
+from aiplat.services.api.settings import ApiSettings
 from aiplat.services.bounds import BODY_SECONDS
 from aiplat.services.connections import Doors, server
 from aiplat.services.store.database import Database
@@ -22,7 +22,7 @@ log = logging.getLogger("aiplat.api")
 _GRACE_SECONDS = 5
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: ApiSettings) -> None:
     """Serve until SIGTERM or SIGINT. Runs that were started go on.
 
     Raises:
@@ -39,14 +39,14 @@ async def run(settings: Settings) -> None:
         if made:
             log.info("a new admin key is in %s", made)
         launcher = None if settings.read_only else Launcher(settings.site.resolve())
-        ground = Ground(settings.site.resolve(), database, launcher, Reports())
-        await _serve(ground, settings)
+        context = ApiContext(settings.site.resolve(), database, launcher, Reports())
+        await _serve(context, settings)
     finally:
         await database.close()
 
 
-async def _serve(ground: Ground, settings: Settings) -> None:
+async def _serve(context: ApiContext, settings: ApiSettings) -> None:
     listen = (settings.host, settings.port)
     certificate = (settings.tls_cert, settings.tls_key)
     doors = Doors(body_seconds=BODY_SECONDS)
-    await server(create_app(ground), listen, certificate, grace=_GRACE_SECONDS, doors=doors).serve()
+    await server(create_app(context), listen, certificate, grace=_GRACE_SECONDS, doors=doors).serve()

@@ -13,7 +13,7 @@ PASSWORD_FILE = "AIPLAT_DATABASE_PASSWORD_FILE"  # noqa: S105 - the name of a va
 
 
 @dataclass(frozen=True)
-class Settings:
+class ApiSettings:
     """How one API process runs. `database` None: a SQLite file in the site's state folder."""
 
     site: Path
@@ -34,8 +34,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"{DATABASE} names the database, {PASSWORD_FILE} a file with its password.",
     )
     parser.add_argument("site", type=Path, help="the site file")
-    parser.add_argument("--host", default=Settings.host, help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=Settings.port, help="(%(default)s; 0 takes a free one)")
+    parser.add_argument("--host", default=ApiSettings.host, help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=ApiSettings.port, help="(%(default)s; 0 takes a free one)"
+    )
     parser.add_argument("--read-only", action="store_true", help="start no run, look at no host")
     parser.add_argument("--new-admin-key", action="store_true", help="make another admin key")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM; needed beyond loopback")
@@ -43,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse(arguments: list[str]) -> Settings:
+def parse(arguments: list[str]) -> ApiSettings:
     """Return the settings of a command line and the environment; says what is wrong with them and exits 2."""
     parser = _parser()
     given = parser.parse_args(arguments)
@@ -54,7 +56,7 @@ def parse(arguments: list[str]) -> Settings:
             f"--host {given.host}: keys would cross the network in clear; add --tls-cert and --tls-key"
         )
     password = os.environ.get(PASSWORD_FILE)
-    return Settings(
+    return ApiSettings(
         **vars(given),
         database=os.environ.get(DATABASE),
         database_password_file=Path(password) if password else None,

@@ -11,23 +11,24 @@ from typing import Any, Literal
 
 import aiohttp
 
-from aiplat.services.gateway import ollama, openai, refusals, responses
-from aiplat.services.gateway.auth import KeyStore, bearer
-from aiplat.services.gateway.calls import Backends
-from aiplat.services.gateway.cors import Cors
-from aiplat.services.gateway.exchange import ClientLeft, Exchange, Receive, Send
+from aiplat.services.gateway.apis import ollama, openai, responses
+from aiplat.services.gateway.http import errors
+from aiplat.services.gateway.http.cors import Cors
+from aiplat.services.gateway.http.errors import ApiError
 from aiplat.services.gateway.metrics import Metrics
-from aiplat.services.gateway.refusals import Refusal
-from aiplat.services.gateway.usage import Record
+from aiplat.services.gateway.requests.auth import KeyStore, bearer
+from aiplat.services.gateway.requests.context import ClientLeft, Receive, RequestContext, Send
+from aiplat.services.gateway.requests.usage import RequestRecord
+from aiplat.services.gateway.upstream.backends import Backends
 
-Handler = Callable[[Exchange, Backends], Awaitable[None]]
+Handler = Callable[[RequestContext, Backends], Awaitable[None]]
 Outcome = Literal["done", "refused", "failed", "client_left"]
 
 log = logging.getLogger("aiplat.gateway")
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Endpoint:
     """A path of the gateway; `name` is what metrics call it."""
 
     name: str
@@ -36,34 +37,34 @@ class Route:
 
 
 _GET = ("GET", "HEAD")
-_ROUTES: dict[str, Route] = {
-    "/": Route("/", _GET, ollama.greet),
-    "/v1/models": Route("/v1/models", _GET, openai.list_models),
-    "/v1/chat/completions": Route("/v1/chat/completions", ("POST",), openai.generate),
-    "/v1/completions": Route("/v1/completions", ("POST",), openai.generate),
-    "/v1/responses": Route("/v1/responses", ("POST",), responses.respond),
-    "/v1/embeddings": Route("/v1/embeddings", ("POST",), openai.embed),
-    "/api/chat": Route("/api/chat", ("POST",), ollama.use),
-    "/api/generate": Route("/api/generate", ("POST",), ollama.use),
-    "/api/embed": Route("/api/embed", ("POST",), ollama.use),
-    "/api/embeddings": Route("/api/embeddings", ("POST",), ollama.use),
-    "/api/show": Route("/api/show", ("POST",), ollama.use),
-    "/api/tags": Route("/api/tags", _GET, ollama.tags),
-    "/api/ps": Route("/api/ps", _GET, ollama.running),
-    "/api/version": Route("/api/version", _GET, ollama.version),
-    "/api/pull": Route("/api/pull", ("POST",), ollama.refuse_change),
-    "/api/push": Route("/api/push", ("POST",), ollama.refuse_change),
-    "/api/create": Route("/api/create", ("POST",), ollama.refuse_change),
-    "/api/copy": Route("/api/copy", ("POST",), ollama.refuse_change),
-    "/api/delete": Route("/api/delete", ("DELETE",), ollama.refuse_change),
+_ROUTES: dict[str, Endpoint] = {
+    "/": Endpoint("/", _GET, ollama.greet),
+    "/v1/models": Endpoint("/v1/models", _GET, openai.list_models),
+    "/v1/chat/completions": Endpoint("/v1/chat/completions", ("POST",), openai.generate),
+    "/v1/completions": Endpoint("/v1/completions", ("POST",), openai.generate),
+    "/v1/responses": Endpoint("/v1/responses", ("POST",), responses.respond),
+    "/v1/embeddings": Endpoint("/v1/embeddings", ("POST",), openai.embed),
+    "/api/chat": Endpoint("/api/chat", ("POST",), ollama.use),
+    "/api/generate": Endpoint("/api/generate", ("POST",), ollama.use),
+    "/api/embed": Endpoint("/api/embed", ("POST",), ollama.use),
+    "/api/embeddings": Endpoint("/api/embeddings", ("POST",), ollama.use),
+    "/api/show": Endpoint("/api/show", ("POST",), ollama.use),
+    "/api/tags": Endpoint("/api/tags", _GET, ollama.tags),
+    "/api/ps": Endpoint("/api/ps", _GET, ollama.running),
+    "/api/version": Endpoint("/api/version", _GET, ollama.version),
+    "/api/pull": Endpoint("/api/pull", ("POST",), ollama.refuse_change),
+    "/api/push": Endpoint("/api/push", ("POST",), ollama.refuse_change),
+    "/api/create": Endpoint("/api/create", ("POST",), ollama.refuse_change),
+    "/api/copy": Endpoint("/api/copy", ("POST",), ollama.refuse_change),
+    "/api/delete": Endpoint("/api/delete", ("DELETE",), ollama.refuse_change),
 }
-_BELOW: dict[str, Route] = {
-    "/v1/models/": Route("/v1/models/{name}", _GET, openai.one_model),
-    "/api/blobs/": Route("/api/blobs", ("HEAD", "POST"), ollama.refuse_change),
+_BELOW: dict[str, Endpoint] = {
+    "/v1/models/": Endpoint("/v1/models/{name}", _GET, openai.one_model),
+    "/api/blobs/": Endpoint("/api/blobs", ("HEAD", "POST"), ollama.refuse_change),
 }
 
 
-def find_route(path: str) -> Route | None:
+def find_route(path: str) -> Endpoint | None:
     """Return the route of a path, or None."""
     if (exact := _ROUTES.get(path)) is not None:
         return exact
@@ -85,75 +86,76 @@ class GatewayApp:
         """Answer one request."""
         if scope["type"] != "http":
             raise RuntimeError(f"the gateway answers HTTP only, not {scope['type']}")
-        exchange = Exchange(scope, receive, send)
-        if b"origin" in exchange.headers:
-            if (allowed := self._cors.preflight(exchange.method, exchange.headers)) is not None:
+        context = RequestContext(scope, receive, send)
+        if b"origin" in context.headers:
+            if (allowed := self._cors.preflight(context.method, context.headers)) is not None:
                 await send({"type": "http.response.start", "status": 204, "headers": allowed})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
-            exchange.more_headers += self._cors.headers(exchange.headers)
-        route = find_route(exchange.path)
+            context.more_headers += self._cors.headers(context.headers)
+        route = find_route(context.path)
         outcome: Outcome = "failed"
         try:
-            outcome = await self._answer(exchange, route)
+            outcome = await self._answer(context, route)
         finally:
-            exchange.hold(self._backends.memory, 0)
-            record = self._record(exchange, route, outcome)
+            context.hold(self._backends.memory, 0)
+            record = self._record(context, route, outcome)
             self._metrics.put(record)
-            self._backends.gate.settle(exchange, record)
+            if context.admitted is not None:
+                context.admitted.settle(record)
 
-    async def _answer(self, exchange: Exchange, route: Route | None) -> Outcome:
+    async def _answer(self, context: RequestContext, route: Endpoint | None) -> Outcome:
         try:
             # The key comes first: without one, not even which paths exist is reported.
-            self._admit(exchange)
+            self._admit(context)
             if route is None:
-                raise refusals.no_such_path(exchange.method, exchange.path)
-            if exchange.method not in route.methods:
-                raise refusals.wrong_method(exchange.method, exchange.path, route.methods)
-            await route.handler(exchange, self._backends)
-        except Refusal as refusal:
-            await self._refuse(exchange, refusal)
+                raise errors.no_such_path(context.method, context.path)
+            if context.method not in route.methods:
+                raise errors.wrong_method(context.method, context.path, route.methods)
+            await route.handler(context, self._backends)
+        except ApiError as error:
+            await self._refuse(context, error)
             return "refused"
         except ClientLeft:
             return "client_left"
         except (aiohttp.ClientError, TimeoutError) as error:
-            log.warning("%s broke off: %s: %s", exchange.model, type(error).__name__, error)
-            return await self._fail(exchange, refusals.broken(exchange.model))
+            log.warning("%s broke off: %s: %s", context.model, type(error).__name__, error)
+            return await self._fail(context, errors.broken(context.model))
         except Exception:
             # Nobody foresaw it; a client's library must be able to show it all the same.
-            log.exception("a request to %s failed", exchange.path[:200])
-            return await self._fail(exchange, refusals.failed())
+            log.exception("a request to %s failed", context.path[:200])
+            return await self._fail(context, errors.failed())
         # An engine may say itself that it cannot: that is passed on, and nobody was served.
-        return "failed" if exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "done"
+        return "failed" if context.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "done"
 
-    async def _fail(self, exchange: Exchange, refusal: Refusal) -> Outcome:
+    async def _fail(self, context: RequestContext, error: ApiError) -> Outcome:
         """Say that it failed where nothing was said yet; else the connection is cut."""
-        if not exchange.answered:
-            await self._refuse(exchange, refusal)
+        if not context.answered:
+            await self._refuse(context, error)
         return "failed"
 
-    def _admit(self, exchange: Exchange) -> None:
-        secret = bearer(exchange.headers)
-        exchange.key = self._keys.find(secret) if secret else None
-        if exchange.key is None:
-            raise refusals.no_key()
-        if exchange.key.expired(time.time()):
-            raise refusals.expired_key()
+    def _admit(self, context: RequestContext) -> None:
+        secret = bearer(context.headers)
+        context.key = self._keys.find(secret) if secret else None
+        if context.key is None:
+            raise errors.no_key()
+        if context.key.expired(time.time()):
+            raise errors.expired_key()
 
-    async def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
-        ollama_client = exchange.path.startswith("/api/")
-        shape = refusals.ollama_shape if ollama_client else refusals.openai_shape
-        await exchange.reply(refusal.status, shape(refusal), refusal.all_headers())
+    async def _refuse(self, context: RequestContext, error: ApiError) -> None:
+        ollama_client = context.path.startswith("/api/")
+        shape = errors.ollama_body if ollama_client else errors.openai_body
+        await context.reply(error.status, shape(error), error.all_headers())
 
-    def _record(self, exchange: Exchange, route: Route | None, outcome: Outcome) -> Record:
-        first = exchange.first_byte_at
-        return Record(
-            key=exchange.key.id if exchange.key else "",
-            model=exchange.model,
+    def _record(self, context: RequestContext, route: Endpoint | None, outcome: Outcome) -> RequestRecord:
+        first = context.first_byte_at
+        return RequestRecord(
+            key=context.key.id if context.key else "",
+            model=context.model,
             endpoint=route.name if route else "other",
-            status=exchange.status,
+            status=context.status,
             outcome=outcome,
-            seconds=time.perf_counter() - exchange.started_at,
-            first_byte=first - exchange.started_at if first is not None else None,
-            usage=exchange.usage,
+            seconds=time.perf_counter() - context.started_at,
+            first_byte=first - context.started_at if first is not None else None,
+            usage=context.usage,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from aiplat.services.gateway.metrics import Metrics
-from aiplat.services.gateway.models import ModelTable
+from aiplat.services.gateway.routing.models import ModelTable
 from aiplat.services.pages import Said, serve_pages
 
 

@@ -12,8 +12,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from aiplat.services.gateway.replicas import Pools
-from aiplat.services.gateway.usage import Record
+from aiplat.services.gateway.requests.usage import RequestRecord
+from aiplat.services.gateway.routing.replicas import Pools
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
@@ -96,7 +96,7 @@ class Metrics:
         """Count a fallback."""
         self._fallbacks.labels(asked, answered).inc()
 
-    def put(self, record: Record) -> None:
+    def put(self, record: RequestRecord) -> None:
         """Add one request."""
         _of(self._requests, record.endpoint, record.model, str(record.status), record.outcome).inc()
         _of(self._seconds, record.endpoint).observe(record.seconds)

@@ -17,31 +17,31 @@ from aiplat.services.background import Task, in_background
 from aiplat.services.bounds import BODY_SECONDS
 from aiplat.services.connections import Doors, Server, server
 from aiplat.services.gateway.app import GatewayApp
-from aiplat.services.gateway.auth import FileKeyStore, KeyStore, NoKeys
-from aiplat.services.gateway.bodies import Memory
-from aiplat.services.gateway.calls import Backends
-from aiplat.services.gateway.config import AccountsConfig, AloneConfig, read_config
-from aiplat.services.gateway.cors import Cors
-from aiplat.services.gateway.discovery import ServiceWatch, api_server
-from aiplat.services.gateway.egress import Egress
+from aiplat.services.gateway.config.files import AccountsConfig, AloneConfig, read_config
+from aiplat.services.gateway.config.reload import reload_on_change
+from aiplat.services.gateway.config.routes import RouteFile
 from aiplat.services.gateway.health import health_port
+from aiplat.services.gateway.http.bodies import Memory
+from aiplat.services.gateway.http.cors import Cors
 from aiplat.services.gateway.metrics import Metrics
-from aiplat.services.gateway.models import ModelTable
-from aiplat.services.gateway.proxy import Upstreams
-from aiplat.services.gateway.reload import reload_on_change
-from aiplat.services.gateway.replicas import Pools
-from aiplat.services.gateway.routes import RouteFile
-from aiplat.services.gateway.settings import Settings
+from aiplat.services.gateway.requests.auth import FileKeyStore, KeyStore, NoKeys
+from aiplat.services.gateway.routing.discovery import ServiceWatch, api_server
+from aiplat.services.gateway.routing.egress import Egress
+from aiplat.services.gateway.routing.models import ModelTable
+from aiplat.services.gateway.routing.replicas import Pools
+from aiplat.services.gateway.settings import GatewaySettings
+from aiplat.services.gateway.upstream.backends import Backends
+from aiplat.services.gateway.upstream.connections import Upstreams
 
 if TYPE_CHECKING:
-    from aiplat.services.gateway.accounts import Accounts
+    from aiplat.services.gateway.accounting import Accounts
 
 log = logging.getLogger("aiplat.gateway")
 
 _GRACE_SECONDS = 25
 
 
-def _server(app: GatewayApp, settings: Settings) -> Server:
+def _server(app: GatewayApp, settings: GatewaySettings) -> Server:
     return server(
         app,
         (settings.host, settings.port),
@@ -52,7 +52,7 @@ def _server(app: GatewayApp, settings: Settings) -> Server:
 
 
 def _watchers(
-    settings: Settings, backends: Backends, keys: FileKeyStore | None, server: uvicorn.Server
+    settings: GatewaySettings, backends: Backends, keys: FileKeyStore | None, server: uvicorn.Server
 ) -> list[Task]:
     table = backends.table
     work: list[Task] = [_following("keys", (keys.folder,), keys.reload)] if keys else []
@@ -96,7 +96,7 @@ def _follow_config(path: Path, backends: Backends) -> Task:
 
 @contextlib.asynccontextmanager
 async def _accounts(
-    settings: Settings, keys: KeyStore | None, table: ModelTable, metrics: Metrics
+    settings: GatewaySettings, keys: KeyStore | None, table: ModelTable, metrics: Metrics
 ) -> AsyncIterator[Accounts | None]:
     if settings.config is not None:
         config: AccountsConfig = read_config(settings.config, AloneConfig)
@@ -106,13 +106,13 @@ async def _accounts(
         yield None
         return
     # A gateway without accounts loads no database's libraries.
-    from aiplat.services.gateway.accounts import open_accounts  # noqa: PLC0415
+    from aiplat.services.gateway.accounting import open_accounts  # noqa: PLC0415
 
     async with open_accounts(config, keys, table, metrics.registry) as accounts:
         yield accounts
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or SIGINT, then let answers under way finish.
 
     Raises:
@@ -130,7 +130,7 @@ async def run(settings: Settings) -> None:
         accounts = await stack.enter_async_context(_accounts(settings, files, table, metrics))
         if accounts is not None:
             keys = accounts.keys
-            backends = replace(backends, gate=accounts.gate, audit=accounts.gate.audit)
+            backends = replace(backends, admission=accounts.admission, audit=accounts.admission.audit)
         serving = _server(GatewayApp(keys, backends, metrics, Cors(settings.cors_origins)), settings)
         for work in (*(accounts.work if accounts else ()), *_watchers(settings, backends, files, serving)):
             await stack.enter_async_context(in_background(work, metrics.restarted))

@@ -6,11 +6,11 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiplat.services.gateway.config import AloneConfig, read_config
+from aiplat.services.gateway.config.files import AloneConfig, read_config
 
 
 @dataclass(frozen=True)
-class Settings:
+class GatewaySettings:
     """How one gateway process runs. Sizes in MiB."""
 
     keys: Path | None
@@ -55,28 +55,33 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="JSON or YAML: database, spool, prices; without it, no accounts",
     )
-    parser.add_argument("--host", default=Settings.host, help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=Settings.port, help="port of the APIs (%(default)s)")
-    parser.add_argument("--health-port", type=int, default=Settings.health_port, help="(%(default)s)")
+    parser.add_argument("--host", default=GatewaySettings.host, help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=GatewaySettings.port, help="port of the APIs (%(default)s)"
+    )
+    parser.add_argument("--health-port", type=int, default=GatewaySettings.health_port, help="(%(default)s)")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM; without it, plain HTTP")
     parser.add_argument("--tls-key", type=Path, metavar="FILE")
     parser.add_argument(
-        "--max-body-mib", type=int, default=Settings.max_body_mib, help="one request (%(default)s)"
+        "--max-body-mib", type=int, default=GatewaySettings.max_body_mib, help="one request (%(default)s)"
     )
     parser.add_argument(
-        "--max-bodies-mib", type=int, default=Settings.max_bodies_mib, help="all, in memory (%(default)s)"
+        "--max-bodies-mib",
+        type=int,
+        default=GatewaySettings.max_bodies_mib,
+        help="all, in memory (%(default)s)",
     )
     parser.add_argument(
         "--cors-origins",
         type=_origins,
-        default=Settings.cors_origins,
+        default=GatewaySettings.cors_origins,
         metavar="LIST",
         help="origins of pages that may ask, with commas between; empty for none (*)",
     )
     return parser
 
 
-def parse(arguments: list[str]) -> Settings:
+def parse(arguments: list[str]) -> GatewaySettings:
     """Return the settings of a command line; prints what is wrong with it and exits 2 where it is.
 
     Raises:
@@ -88,15 +93,15 @@ def parse(arguments: list[str]) -> Settings:
     given = parser.parse_args(arguments)
     if (given.tls_cert is None) != (given.tls_key is None):
         parser.error("--tls-cert and --tls-key belong together")
-    return Settings(**vars(given))
+    return GatewaySettings(**vars(given))
 
 
-def _alone(arguments: list[str]) -> Settings:
+def _alone(arguments: list[str]) -> GatewaySettings:
     parser = argparse.ArgumentParser(prog="aiplat-gateway", description="A gateway without a cluster.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE")
     path = parser.parse_args(arguments).config
     config = read_config(path, AloneConfig)
-    return Settings(
+    return GatewaySettings(
         keys=None,
         config=path,
         host=config.listen.host,

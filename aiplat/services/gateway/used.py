@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.errors import AiplatError
-from aiplat.services.gateway.config import AccountsConfig, read_config
+from aiplat.services.gateway.config.files import AccountsConfig, read_config
 from aiplat.services.store.budgets import BudgetState, budget_states
 from aiplat.services.store.database import Database
 from aiplat.services.store.keys import list_keys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import SiteFinding
 from aiplat.site.known import Known
 from aiplat.site.rules import (
@@ -20,7 +20,7 @@ from aiplat.site.rules import (
     upstream,
 )
 
-Rule = Callable[[Document, Known], Iterable[SiteFinding]]
+Rule = Callable[[YamlDocument, Known], Iterable[SiteFinding]]
 
 _IN_ORDER: tuple[Rule, ...] = (
     secrets.secret_under_key,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from aiplat.site.addresses import as_ip
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, shown
 from aiplat.site.known import Known
 
@@ -39,7 +39,7 @@ _OURS = {
 }
 
 
-def bad_kubernetes_argument(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_kubernetes_argument(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """An argument of the kubelet or the API server is `name=value`, without dashes in front."""
     for path, text in _arguments(document):
         if not _ARGUMENT.fullmatch(text):
@@ -48,7 +48,7 @@ def bad_kubernetes_argument(document: Document, known: Known) -> Iterator[SiteFi
             yield document.finding(path, f"{shown(text)} is not a name=value", fix)
 
 
-def argument_of_aiplats(document: Document, known: Known) -> Iterator[SiteFinding]:
+def argument_of_aiplats(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """What aiplat and k3s tell Kubernetes themselves is not told a second time."""
     for path, text in _arguments(document):
         name = text.partition("=")[0]
@@ -58,7 +58,7 @@ def argument_of_aiplats(document: Document, known: Known) -> Iterator[SiteFindin
             yield document.finding(path, f"{name} is set by aiplat or k3s", fix)
 
 
-def bad_resolver(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_resolver(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Name servers are IP addresses that pods can reach, at most three."""
     listed = document.at(*_K3S, "resolvers")
     entries = listed if isinstance(listed, list) else []
@@ -74,7 +74,7 @@ def bad_resolver(document: Document, known: Known) -> Iterator[SiteFinding]:
             )
 
 
-def _arguments(document: Document) -> Iterator[tuple[Path, str]]:
+def _arguments(document: YamlDocument) -> Iterator[tuple[Path, str]]:
     for name in _OURS:
         listed = document.at(*_K3S, name)
         for number, text in enumerate(listed if isinstance(listed, list) else ()):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aiplat.site.addresses import Network, listed
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import SiteFinding
 from aiplat.site.known import Known
 from aiplat.site.rules.networks import cluster_networks, host_ips, ips_of
@@ -15,7 +15,7 @@ from aiplat.site.rules.networks import cluster_networks, host_ips, ips_of
 Families = tuple[int, ...]
 
 
-def cidr_of_each_family(document: Document, known: Known) -> Iterator[SiteFinding]:
+def cidr_of_each_family(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """PodCIDR and serviceCIDR are one network, or two with a comma: one IPv4 and one IPv6."""
     for key, networks in cluster_networks(document).items():
         if not _is_proper(_of(networks)):
@@ -23,7 +23,7 @@ def cidr_of_each_family(document: Document, known: Known) -> Iterator[SiteFindin
             yield document.finding(("cluster", key), problem, "name one of each family, or one alone")
 
 
-def mixed_address_families(document: Document, known: Known) -> Iterator[SiteFinding]:
+def mixed_address_families(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Pod network, service network and hosts are all IPv4, all IPv6 or all both, in one order."""
     networks = cluster_networks(document)
     if len(networks) < 2 or not all(_is_proper(_of(found)) for found in networks.values()):
@@ -44,7 +44,7 @@ def mixed_address_families(document: Document, known: Known) -> Iterator[SiteFin
     yield document.finding(("cluster", at), problem, fix)
 
 
-def _endpoint(document: Document, families: Families) -> Iterator[SiteFinding]:
+def _endpoint(document: YamlDocument, families: Families) -> Iterator[SiteFinding]:
     for path, ip in host_ips(document):
         if path == ("cluster", "endpoint") and ip.version not in families:
             yield document.finding(path, f"{ip} is {_alone((ip.version,), families)}", _ONE_FAMILY)
@@ -53,7 +53,7 @@ def _endpoint(document: Document, families: Families) -> Iterator[SiteFinding]:
 _ONE_FAMILY = "use one address family for the whole site, or both for all of it"
 
 
-def _hosts(document: Document, families: Families) -> Iterator[SiteFinding]:
+def _hosts(document: YamlDocument, families: Families) -> Iterator[SiteFinding]:
     for path, host in document.maps("hosts"):
         key = "nodeAddress" if host.get("nodeAddress") is not None else "address"
         text = host.get(key)

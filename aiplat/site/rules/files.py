@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, did_you_mean, shown
 from aiplat.site.known import Known
 
@@ -18,7 +18,7 @@ BUNDLE_PREFIX = "bundle:"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def bad_supply(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_supply(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Supply is auto, upstream, packages or bundle:PATH."""
     supply = document.at("supply")
     if isinstance(supply, str) and supply not in SUPPLIES[:3] and not _bundle(supply):
@@ -26,7 +26,7 @@ def bad_supply(document: Document, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("supply",), f"{shown(supply)} is not a supply", fix)
 
 
-def missing_bundle(document: Document, known: Known) -> Iterator[SiteFinding]:
+def missing_bundle(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A bundle that is named is there and is an OCI image layout."""
     supply = document.at("supply")
     named = _bundle(supply) if isinstance(supply, str) else None
@@ -40,7 +40,7 @@ def missing_bundle(document: Document, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("supply",), f"{path} is not a bundle: it has no file oci-layout", fix)
 
 
-def missing_key_file(document: Document, known: Known) -> Iterator[SiteFinding]:
+def missing_key_file(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """An ssh key file that is named is there."""
     for path, key in _key_files(document):
         if not key.exists():
@@ -48,7 +48,7 @@ def missing_key_file(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(path, f"there is no key file {key}", fix)
 
 
-def unusable_key_file(document: Document, known: Known) -> Iterator[SiteFinding]:
+def unusable_key_file(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """An ssh key file is a private key that only its owner can read; ssh refuses any other."""
     for path, key in _key_files(document):
         if not key.exists():
@@ -74,7 +74,7 @@ def _bundle(supply: str) -> str | None:
     return supply.removeprefix(BUNDLE_PREFIX).strip() or None if supply.startswith(BUNDLE_PREFIX) else None
 
 
-def _key_files(document: Document) -> Iterator[tuple[Path, FilePath]]:
+def _key_files(document: YamlDocument) -> Iterator[tuple[Path, FilePath]]:
     for path, host in document.maps("hosts"):
         key = host["ssh"].get("key") if isinstance(host.get("ssh"), dict) else None
         if isinstance(key, str) and key:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from aiplat.site.addresses import Address, as_ip, canonical, is_dns_name, listed
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, shown
 from aiplat.site.known import Known
 
@@ -29,7 +29,7 @@ _JUMP = re.compile(r"([^@\s,]+@)?(\[(?P<ipv6>[^\]]+)\]|(?P<host>[^@:\s,]+))(:(?P
 _USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 
 
-def no_server(document: Document, known: Known) -> Iterator[SiteFinding]:
+def no_server(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A site has at least one host with `role: server`."""
     if document.at("hosts") == []:
         yield document.finding(("hosts",), "there is no host", "add one with `role: server`")
@@ -37,7 +37,7 @@ def no_server(document: Document, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("hosts",), "no host is a server", "give one of them `role: server`")
 
 
-def even_servers(document: Document, known: Known) -> Iterator[SiteFinding]:
+def even_servers(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """The number of servers is odd, because a majority of them must agree on every write."""
     count = _servers(document)
     if count and count % 2 == 0 and count <= MAX_SERVERS:
@@ -45,7 +45,7 @@ def even_servers(document: Document, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("hosts",), problem, f"use {count - 1} or {count + 1}")
 
 
-def too_many_servers(document: Document, known: Known) -> Iterator[SiteFinding]:
+def too_many_servers(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A site has at most seven servers: more make every write slower and survive no likelier failure."""
     count = _servers(document)
     if count and count > MAX_SERVERS:
@@ -53,7 +53,7 @@ def too_many_servers(document: Document, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("hosts",), problem, "make the others agents")
 
 
-def duplicate_host_name(document: Document, known: Known) -> Iterator[SiteFinding]:
+def duplicate_host_name(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """No two hosts have the same name."""
     seen: dict[str, Path] = {}
     for path, host in document.maps("hosts"):
@@ -64,7 +64,7 @@ def duplicate_host_name(document: Document, known: Known) -> Iterator[SiteFindin
             yield document.finding((*path, "name"), problem, "give each host a name of its own")
 
 
-def duplicate_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:
+def duplicate_host_address(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """No two hosts have the same address or node address, however it is written."""
     seen: dict[str, Path] = {}
     for path, address in _addresses(document):
@@ -75,7 +75,7 @@ def duplicate_host_address(document: Document, known: Known) -> Iterator[SiteFin
             yield document.finding(path, problem, "give each host an address of its own")
 
 
-def bad_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_host_address(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A host's address is an IP address, a DNS name or (with nodeAddress) a name of ~/.ssh/config, alone."""
     for path, host in document.maps("hosts"):
         address = host.get("address")
@@ -89,7 +89,7 @@ def bad_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:
             )
 
 
-def bad_node_address(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_node_address(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A host's node address is an IP address: Kubernetes joins nodes by address, never by name."""
     for path, host in document.maps("hosts"):
         text = host.get("nodeAddress")
@@ -100,7 +100,7 @@ def bad_node_address(document: Document, known: Known) -> Iterator[SiteFinding]:
                 yield document.finding((*path, "nodeAddress"), problem, fix)
 
 
-def bad_interface(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_interface(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A host's interface is the name of one network card as `ip link` shows it."""
     for path, host in document.maps("hosts"):
         name = host.get("interface")
@@ -109,7 +109,7 @@ def bad_interface(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding((*path, "interface"), problem, "write it as `ip link` shows it, like eth1")
 
 
-def bad_data_dir(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_data_dir(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A host's data folder is a plain absolute path that a restart keeps, and none of the system's own."""
     for path, host in document.maps("hosts"):
         folder = host.get("dataDir")
@@ -136,7 +136,7 @@ def _no_data_dir(folder: str) -> str:
     return f"is or holds {taken}, which aiplat or Kubernetes uses as it is" if taken else ""
 
 
-def unusable_host_address(document: Document, known: Known) -> Iterator[SiteFinding]:
+def unusable_host_address(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A host's address is one that others reach: not loopback, link-local, multicast or unspecified."""
     for path, address in _addresses(document):
         ip = as_ip(address)
@@ -146,14 +146,14 @@ def unusable_host_address(document: Document, known: Known) -> Iterator[SiteFind
             yield document.finding(path, problem, "use the address of the host's network card")
 
 
-def reserved_host_name(document: Document, known: Known) -> Iterator[SiteFinding]:
+def reserved_host_name(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A host is not called all, ungrouped or localhost, which mean something else to Ansible."""
     for path, host in document.maps("hosts"):
         if host.get("name") in RESERVED_NAMES:
             yield document.finding((*path, "name"), f"{shown(host['name'])} is reserved", "use another name")
 
 
-def bad_ssh_user(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_ssh_user(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """The ssh user is a login name."""
     for path, host in document.maps("hosts"):
         user = host["ssh"].get("user") if isinstance(host.get("ssh"), dict) else None
@@ -162,7 +162,7 @@ def bad_ssh_user(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding((*path, "ssh", "user"), problem, "write e.g. root")
 
 
-def bad_jump_host(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_jump_host(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A jump host is user@host:port or a name of ~/.ssh/config; user and port may be left out."""
     for path, host in document.maps("hosts"):
         jumps = host["ssh"].get("jump") if isinstance(host.get("ssh"), dict) else None
@@ -173,7 +173,7 @@ def bad_jump_host(document: Document, known: Known) -> Iterator[SiteFinding]:
                 yield document.finding((*path, "ssh", "jump", index), problem, fix)
 
 
-def _servers(document: Document) -> int | None:
+def _servers(document: YamlDocument) -> int | None:
     """Return the number of servers, or None where a host's role cannot be told."""
     hosts = document.at("hosts")
     roles = [h.get("role") if isinstance(h, dict) else None for h in hosts] if isinstance(hosts, list) else []
@@ -182,7 +182,7 @@ def _servers(document: Document) -> int | None:
     return roles.count("server")
 
 
-def _addresses(document: Document) -> Iterator[tuple[Path, str]]:
+def _addresses(document: YamlDocument) -> Iterator[tuple[Path, str]]:
     for path, host in document.maps("hosts"):
         if isinstance(host.get("address"), str):
             yield (*path, "address"), host["address"]

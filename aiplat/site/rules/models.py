@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, did_you_mean, shown
 from aiplat.site.known import Known
 
 
-def unknown_model(document: Document, known: Known) -> Iterator[SiteFinding]:
+def unknown_model(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Every model is in the catalogue, by its name or an alias."""
     for path, name, _ in _models(document):
         if not known.named(name):
@@ -17,7 +17,7 @@ def unknown_model(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding((*path, "name"), f"{shown(name)} is not in the catalogue", fix)
 
 
-def unknown_engine(document: Document, known: Known) -> Iterator[SiteFinding]:
+def unknown_engine(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """An engine is a component that serves models."""
     for path, model in document.maps("models"):
         engine = model.get("engine")
@@ -27,7 +27,7 @@ def unknown_engine(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding((*path, "engine"), f"{shown(engine)} is not an engine", fix)
 
 
-def model_of_other_engine(document: Document, known: Known) -> Iterator[SiteFinding]:
+def model_of_other_engine(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A model is served by an engine that has it in its form."""
     for path, name, engine in _models(document):
         engines = [m.engine for m in known.named(name)]
@@ -36,7 +36,7 @@ def model_of_other_engine(document: Document, known: Known) -> Iterator[SiteFind
             yield document.finding((*path, "engine"), problem, f"write `engine: {engines[0]}`")
 
 
-def duplicate_model(document: Document, known: Known) -> Iterator[SiteFinding]:
+def duplicate_model(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """No model is there twice for one engine, also not under an alias."""
     seen: dict[tuple[str, str], tuple[Path, str]] = {}
     for path, name, engine in _models(document):
@@ -48,7 +48,7 @@ def duplicate_model(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding((*path, "name"), problem, "keep one")
 
 
-def _models(document: Document) -> Iterator[tuple[Path, str, str]]:
+def _models(document: YamlDocument) -> Iterator[tuple[Path, str, str]]:
     """Yield path, name and engine of every model that has a name."""
     for path, model in document.maps("models"):
         if isinstance(model.get("name"), str):

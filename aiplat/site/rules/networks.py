@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from aiplat.site.addresses import Address, Network, as_ip, as_network, is_dns_name, listed
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, shown
 from aiplat.site.known import Known
-from aiplat.site.models import Cluster
+from aiplat.site.models import ClusterSettings
 
 # Every node takes one /24 (IPv6: /64) of the pod network.
 _NODE_LENGTH = {4: 24, 6: 64}
@@ -22,7 +22,7 @@ _SERVICE_LENGTHS = {4: (12, 28), 6: (108, 124)}
 _EXAMPLE = {"podCIDR": "10.42.0.0/16", "serviceCIDR": "10.43.0.0/16"}
 
 
-def bad_cidr(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_cidr(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """PodCIDR and serviceCIDR are networks, written as address/length."""
     for key, value in _written(document):
         if as_network(value) is None:
@@ -30,7 +30,7 @@ def bad_cidr(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(("cluster", key), problem, f"write it like {_EXAMPLE[key]}")
 
 
-def cidr_host_bits(document: Document, known: Known) -> Iterator[SiteFinding]:
+def cidr_host_bits(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A network is written by its first address."""
     for key, value in _written(document):
         network = as_network(value)
@@ -39,7 +39,7 @@ def cidr_host_bits(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(("cluster", key), problem, f"write {network}")
 
 
-def cidr_overlap(document: Document, known: Known) -> Iterator[SiteFinding]:
+def cidr_overlap(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """The pod network and the service network do not overlap; a network that is left out has its default."""
     for (first, a), (second, b) in combinations(_each(document), 2):
         if first != second and a.version == b.version and a.overlaps(b):
@@ -49,7 +49,7 @@ def cidr_overlap(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(("cluster", at), problem, "use networks that have no address in common")
 
 
-def cidr_holds_host(document: Document, known: Known) -> Iterator[SiteFinding]:
+def cidr_holds_host(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """No host's address (nor the endpoint) lies in the pod network or the service network."""
     for path, ip in host_ips(document):
         for key, network in _each(document):
@@ -59,7 +59,7 @@ def cidr_holds_host(document: Document, known: Known) -> Iterator[SiteFinding]:
                 yield document.finding(path, problem, fix)
 
 
-def resolver_in_cluster(document: Document, known: Known) -> Iterator[SiteFinding]:
+def resolver_in_cluster(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Nobody inside is asked for outside names: the cluster's DNS would ask itself, and ends at it."""
     resolvers = document.at("cluster", "k3s", "resolvers")
     for number, text in enumerate(resolvers if isinstance(resolvers, list) else ()):
@@ -71,7 +71,7 @@ def resolver_in_cluster(document: Document, known: Known) -> Iterator[SiteFindin
                 yield document.finding(at, problem, "name a server outside the cluster, or `[]` for nobody")
 
 
-def cidr_too_small(document: Document, known: Known) -> Iterator[SiteFinding]:
+def cidr_too_small(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """The pod network has a /24 (IPv6: /64) for each host, and the service network room for services."""
     hosts = document.at("hosts")
     for pods in cluster_networks(document).get("podCIDR", ()) if isinstance(hosts, list) else ():
@@ -88,7 +88,7 @@ def cidr_too_small(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(("cluster", "serviceCIDR"), problem, f"use /{longest} to /{shortest}")
 
 
-def cidr_too_large(document: Document, known: Known) -> Iterator[SiteFinding]:
+def cidr_too_large(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """An IPv6 pod network is a /48 or smaller: Kubernetes counts at most 2^16 of the nodes' /64 in it."""
     for pods in cluster_networks(document).get("podCIDR", ()):
         if pods.version == 6 and _NODE_LENGTH[6] - pods.prefixlen > _NODE_BITS:
@@ -98,7 +98,7 @@ def cidr_too_large(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(("cluster", "podCIDR"), problem, fix)
 
 
-def bad_domain(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_domain(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """The domain is a DNS name."""
     domain = document.at("cluster", "domain")
     if isinstance(domain, str) and not is_dns_name(domain):
@@ -106,7 +106,7 @@ def bad_domain(document: Document, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("cluster", "domain"), problem, "write it like ward-3.internal")
 
 
-def reserved_domain(document: Document, known: Known) -> Iterator[SiteFinding]:
+def reserved_domain(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """The domain is not Kubernetes' own (cluster.local), nor one that never leaves the machine."""
     domain = document.at("cluster", "domain")
     for reserved in ("cluster.local", "localhost", "local"):
@@ -116,7 +116,7 @@ def reserved_domain(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(("cluster", "domain"), problem, "use one of your own, or NAME.internal")
 
 
-def bad_endpoint(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_endpoint(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """The endpoint is an IP address or a DNS name, without scheme, port or path."""
     endpoint = document.at("cluster", "endpoint")
     if isinstance(endpoint, str) and as_ip(endpoint) is None and not is_dns_name(endpoint):
@@ -124,7 +124,7 @@ def bad_endpoint(document: Document, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("cluster", "endpoint"), problem, "leave out scheme, port and path")
 
 
-def _written(document: Document) -> Iterator[tuple[str, str]]:
+def _written(document: YamlDocument) -> Iterator[tuple[str, str]]:
     """Yield the networks that stand in the file, each by itself."""
     for key in _EXAMPLE:
         value = document.at("cluster", key)
@@ -132,21 +132,21 @@ def _written(document: Document) -> Iterator[tuple[str, str]]:
             yield from ((key, item) for item in listed(value))
 
 
-def cluster_networks(document: Document) -> dict[str, tuple[Network, ...]]:
+def cluster_networks(document: YamlDocument) -> dict[str, tuple[Network, ...]]:
     """Return the networks that the site gets, defaults included and keys left out with one that is none."""
-    default = Cluster()
+    default = ClusterSettings()
     texts = {"podCIDR": default.pod_networks, "serviceCIDR": default.service_networks}
     texts |= {key: tuple(i for name, i in _written(document) if name == key) for key, _ in _written(document)}
     found = {key: tuple(as_network(item) for item in items) for key, items in texts.items()}
     return {key: tuple(n for n in items if n) for key, items in found.items() if all(items)}
 
 
-def _each(document: Document) -> Iterator[tuple[str, Network]]:
+def _each(document: YamlDocument) -> Iterator[tuple[str, Network]]:
     for key, networks in cluster_networks(document).items():
         yield from ((key, network) for network in networks)
 
 
-def host_ips(document: Document) -> Iterator[tuple[Path, Address]]:
+def host_ips(document: YamlDocument) -> Iterator[tuple[Path, Address]]:
     """Yield every IP address in the file that must lie outside the cluster's networks."""
     endpoint = as_ip(document.at("cluster", "endpoint"))
     if endpoint:

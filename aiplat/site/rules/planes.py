@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import SiteFinding, did_you_mean, shown
 from aiplat.site.known import Known
 from aiplat.site.models import PLANES
 
 
-def unknown_plane(document: Document, known: Known) -> Iterator[SiteFinding]:
+def unknown_plane(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Every key under `planes` is the slug of a plane."""
     for path, _ in document.entries("planes"):
         if path[-1] not in PLANES:
@@ -20,7 +20,7 @@ def unknown_plane(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(path, problem, did_you_mean(path[-1], PLANES, "planes"))
 
 
-def unknown_component(document: Document, known: Known) -> Iterator[SiteFinding]:
+def unknown_component(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Every key under a plane is a component that aiplat knows, in this version or planned."""
     for plane, _ in document.entries("planes"):
         own = known.components.get(str(plane[-1]))
@@ -33,7 +33,7 @@ def unknown_component(document: Document, known: Known) -> Iterator[SiteFinding]
                 yield document.finding(path, problem, hint if near else did_you_mean("", own or (), "it has"))
 
 
-def component_of_other_plane(document: Document, known: Known) -> Iterator[SiteFinding]:
+def component_of_other_plane(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A component stands under its own plane."""
     for plane, _ in document.entries("planes"):
         for path, _ in document.entries(*plane) if plane[-1] in PLANES else ():

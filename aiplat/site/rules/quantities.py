@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, shown
 from aiplat.site.known import Known
 
@@ -26,7 +26,7 @@ _UNITS = {
 _SIZES = frozenset({"storage", "size", "storageSize"})
 
 
-def bad_quantity(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_quantity(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Requests, limits and storage sizes are quantities as Kubernetes writes them, of a possible amount."""
     for path, value in _quantities(document):
         complaint = _complaint(str(path[-1]), value)
@@ -34,7 +34,7 @@ def bad_quantity(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(path, *complaint)
 
 
-def request_over_limit(document: Document, known: Known) -> Iterator[SiteFinding]:
+def request_over_limit(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """No resource is requested beyond its own limit."""
     for path, value in _quantities(document):
         limit = document.at(*path[:-2], "limits", path[-1])
@@ -44,7 +44,7 @@ def request_over_limit(document: Document, known: Known) -> Iterator[SiteFinding
             yield document.finding(path, problem, "raise the limit or lower the request")
 
 
-def bad_port_value(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_port_value(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A number under `port` or a key ending in `Port` is a TCP port, 1 to 65535."""
     for path, value in _values(document):
         key = str(path[-1])
@@ -53,7 +53,7 @@ def bad_port_value(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(path, f"{value} is not a port", "ports are 1 to 65535")
 
 
-def bad_number(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_number(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A number is one that JSON, which carries values to charts, can express: not infinite, not NaN."""
     for path, value in _values(document):
         if isinstance(value, float) and not math.isfinite(value):
@@ -97,14 +97,14 @@ def _better(value: str) -> str:
     return "write e.g. 500m, 2, 512Mi or 10Gi"
 
 
-def _values(document: Document) -> Iterator[tuple[Path, Any]]:
+def _values(document: YamlDocument) -> Iterator[tuple[Path, Any]]:
     """Yield everything below the `values` of a component."""
     for path, value in document.walk():
         if len(path) > 4 and path[0] == "planes" and path[3] == "values":
             yield path, value
 
 
-def _quantities(document: Document) -> Iterator[tuple[Path, Any]]:
+def _quantities(document: YamlDocument) -> Iterator[tuple[Path, Any]]:
     """Yield what must be a quantity: entries of requests and limits, and sizes that begin like a number."""
     for path, value in _values(document):
         in_resources = path[-2] in ("requests", "limits")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, finding_at
 from aiplat.site.known import Known
 from aiplat.site.references import NAME, REFERENCE
@@ -18,14 +18,14 @@ _ENDINGS = ("password", "token", "secret", "apikey", "privatekey")
 _FIX = "keep it out of the file; {fromSecret: NAME} stands for a secret"
 
 
-def secret_under_key(document: Document, known: Known) -> Iterator[SiteFinding]:
+def secret_under_key(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Under a key ending in password, token, secret, apiKey or privateKey stands no literal."""
     for path, value in document.walk():
         if path and _names_secret(path) and _is_literal(value):
             yield document.finding(path, "a secret is written into the file", _FIX)
 
 
-def secret_in_value(document: Document, known: Known) -> Iterator[SiteFinding]:
+def secret_in_value(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Nothing in the file has the form of a token, a private key or a password in a URL."""
     for path, value in document.walk():
         form = secret_form(value) if isinstance(value, str) else None
@@ -35,7 +35,7 @@ def secret_in_value(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(path, f"this key is {form}", _FIX)
 
 
-def secret_in_comment(document: Document, known: Known) -> Iterator[SiteFinding]:
+def secret_in_comment(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """No comment has a token or a private key in it."""
     for number, line in enumerate(document.text.splitlines(), start=1):
         comment = re.search(r"(?:^|\s)#(.*)$", line)
@@ -44,7 +44,7 @@ def secret_in_comment(document: Document, known: Known) -> Iterator[SiteFinding]
             yield finding_at(document.file, number, 0, (f"this comment holds {form}", "remove it"))
 
 
-def bad_secret_reference(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_secret_reference(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A reference to a secret is `{fromSecret: NAME}` alone, NAME being a name as RFC 1123 has it."""
     for path, value in document.walk():
         if not isinstance(value, dict) or REFERENCE not in value:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from aiplat.site.document import Document
+from aiplat.site.document import YamlDocument
 from aiplat.site.findings import SiteFinding, shown
 from aiplat.site.known import Known
 from aiplat.site.rules.files import absolute
@@ -18,7 +18,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def bad_mirror(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_mirror(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A mirror stands for the name of a host, and is an address without a password in it."""
     for host, mirror in _map(document, "mirrors").items():
         where = ("upstream", "mirrors", host)
@@ -29,7 +29,7 @@ def bad_mirror(document: Document, known: Known) -> Iterator[SiteFinding]:
             yield document.finding(where, f"{shown(mirror)} {problem}", "write it as https://host/path")
 
 
-def bad_proxy(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_proxy(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A proxy is an address without a password in it."""
     proxy = document.at("upstream", "proxy")
     if isinstance(proxy, str) and (problem := _wrong_address(proxy)):
@@ -37,7 +37,7 @@ def bad_proxy(document: Document, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("upstream", "proxy"), f"{shown(proxy)} {problem}", fix)
 
 
-def missing_ca(document: Document, known: Known) -> Iterator[SiteFinding]:
+def missing_ca(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A file with CA certificates that is named is there."""
     path = document.at("upstream", "ca")
     if isinstance(path, str) and not absolute(path, document.folder).is_file():
@@ -45,7 +45,7 @@ def missing_ca(document: Document, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("upstream", "ca"), problem, "name a file with certificates in PEM form")
 
 
-def bad_credential(document: Document, known: Known) -> Iterator[SiteFinding]:
+def bad_credential(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Credentials name a host, and either a variable or a service of the keyring that holds the secret."""
     for host, said in _map(document, "credentials").items():
         where = ("upstream", "credentials", host)
@@ -71,6 +71,6 @@ def _wrong_address(text: str) -> str:
     return "has a user or password in it" if "@" in parts.netloc else ""
 
 
-def _map(document: Document, key: str) -> dict[str, Any]:
+def _map(document: YamlDocument, key: str) -> dict[str, Any]:
     found = document.at("upstream", key)
     return found if isinstance(found, dict) else {}

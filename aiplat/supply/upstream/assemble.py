@@ -31,7 +31,7 @@ from aiplat.supply.oci import (
     write_layout,
 )
 from aiplat.supply.sources import copy_sources
-from aiplat.supply.upstream.fetcher import Order, Pin
+from aiplat.supply.upstream.fetcher import FetchOrder, Pin
 from aiplat.supply.upstream.images import RegistryImages
 from aiplat.supply.wheels import install_wheels, uv_program
 
@@ -48,11 +48,11 @@ _OCI_LAYER = {
 class AssembledImages:
     """Images of ours that nobody needs to publish: whoever has the other image and PyPI can make them."""
 
-    def pin(self, order: Order) -> Pin:
+    def pin(self, order: FetchOrder) -> Pin:
         """Ask for the other image; what we lay on it is pinned by our own lock file."""
         return replace(RegistryImages().pin(_base(order)), blobs=(), version=order.artifact.version)
 
-    def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
+    def fetch(self, order: FetchOrder, pin: Pin, folder: Path) -> Made:
         """Fetch the other image, then make one image for each platform and an index of them.
 
         Raises:
@@ -70,12 +70,12 @@ class AssembledImages:
         return Made(described["digest"])
 
 
-def _recipe(order: Order) -> Assemble:
+def _recipe(order: FetchOrder) -> Assemble:
     assert order.recipe.assemble is not None  # noqa: S101 - the supply asks by the recipe's kind
     return order.recipe.assemble
 
 
-def _base(order: Order) -> Order:
+def _base(order: FetchOrder) -> FetchOrder:
     """Return the order for the image that ours is made on."""
     recipe = _recipe(order)
     image = UpstreamImage(reference=recipe.base, tag=from_versions_yaml(recipe.tag.key))
@@ -93,7 +93,7 @@ def _images(folder: Path, digest: str) -> Iterator[tuple[dict[str, Any], str]]:
         yield document, f"{config['os']}/{config['architecture']}"
 
 
-def _on(order: Order, folder: Path, base: Mapping[str, Any], platform: str) -> Descriptor:
+def _on(order: FetchOrder, folder: Path, base: Mapping[str, Any], platform: str) -> Descriptor:
     """Make our image for one platform on `base` and return its descriptor."""
     layer = add_file(folder, _layer(order, platform), LAYER)
     layers = [{**d, "mediaType": _OCI_LAYER.get(d["mediaType"], d["mediaType"])} for d in base["layers"]]
@@ -104,7 +104,7 @@ def _on(order: Order, folder: Path, base: Mapping[str, Any], platform: str) -> D
     return {**manifest, "mediaType": MANIFEST, "platform": {"os": system, "architecture": architecture}}
 
 
-def _config(order: Order, base: dict[str, Any], diff_id: str) -> dict[str, Any]:
+def _config(order: FetchOrder, base: dict[str, Any], diff_id: str) -> dict[str, Any]:
     """Return the other image's config with our layer and how ours is started."""
     recipe = _recipe(order)
     given = dict(entry.split("=", 1) for entry in base.get("config", {}).get("Env", []))
@@ -126,7 +126,7 @@ def _config(order: Order, base: dict[str, Any], diff_id: str) -> dict[str, Any]:
     return {**base, "config": config, "rootfs": rootfs, "history": history}
 
 
-def _layer(order: Order, platform: str) -> Path:
+def _layer(order: FetchOrder, platform: str) -> Path:
     """Write the layer with wheels for one platform and our sources; the same content gives the same bytes."""
     recipe = _recipe(order)
     architecture = platform.partition("/")[2]
@@ -149,7 +149,7 @@ def _mode(path: Path) -> int:
     return 0o755 if path.stat().st_mode & 0o100 else 0o644
 
 
-def _way_to_wheels(order: Order) -> dict[str, str]:
+def _way_to_wheels(order: FetchOrder) -> dict[str, str]:
     """Return the environment in which uv goes the way that site.yaml says."""
     upstream = order.site.upstream
     environment: dict[str, str] = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from aiplat.catalog.artifacts import Blob, Digest
 from aiplat.content import sha256_file
 from aiplat.errors import AiplatError, Finding
-from aiplat.supply.upstream.fetcher import Order
+from aiplat.supply.upstream.fetcher import FetchOrder
 from aiplat.supply.upstream.partial import OnBytes
 
 FETCH = "fetch bytes"
@@ -29,7 +29,7 @@ class Part:
 class Downloads:
     """What is kept of one artifact until all of it is there, so that a killed run continues."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: FetchOrder) -> None:
         self._order = order
         self._lock = threading.Lock()
         self._done: dict[Digest, int] = {}

@@ -14,7 +14,7 @@ from aiplat.catalog.components import CatalogModel, Component
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
 from aiplat.site.models import Site
 from aiplat.supply.contract import Made
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.http import HttpClient
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Pin:
 
 
 @dataclass(frozen=True)
-class Order:
+class FetchOrder:
     """One artifact to be fetched for one site.
 
     `kept` is a folder for content on its way, by digest; it outlives a run that is killed. `phase` is told
@@ -52,7 +52,7 @@ class Order:
     recipe: UpstreamRecipe
     site: Site
     catalog: Catalog
-    http: Http
+    http: HttpClient
     kept: Path
     work: Path
     phase: Callable[[str, int, int], None]
@@ -83,7 +83,7 @@ class Order:
 class Fetcher(Protocol):
     """One protocol: asks what is there, and fetches what was pinned."""
 
-    def pin(self, order: Order) -> Pin:
+    def pin(self, order: FetchOrder) -> Pin:
         """Ask upstream what the artifact is now; no content is fetched that the answer does not need.
 
         Raises:
@@ -91,7 +91,7 @@ class Fetcher(Protocol):
         """
         ...
 
-    def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
+    def fetch(self, order: FetchOrder, pin: Pin, folder: Path) -> Made:
         """Fetch what was pinned into `folder`, an empty OCI layout.
 
         Raises:

@@ -21,8 +21,8 @@ from aiplat.supply.chart import CONFIG, CONTENT, chart_yaml, store_archive
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import MANIFEST, add_bytes, blobs_of, write_layout
 from aiplat.supply.upstream.downloads import exchanged
-from aiplat.supply.upstream.fetcher import Order, Pin
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.fetcher import FetchOrder, Pin
+from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.references import image_reference
 from aiplat.supply.upstream.registry import Manifest, Registry, blob_of
 
@@ -34,7 +34,7 @@ _CHART_LIMIT = 32 << 20
 class HelmCharts:
     """Charts of others, stored as ours are; they are small, so that asking for one fetches it."""
 
-    def pin(self, order: Order) -> Pin:
+    def pin(self, order: FetchOrder) -> Pin:
         """Ask what a chart's version stands for now.
 
         Raises:
@@ -48,7 +48,7 @@ class HelmCharts:
                 return _pin_oci(order, f"{recipe.repository}/{recipe.chart}", version, Path(folder))
             return _pin_indexed(order, recipe, version, Path(folder))
 
-    def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
+    def fetch(self, order: FetchOrder, pin: Pin, folder: Path) -> Made:
         """Fetch the chart that was pinned.
 
         Raises:
@@ -63,12 +63,12 @@ class HelmCharts:
         return made
 
 
-def _recipe(order: Order) -> HelmChart:
+def _recipe(order: FetchOrder) -> HelmChart:
     assert order.recipe.helm is not None  # noqa: S101 - the supply asks by the recipe's kind
     return order.recipe.helm
 
 
-def _pin_indexed(order: Order, recipe: HelmChart, version: str, folder: Path) -> Pin:
+def _pin_indexed(order: FetchOrder, recipe: HelmChart, version: str, folder: Path) -> Pin:
     base = recipe.repository.rstrip("/") + "/"
     entry = _entry(_index(order.http, base), recipe.chart, version, base)
     url, said = _url(entry, base), str(entry.get("digest") or "")
@@ -88,7 +88,7 @@ def _pin_indexed(order: Order, recipe: HelmChart, version: str, folder: Path) ->
     )
 
 
-def _index(http: Http, base: str) -> dict[str, Any]:
+def _index(http: HttpClient, base: str) -> dict[str, Any]:
     """Return what a repository has: chart → versions."""
     where = urljoin(base, "index.yaml")
     body = http.get(where, limit=_INDEX_LIMIT).body
@@ -129,7 +129,7 @@ def _url(entry: dict[str, Any], base: str) -> str:
     return urljoin(base, str(urls[0]))
 
 
-def _archive(http: Http, url: str, digest: Digest) -> bytes:
+def _archive(http: HttpClient, url: str, digest: Digest) -> bytes:
     body = http.get(url, limit=_CHART_LIMIT).body
     if sha256_bytes(body) != digest:
         raise exchanged(url, digest, sha256_bytes(body))
@@ -155,7 +155,7 @@ def _check_named(where: str, archive: bytes, chart: str, version: str) -> None:
         raise AiplatError(Finding(where, problem, "ask the repository's owner: do not use it"))
 
 
-def _pin_oci(order: Order, name: str, version: str, folder: Path) -> Pin:
+def _pin_oci(order: FetchOrder, name: str, version: str, folder: Path) -> Pin:
     # A tag may not have the `+` that a version may have.
     source = f"{name}:{version.replace('+', '_')}"
     made = _store_oci(order.http, source, None, folder)
@@ -164,7 +164,7 @@ def _pin_oci(order: Order, name: str, version: str, folder: Path) -> Pin:
     return Pin(digest=made.manifest, source=source, size=size, blobs=blobs, file=made.file)
 
 
-def _store_oci(http: Http, source: str, digest: Digest | None, folder: Path) -> Made:
+def _store_oci(http: HttpClient, source: str, digest: Digest | None, folder: Path) -> Made:
     """Fetch a chart of a registry as it is there."""
     reference = image_reference(source.removeprefix(_OCI))
     reference = reference.at(digest) if digest else reference

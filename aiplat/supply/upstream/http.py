@@ -18,7 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_e
 
 from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Upstream
-from aiplat.supply.upstream.partial import OnBytes, Partial, Wanted
+from aiplat.supply.upstream.partial import OnBytes, Partial, WantedFile
 from aiplat.supply.upstream.reach import Credential, Reach
 from aiplat.supply.upstream.sentences import HttpFailed, host_of, of_fault, of_status, plain
 
@@ -43,7 +43,7 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """A whole answer; names of headers match in any case, `url` is where it came from at last."""
 
     status: int
@@ -62,7 +62,7 @@ class Downloaded:
     url: str
 
 
-class Http:
+class HttpClient:
     """Asks through the site's mirrors, proxies and CA; safe to use from several threads."""
 
     def __init__(self, upstream: Upstream | None = None, patience: Patience | None = None) -> None:
@@ -100,14 +100,14 @@ class Http:
         limit: int = ANSWER_LIMIT,
         allow: Collection[int] = (),
         method: str = "GET",
-    ) -> Answer:
+    ) -> HttpResponse:
         """Return the answer to a request; one of another status than 200 or those in `allow` is a failure.
 
         Raises:
             HttpFailed: no usable answer came, however often it was asked for.
         """
 
-        def once() -> Answer:
+        def once() -> HttpResponse:
             with self._asked(method, url, headers or {}, {200, *allow}) as response:
                 body = bytearray()
                 for piece in response.iter_bytes():
@@ -115,11 +115,11 @@ class Http:
                     if len(body) > limit:
                         problem = f"answers with more than {limit} bytes"
                         raise HttpFailed(Finding(plain(url), problem, "see whether the address is right"))
-                return Answer(response.status_code, response.headers, bytes(body), str(response.url))
+                return HttpResponse(response.status_code, response.headers, bytes(body), str(response.url))
 
         return self._persist(once, lambda: 0)
 
-    def head(self, url: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+    def head(self, url: str, *, headers: Mapping[str, str] | None = None) -> HttpResponse:
         """Return status and headers alone.
 
         Raises:
@@ -146,7 +146,7 @@ class Http:
             HttpFailed: it cannot be had, or is not what it must be.
             AiplatError: the disk has no room for it.
         """
-        partial = Partial(target, Wanted(plain(url), digest, size), on_bytes)
+        partial = Partial(target, WantedFile(plain(url), digest, size), on_bytes)
 
         def once() -> Downloaded:
             if not partial.complete:

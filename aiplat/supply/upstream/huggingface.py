@@ -18,8 +18,8 @@ from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import VERSION
 from aiplat.supply.upstream.downloads import Downloads, Part, exchanged
-from aiplat.supply.upstream.fetcher import Order, Pin
-from aiplat.supply.upstream.http import Answer, Http
+from aiplat.supply.upstream.fetcher import FetchOrder, Pin
+from aiplat.supply.upstream.http import HttpClient, HttpResponse
 from aiplat.supply.upstream.registry import blob_of
 from aiplat.supply.upstream.sentences import host_of
 from aiplat.supply.upstream.snapshot import SHARDS, chosen, listing, missing_shards, objections
@@ -50,7 +50,7 @@ class _Snapshot:
 class HuggingFaceModels:
     """Snapshots as vLLM reads them, and single GGUF files."""
 
-    def pin(self, order: Order) -> Pin:
+    def pin(self, order: FetchOrder) -> Pin:
         """Ask which files a revision has; only those that the hub keeps no digest of are fetched.
 
         Raises:
@@ -61,7 +61,7 @@ class HuggingFaceModels:
         size = sum(blob.size for blob in found.files.values())
         return Pin(digest=found.digest, source=found.source, size=size)
 
-    def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
+    def fetch(self, order: FetchOrder, pin: Pin, folder: Path) -> Made:
         """Fetch the files that were pinned; the image's root is the snapshot's folder.
 
         Raises:
@@ -89,7 +89,7 @@ class HuggingFaceModels:
         return made
 
 
-def _recipe(order: Order) -> HuggingFaceModel:
+def _recipe(order: FetchOrder) -> HuggingFaceModel:
     assert order.recipe.huggingface is not None  # noqa: S101 - the supply asks by the recipe's kind
     return order.recipe.huggingface
 
@@ -99,7 +99,7 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or _HUB
 
 
-def _headers(http: Http) -> dict[str, str]:
+def _headers(http: HttpClient) -> dict[str, str]:
     """Return who asks: what site.yaml says for the hub, or else the token its own tools use."""
     from huggingface_hub import get_token  # noqa: PLC0415 - a second of imports, for few sites
 
@@ -109,7 +109,7 @@ def _headers(http: Http) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def _look(order: Order, revision: str) -> _Snapshot:
+def _look(order: FetchOrder, revision: str) -> _Snapshot:
     recipe = _recipe(order)
     where = f"{recipe.repository}@{revision[:12]}"
     commit, names = _listed(order.http, recipe.repository, revision, where)
@@ -129,7 +129,7 @@ def _look(order: Order, revision: str) -> _Snapshot:
     return _Snapshot(recipe.repository, commit, files)
 
 
-def _listed(http: Http, repository: str, revision: str, where: str) -> tuple[str, dict[str, Any]]:
+def _listed(http: HttpClient, repository: str, revision: str, where: str) -> tuple[str, dict[str, Any]]:
     """Return the commit that a revision is at, and its files with what the hub says of each."""
     from huggingface_hub.hf_api import ModelInfo  # noqa: PLC0415 - as above
 
@@ -150,7 +150,7 @@ def _listed(http: Http, repository: str, revision: str, where: str) -> tuple[str
     return commit, files
 
 
-def _blob(http: Http, found: _Snapshot, name: str, said: Any, where: str) -> Blob:
+def _blob(http: HttpClient, found: _Snapshot, name: str, said: Any, where: str) -> Blob:
     """Return digest and size of a file; the hub knows sha256 of large ones only, small ones are read."""
     if said.lfs:
         return blob_of(where, {"digest": f"sha256:{said.lfs.sha256}", "size": said.lfs.size})
@@ -162,7 +162,7 @@ def _blob(http: Http, found: _Snapshot, name: str, said: Any, where: str) -> Blo
     return Blob(digest=sha256_bytes(body), size=len(body))
 
 
-def _small(http: Http, found: _Snapshot, name: str, where: str) -> bytes:
+def _small(http: HttpClient, found: _Snapshot, name: str, where: str) -> bytes:
     answer = http.get(_url(found, name), headers=_headers(http), limit=_SMALL, allow={401, 403, 404})
     if answer.status != 200:
         raise _refused(answer, where)
@@ -175,7 +175,7 @@ def _url(found: _Snapshot, name: str) -> str:
     return hf_hub_url(found.repository, name, revision=found.commit, endpoint=endpoint())
 
 
-def _part(http: Http, found: _Snapshot, name: str) -> Part:
+def _part(http: HttpClient, found: _Snapshot, name: str) -> Part:
     url, blob, headers = _url(found, name), found.files[name], _headers(http)
 
     def bring(path: Path, told: Any) -> None:
@@ -184,7 +184,7 @@ def _part(http: Http, found: _Snapshot, name: str) -> Part:
     return Part(blob, bring)
 
 
-def _refused(answer: Answer, where: str) -> AiplatError:
+def _refused(answer: HttpResponse, where: str) -> AiplatError:
     """Return what the hub means: it answers 401 also for what is not there."""
     repository, code = where.partition("@")[0], answer.headers.get("X-Error-Code", "")
     page = f"{_HUB}/{repository}"

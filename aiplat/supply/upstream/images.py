@@ -13,8 +13,8 @@ from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import CONFIG, LAYER, add_bytes, blob_path, link_or_copy, write_layout
 from aiplat.supply.upstream.downloads import Downloads, Part
-from aiplat.supply.upstream.fetcher import Order, Pin
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.fetcher import FetchOrder, Pin
+from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.references import Reference, image_reference
 from aiplat.supply.upstream.registry import INDEXES, MANIFESTS, Manifest, Registry, blob_of
 
@@ -49,7 +49,7 @@ class _Found:
 class RegistryImages:
     """Container images, by the index or manifest that their name stands for."""
 
-    def pin(self, order: Order) -> Pin:
+    def pin(self, order: FetchOrder) -> Pin:
         """Ask what an image's name stands for now; only manifests and configs are fetched.
 
         An index stays whole, so that its digest stays; of what it names, only images for the site's
@@ -62,7 +62,7 @@ class RegistryImages:
         name = f"{recipe.reference or order.artifact.name}:{order.filled(recipe.tag)}"
         return resolve_image(order.http, name, order.platforms, order.kept)
 
-    def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
+    def fetch(self, order: FetchOrder, pin: Pin, folder: Path) -> Made:
         """Fill a layout folder with the image that was pinned, and nothing else.
 
         Raises:
@@ -86,7 +86,7 @@ class RegistryImages:
         return Made(pin.digest)
 
 
-def resolve_image(http: Http, name: str, platforms: Sequence[str], kept: Path | None = None) -> Pin:
+def resolve_image(http: HttpClient, name: str, platforms: Sequence[str], kept: Path | None = None) -> Pin:
     """Return what an image's name stands for now, for some platforms (`linux/amd64`).
 
     Manifests are kept in `kept`, so that fetching does not ask for them again.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aiplat.errors import AiplatError, Finding
-from aiplat.supply.upstream.fetcher import Order
+from aiplat.supply.upstream.fetcher import FetchOrder
 from aiplat.supply.upstream.sentences import plain
 
 
-def as_listed(order: Order) -> Order:
+def as_listed(order: FetchOrder) -> FetchOrder:
     """Return the order with the tag that the recipe's list names; without a list, as it is.
 
     Raises:

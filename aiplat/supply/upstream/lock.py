@@ -7,12 +7,16 @@ from collections.abc import Collection
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.all_at_once import of_each
-from aiplat.supply.contract import DONE, Progress
+from aiplat.supply.contract import DONE, SupplyProgress
 from aiplat.supply.upstream.supply import UpstreamSupply
 
 
 def pin_all(
-    lock: Lock, earlier: Lock | None, supply: UpstreamSupply, told: Progress, update: Collection[str] = ()
+    lock: Lock,
+    earlier: Lock | None,
+    supply: UpstreamSupply,
+    told: SupplyProgress,
+    update: Collection[str] = (),
 ) -> Lock:
     """Return `lock` with what upstream has for each artifact now.
 
@@ -27,7 +31,7 @@ def pin_all(
     return lock.model_copy(update={"artifacts": tuple(pinned)})
 
 
-def _pin(artifact: Artifact, supply: UpstreamSupply, told: Progress) -> Artifact:
+def _pin(artifact: Artifact, supply: UpstreamSupply, told: SupplyProgress) -> Artifact:
     pinned = supply.pin(artifact, told)
     told(artifact, DONE, 0, 0)
     return pinned

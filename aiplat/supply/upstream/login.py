@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from aiplat.errors import AiplatError, Finding
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.reach import Credential
 from aiplat.supply.upstream.references import DOCKER_HUB
 
@@ -24,7 +24,7 @@ _PARAMETER = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
 _HELPER_SECONDS = 20
 
 
-def credential(http: Http, host: str, answering: str) -> Credential | None:
+def credential(http: HttpClient, host: str, answering: str) -> Credential | None:
     """Return who to be for a registry: what site.yaml says, or what `docker login` or `podman login` left.
 
     `answering` is the host that is really asked.
@@ -39,7 +39,7 @@ def credential(http: Http, host: str, answering: str) -> Credential | None:
     return next((found for path in _files() if (found := _from_file(path, host))), None)
 
 
-def token(http: Http, challenge: str, repository: str, known: Credential | None, where: str) -> str:
+def token(http: HttpClient, challenge: str, repository: str, known: Credential | None, where: str) -> str:
     """Return the Authorization header that a challenge asks for.
 
     Raises:
@@ -60,7 +60,7 @@ def token(http: Http, challenge: str, repository: str, known: Credential | None,
     return "Bearer " + _fetched(http, f"{said['realm']}{mark}{urlencode(query)}", known, where)
 
 
-def _fetched(http: Http, url: str, known: Credential | None, where: str) -> str:
+def _fetched(http: HttpClient, url: str, known: Credential | None, where: str) -> str:
     headers = {"Authorization": known.header} if known else {}
     answer = http.get(url, headers=headers, allow={400, 401, 403})
     if answer.status != 200:

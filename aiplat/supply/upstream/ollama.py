@@ -15,8 +15,8 @@ from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import VERSION
 from aiplat.supply.upstream.downloads import Downloads, Part, exchanged
-from aiplat.supply.upstream.fetcher import Order, Pin
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.fetcher import FetchOrder, Pin
+from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.references import ModelName, model_name
 from aiplat.supply.upstream.registry import blob_of
 from aiplat.supply.upstream.sentences import HttpFailed
@@ -58,7 +58,7 @@ class _Model:
 class OllamaModels:
     """Models as `ollama pull` gets them."""
 
-    def pin(self, order: Order) -> Pin:
+    def pin(self, order: FetchOrder) -> Pin:
         """Ask what a model's tag stands for now; only its manifest is fetched.
 
         Raises:
@@ -68,7 +68,7 @@ class OllamaModels:
         model = _ask(order.http, _name(order))
         return Pin(digest=model.digest, source=str(model.name), size=sum(blob.size for blob in model.blobs))
 
-    def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
+    def fetch(self, order: FetchOrder, pin: Pin, folder: Path) -> Made:
         """Fetch the model that was pinned and lay it out as Ollama's store has it, under all its names.
 
         Raises:
@@ -96,20 +96,20 @@ class OllamaModels:
         return made
 
 
-def _name(order: Order) -> ModelName:
+def _name(order: FetchOrder) -> ModelName:
     recipe = order.recipe.ollama
     assert recipe is not None  # noqa: S101 - the supply asks by the recipe's kind
     return model_name(f"{recipe.name or order.artifact.name}:{order.filled(recipe.tag)}")
 
 
-def _names(order: Order, served: ModelName) -> list[ModelName]:
+def _names(order: FetchOrder, served: ModelName) -> list[ModelName]:
     """Return all names that the engine must find the model under: the catalogue's, and its own."""
     catalogued = order.model
     said = [catalogued.name, *catalogued.aliases] if catalogued else []
     return sorted({served, *map(model_name, said)}, key=str)
 
 
-def _part(http: Http, name: ModelName, blob: Blob) -> Part:
+def _part(http: HttpClient, name: ModelName, blob: Blob) -> Part:
     url = f"https://{name.host}/v2/{name.repository}/blobs/{blob.digest}"
     return Part(
         blob,
@@ -117,7 +117,7 @@ def _part(http: Http, name: ModelName, blob: Blob) -> Part:
     )
 
 
-def _ask(http: Http, name: ModelName) -> _Model:
+def _ask(http: HttpClient, name: ModelName) -> _Model:
     url = f"https://{name.host}/v2/{name.repository}/manifests/{name.tag}"
     try:
         body = http.get(url, headers={"Accept": _ACCEPT}, limit=4 << 20).body

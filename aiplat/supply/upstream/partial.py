@@ -23,7 +23,7 @@ _ROOM = "make room, or point XDG_CACHE_HOME at a larger disk; what is there is k
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedFile:
     """What a file must be; `where` names it in findings."""
 
     where: str
@@ -38,7 +38,7 @@ class Partial:
     that the rest belongs to the same content.
     """
 
-    def __init__(self, target: Path, wanted: Wanted, on_bytes: OnBytes | None) -> None:
+    def __init__(self, target: Path, wanted: WantedFile, on_bytes: OnBytes | None) -> None:
         self._target = target
         self._wanted = wanted
         self._told = on_bytes or (lambda _done, _total: None)

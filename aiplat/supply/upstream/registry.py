@@ -14,7 +14,7 @@ from aiplat.catalog.artifacts import Blob, Digest
 from aiplat.content import sha256_bytes, write_atomic
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.oci import INDEX, MANIFEST, Descriptor
-from aiplat.supply.upstream.http import Answer, Http
+from aiplat.supply.upstream.http import HttpClient, HttpResponse
 from aiplat.supply.upstream.login import credential, token
 from aiplat.supply.upstream.partial import OnBytes
 from aiplat.supply.upstream.references import DOCKER_HUB, Reference
@@ -62,7 +62,7 @@ class Registry:
     `kept` is a folder for manifests by digest: registries count how often they are asked for one.
     """
 
-    def __init__(self, http: Http, host: str, kept: Path | None = None) -> None:
+    def __init__(self, http: HttpClient, host: str, kept: Path | None = None) -> None:
         self.http = http
         self.host = host
         self._kept = kept
@@ -156,7 +156,9 @@ class Registry:
         except HttpFailed as error:
             raise self._named(reference, f"its {_short(blob.digest)}", error) from error
 
-    def _get(self, reference: Reference, path: str, headers: dict[str, str], limit: int = _LIMIT) -> Answer:
+    def _get(
+        self, reference: Reference, path: str, headers: dict[str, str], limit: int = _LIMIT
+    ) -> HttpResponse:
         """Return the answer to a request, with a token if it wants one."""
         url = self._url(reference, path)
         what = "" if path.startswith("manifests/") else f"its {_short(path.removeprefix('blobs/'))}"
@@ -171,11 +173,11 @@ class Registry:
             raise AiplatError(self._refused(reference))
         return answer
 
-    def _asked(self, url: str, reference: Reference, headers: dict[str, str], limit: int) -> Answer:
+    def _asked(self, url: str, reference: Reference, headers: dict[str, str], limit: int) -> HttpResponse:
         sent = {**headers, **self._headers(reference.repository)}
         return self.http.get(url, headers=sent, limit=limit, allow={401})
 
-    def _log_in(self, reference: Reference, answer: Answer) -> None:
+    def _log_in(self, reference: Reference, answer: HttpResponse) -> None:
         asked = host_of(answer.url)
         mirrored = asked != self._answering
         known = credential(self.http, asked if mirrored else self.host, asked)

@@ -9,13 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiplat.catalog.artifacts import Blob, Digest
-from aiplat.catalog.upstream_recipes import Release
+from aiplat.catalog.upstream_recipes import ReleaseFile
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Made
 from aiplat.supply.hostfiles import store_hostfile
 from aiplat.supply.oci import link_or_copy
 from aiplat.supply.upstream.downloads import Downloads, Part
-from aiplat.supply.upstream.fetcher import Order, Pin
+from aiplat.supply.upstream.fetcher import FetchOrder, Pin
 from aiplat.supply.upstream.partial import OnBytes
 from aiplat.supply.upstream.sentences import plain
 
@@ -25,7 +25,7 @@ _HEX = re.compile(r"\b[0-9a-f]{64}\b")
 class ReleaseFiles:
     """Files that a project's release has, each with the checksum that the release itself publishes."""
 
-    def pin(self, order: Order) -> Pin:
+    def pin(self, order: FetchOrder) -> Pin:
         """Ask for the published checksum and the size; the file itself is not fetched.
 
         Raises:
@@ -41,7 +41,7 @@ class ReleaseFiles:
         file = None if release.member else digest
         return Pin(digest, url, size, platforms=(order.artifact.platform,), file=file)
 
-    def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
+    def fetch(self, order: FetchOrder, pin: Pin, folder: Path) -> Made:
         """Fetch what was pinned, and take the one file out of it that is wanted."""
         target = order.work / order.artifact.name
         member = _recipe(order).member
@@ -81,12 +81,12 @@ def published(text: str, url: str, where: str) -> Digest:
     return f"sha256:{found.pop()}"
 
 
-def _recipe(order: Order) -> Release:
+def _recipe(order: FetchOrder) -> ReleaseFile:
     assert order.recipe.release is not None  # noqa: S101 - the supply asks by the recipe's kind
     return order.recipe.release
 
 
-def _address(order: Order, template: str) -> str:
+def _address(order: FetchOrder, template: str) -> str:
     """Fill an address in; what a version holds (`+`) must not mean anything else in it."""
     names = _recipe(order).names
     arch = order.arch

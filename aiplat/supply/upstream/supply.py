@@ -15,13 +15,13 @@ from aiplat.catalog.upstream_recipes import UpstreamKind
 from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Site
 from aiplat.supply.cache import Cache, Record
-from aiplat.supply.contract import Aged, Made, Progress, Supplied
+from aiplat.supply.contract import Aged, Made, Supplied, SupplyProgress
 from aiplat.supply.oci import blobs_of
 from aiplat.supply.upstream.assemble import AssembledImages
 from aiplat.supply.upstream.charts import OwnCharts
-from aiplat.supply.upstream.fetcher import Fetcher, Order, Pin
+from aiplat.supply.upstream.fetcher import Fetcher, FetchOrder, Pin
 from aiplat.supply.upstream.helm import HelmCharts
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.huggingface import HuggingFaceModels
 from aiplat.supply.upstream.images import RegistryImages
 from aiplat.supply.upstream.listed import as_listed
@@ -60,7 +60,7 @@ class UpstreamSupply:
     def __init__(
         self,
         site: Site,
-        http: Http | None = None,
+        http: HttpClient | None = None,
         cache: Cache | None = None,
         fetchers: Mapping[UpstreamKind, Fetcher] = FETCHERS,
         catalog: Catalog | None = None,
@@ -74,13 +74,13 @@ class UpstreamSupply:
         self._stopped = threading.Event()
 
     @property
-    def http(self) -> Http:
+    def http(self) -> HttpClient:
         """What asks upstream; made when it is first needed."""
         if self._http is None:
-            self._http = Http(self.site.upstream)
+            self._http = HttpClient(self.site.upstream)
         return self._http
 
-    def pin(self, artifact: Artifact, on_progress: Progress) -> Artifact:
+    def pin(self, artifact: Artifact, on_progress: SupplyProgress) -> Artifact:
         """Return the artifact with what upstream has for it now.
 
         Raises:
@@ -108,7 +108,7 @@ class UpstreamSupply:
         self.cache.prune({a.key for a in artifacts})
         self.cache.require_space(self.outlook(artifacts).missing * _FACTOR)
 
-    def supply(self, artifact: Artifact, on_progress: Progress) -> Supplied:
+    def supply(self, artifact: Artifact, on_progress: SupplyProgress) -> Supplied:
         """Return the artifact, fetched now if it never was.
 
         Raises:
@@ -137,7 +137,7 @@ class UpstreamSupply:
         if self._http is not None:
             self._http.stop()
 
-    def _fetcher(self, order: Order) -> Fetcher:
+    def _fetcher(self, order: FetchOrder) -> Fetcher:
         fetcher = self._fetchers.get(order.recipe.kind)
         if fetcher is None:
             problem = f"this version cannot fetch by `{order.recipe.kind}`"
@@ -145,7 +145,7 @@ class UpstreamSupply:
         return fetcher
 
     @contextmanager
-    def _order(self, artifact: Artifact, told: Progress) -> Iterator[Order]:
+    def _order(self, artifact: Artifact, told: SupplyProgress) -> Iterator[FetchOrder]:
         component, described = self._catalog.recipe(artifact.kind, artifact.name, artifact.version)
         if described.upstream is None:
             problem = f"the supply `upstream` cannot deliver {artifact.ref}"
@@ -158,7 +158,7 @@ class UpstreamSupply:
 
         model = self._catalog.model_of(artifact.name, artifact.version) if artifact.kind == "model" else None
         with self.cache.work() as work:
-            yield Order(
+            yield FetchOrder(
                 artifact=artifact,
                 component=component,
                 recipe=described.upstream,

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from aiplat.services.api.app import create_app
-from aiplat.services.api.ground import Ground
+from aiplat.services.api.dependencies import ApiContext
 from aiplat.services.api.launch import Launcher
 from aiplat.services.api.reports import Reports
 from aiplat.services.store.database import Database
@@ -155,7 +155,7 @@ class Api:
         self.secrets, self.ids = dict(people.secrets), people.ids
         self._loop = asyncio.Runner()
         self.database = Database.open(url or people.copied_to(place.folder))
-        self.app = create_app(Ground(place.file, self.database, launcher, Reports()))
+        self.app = create_app(ApiContext(place.file, self.database, launcher, Reports()))
 
     def ask(self, method: str, path: str, who: str | None = "admin", **more: Any) -> httpx.Response:
         """Send one request with somebody's key; `path` is below /api/v1."""

@@ -11,7 +11,7 @@ import pytest
 
 from aiplat.actions.status import status
 from aiplat.services.api.launch import Launcher
-from aiplat.services.api.problems import Refusal
+from aiplat.services.api.problems import ApiProblem
 from aiplat.services.api.reports import Reports
 from aiplat.site.load import load_site
 from aiplat.site.models import Host, Site
@@ -111,7 +111,7 @@ def test_checks_are_run_once_at_a_time(place: Place) -> None:
     looking = threading.Thread(target=reports.look, args=(slow,))
     looking.start()
     assert begun.wait(PATIENCE)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiProblem) as refused:
         reports.look(slow)
     assert "are being run already" in str(refused.value.findings[0])
     go.set()

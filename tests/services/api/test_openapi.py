@@ -13,7 +13,7 @@ from openapi_schema_validator import OAS31Validator
 from starlette.types import Receive, Scope, Send
 
 from aiplat.services.api.app import create_app
-from aiplat.services.api.ground import Ground
+from aiplat.services.api.dependencies import ApiContext
 from aiplat.services.api.launch import Launcher
 from aiplat.services.api.reports import Reports
 from aiplat.services.store.database import Database
@@ -25,7 +25,7 @@ class _Front:
     """Stands where the application will be when tests run: they are made of its description before."""
 
     def __init__(self) -> None:
-        nothing = Ground(Path(), Database.open("sqlite://"), None, Reports())
+        nothing = ApiContext(Path(), Database.open("sqlite://"), None, Reports())
         self.app = create_app(nothing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

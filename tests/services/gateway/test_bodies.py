@@ -12,12 +12,12 @@ import pytest
 import zstandard
 
 from aiplat.services.bounds import JSON_DEPTH, JSON_VALUES, PROMPTS, SMALL_BYTES, UNPACKED_PIECE_BYTES
-from aiplat.services.gateway.bodies import Memory, Unpacked, too_many_values, understood, written
-from aiplat.services.gateway.encodings import Unpacker, WrongEncoding, encodings_of
-from aiplat.services.gateway.fields import CHAT, COMPLETIONS, answers, check_fields
-from aiplat.services.gateway.models import Model
-from aiplat.services.gateway.refusals import Refusal
-from aiplat.services.gateway.sent import Untaken, sent
+from aiplat.services.gateway.http.bodies import Memory, Unpacked, too_many_values, understood, written
+from aiplat.services.gateway.http.encodings import Unpacker, WrongEncoding, encodings_of
+from aiplat.services.gateway.http.errors import ApiError
+from aiplat.services.gateway.requests.fields import CHAT, COMPLETIONS, answers, check_fields
+from aiplat.services.gateway.routing.models import Model
+from aiplat.services.gateway.upstream.document import RejectedFields, sent
 
 MIB = 1 << 20
 TEXT = json.dumps({"model": "m", "prompt": "héllo 😀 " * 5000}).encode()
@@ -46,7 +46,7 @@ def read(body: bytes) -> dict[str, Any]:
 
 def refused(status: int, act: Any, *given: Any) -> str:
     """Return the sentence that something is refused with, which must have this status."""
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         act(*given)
     assert caught.value.status == status
     return caught.value.message
@@ -275,9 +275,9 @@ def test_what_the_gateway_adds_is_named_and_can_be_left_out() -> None:
     """Usage is asked for in every stream, until an upstream was seen not to take it."""
     document, added = sent(FAR, CHAT, {"stream": True, "max_completion_tokens": 5})
     assert (document["stream_options"], added) == ({"include_usage": True}, {"stream_options", "max_tokens"})
-    untaken = Untaken()
-    untaken.learn(FAR, ["stream_options"])
-    document, added = sent(FAR, CHAT, {"stream": True}, untaken.of(FAR))
+    rejected = RejectedFields()
+    rejected.learn(FAR, ["stream_options"])
+    document, added = sent(FAR, CHAT, {"stream": True}, rejected.of(FAR))
     assert "stream_options" not in document
     assert not added
     own, added = sent(FAR, CHAT, {"stream": True, "stream_options": {"x": 1}})

@@ -11,23 +11,24 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aiplat.services.gateway import slices
-from aiplat.services.gateway.account_metrics import AccountMetrics
-from aiplat.services.gateway.anthropic import messages_request
-from aiplat.services.gateway.book import Book
-from aiplat.services.gateway.calls import Asked, used
-from aiplat.services.gateway.counts import Counted
-from aiplat.services.gateway.estimate import estimate
-from aiplat.services.gateway.exchange import Exchange
-from aiplat.services.gateway.fields import CHAT, bound, check_fields
-from aiplat.services.gateway.gate import AccountGate, Ledger
-from aiplat.services.gateway.models import Model, ModelTable
-from aiplat.services.gateway.prices import Price, Prices
-from aiplat.services.gateway.refusals import Refusal
-from aiplat.services.gateway.responses import chat_of
-from aiplat.services.gateway.sent import sent
-from aiplat.services.gateway.slices import Slices
-from aiplat.services.gateway.usage import Record, Usage
+from aiplat.services.gateway.accounts import budget_leases
+from aiplat.services.gateway.accounts.account_cache import AccountCache
+from aiplat.services.gateway.accounts.admission import AccountsAdmission, AdmissionParts
+from aiplat.services.gateway.accounts.budget_leases import BudgetLeases
+from aiplat.services.gateway.accounts.metrics import AccountMetrics
+from aiplat.services.gateway.accounts.prices import PriceList, TokenPrice
+from aiplat.services.gateway.apis.calls import admitted_request, used
+from aiplat.services.gateway.apis.responses import chat_of
+from aiplat.services.gateway.http.errors import ApiError
+from aiplat.services.gateway.requests.admission import ModelRequest
+from aiplat.services.gateway.requests.context import RequestContext
+from aiplat.services.gateway.requests.counts import TokenCounts
+from aiplat.services.gateway.requests.estimate import estimate
+from aiplat.services.gateway.requests.fields import CHAT, bound, check_fields
+from aiplat.services.gateway.requests.usage import RequestRecord, TokenUsage
+from aiplat.services.gateway.routing.models import Model, ModelTable
+from aiplat.services.gateway.upstream.anthropic import messages_request
+from aiplat.services.gateway.upstream.document import sent
 from aiplat.services.store.budgets import Budget
 from aiplat.services.store.database import Database
 from aiplat.services.store.declared import Declared, apply_declared
@@ -44,10 +45,10 @@ MODELS = (
     Model(name="cheap", url="http://10.0.0.2", engine="vllm", fallbacks=("free",)),
     Model(name="dear", url="https://far.example/v1").model_copy(update={"provider": "far"}),
 )
-PRICES = Prices(
+PRICES = PriceList(
     {
-        "cheap": Price(prompt=Decimal(1), completion=Decimal(2)),
-        "dear": Price(prompt=Decimal(50), completion=Decimal(90)),
+        "cheap": TokenPrice(prompt=Decimal(1), completion=Decimal(2)),
+        "dear": TokenPrice(prompt=Decimal(50), completion=Decimal(90)),
     }
 )
 LIMITS = {"tokens": 20_000, "money": Decimal("0.3"), "requests": 60}
@@ -59,10 +60,10 @@ class Engine:
 
     def __init__(self, random: Random) -> None:
         self.random = random
-        self.told: Counted | None = None
+        self.told: TokenCounts | None = None
         self.frames = 0
 
-    def counted(self) -> Counted | None:
+    def counted(self) -> TokenCounts | None:
         """Return what it says it used; nothing where nobody heard the end."""
         return self.told
 
@@ -70,7 +71,7 @@ class Engine:
         """Return how many frames were seen."""
         return self.frames
 
-    def answer(self, model: Model, path: str, document: dict[str, Any], guess: Usage) -> Usage:
+    def answer(self, model: Model, path: str, document: dict[str, Any], guess: TokenUsage) -> TokenUsage:
         """Return what it really used, at most what it was told."""
         if path == "/v1/responses":
             document = chat_of(document) | {"max_completion_tokens": bound(path, document)}
@@ -86,7 +87,7 @@ class Engine:
         # Ollama's own paths know one prompt and one answer.
         times = max(1, body.get("n") or 1, body.get("best_of") or 1)
         total = each if path.startswith("/api/") else each * several * times
-        return Usage(self.random.randint(0, guess.prompt), self.random.randint(0, total))
+        return TokenUsage(self.random.randint(0, guess.prompt), self.random.randint(0, total))
 
 
 def request(random: Random) -> tuple[str, dict[str, Any]]:
@@ -111,18 +112,24 @@ def request(random: Random) -> tuple[str, dict[str, Any]]:
     return path, document
 
 
-async def opened(folder: Path, unit: str) -> tuple[AccountGate, Book, list[UsageRow], Database]:
-    """Return a gate whose one key has a budget."""
+async def opened(folder: Path, unit: str) -> tuple[AccountsAdmission, AccountCache, list[UsageRow], Database]:
+    """Return the admission of a gateway whose one key has a budget."""
     database = Database.open(f"sqlite:///{folder / 'a.db'}")
     await upgrade(database)
     limit = Budget("key", "k", unit, "day", Decimal(LIMITS[unit]))  # type: ignore[arg-type]
     await apply_declared(database, Declared([], {"k": (hash_key("s" * 30), NewKey("k"))}, [limit]))
-    book, rows, table = Book(database), [], ModelTable(MODELS)
-    await book.refresh()
-    ledger = Ledger(
-        book, Slices(database, "r"), PRICES, table, rows.append, AccountMetrics(CollectorRegistry()), "r"
+    cache, rows, table = AccountCache(database), [], ModelTable(MODELS)
+    await cache.refresh()
+    parts = AdmissionParts(
+        cache,
+        BudgetLeases(database, "r"),
+        PRICES,
+        table,
+        rows.append,
+        AccountMetrics(CollectorRegistry()),
+        "r",
     )  # type: ignore[arg-type]
-    return AccountGate(ledger), book, rows, database
+    return AccountsAdmission(parts), cache, rows, database
 
 
 def spent(rows: list[UsageRow], unit: str) -> int:
@@ -141,14 +148,13 @@ async def test_a_provider_is_sent_the_bound_that_was_set_aside(
     tmp_path: Path, bounds: dict[str, Any], most: int
 ) -> None:
     """Also one whose API wants a bound where the request names none; without a budget it is a longer one."""
-    gate, book, _, database = await opened(tmp_path, "requests")
+    admission, cache, _, database = await opened(tmp_path, "requests")
     document = {"model": MODELS[0].name, "messages": [{"role": "user", "content": "x"}], **bounds}
-    exchange = Exchange({"method": "POST", "path": CHAT, "headers": []}, None, None)  # type: ignore[arg-type]
-    exchange.key = book.find("s" * 30)
-    exchange.guess = estimate(CHAT, document, 100)
-    await gate.admit(exchange, Asked(MODELS[0], document))
+    context = RequestContext({"method": "POST", "path": CHAT, "headers": []}, None, None)  # type: ignore[arg-type]
+    context.key = cache.find("s" * 30)
+    admitted = await admission.admit(context, MODELS[0], document, estimate(CHAT, document, 100))
     told = {**sent(MODELS[0], CHAT, document)[0], "n": 1}
-    assert messages_request(told, exchange.set_aside)["max_tokens"] == most
+    assert messages_request(told, admitted.answer_tokens)["max_tokens"] == most
     assert messages_request(told)["max_tokens"] == (4096 if most == 1024 else most)
     await database.close()
 
@@ -160,65 +166,59 @@ async def test_no_more_is_spent_than_the_budget(
 ) -> None:
     """Random requests, several under way at once, answered by the model or a fallback, ended in every way."""
     # What is served while the database is slow comes on top, and is another test's.
-    monkeypatch.setattr(slices, "_LEASE_SECONDS", 120.0)
+    monkeypatch.setattr(budget_leases, "_LEASE_SECONDS", 120.0)
     random = Random(seed)  # noqa: S311 - a repeatable trial, no secret
-    gate, book, rows, database = await opened(tmp_path, unit)
-    key = book.find("s" * 30)
+    admission, cache, rows, database = await opened(tmp_path, unit)
+    key = cache.find("s" * 30)
     under_way, refusals, lowered = [], set(), 0
     for _ in range(400):
         path, document = request(random)
         check_fields(document)
-        exchange = Exchange({"method": "POST", "path": path, "headers": []}, None, None)  # type: ignore[arg-type]
-        exchange.key = key
+        context = RequestContext({"method": "POST", "path": path, "headers": []}, None, None)  # type: ignore[arg-type]
+        context.key = key
         model = next(m for m in MODELS if m.name == document["model"])
-        exchange.model = exchange.asked_model = model.name
-        exchange.guess = estimate(path, document, len(json.dumps(document)))
+        context.model = context.asked_model = model.name
+        guess = estimate(path, document, len(json.dumps(document)))
         try:
-            await gate.admit(exchange, Asked(model, document))
-        except Refusal as refusal:
+            admitted = await admission.admit(context, model, document, guess)
+        except ApiError as refusal:
             refusals.add(refusal.status)
         else:
-            under_way.append((exchange, model, path, document))
-            lowered += bool(exchange.more_headers)
+            under_way.append((context, admitted_request(context, model, document, admitted)))
+            lowered += bool(context.more_headers)
         if len(under_way) >= random.randint(1, 6):
-            end(gate, random, *under_way.pop(random.randrange(len(under_way))))
+            end(random, *under_way.pop(random.randrange(len(under_way))))
     for one in under_way:
-        end(gate, random, *one)
+        end(random, *one)
     limit = int(LIMITS[unit] * 10**9) if unit == "money" else int(LIMITS[unit])
     assert spent(rows, unit) <= limit
     assert spent(rows, unit) > limit // 3
     assert bool(lowered) == (unit != "requests")
     assert refusals == {429}
-    assert all(s.reserved == 0 for s in gate._to.slices._slices.values())
-    assert sum(s.used for s in gate._to.slices._slices.values()) == spent(rows, unit)
+    assert all(s.reserved == 0 for s in admission._to.leases._leased.values())
+    assert sum(s.used for s in admission._to.leases._leased.values()) == spent(rows, unit)
     await database.close()
 
 
-def end(  # noqa: PLR0917 - what a request is, and how it ends
-    gate: AccountGate,
-    random: Random,
-    exchange: Exchange,
-    model: Model,
-    path: str,
-    document: dict[str, Any],
-) -> None:
+def end(random: Random, context: RequestContext, asked: ModelRequest) -> None:
     """End a request in some way."""
-    able = [m for m in MODELS if m.name in model.fallbacks and gate.may_use(exchange, m.name)]
+    model, path, document, admitted = asked.model, context.path, asked.document, asked.admitted
+    able = [m for m in MODELS if m.name in model.fallbacks and admitted.covers(m.name)]
     answering = random.choice([model, *able])
-    exchange.model = answering.name
+    context.model = answering.name
     engine = Engine(random)
-    real = engine.answer(answering, path, document, exchange.guess)
+    real = engine.answer(answering, path, document, admitted.estimate)
     way = random.choice(["counted", "uncounted", "left", "left before a byte", "failed", "broke off"])
     engine.frames = real.completion if way == "uncounted" else random.randint(0, real.completion)
     if way == "counted":
-        engine.told = Counted(real.prompt, real.completion)
+        engine.told = TokenCounts(real.prompt, real.completion)
     usage = {
-        "failed": Usage(),
-        "left before a byte": Usage(exchange.guess.prompt, 0, estimated=True),
-    }.get(way) or used(exchange.guess, engine)  # type: ignore[arg-type]
+        "failed": TokenUsage(),
+        "left before a byte": TokenUsage(admitted.estimate.prompt, 0, estimated=True),
+    }.get(way) or used(admitted.estimate, engine)  # type: ignore[arg-type]
     status = {"failed": 502, "left before a byte": 0}.get(way, 200)
     outcome: Any = (
         "failed" if way in ("failed", "broke off") else "done" if "counted" in way else "client_left"
     )
-    gate.settle(exchange, Record("k", answering.name, path, status, outcome, 0.1, None, usage))
-    assert usage.prompt + usage.completion <= exchange.guess.prompt + exchange.guess.completion
+    admitted.settle(RequestRecord("k", answering.name, path, status, outcome, 0.1, None, usage))
+    assert usage.prompt + usage.completion <= admitted.estimate.prompt + admitted.estimate.completion

@@ -12,7 +12,7 @@ import pytest
 
 from aiplat.errors import BadInput
 from aiplat.services.bounds import CONFIG_BYTES
-from aiplat.services.gateway.config import AccountsConfig, AloneConfig, read_config
+from aiplat.services.gateway.config.files import AccountsConfig, AloneConfig, read_config
 from tests.patience import PATIENCE, eventually
 from tests.services.gateway.alone import BODY, alone, key, total
 from tests.services.gateway.engine import Engine

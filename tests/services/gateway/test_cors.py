@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aiplat.services.gateway.cors import Cors
+from aiplat.services.gateway.http.cors import Cors
 
 ASKED = {b"origin": b"https://chat.example", b"access-control-request-method": b"POST"}
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from aiplat.services.gateway.deadline import Deadline
+from aiplat.services.gateway.http.deadline import Deadline
 
 pytestmark = pytest.mark.anyio
 

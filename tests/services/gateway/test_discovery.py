@@ -12,8 +12,8 @@ from typing import Any
 from aiohttp import web
 from ruamel.yaml import YAML
 
-from aiplat.services.gateway.discovery import ServiceWatch, endpoints_of, model_of
-from aiplat.services.gateway.models import SAMPLING, ModelTable
+from aiplat.services.gateway.routing.discovery import ServiceWatch, endpoints_of, model_of
+from aiplat.services.gateway.routing.models import SAMPLING, ModelTable
 
 
 def service(name: str, **annotations: str) -> dict[str, Any]:

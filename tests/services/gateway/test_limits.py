@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from aiplat.services.bounds import REMEMBERED
-from aiplat.services.gateway.auth import Key
-from aiplat.services.gateway.estimate import ANSWER_TOKENS, IMAGE_TOKENS, estimate
-from aiplat.services.gateway.prices import Price, Prices
-from aiplat.services.gateway.rates import Rates
-from aiplat.services.gateway.usage import Usage
+from aiplat.services.gateway.accounts.prices import PriceList, TokenPrice
+from aiplat.services.gateway.accounts.rate_limits import RateLimits
+from aiplat.services.gateway.requests.auth import ApiKey
+from aiplat.services.gateway.requests.estimate import ANSWER_TOKENS, IMAGE_TOKENS, estimate
+from aiplat.services.gateway.requests.usage import TokenUsage
 
 NAME = ("key", "k", "requests")
 
@@ -31,7 +31,7 @@ class Clock:
 def test_a_bucket_lets_a_minutes_worth_through_and_then_one_by_one() -> None:
     """And says how long to wait, which is then enough."""
     clock = Clock()
-    rates = Rates(clock)
+    rates = RateLimits(clock)
     assert [rates.take(NAME, 6) for _ in range(7)] == [0, 0, 0, 0, 0, 0, 10]
     clock.now += 10
     assert [rates.take(NAME, 6), rates.take(NAME, 6)] == [0, 10]
@@ -42,7 +42,7 @@ def test_a_bucket_lets_a_minutes_worth_through_and_then_one_by_one() -> None:
 def test_tokens_are_paid_for_afterwards() -> None:
     """A large answer is a debt that the next requests wait for."""
     clock = Clock()
-    rates = Rates(clock)
+    rates = RateLimits(clock)
     assert rates.wait(NAME, 60) == 0
     rates.spend(NAME, 60, 100)
     assert rates.wait(NAME, 60) == 41
@@ -52,7 +52,7 @@ def test_tokens_are_paid_for_afterwards() -> None:
 
 def test_a_limit_that_was_changed_holds_at_once() -> None:
     """Raised or lowered."""
-    rates = Rates(Clock())
+    rates = RateLimits(Clock())
     assert [rates.take(NAME, 2) for _ in range(3)] == [0, 0, 30]
     assert [rates.take(NAME, 4) for _ in range(3)] == [0, 0, 15]
     assert rates.take(NAME, 1) > 0
@@ -61,7 +61,7 @@ def test_a_limit_that_was_changed_holds_at_once() -> None:
 def test_buckets_are_forgotten_when_there_are_many() -> None:
     """What is full again says nothing; debts stay."""
     clock = Clock()
-    rates = Rates(clock)
+    rates = RateLimits(clock)
     rates.spend(("key", "debtor", "tokens"), 1, 1000)
     for n in range(REMEMBERED - 1):
         rates.take(("key", str(n), "requests"), 1)
@@ -95,7 +95,7 @@ def test_buckets_are_forgotten_when_there_are_many() -> None:
 )
 def test_an_answer_is_guessed_by_its_limit(path: str, document: dict[str, Any], answer: int) -> None:
     """By the field that the path's engines read, for every answer asked for; the prompt by its bytes."""
-    assert estimate(path, document, 300) == Usage(101, answer, estimated=True)
+    assert estimate(path, document, 300) == TokenUsage(101, answer, estimated=True)
 
 
 PICTURE = "data:image/png;base64," + "A" * 3000
@@ -130,19 +130,21 @@ def test_a_prompt_is_guessed_by_what_it_holds(document: dict[str, Any], prompt: 
 
 def test_costs_are_exact_in_billionths() -> None:
     """Per million tokens and per request; a model without a price has the general one, or costs nothing."""
-    prices = Prices({"m": Price(prompt=Decimal("0.1"), completion=Decimal("0.2"), request=Decimal("0.001"))})
-    assert prices.cost("m", Usage(1, 1)) == 100 + 200 + 1_000_000
-    assert prices.cost("other", Usage(10, 10)) == 0
-    assert Prices({"*": Price(prompt=Decimal("0.0000005"))}).cost("x", Usage(1)) == 0
-    assert Prices({"*": Price(prompt=Decimal("0.0000005"))}).cost("x", Usage(1_000)) == 1
+    prices = PriceList(
+        {"m": TokenPrice(prompt=Decimal("0.1"), completion=Decimal("0.2"), request=Decimal("0.001"))}
+    )
+    assert prices.cost("m", TokenUsage(1, 1)) == 100 + 200 + 1_000_000
+    assert prices.cost("other", TokenUsage(10, 10)) == 0
+    assert PriceList({"*": TokenPrice(prompt=Decimal("0.0000005"))}).cost("x", TokenUsage(1)) == 0
+    assert PriceList({"*": TokenPrice(prompt=Decimal("0.0000005"))}).cost("x", TokenUsage(1_000)) == 1
 
 
 def test_a_scope_names_models_or_how_they_begin() -> None:
     """Every scope must agree, each under any of the model's names."""
-    key = Key("k", scopes=(("gemma3:*", "x"), ("gemma3:270m",)))
+    key = ApiKey("k", scopes=(("gemma3:*", "x"), ("gemma3:270m",)))
     assert key.allows(("gemma3:270m",))
     assert key.allows(("canonical", "gemma3:270m"))
     assert not key.allows(("gemma3:1b",))
     assert not key.allows(("x",))
-    assert Key("k").allows(("anything",))
-    assert not Key("k", scopes=(("gemma3",),)).allows(("gemma3:270m",))
+    assert ApiKey("k").allows(("anything",))
+    assert not ApiKey("k", scopes=(("gemma3",),)).allows(("gemma3:270m",))

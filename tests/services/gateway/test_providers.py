@@ -14,17 +14,21 @@ import openai
 import pytest
 
 from aiplat.content import write_atomic
-from aiplat.services.gateway import anthropic
-from aiplat.services.gateway.attempts import Want, find_answer
-from aiplat.services.gateway.bodies import Memory
-from aiplat.services.gateway.calls import Backends
-from aiplat.services.gateway.egress import Egress
-from aiplat.services.gateway.exchange import Exchange
+from aiplat.services.gateway.http.bodies import Memory
+from aiplat.services.gateway.http.errors import ApiError
 from aiplat.services.gateway.metrics import Metrics
-from aiplat.services.gateway.models import Model, ModelTable
-from aiplat.services.gateway.proxy import Upstreams
-from aiplat.services.gateway.refusals import Refusal
-from aiplat.services.gateway.replicas import Pools
+from aiplat.services.gateway.requests.admission import ModelRequest
+from aiplat.services.gateway.requests.admitted import AdmittedFreely
+from aiplat.services.gateway.requests.context import RequestContext
+from aiplat.services.gateway.requests.usage import TokenUsage
+from aiplat.services.gateway.routing.egress import Egress
+from aiplat.services.gateway.routing.models import Model, ModelTable
+from aiplat.services.gateway.routing.replicas import Pools
+from aiplat.services.gateway.upstream import anthropic
+from aiplat.services.gateway.upstream.backends import Backends
+from aiplat.services.gateway.upstream.connections import Upstreams
+from aiplat.services.gateway.upstream.failover import Failover
+from aiplat.services.gateway.upstream.response import UpstreamRequest
 from tests.patience import PATIENCE, eventually
 from tests.services.gateway.conftest import KEY, MODEL, RunningGateway, free_port, running, write_site_files
 from tests.services.gateway.engine import Engine
@@ -350,7 +354,7 @@ def test_a_call_that_would_leave_is_refused_and_kept_for_the_audit() -> None:
     """Even a model that no file names, as a discovered one: the rule is asked before every call."""
     events: list[tuple[str, dict[str, str]]] = []
 
-    def take(event: str, _: Exchange, **facts: str) -> None:
+    def take(event: str, _: RequestContext, **facts: str) -> None:
         events.append((event, facts))
 
     async def body() -> None:
@@ -362,9 +366,10 @@ def test_a_call_that_would_leave_is_refused_and_kept_for_the_audit() -> None:
                 table, upstreams, Memory(1, 1), metrics, pools,
                 audit=take,
             )  # fmt: skip
-            exchange = Exchange({"method": "POST", "path": "/", "headers": []}, None, None)  # type: ignore[arg-type]
-            with pytest.raises(Refusal) as refused:
-                await find_answer(exchange, backends, table.all()[0], Want("/x", {}))
+            context = RequestContext({"method": "POST", "path": "/", "headers": []}, None, None)  # type: ignore[arg-type]
+            asked = ModelRequest(table.all()[0], {}, AdmittedFreely(TokenUsage()))
+            with pytest.raises(ApiError) as refused:
+                await Failover(context, backends, asked, UpstreamRequest("/x", {})).response()
         assert (refused.value.status, refused.value.code) == (403, "egress_forbidden")
 
     asyncio.run(body())

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from aiplat.services.gateway.models import Model
-from aiplat.services.gateway.prefixes import BLOCK_CHARACTERS, PrefixMemory, prefix_blocks
-from aiplat.services.gateway.refusals import Refusal
-from aiplat.services.gateway.replicas import Pool, Pools
+from aiplat.services.gateway.http.errors import ApiError
+from aiplat.services.gateway.routing.models import Model
+from aiplat.services.gateway.routing.prefixes import BLOCK_CHARACTERS, PrefixMemory, prefix_blocks
+from aiplat.services.gateway.routing.replicas import Pool, Pools
 
 A, B, C = "http://10.0.0.1:1", "http://10.0.0.2:1", "http://10.0.0.3:1"
 SHARED = "You answer briefly and in full sentences. " * 100
@@ -98,7 +98,7 @@ def test_what_is_remembered_of_prompts_is_bounded() -> None:
 def test_one_that_failed_is_set_aside_for_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not asked for a second, then two, then four; one success makes it like every other."""
     now = 1000.0
-    monkeypatch.setattr("aiplat.services.gateway.replicas.time.monotonic", lambda: now)
+    monkeypatch.setattr("aiplat.services.gateway.routing.replicas.time.monotonic", lambda: now)
     some = pool(A, B)
     first = some.replicas[0]
     for pause in (1.0, 2.0, 4.0):
@@ -146,7 +146,7 @@ def test_a_request_waits_for_the_first_replica() -> None:
 
 def test_who_waits_too_long_is_told_to_come_back() -> None:
     """503 with Retry-After after `hold_seconds`."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         asyncio.run(pool(hold=0.01).ready())
     assert (refused.value.status, refused.value.code) == (503, "model_not_ready")
     assert refused.value.retry_after
@@ -159,7 +159,7 @@ def test_the_queue_is_bounded() -> None:
         empty = pool(most_waiting=1)
         first = asyncio.create_task(empty.ready())
         await asyncio.sleep(0)
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ApiError) as refused:
             await empty.ready()
         assert (refused.value.status, refused.value.code) == (503, "queue_full")
         first.cancel()
@@ -179,7 +179,7 @@ def test_who_waits_for_a_model_that_goes_away_waits_no_longer() -> None:
         waiting = asyncio.create_task(pools.of(model).ready())
         await asyncio.sleep(0)
         pools.update(())
-        with pytest.raises(Refusal):
+        with pytest.raises(ApiError):
             await asyncio.wait_for(waiting, 5)
 
     asyncio.run(body())

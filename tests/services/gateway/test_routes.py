@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from aiohttp.abc import ResolveResult
 
-from aiplat.services.gateway.egress import Egress, GuardedResolver
-from aiplat.services.gateway.models import Model, ModelTable
-from aiplat.services.gateway.providers import Providers
-from aiplat.services.gateway.routes import RouteFile, Routes
+from aiplat.services.gateway.config.routes import RouteFile, Routes
+from aiplat.services.gateway.routing.egress import Egress, GuardedResolver
+from aiplat.services.gateway.routing.models import Model, ModelTable
+from aiplat.services.gateway.upstream.providers import Providers
 
 OUTSIDE: dict[str, Any] = {
     "providers": [{"name": "far", "url": "https://api.example.com/v1"}],

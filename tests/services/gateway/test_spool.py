@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from aiplat.services.gateway.recorder import Recorder, decode, encode
-from aiplat.services.gateway.spool import Spool, SpoolFull
+from aiplat.services.gateway.accounts.spool import Spool, SpoolFull
+from aiplat.services.gateway.accounts.usage_writer import UsageWriter, decode, encode
 from aiplat.services.store.audit import AuditEntry, list_audit
 from aiplat.services.store.database import Database
 from aiplat.services.store.migrate import upgrade
@@ -38,10 +38,10 @@ class Fates(Counter[str]):
         self[fate] += count
 
 
-def recorder(url: str, folder: Path, fates: Fates, most: int = MIB) -> tuple[Recorder, Database]:
+def recorder(url: str, folder: Path, fates: Fates, most: int = MIB) -> tuple[UsageWriter, Database]:
     """Return a recorder of a database."""
     database = Database.open(url)
-    return Recorder(database, Spool(folder, most), fates, lambda _: None), database
+    return UsageWriter(database, Spool(folder, most), fates, lambda _: None), database
 
 
 def test_what_is_appended_is_read_in_order_by_the_next_process(tmp_path: Path) -> None:

@@ -261,10 +261,10 @@ def test_models_by_the_verbs_of_the_command_line(
     """Declared, followed, listed, found by the name clients use, taken away; the site's own is not."""
     monkeypatch.setenv("AIPLAT_STATE", str(tmp_path))
     shutil.copyfile(api.kubeconfig(ADMIN), site_dir(SITE.name) / "kubeconfig")
-    actions.declare(SITE, actions.manifest_of(actions.Order(name="mine", catalogue="small", minimum=0)))
+    actions.declare(SITE, actions.manifest_of(actions.ModelOrder(name="mine", catalogue="small", minimum=0)))
     until(lambda: actions.find_model(SITE, "mine").state == "Starting", operator)
     assert "model-mine" in names(objects, "Deployment")
-    actions.declare(SITE, actions.manifest_of(actions.Order(name="vast:70b")))
+    actions.declare(SITE, actions.manifest_of(actions.ModelOrder(name="vast:70b")))
     refused = list(actions.follow(SITE, "vast-70b", 60))[-1]
     assert (refused.state, refused.message[:48]) == (
         "Refused",

@@ -10,13 +10,13 @@ import pytest
 from aiplat.catalog.artifacts import Artifact
 from aiplat.site.models import Upstream
 from aiplat.site.systems import OsName
-from aiplat.supply.upstream.http import Http, Patience
+from aiplat.supply.upstream.http import HttpClient, Patience
 from tests.upstreams.conftest import net  # noqa: F401 - a fixture
 from tests.upstreams.releases import Files
 from tests.upstreams.server import Upstreams
 from tests.upstreams.signing import Signer
 
-Ask = Callable[[dict[str, dict[str, bytes | Path]]], Http]
+Ask = Callable[[dict[str, dict[str, bytes | Path]]], HttpClient]
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def signer(tmp_path: Path) -> Iterator[Signer]:
 def ask(net: Upstreams) -> Ask:  # noqa: F811 - the fixture of that name
     """Return a function that makes what asks hosts, each with the files given for it."""
 
-    def make(hosts: dict[str, dict[str, bytes | Path]]) -> Http:
+    def make(hosts: dict[str, dict[str, bytes | Path]]) -> HttpClient:
         mirrors = {host: net.mirror(host, Files(files)) for host, files in hosts.items()}
         patience = Patience(tries=2, connect=5, stall=2, first=0.001, longest=0.01, asked=1)
-        return Http(Upstream.model_validate({"mirrors": mirrors, "ca": net.ca}), patience)
+        return HttpClient(Upstream.model_validate({"mirrors": mirrors, "ca": net.ca}), patience)
 
     return make
 

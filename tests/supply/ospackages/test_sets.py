@@ -15,7 +15,7 @@ from aiplat.errors import AiplatError
 from aiplat.plan.staging import wanted_blobs
 from aiplat.site.models import Site
 from aiplat.supply.oci import blob_path
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.lock import pin_all
 from aiplat.supply.upstream.ospackages import signatures
 from aiplat.supply.upstream.supply import UpstreamSupply
@@ -59,7 +59,7 @@ def published(tmp_path: Path, signer: Signer, ask: Ask, monkeypatch: pytest.Monk
         security.publish("bookworm-security")
         if without:
             main.files = {name: data for name, data in main.files.items() if without not in name}
-        http: Http = ask({"deb.debian.org": main.files, "security.debian.org": security.files})
+        http: HttpClient = ask({"deb.debian.org": main.files, "security.debian.org": security.files})
         return UpstreamSupply(SITE, http=http)
 
     return publish

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aiplat.site.models import Upstream
-from aiplat.supply.upstream.http import Http, Patience
+from aiplat.supply.upstream.http import HttpClient, Patience
 from tests.upstreams import orders
 from tests.upstreams.conftest import net  # noqa: F401 - a fixture
 from tests.upstreams.orders import Desk
@@ -35,19 +35,19 @@ def reached(net: Upstreams) -> Upstream:  # noqa: F811 - the fixture of that nam
 
 
 @pytest.fixture
-def http(reached: Upstream) -> Iterator[Http]:
+def http(reached: Upstream) -> Iterator[HttpClient]:
     """Return what asks them, with little patience."""
-    one = Http(reached, SHORT)
+    one = HttpClient(reached, SHORT)
     yield one
     one.close()
 
 
 @pytest.fixture
-def asking(net: Upstreams) -> Callable[..., Http]:  # noqa: F811 - the fixture of that name
+def asking(net: Upstreams) -> Callable[..., HttpClient]:  # noqa: F811 - the fixture of that name
     """Return a function that makes what asks them with other settings."""
 
-    def make(**more: Any) -> Http:
-        return Http(Upstream.model_validate({"proxy": net.proxy, "ca": net.ca, **more}), SHORT)
+    def make(**more: Any) -> HttpClient:
+        return HttpClient(Upstream.model_validate({"proxy": net.proxy, "ca": net.ca, **more}), SHORT)
 
     return make
 

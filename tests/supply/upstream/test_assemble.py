@@ -17,7 +17,7 @@ from aiplat.errors import AiplatError
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import blob_path, blobs_of, read_json
 from aiplat.supply.upstream.assemble import AssembledImages
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.http import HttpClient
 from tests.upstreams.exchange import NOT_FOUND, Reply, Request
 from tests.upstreams.images import multi_arch
 from tests.upstreams.orders import Desk
@@ -99,7 +99,7 @@ def _made(desk: Desk, lock: Path) -> tuple[Made, Path]:
 
 
 def test_an_image_for_each_platform_lies_on_upstreams(
-    net: Upstreams, http: Http, base: str, locked: Path, tmp_path: Path
+    net: Upstreams, http: HttpClient, base: str, locked: Path, tmp_path: Path
 ) -> None:
     """Its layers come first, then ours with the wheel and the sources, and it starts as the recipe says."""
     desk = Desk(tmp_path, http, ("amd64", "arm64"))
@@ -122,7 +122,7 @@ def test_an_image_for_each_platform_lies_on_upstreams(
 
 
 def test_made_again_it_is_the_same(
-    net: Upstreams, http: Http, base: str, locked: Path, tmp_path: Path
+    net: Upstreams, http: HttpClient, base: str, locked: Path, tmp_path: Path
 ) -> None:
     """The same upstream image, lock and sources give the same digest."""
     first = _made(Desk(tmp_path / "one", http), locked)[0]
@@ -130,7 +130,7 @@ def test_made_again_it_is_the_same(
 
 
 def test_it_is_pinned_by_upstreams_image(
-    net: Upstreams, http: Http, base: str, locked: Path, tmp_path: Path
+    net: Upstreams, http: HttpClient, base: str, locked: Path, tmp_path: Path
 ) -> None:
     """The wheels are pinned by the lock file, so that locking fetches none."""
     pin = AssembledImages().pin(Desk(tmp_path, http).order(_recipe(locked)))
@@ -138,7 +138,7 @@ def test_it_is_pinned_by_upstreams_image(
 
 
 def test_a_wheel_of_another_hash_is_refused(
-    net: Upstreams, http: Http, base: str, locked: Path, tmp_path: Path
+    net: Upstreams, http: HttpClient, base: str, locked: Path, tmp_path: Path
 ) -> None:
     """The lock file is what counts."""
     locked.write_text(f"tiny-wheel==1.0 --hash=sha256:{'0' * 64}\n")

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 
 from aiplat.services.api.callers import Asking, needs
+from aiplat.services.api.dependencies import Here
 from aiplat.services.api.documents import Document
-from aiplat.services.api.ground import Here
 from aiplat.services.api.problems import problems
 from aiplat.verify.report import Report, Result
 from aiplat.verify.run import checks_of

@@ -6,8 +6,8 @@ from typing import Literal
 
 from fastapi import APIRouter
 
+from aiplat.services.api.dependencies import Here
 from aiplat.services.api.documents import Document
-from aiplat.services.api.ground import Here
 from aiplat.services.api.problems import problems
 from aiplat.services.store.changes import settings_version
 

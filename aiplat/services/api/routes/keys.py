@@ -21,9 +21,9 @@ from aiplat.services.api.accounts import (
     budget_of,
 )
 from aiplat.services.api.callers import PREFIX, Asking, Caller, needs
+from aiplat.services.api.dependencies import ApiContext, Here
 from aiplat.services.api.documents import Document
-from aiplat.services.api.ground import Ground, Here
-from aiplat.services.api.problems import CONFLICT, FORBIDDEN, Refusal, as_things_stand, not_found, problems
+from aiplat.services.api.problems import CONFLICT, FORBIDDEN, ApiProblem, as_things_stand, not_found, problems
 from aiplat.services.store.budgets import Unit, budget_states, remove_budget, set_budget
 from aiplat.services.store.faults import NotThere
 from aiplat.services.store.keys import (
@@ -97,11 +97,11 @@ async def rotate(key: KeyId, here: Here, caller: Asking, rotation: Rotation | No
     """
     if caller.old_secret:
         finding = Finding(f"key {caller.key}", "has another secret by now", "rotate with the new one")
-        raise Refusal(FORBIDDEN, finding)
+        raise ApiProblem(FORBIDDEN, finding)
     if not caller.has("admin") and caller.key != key:
         await _visible(here, caller, key)
         finding = Finding(f"key {caller.key}", "may rotate itself alone", "ask an admin")
-        raise Refusal(FORBIDDEN, finding)
+        raise ApiProblem(FORBIDDEN, finding)
     grace = timedelta(seconds=rotation.grace_seconds if rotation else 0)
     with as_things_stand():
         issued = await rotate_key(here.database, key, caller.key, grace)
@@ -113,7 +113,7 @@ async def revoke(key: KeyId, here: Here, caller: Asking) -> KeyView:
     """End a key for good; it is refused everywhere within 2 seconds."""
     if key == caller.key:
         fix = "rotate it, or revoke it with another admin's key"
-        raise Refusal(CONFLICT, Finding(f"key {key}", "is the one this request was made with", fix))
+        raise ApiProblem(CONFLICT, Finding(f"key {key}", "is the one this request was made with", fix))
     return KeyView.of(await revoke_key(here.database, key, caller.key))
 
 
@@ -145,7 +145,7 @@ async def delete_budget(key: KeyId, unit: Unit, period: Period, here: Here, call
     await remove_budget(here.database, scope="key", subject=key, unit=unit, period=period, actor=caller.key)
 
 
-async def _visible(here: Ground, caller: Caller, key: str) -> KeyRecord:
+async def _visible(here: ApiContext, caller: Caller, key: str) -> KeyRecord:
     """Return a key that the caller may see; another team's is as if it were not there."""
     try:
         record = await get_key(here.database, key)

@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from aiplat.actions.model import ModelList, list_models
 from aiplat.actions.status import ModelState, status
 from aiplat.services.api.callers import needs
+from aiplat.services.api.dependencies import Here
 from aiplat.services.api.documents import Document
-from aiplat.services.api.ground import Here
 from aiplat.services.api.problems import as_things_stand, problems
 
 router = APIRouter(prefix="/models", tags=["models"], responses=problems(401, 403, 503))

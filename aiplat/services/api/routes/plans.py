@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Response, status
 from fastapi.concurrency import run_in_threadpool
 
 from aiplat.services.api.callers import PREFIX, Asking, needs
+from aiplat.services.api.dependencies import Here, WithKeys
 from aiplat.services.api.documents import Document
-from aiplat.services.api.ground import Here, WithKeys
 from aiplat.services.api.plans import DIGEST, KeptPlan, find_plan, kept_plans, make_and_keep
 from aiplat.services.api.problems import not_found, problems
 

@@ -12,12 +12,12 @@ from sse_starlette import EventSourceResponse
 from aiplat.actions.plan import PlanMovedError
 from aiplat.runs.journal import new_run_id
 from aiplat.services.api.callers import PREFIX, Asking, needs
+from aiplat.services.api.dependencies import ApiContext, Here, WithKeys
 from aiplat.services.api.documents import Document
 from aiplat.services.api.follow import follow, is_told
-from aiplat.services.api.ground import Ground, Here, WithKeys
 from aiplat.services.api.launch import RunView, list_views, refuse_beside_another, stop_run, view_run
 from aiplat.services.api.plans import DIGEST, make_and_keep
-from aiplat.services.api.problems import PLAN_REFUSED, Refusal, problems
+from aiplat.services.api.problems import PLAN_REFUSED, ApiProblem, problems
 
 router = APIRouter(prefix="/runs", tags=["runs"], responses=problems(401, 403, 503))
 
@@ -70,7 +70,7 @@ async def start_run(
     return view
 
 
-def _agree(here: Ground, digest: str) -> str:
+def _agree(here: ApiContext, digest: str) -> str:
     """Make the plan again and return the site's name if the plan is the one with this digest."""
     site = here.site()
     refuse_beside_another(site.name)
@@ -78,7 +78,7 @@ def _agree(here: Ground, digest: str) -> str:
     if kept.digest != digest:
         raise PlanMovedError(site.name, digest, kept.digest)
     if kept.refusals:
-        raise Refusal(PLAN_REFUSED, [r.as_finding() for r in kept.refusals])
+        raise ApiProblem(PLAN_REFUSED, [r.as_finding() for r in kept.refusals])
     return site.name
 
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 
 from aiplat.actions.status import PlaneState, Status, status
 from aiplat.services.api.callers import needs
+from aiplat.services.api.dependencies import Here
 from aiplat.services.api.documents import Document
-from aiplat.services.api.ground import Here
 from aiplat.services.api.problems import not_found, problems
 from aiplat.site.models import Site
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aiplat.catalog.os_recipes import Repository
 from aiplat.errors import AiplatError, Finding
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.ospackages.signatures import UNSIGNED, Keyring, keyring_of, signed_text, signer
 from aiplat.supply.upstream.sentences import HttpFailed, plain
 
@@ -40,7 +40,7 @@ class DebRecord:
 
 
 @dataclass(frozen=True)
-class Release:
+class AptRelease:
     """What a Release file says, and what vouches for it."""
 
     where: str
@@ -49,7 +49,7 @@ class Release:
     signed: str
 
 
-def deb_records(repository: Repository, arch: str, http: Http, folder: Path) -> Iterator[DebRecord]:
+def deb_records(repository: Repository, arch: str, http: HttpClient, folder: Path) -> Iterator[DebRecord]:
     """Yield every package that a repository has for an architecture.
 
     Raises:
@@ -65,7 +65,7 @@ def deb_records(repository: Repository, arch: str, http: Http, folder: Path) -> 
             yield from _records(text, str(repository.apt), arch, release.signed)
 
 
-def _release(base: str, suite: str, keyring: Keyring | None, http: Http, folder: Path) -> Release:
+def _release(base: str, suite: str, keyring: Keyring | None, http: HttpClient, folder: Path) -> AptRelease:
     where = f"{base}/" if suite == "/" else f"{base}/dists/{suite}/"
     file = folder / "InRelease"
     inline = http.get(f"{where}InRelease", allow={404})
@@ -80,10 +80,10 @@ def _release(base: str, suite: str, keyring: Keyring | None, http: Http, folder:
             fingerprint = _detached(where, file, keyring, http)
     signed = f"{fingerprint} ({keyring.title})" if keyring else UNSIGNED
     fields = _fields(text.decode(errors="replace"))
-    return Release(where, fields, _files(fields.get("SHA256", "")), signed)
+    return AptRelease(where, fields, _files(fields.get("SHA256", "")), signed)
 
 
-def _detached(where: str, file: Path, keyring: Keyring, http: Http) -> str:
+def _detached(where: str, file: Path, keyring: Keyring, http: HttpClient) -> str:
     answer = http.get(f"{where}Release.gpg", allow={404})
     if answer.status == 404:
         raise AiplatError(
@@ -94,7 +94,7 @@ def _detached(where: str, file: Path, keyring: Keyring, http: Http) -> str:
     return signer(file, signature, keyring, plain(f"{where}Release"))
 
 
-def _check(release: Release, suite: str, arch: str) -> None:
+def _check(release: AptRelease, suite: str, arch: str) -> None:
     """See that a Release is in force, of the suite that was asked for, and for the architecture."""
     where, now = plain(release.where), datetime.now(UTC)
     until, since = _time(release.fields.get("Valid-Until")), _time(release.fields.get("Date"))
@@ -115,7 +115,7 @@ def _check(release: Release, suite: str, arch: str) -> None:
         raise AiplatError(Finding(where, problem, "use a mirror that has them"))
 
 
-def _packages(release: Release, part: str, http: Http, folder: Path) -> bytes:
+def _packages(release: AptRelease, part: str, http: HttpClient, folder: Path) -> bytes:
     """Return a package list; its name in the Release decides what it must be."""
     for ending in _PACKED:
         name = f"{part}Packages{ending}"
@@ -126,7 +126,9 @@ def _packages(release: Release, part: str, http: Http, folder: Path) -> bytes:
     raise AiplatError(Finding(plain(release.where), problem, "see whether the mirror is complete"))
 
 
-def _fetched(release: Release, name: str, wanted: tuple[str, int], http: Http, folder: Path) -> bytes:
+def _fetched(
+    release: AptRelease, name: str, wanted: tuple[str, int], http: HttpClient, folder: Path
+) -> bytes:
     digest, size = wanted
     # Asked for by its digest it cannot be another one that a mirror writes just now.
     by_hash = f"{name.rpartition('/')[0]}/by-hash/SHA256/{digest.removeprefix('sha256:')}".lstrip("/")

@@ -10,11 +10,11 @@ from pathlib import Path
 import solv
 
 from aiplat.catalog.artifacts import Artifact, OsPackage
-from aiplat.catalog.os_recipes import OsPackages, Repository, Wish, repositories_of, system_sources
+from aiplat.catalog.os_recipes import OsPackages, PackageRequest, Repository, repositories_of, system_sources
 from aiplat.catalog.versions import from_versions_yaml
 from aiplat.errors import AiplatError, Finding
 from aiplat.site.systems import SYSTEMS, Arch, OsName
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.ospackages.apt_index import DebRecord, deb_records
 from aiplat.supply.upstream.ospackages.rpm_index import rpm_index
 from aiplat.supply.upstream.ospackages.universe import Universe
@@ -22,7 +22,7 @@ from aiplat.supply.upstream.ospackages.universe import Universe
 _SEE = "see the package's name in component.yaml, and whether the mirror is complete"
 
 
-def choose_packages(artifact: Artifact, recipe: OsPackages, http: Http) -> tuple[OsPackage, ...]:
+def choose_packages(artifact: Artifact, recipe: OsPackages, http: HttpClient) -> tuple[OsPackage, ...]:
     """Return the packages of an artifact's system and platform, each with version, digest, size and source.
 
     Indexes are read now; no package is fetched.
@@ -43,7 +43,7 @@ def choose_packages(artifact: Artifact, recipe: OsPackages, http: Http) -> tuple
     return tuple(sorted(chosen, key=lambda package: package.name))
 
 
-def _universe(system: OsName, arch: Arch, wish: Wish, http: Http, folder: Path) -> Universe:
+def _universe(system: OsName, arch: Arch, wish: PackageRequest, http: HttpClient, folder: Path) -> Universe:
     base = system_sources()[system].base
     universe = Universe(arch)
     repositories = repositories_of(system, arch, wish)
@@ -57,7 +57,9 @@ def _universe(system: OsName, arch: Arch, wish: Wish, http: Http, folder: Path) 
     return universe
 
 
-def _records(repositories: Sequence[Repository], arch: str, http: Http, folder: Path) -> Iterator[DebRecord]:
+def _records(
+    repositories: Sequence[Repository], arch: str, http: HttpClient, folder: Path
+) -> Iterator[DebRecord]:
     for index, repository in enumerate(repositories):
         (folder / str(index)).mkdir()
         yield from deb_records(repository, arch, http, folder / str(index))

@@ -9,7 +9,7 @@ from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import EMPTY, TITLE, VERSION, add_bytes, add_file, add_manifest, write_layout
-from aiplat.supply.upstream.fetcher import Order, Pin
+from aiplat.supply.upstream.fetcher import FetchOrder, Pin
 from aiplat.supply.upstream.sentences import HttpFailed
 
 PACKAGE_SET = "application/vnd.aiplat.packages.v1"
@@ -19,7 +19,7 @@ _KINDS = {".deb": "application/vnd.debian.binary-package", ".rpm": "application/
 class OsPackageSets:
     """Packages of the hosts' operating systems; a set is pinned whole, for its parts need each other."""
 
-    def pin(self, order: Order) -> Pin:
+    def pin(self, order: FetchOrder) -> Pin:
         """Read the system's indexes and choose what a minimal install of it lacks.
 
         Raises:
@@ -39,7 +39,7 @@ class OsPackageSets:
             packages=packages,
         )
 
-    def fetch(self, order: Order, pin: Pin, folder: Path) -> Made:
+    def fetch(self, order: FetchOrder, pin: Pin, folder: Path) -> Made:
         """Bring the very packages that are pinned.
 
         Raises:
@@ -71,7 +71,7 @@ class OsPackageSets:
         return Made(manifest["digest"])
 
 
-def _gone(order: Order, package: OsPackage) -> AiplatError:
+def _gone(order: FetchOrder, package: OsPackage) -> AiplatError:
     """Say that a package was replaced: archives keep the newest version of each alone."""
     problem = f"{package.name} {package.version} is not there any more: a newer one took its place"
     fix = f"take it: aiplat lock --update {order.artifact.component}"

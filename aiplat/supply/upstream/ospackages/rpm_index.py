@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 from aiplat.catalog.os_recipes import Repository
 from aiplat.errors import AiplatError, Finding
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.ospackages.signatures import UNSIGNED, Keyring, keyring_of, signer
 from aiplat.supply.upstream.sentences import plain
 
@@ -38,7 +38,7 @@ class _Listed:
     size: int | None
 
 
-def rpm_index(repository: Repository, http: Http, folder: Path) -> RpmIndex:
+def rpm_index(repository: Repository, http: HttpClient, folder: Path) -> RpmIndex:
     """Return what a repository has, compared with its checksums and signature.
 
     Raises:
@@ -61,7 +61,7 @@ def rpm_index(repository: Repository, http: Http, folder: Path) -> RpmIndex:
     return RpmIndex(base, primary, groups, signed)
 
 
-def _signed(where: str, file: Path, keyring: Keyring | None, http: Http, repository: Repository) -> str:
+def _signed(where: str, file: Path, keyring: Keyring | None, http: HttpClient, repository: Repository) -> str:
     if keyring is None:
         return UNSIGNED
     answer = http.get(f"{where}.asc", allow={404})
@@ -89,7 +89,7 @@ def _listed(text: bytes, where: str) -> dict[str, _Listed]:
     return found
 
 
-def _fetched(base: str, listed: _Listed, http: Http, folder: Path) -> Path:
+def _fetched(base: str, listed: _Listed, http: HttpClient, folder: Path) -> Path:
     target = folder / listed.name.rpartition("/")[2]
     http.download(f"{base}/{listed.name}", target, digest=listed.digest, size=listed.size)
     return target

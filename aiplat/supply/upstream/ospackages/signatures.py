@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiplat.catalog.os_recipes import Repository
 from aiplat.errors import AiplatError, Finding
-from aiplat.supply.upstream.http import Http
+from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.sentences import plain
 
 KEYRINGS = Path("/usr/share/keyrings")
@@ -31,7 +31,7 @@ class Keyring:
     title: str
 
 
-def keyring_of(repository: Repository, http: Http, folder: Path) -> Keyring | None:
+def keyring_of(repository: Repository, http: HttpClient, folder: Path) -> Keyring | None:
     """Return who may sign a repository's index; None where its recipe says that it is not signed.
 
     Raises:

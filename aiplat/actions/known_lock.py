@@ -1,0 +1,78 @@
+"""A site's lock as far as it is known: from its bundle, or as it is written down."""
+
+from __future__ import annotations
+
+from aiplat.bundle.bundle import Bundle, bundle_path
+from aiplat.bundle.document import DOCUMENT
+from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.catalog.lockfile import lock_path, read_lock
+from aiplat.catalog.resolve import resolve
+from aiplat.errors import BadInput, Finding
+from aiplat.site.models import Site
+from aiplat.site.rules.files import BUNDLE_PREFIX
+from aiplat.state import bundle_dir
+from aiplat.supply.choose import choose_supply
+
+
+def bundle_of(site: Site) -> Bundle:
+    """Return the site's bundle.
+
+    Raises:
+        AiplatError: there is none, or it is not a bundle.
+    """
+    return Bundle.open(bundle_path(site))
+
+
+def known_lock(site: Site) -> Lock:
+    """Return the site's lock, with digests known from before where what an artifact is made of is the same.
+
+    They come from the site's bundle, or from its lock.yaml where the bundle was removed or the artifacts
+    come from upstream, whose pins are there. With `supply: bundle:PATH` it is that bundle's lock.
+
+    Raises:
+        BadInput: the bundle given lacks something that the site needs, or is damaged.
+    """
+    if site.supply.startswith(BUNDLE_PREFIX):
+        return _given_lock(site)
+    lock = resolve(site, supply=choose_supply(site).name)
+    # What was pinned is only in the lock; a bundle may be older.
+    earlier = written_lock(site) if lock.supply == "upstream" else _earlier_lock(site)
+    if earlier is None:
+        return lock
+    known = {(a.label, a.inputs): a for a in earlier.artifacts if a.digest or a.pinned}
+
+    def supplied(artifact: Artifact) -> Artifact:
+        return known.get((artifact.label, artifact.inputs), artifact)
+
+    return lock.model_copy(update={"artifacts": tuple(supplied(a) for a in lock.artifacts)})
+
+
+def _earlier_lock(site: Site) -> Lock | None:
+    # A bundle whose making was cut off has content, but no document yet.
+    if (bundle_dir(site.name) / DOCUMENT).exists():
+        return bundle_of(site).lock
+    return written_lock(site)
+
+
+def written_lock(site: Site) -> Lock | None:
+    """Return the lock that is written down for a site, or None."""
+    path = lock_path(site)
+    return read_lock(path) if path.exists() else None
+
+
+def _given_lock(site: Site) -> Lock:
+    given = bundle_of(site).lock
+    lock = resolve(site, supply=given.supply)
+    there = {a.label for a in given.artifacts}
+    findings = [
+        Finding(
+            site.supply,
+            f"has no {a.label}, which {a.component} needs",
+            "use a bundle made for this site",
+        )
+        for a in lock.artifacts
+        if a.label not in there
+    ]
+    if findings:
+        raise BadInput(findings)
+    return given.model_copy(update={"site": site.name})

@@ -1,0 +1,61 @@
+"""What the routers stand on: site, database, and whether runs are made here; what they do is theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from aiplat.errors import Finding
+from aiplat.services.api.callers import Caller
+from aiplat.services.api.launch import Launcher
+from aiplat.services.api.problems import RUNS_ELSEWHERE, ApiProblem
+from aiplat.services.api.reports import Reports
+from aiplat.services.store.audit import AuditEntry, append_audit
+from aiplat.services.store.database import Database
+from aiplat.site.load import load_site
+from aiplat.site.models import Site
+
+
+@dataclass(frozen=True)
+class ApiContext:
+    """One API process. `launcher` is None where it only reads."""
+
+    site_file: Path
+    database: Database
+    launcher: Launcher | None
+    reports: Reports
+
+    def site(self) -> Site:
+        """Return the site as its file is now.
+
+        Raises:
+            BadInput: the file cannot be worked with.
+        """
+        return load_site(self.site_file)
+
+    async def note(self, caller: Caller, action: str, subject: str, detail: dict[str, Any]) -> None:
+        """Write into the audit trail that a caller did something; `detail` must hold no secrets."""
+        await append_audit(self.database, AuditEntry(caller.key, action, subject, detail=detail))
+
+
+def _context(request: Request) -> ApiContext:
+    context: ApiContext = request.app.state.context
+    return context
+
+
+def _launcher(request: Request) -> Launcher:
+    launcher = _context(request).launcher
+    if launcher is None:
+        where = "on the operator's machine, by `aiplat bootstrap` or the API of `aiplat serve api`"
+        finding = Finding("runs", f"are made where the SSH keys are: {where}", "ask there")
+        raise ApiProblem(RUNS_ELSEWHERE, finding)
+    return launcher
+
+
+Here = Annotated[ApiContext, Depends(_context)]
+"""The parameter of a route that needs site or database."""
+WithKeys = Annotated[Launcher, Depends(_launcher)]
+"""The parameter of a route that only works where the SSH keys are."""

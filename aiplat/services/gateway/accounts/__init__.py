@@ -1,0 +1,1 @@
+"""Accounts: keys in memory, budgets and rates, admission, usage on its way to the database."""

@@ -1,0 +1,1 @@
+"""The endpoints: OpenAI and Ollama APIs, each path a handler."""

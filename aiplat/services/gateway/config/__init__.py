@@ -1,0 +1,1 @@
+"""The files that a gateway reads: accounts, routes, and noticing that they changed."""

@@ -1,0 +1,83 @@
+"""How much a request may use, guessed before it is answered: set aside of budgets, and charged uncounted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiplat.services.bounds import MOST_COUNT
+from aiplat.services.gateway.http.bodies import written
+from aiplat.services.gateway.requests.fields import answers, bound
+from aiplat.services.gateway.requests.usage import TokenUsage
+
+# What is set aside for an answer whose request names no limit.
+ANSWER_TOKENS = 1024
+BYTES_PER_TOKEN = 3
+# What a picture or a sound comes to, whatever its size and wherever it is; also a file that is fetched.
+IMAGE_TOKENS = 2048
+_MOST_PROMPT = 1 << 20
+_NO_ANSWER = ("/v1/embeddings", "/api/embed", "/api/embeddings", "/api/show")
+# Where a prompt may be given as tokens: numbers, each of which is one.
+_IDS = ("prompt", "input", "context")
+# Parts of a message that are not text.
+_NOT_TEXT = ("image_url", "input_audio", "video_url", "file", "file_url", "file_id")
+
+
+def estimate(path: str, document: dict[str, Any], size: int) -> TokenUsage:
+    """Return what a request of `size` bytes may use: its prompt by its bytes, its answer by its limit.
+
+    Raises:
+        ApiError: 400 for more answers than one request may ask for.
+    """
+    prompt = 0 if path == "/api/show" else min(_prompt(document, size), _MOST_PROMPT)
+    if path in _NO_ANSWER:
+        return TokenUsage(prompt, 0, estimated=True)
+    wanted = answers(path, document) * (bound(path, document) or ANSWER_TOKENS)
+    return TokenUsage(prompt, min(wanted, MOST_COUNT), estimated=True)
+
+
+def _prompt(document: dict[str, Any], size: int) -> int:
+    """Return the tokens of a prompt: its pictures' and its ids', and those of all other bytes as text."""
+    ids = [ids for name in _IDS for ids in _lists_of_ids(document.get(name))]
+    inline = _inline(document)
+    count = sum(map(len, ids)) + len(inline) * IMAGE_TOKENS
+    text = size - sum(inline) - sum(len(written(one)) for one in ids)
+    return count + max(0, text) // BYTES_PER_TOKEN + 1
+
+
+def _lists_of_ids(value: Any) -> list[list[Any]]:
+    """Return what is given as tokens in a prompt: one list of numbers, or several."""
+    if not isinstance(value, list) or not value:
+        return []
+    if isinstance(value[0], list):
+        return [one for one in value if isinstance(one, list) and one and isinstance(one[0], int)]
+    return [value] if isinstance(value[0], int) else []
+
+
+def _inline(document: dict[str, Any]) -> list[int]:
+    """Return for each picture and sound how many bytes of it are in the request: 0 for an address."""
+    found = [len(p) for p in _listed(document, "images") if isinstance(p, str)]
+    for message in [*_listed(document, "messages"), *_listed(document, "input")]:
+        if not isinstance(message, dict):
+            continue
+        found += [len(p) for p in _listed(message, "images") if isinstance(p, str)]
+        found += [size for part in _listed(message, "content") if (size := _of_part(part)) is not None]
+    return found
+
+
+def _of_part(part: Any) -> int | None:
+    """Return the bytes of a part that is not text, None for one that is."""
+    if not isinstance(part, dict):
+        return None
+    given = next((part[name] for name in _NOT_TEXT if part.get(name)), None)
+    if isinstance(given, dict) and "file_data" not in given:
+        given = given.get("url") or given.get("data") or ""
+    if not isinstance(given, str):
+        # Also a file that is sent along: it may well be text.
+        return None
+    # An address is short; its own bytes go with the text.
+    return 0 if given.startswith(("http://", "https://")) else len(given)
+
+
+def _listed(document: dict[str, Any], name: str) -> list[Any]:
+    value = document.get(name)
+    return value if isinstance(value, list) else []

@@ -1,0 +1,1 @@
+"""Which models there are and where: discovery, replicas, and what of them may be asked."""

@@ -1,0 +1,1 @@
+"""Upstreams, engines and providers: connections, translation, failover, reading answers as they pass."""

@@ -1,0 +1,132 @@
+"""Streams an upstream's answer to the client, piece by piece, and stops when the client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import cast
+
+import aiohttp
+
+from aiplat.services.gateway.http import errors
+from aiplat.services.gateway.requests.context import ClientLeft, Header, RequestContext
+from aiplat.services.gateway.upstream.connections import layers
+from aiplat.services.gateway.upstream.response import EVENTS, UpstreamResponse, sends_events
+from aiplat.services.gateway.upstream.stream_parsers import DocumentParser, StreamParser
+
+# The upstream is gone, or what it wrote is not what its API says and cannot be turned into another's.
+_CANNOT_GO_ON = (
+    *(aiohttp.ClientError, TimeoutError),
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError),
+)
+
+
+async def relay(context: RequestContext, response: UpstreamResponse, parser: StreamParser) -> None:
+    """Stream an upstream's answer to the client as it comes.
+
+    Raises:
+        ApiError: the answer, of which nothing was sent, turned out to be none.
+        aiohttp.ClientError: the upstream broke off in the middle; the client has then been told as far as
+            its format allows.
+    """
+    upstream = response.http
+    content_type = upstream.headers.get("content-type", "application/json")
+    if upstream.status >= 400:
+        # What an engine refuses passes as it is.
+        parser = DocumentParser()
+    if parser.events:
+        # Nothing else could be told to the client as the events that it waits for.
+        if not sends_events(upstream):
+            raise errors.broken(context.model)
+        content_type = EVENTS
+    async with upstream:
+        if not parser.whole:
+            await context.start(upstream.status, _headers(upstream, content_type, parser.rewrites))
+        try:
+            begun = parser.feed(response.begun) if response.begun else b""
+            if begun and not response.ended:
+                await context.write(begun)
+                begun = b""
+            async for piece in response.rest():
+                if out := parser.feed(piece):
+                    await context.write(out)
+            rest = begun + parser.finish()
+        except _CANNOT_GO_ON as error:
+            await _break_off(context, parser, content_type)
+            raise aiohttp.ClientPayloadError(f"{type(error).__name__}: {error}") from error
+        if parser.whole:
+            await context.start(upstream.status, [(b"content-type", b"application/json"), *_length(rest)])
+        await context.write(rest, last=True)
+
+
+async def _break_off(context: RequestContext, parser: StreamParser, content_type: str) -> None:
+    if not context.answered:
+        raise errors.broken(context.model)
+    # A half JSON document cannot be mended: the connection is cut, which every client notices.
+    if content_type.startswith((EVENTS, "application/x-ndjson")):
+        await context.write(parser.broken(errors.broken(context.model)), last=True)
+
+
+def _length(body: bytes) -> list[Header]:
+    return [(b"content-length", b"%d" % len(body))]
+
+
+def _headers(upstream: aiohttp.ClientResponse, content_type: str, rewritten: bool) -> list[Header]:
+    headers = [(b"content-type", _as_header(content_type))]
+    packed = upstream.headers.get("content-encoding")
+    known = layers(upstream) if packed else ()
+    if content_type.startswith(EVENTS):
+        # Proxies in front must pass frames on at once.
+        headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+    elif not rewritten and not known and (length := upstream.headers.get("content-length")):
+        headers.append((b"content-length", _as_header(length)))
+    if packed and not known:
+        # In an encoding that is not undone here: perhaps the client knows it.
+        headers.append((b"content-encoding", _as_header(packed)))
+    if retry_after := upstream.headers.get("retry-after"):
+        headers.append((b"retry-after", _as_header(retry_after)))
+    return headers
+
+
+def _as_header(value: str) -> bytes:
+    # What an upstream says may have bytes that no header may have.
+    clean = value if value.isprintable() else "".join(c for c in value if c.isprintable())
+    return clean.encode("latin-1", "replace")
+
+
+async def while_connected(context: RequestContext, work: Coroutine[None, None, None]) -> None:
+    """Do `work`, but cancel it as soon as the client is gone: an engine must not write for nobody.
+
+    Raises:
+        ClientLeft: the work was cancelled.
+    """
+    # A request is always answered in a task.
+    working = cast("asyncio.Task[None]", asyncio.current_task())
+    left = False
+
+    def stop(_: asyncio.Future[None]) -> None:
+        nonlocal left
+        # The server also says "disconnected" once the last byte is out: then the work is as good as done.
+        if not context.ended:
+            left = True
+            working.cancel()
+
+    leaving = asyncio.ensure_future(_disconnected(context.receive))
+    leaving.add_done_callback(stop)
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not left:
+            raise
+        working.uncancel()
+        raise ClientLeft from None
+    finally:
+        leaving.remove_done_callback(stop)
+        leaving.cancel()
+
+
+async def _disconnected(receive: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        message = await receive()
+        if isinstance(message, dict) and message.get("type") == "http.disconnect":
+            return
