@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component, Plane, Planned
 from aiplat.catalog.needs import NeedKind
 from aiplat.errors import AiplatError, Finding
+from aiplat.frozen import findings_of
 from aiplat.shipped import shipped
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -125,8 +126,5 @@ def _read(path: Path, model: type[Document], findings: list[Finding]) -> Documen
     except YAMLError as error:
         findings.append(Finding(where, f"this is not YAML: {error}"))
     except ValidationError as error:
-        for detail in error.errors():
-            at = ".".join(str(p) for p in detail["loc"])
-            said = detail["msg"].removeprefix("Value error, ")
-            findings.append(Finding(f"{where}: {at}", said[:1].lower() + said[1:]))
+        findings += findings_of(error, where, model)
     return None

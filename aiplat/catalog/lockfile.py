@@ -13,6 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.content import write_atomic
 from aiplat.errors import BadInput, Finding
+from aiplat.frozen import findings_of
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 
@@ -45,10 +46,7 @@ def read_lock(path: Path) -> Lock:
     try:
         return Lock.model_validate(document)
     except ValidationError as error:
-        raise BadInput(
-            Finding(f"{path}: {'.'.join(map(str, detail['loc']))}", detail["msg"].lower(), _AGAIN)
-            for detail in error.errors()
-        ) from None
+        raise BadInput(findings_of(error, str(path), fix=_AGAIN)) from None
 
 
 _AGAIN = "remove the file; the next run resolves the site again"

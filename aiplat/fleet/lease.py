@@ -36,11 +36,6 @@ class Lease:
         self._beats = threading.Thread(target=self._beat, daemon=True, name="lease heartbeats")
         self._beats.start()
 
-    @property
-    def lost(self) -> tuple[str, ...]:
-        """Names of the hosts whose lock is gone although the run continues; nothing may be changed there."""
-        return tuple(s.host.name for s in self._streams if s.process.poll() is not None)
-
     def release(self) -> None:
         """Give the lock back on every host; what the run left running there is ended first."""
         self._stop.set()

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from aiplat.errors import Finding
 from aiplat.fleet.side_by_side import of_each
 from aiplat.fleet.ssh import HostError, run_on
+from aiplat.frozen import place_of
 from aiplat.hosts.checks.network import PEER_PORTS, PORTS
 from aiplat.hosts.facts import HostLook
 from aiplat.hosts.paths import paths_of
@@ -87,8 +88,7 @@ def facts_of(name: str, seen: dict[str, Any], between: tuple[float, float] | Non
         judged = HostLook.model_validate({**both, **look, "clock_off": off, "owner": owner}) if look else None
         return HostFacts.model_validate({"host": name, "reachable": True, **seen, "look": judged})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = place_of(error.errors()[0]["loc"])
         problem = f"what it has at {where} is not understood; it may be from a newer aiplat"
         return _unseen_as(name, HostLook(problem=problem, fix="use the aiplat that was used for it last"))
 

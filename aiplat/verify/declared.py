@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from aiplat.errors import AiplatError, Finding
-from aiplat.frozen import Frozen
+from aiplat.frozen import Frozen, findings_of
 
 
 class DeclaredPart(Frozen):
@@ -113,6 +113,4 @@ def read_checks(path: Path) -> ChecksFile:
     except YAMLError as error:
         raise AiplatError(Finding(where, f"this is not YAML: {error}")) from error
     except ValidationError as error:
-        raise AiplatError(
-            Finding(f"{where}: {'.'.join(map(str, d['loc']))}", d["msg"].lower()) for d in error.errors()
-        ) from error
+        raise AiplatError(findings_of(error, where, ChecksFile)) from error

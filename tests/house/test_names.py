@@ -38,3 +38,13 @@ def test_a_wide_library_is_imported_in_one_place(library: str) -> None:
     pattern = re.compile(rf"^\s*(import|from) {library}\b", re.MULTILINE)
     importers = {name for name in files("aiplat/*.py") if pattern.search(text(name))}
     assert importers <= allowed
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    """A class that is named like another is taken for it, and neither can be searched for."""
+    named: dict[str, list[str]] = {}
+    for name in files("aiplat/*.py"):
+        for node in ast.parse(text(name)).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                named.setdefault(node.name, []).append(name)
+    assert {name: where for name, where in named.items() if len(where) > 1} == {}

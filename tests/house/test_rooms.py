@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.house.tree import ROOT
+import ast
+from collections.abc import Container, Iterator
+from graphlib import TopologicalSorter
+
+from tests.house.tree import ROOT, files, text
 
 
 def test_every_room_is_described() -> None:
@@ -12,3 +16,23 @@ def test_every_room_is_described() -> None:
     assert [room for room in sorted(rooms) if f"`aiplat/{room}/`" not in architecture] == []
     rooms = {path.parent.name for path in (ROOT / "aiplat/services/gateway").glob("*/__init__.py")}
     assert [room for room in sorted(rooms) if f"| `{room}/` |" not in architecture] == []
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    """Of two modules that import each other, neither can be read, or loaded, alone."""
+    modules = {module_of(name): name for name in files("aiplat/*.py")}
+    imports = {module: set(imports_of(name, modules)) for module, name in modules.items()}
+    TopologicalSorter(imports).prepare()
+
+
+def module_of(name: str) -> str:
+    """Return the dotted name of a file's module."""
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def imports_of(name: str, known: Container[str]) -> Iterator[str]:
+    """Yield the known modules that a file imports anywhere, also for types alone."""
+    for node in ast.walk(ast.parse(text(name))):
+        if isinstance(node, ast.ImportFrom):
+            found = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (one if one in known else str(node.module) for one in found)

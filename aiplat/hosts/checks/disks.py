@@ -179,7 +179,9 @@ def data_folder(host: SeenHost) -> str:
 def data_taken(host: SeenHost) -> str:
     """Nothing of others is in a data folder under the names that aiplat uses: a reset would remove it."""
     return (
-        f"{', '.join(host.look.data_holds)} in {host.needs.data} are of others" if host.look.data_holds else ""
+        f"{', '.join(host.look.data_holds)} in {host.needs.data} are of others"
+        if host.look.data_holds
+        else ""
     )
 
 

@@ -37,7 +37,7 @@ class Endpoint:
 
 
 _GET = ("GET", "HEAD")
-_ROUTES: dict[str, Endpoint] = {
+_ENDPOINTS: dict[str, Endpoint] = {
     "/": Endpoint("/", _GET, ollama.greet),
     "/v1/models": Endpoint("/v1/models", _GET, openai.list_models),
     "/v1/chat/completions": Endpoint("/v1/chat/completions", ("POST",), openai.generate),
@@ -66,7 +66,7 @@ _BELOW: dict[str, Endpoint] = {
 
 def find_route(path: str) -> Endpoint | None:
     """Return the route of a path, or None."""
-    if (exact := _ROUTES.get(path)) is not None:
+    if (exact := _ENDPOINTS.get(path)) is not None:
         return exact
     return next((route for prefix, route in _BELOW.items() if path.startswith(prefix)), None)
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aiplat.errors import AiplatError, Finding
+from aiplat.frozen import findings_of
 
 
 class _Descriptor(BaseModel):
@@ -38,7 +39,5 @@ def see_manifest(where: str, document: dict[str, Any]) -> None:
     try:
         _Manifest.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        problem = f"its manifest is none: {place}: {first['msg'].lower()}"
-        raise AiplatError(Finding(where, problem, "ask its maker")) from None
+        first = findings_of(error, "its manifest is none")[0]
+        raise AiplatError(Finding(where, f"{first.where}: {first.problem}", "ask its maker")) from None

@@ -236,11 +236,11 @@ def test_an_unusable_service_hides_no_other() -> None:
 
 
 def test_annotations_say_how_a_model_is_asked() -> None:
-    """Fallbacks, features and how long a request is held are the Service's to say."""
-    notes = {"fallbacks": "b, c", "features": "chat,embedding", "hold_seconds": "7.5"}
+    """Fallbacks and how long a request is held are the Service's to say."""
+    notes = {"fallbacks": "b, c", "hold_seconds": "7.5"}
     model = model_of(service("g", **notes))
     assert model is not None
-    assert (model.fallbacks, model.features, model.hold_seconds) == (("b", "c"), ("chat", "embedding"), 7.5)
+    assert (model.fallbacks, model.hold_seconds) == (("b", "c"), 7.5)
 
 
 def test_annotations_say_what_an_engine_speaks() -> None:

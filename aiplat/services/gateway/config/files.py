@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -21,6 +19,7 @@ from pydantic import (
 )
 
 from aiplat.errors import BadInput, Finding
+from aiplat.frozen import findings_of
 from aiplat.services.bounds import CONFIG_BYTES
 from aiplat.services.gateway.accounts.prices import TokenPrice
 from aiplat.services.gateway.config.routes import Routes
@@ -176,7 +175,7 @@ def _read(path: Path, kind: type[_D]) -> _D:
     try:
         return kind.model_validate(_document(path))
     except ValidationError as error:
-        raise BadInput(list(_findings(path, kind, error))) from None
+        raise BadInput(findings_of(error, str(path), kind)) from None
 
 
 def _document(path: Path) -> Any:
@@ -200,41 +199,6 @@ def _document(path: Path) -> Any:
     except (ValueError, RecursionError) as error:
         said = str(error).strip().splitlines()
         raise BadInput(Finding(str(path), f"is not JSON: {said[0] if said else error}")) from None
-
-
-def _findings(path: Path, kind: type[BaseModel], error: ValidationError) -> Iterator[Finding]:
-    for found in error.errors():
-        parts = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in found["loc"]]
-        where = "".join(parts).lstrip(".")
-        message = found["msg"].removeprefix("Value error, ")
-        said = _SAID.get(found["type"], (message[:1].lower() + message[1:], ""))
-        if found["type"] == "extra_forbidden":
-            said = (said[0], _meant(kind, found["loc"]) or said[1])
-        yield Finding(f"{path}: {where}" if where else str(path), *said)
-
-
-_SAID = {
-    "extra_forbidden": ("is not a key that means anything here", "remove it"),
-    "missing": ("is missing", "add it"),
-    "timezone_aware": ("has no zone", "end it with Z or an offset"),
-    "string_pattern_mismatch": ("has not the form that is wanted here", "see `aiplat serve gateway --help`"),
-}
-
-
-def _meant(kind: type[BaseModel], place: Sequence[int | str]) -> str:
-    """Return a hint at the nearest key that is known where an unknown one stands."""
-    model: type[BaseModel] | None = kind
-    for part in place[:-1]:
-        if model is not None and isinstance(part, str) and part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation)
-    near = difflib.get_close_matches(str(place[-1]), model.model_fields if model else (), n=1)
-    return f'did you mean "{near[0]}"?' if near else ""
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
 
 
 def _with_places(config: _C, folder: Path) -> _C:

@@ -1,4 +1,4 @@
-"""What a request that goes on was admitted to; it is settled when its answer is done."""
+"""What a request was admitted to; it is settled when its answer is done."""
 
 from __future__ import annotations
 

@@ -20,7 +20,6 @@ LABEL_SERVICE = "kubernetes.io/service-name"
 NOTE_NAME = "aiplat.dev/model-name"
 NOTE_ALIASES = "aiplat.dev/model-aliases"
 NOTE_SERVED_AS = "aiplat.dev/served-as"
-NOTE_FEATURES = "aiplat.dev/features"
 NOTE_FALLBACKS = "aiplat.dev/fallbacks"
 NOTE_HOLD = "aiplat.dev/hold-seconds"
 # How the engine's own component describes what it speaks.
@@ -55,7 +54,6 @@ def model_of(service: dict[str, Any], endpoints: tuple[str, ...] | None = None) 
         engine=labels.get(LABEL_ENGINE, ""),
         aliases=_listed(notes, NOTE_ALIASES),
         served_as=notes.get(NOTE_SERVED_AS, ""),
-        features=_listed(notes, NOTE_FEATURES),
         fallbacks=_listed(notes, NOTE_FALLBACKS),
         hold_seconds=float(notes.get(NOTE_HOLD) or HOLD_SECONDS),
         created=int(created.timestamp()),

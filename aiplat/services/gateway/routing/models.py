@@ -38,7 +38,6 @@ class Model(BaseModel):
     aliases: tuple[str, ...] = ()
     served_as: str = ""
     created: int = 0
-    features: tuple[str, ...] = ()
     provider: str = ""
     fallbacks: tuple[str, ...] = ()
     hold_seconds: float = Field(default=HOLD_SECONDS, ge=0, le=3600)

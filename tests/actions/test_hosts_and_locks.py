@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aiplat.actions import ground
+from aiplat.actions import site_hosts
 from aiplat.actions.known_lock import known_lock
 from aiplat.actions.site_hosts import host_facts, is_lab
 from aiplat.bundle.document import DOCUMENT, BundleDocument, lock_digest
@@ -62,7 +62,7 @@ def test_lab_that_is_not_up_is_planned_as_fresh_hosts(site: Site) -> None:
 def test_remains_of_another_lab_are_not_taken_for_hosts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bridge of that name on this machine, with no record of hosts here, changes no plan."""
     remains = LabStatus("lab", "nspawn", "partial", "al-lab", "", "", ())
-    monkeypatch.setattr(ground, "lab_status", lambda _: remains)
+    monkeypatch.setattr(site_hosts, "lab_status", lambda _: remains)
     assert host_facts(site)[1]
 
 
