@@ -42,6 +42,8 @@ def _finding(detail: ErrorDetails, where: str, kind: type[BaseModel] | None, fix
     problem, hint = _SENTENCES.get(detail["type"], (message[:1].lower() + message[1:], ""))
     if detail["type"] == "extra_forbidden" and kind is not None:
         hint = _nearest_key(kind, detail["loc"]) or hint
+    elif pattern := detail.get("ctx", {}).get("pattern"):
+        hint = f"it must match {pattern}"
     place = place_of(detail["loc"])
     return Finding(f"{where}: {place}" if place else where, problem, fix or hint)
 
@@ -56,7 +58,8 @@ def _nearest_key(kind: type[BaseModel], place: Sequence[int | str]) -> str:
     for part in place[:-1]:
         if model is not None and isinstance(part, str) and part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation)
-    near = difflib.get_close_matches(str(place[-1]), model.model_fields if model else (), n=1)
+    known = [field.alias or name for name, field in model.model_fields.items()] if model else []
+    near = difflib.get_close_matches(str(place[-1]), known, n=1)
     return f'did you mean "{near[0]}"?' if near else ""
 
 

@@ -136,6 +136,6 @@ def test_a_broken_component_is_named_with_its_key(tmp_path: Path) -> None:
     with pytest.raises(AiplatError) as caught:
         read_catalog(tmp_path)
     said = str(caught.value)
-    assert "data/a/component.yaml: surprise: extra inputs are not permitted" in said
-    assert "data/a/component.yaml: purpose: field required" in said
+    assert "data/a/component.yaml: surprise: is not a key that means anything here" in said
+    assert "data/a/component.yaml: purpose: is missing" in said
     assert "data/b/component.yaml: this is not YAML" in said

@@ -94,7 +94,7 @@ def test_an_optional_database_needs_nobody(tmp_path: Path) -> None:
         ({"secrets": [{"name": "a", "kind": "token"}, {"name": "a", "kind": "token"}]}, "a is there twice"),
         ({"secrets": [{"name": "a", "kind": "pin"}]}, "should be 'password', 'token'"),
         ({"routes": [{"name": "a", "service": "a", "port": 80, "groups": []}]}, "at least 1 item"),
-        ({"disks": []}, "extra inputs are not permitted"),
+        ({"disks": []}, "disks: is not a key"),
     ],
 )
 def test_needs_that_cannot_be_met_are_found_when_they_are_read(

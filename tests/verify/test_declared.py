@@ -22,16 +22,19 @@ def test_the_shipped_files_are_good() -> None:
 @pytest.mark.parametrize(
     ("check", "said"),
     [
-        ("- sentence: it works\n  http: {path: /, status: 200}", "string should match pattern"),
+        (
+            "- sentence: it works\n  http: {path: /, status: 200}",
+            "wanted here; it must match",
+        ),
         ("- sentence: It works.", "needs exactly one of"),
         (
             "- sentence: It works.\n  http: {path: /, status: 200}\n  deployment-available: {name: x}",
             "exactly one",
         ),
-        ("- sentence: It works.\n  http: {path: x, status: 200}", "checks.0.http.path"),
+        ("- sentence: It works.\n  http: {path: x, status: 200}", "checks[0].http.path"),
         ("- sentence: It works.\n  http: {path: /, status: 20}", "greater than or equal to 100"),
-        ("- sentence: It works.\n  every: often\n  http: {path: /, status: 200}", "checks.0.every"),
-        ("- sentence: It works.\n  shell: rm", "extra inputs are not permitted"),
+        ("- sentence: It works.\n  every: often\n  http: {path: /, status: 200}", "checks[0].every"),
+        ("- sentence: It works.\n  shell: rm", "shell: is not a key"),
         ("- sentence: A.\n  connection: {from: {namespace: n}, to: {}, expect: allowed}", "either namespace"),
         ("- [", "this is not YAML"),
     ],
