@@ -86,7 +86,7 @@ def _seed(root: Path, identity: Identity) -> None:
 def _network_file(identity: Identity) -> str:
     network = identity.network
     return (
-        "[Match]\nName=host0\n\n[LabNetwork]\n"
+        "[Match]\nName=host0\n\n[Network]\n"
         f"Address={identity.address}/{network.subnet.prefixlen}\nGateway={network.gateway}\n"
         "DHCP=no\nLinkLocalAddressing=no\nIPv6AcceptRA=no\nLLDP=no\n"
     )
