@@ -17,6 +17,7 @@ from aiplat.hosts.checks.network import PEER_PORTS, PORTS
 from aiplat.hosts.facts import HostLook
 from aiplat.hosts.paths import paths_of
 from aiplat.plan.models import Facts, HostFacts
+from aiplat.plan.steps import STEPS
 from aiplat.site.models import Host, Site
 
 PROBE_SECONDS = 60
@@ -102,7 +103,13 @@ def _asked(site: Site, host: Host, thorough: bool) -> bytes:
     others = [address for other in site.hosts if other.name != host.name for address in other.node_ips]
     peers = [f"{address}:{port}" for address in others for port in PEER_PORTS]
     paths = paths_of(host.data_dir).model_dump()
-    arguments = {"ports": list(PORTS), "peers": peers, "thorough": thorough, "paths": paths}
+    arguments = {
+        "ports": list(PORTS),
+        "peers": peers,
+        "thorough": thorough,
+        "paths": paths,
+        "units": [step.unit for step in STEPS if step.unit],
+    }
     modules = [[name, _text(name)] for name in MODULES]
     return json.dumps({"modules": modules, "root": "/", "arguments": arguments}).encode()
 

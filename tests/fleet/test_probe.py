@@ -223,7 +223,7 @@ def test_looks_do_not_overwrite_each_other(root: Path) -> None:
     """What is seen is laid over one another, so no two looks may have one name for different things."""
     looks = {name: importlib.import_module(f"aiplat.fleet.remote.{name}") for name in MODULES}
     paths = paths_of("/data/plat").model_dump()
-    asked = {"ports": [], "peers": [], "thorough": True, "paths": paths}
+    asked = {"ports": [], "peers": [], "thorough": True, "paths": paths, "units": []}
     seen = {name: set(module.facts(root, asked)) for name, module in looks.items()}
     names = [key for keys in seen.values() for key in keys]
     assert [key for key in set(names) if names.count(key) > 1] == []

@@ -21,7 +21,6 @@ LEVELS = (
     (3, "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"),
     (4, "avx512f avx512bw avx512cd avx512dq avx512vl"),
 )
-UNITS = ("aiplat-registry.service", "k3s.service", "k3s-agent.service")
 KUBECTL_SECONDS = 8
 
 
@@ -287,12 +286,14 @@ def machine(root: Path, wanted: str) -> dict[str, Any]:
 
 
 def facts(root: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return everything; what takes time runs side by side."""
+    """Return everything; what takes time runs side by side. `units` are asked for beside the ledger's."""
     paths = data_folders(root, arguments["paths"])
     text = read(root / "var/lib/aiplat/ledger.json")
     ledger = json.loads(text) if text else None
     steps = (ledger or {}).get("steps", {})
-    names = sorted({*UNITS, *(unit for step in steps.values() for unit in step.get("units", ()))})
+    names = sorted(
+        {*arguments["units"], *(unit for step in steps.values() for unit in step.get("units", ()))}
+    )
     on_server = Path("/etc/rancher/k3s/k3s.yaml").exists() and Path("/usr/local/bin/k3s").exists()
     with concurrent.futures.ThreadPoolExecutor() as pool:
         nodes = pool.submit(nodes_seen) if on_server else None
@@ -326,8 +327,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("/"))
     parser.add_argument("--paths", type=json.loads, required=True)
+    parser.add_argument("--units", nargs="*", default=[])
     asked = parser.parse_args()
-    json.dump(facts(asked.root, {"paths": asked.paths}), sys.stdout)
+    json.dump(facts(asked.root, {"paths": asked.paths, "units": asked.units}), sys.stdout)
 
 
 if __name__ == "__main__":

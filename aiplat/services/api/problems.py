@@ -18,7 +18,6 @@ from starlette.exceptions import HTTPException
 
 from aiplat.actions.plan import PlanMovedError, PlanRefusedError
 from aiplat.errors import AiplatError, BadInput, Finding
-from aiplat.frozen import place_of
 from aiplat.services.api.documents import Document
 from aiplat.services.store.faults import NotThere, Unreachable
 
@@ -183,7 +182,7 @@ def add_handlers(app: FastAPI) -> None:
 
 def _findings(error: RequestValidationError) -> list[Finding]:
     # What was sent is not repeated: it may be a secret in the wrong place.
-    return [Finding(place_of(detail["loc"]), str(detail["msg"])) for detail in error.errors()]
+    return [Finding(".".join(map(str, detail["loc"])), str(detail["msg"])) for detail in error.errors()]
 
 
 def _http_refusal(request: Request, error: HTTPException) -> ApiProblem:
