@@ -244,5 +244,5 @@ def _model(kind: str, document: dict[str, Any]) -> DeclaredModel:
 
 
 def _no_operator(site: str) -> BadInput:
-    fix = "add `planes: {model: {operator: {state: on}}}` to the site file and run `aiplat bootstrap`"
+    fix = "run `aiplat bootstrap`, which brings it"
     return BadInput(Finding(f"site {site}".strip(), "has no Model operator", fix))

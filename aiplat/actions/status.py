@@ -25,6 +25,8 @@ from aiplat.vault.rotation import pending
 from aiplat.vault.store import read_secrets
 from aiplat.verify.context import CheckContext
 
+_ENGINE = "aiplat.dev/engine"
+
 State = Literal["ok", "attention", "unknown", "empty"]
 
 
@@ -133,11 +135,27 @@ def _plane(plane: Plane, site: Site, context: CheckContext, reached: bool) -> Pl
 def _component(component: Component, context: CheckContext, reached: bool) -> ComponentState:
     if not reached:
         return ComponentState(name=component.name, state="unknown", sentence="cannot be seen")
-    problem, sentence = (
-        _release(component, context) if component.is_release else _on_hosts(component, context)
-    )
+    problem, sentence = _stands(component, context)
     return ComponentState(
         name=component.name, state="attention" if problem else "ok", sentence=problem or sentence
+    )
+
+
+def _stands(component: Component, context: CheckContext) -> tuple[str, str]:
+    if component.engine:
+        return _engine(component, context)
+    return _release(component, context) if component.is_release else _on_hosts(component, context)
+
+
+def _engine(component: Component, context: CheckContext) -> tuple[str, str]:
+    """Return what is wrong with the pods that the operator makes of an engine, or else how many serve."""
+    mine = [w for w in context.workloads if w.labels.get(_ENGINE) == component.name]
+    return _broken(mine), f"{sum(w.available for w in mine)} pods serve"
+
+
+def _broken(workloads: list[Workload]) -> str:
+    return "; ".join(
+        f"{w.name}: {w.available} of {w.wanted} available" for w in workloads if not w.is_available
     )
 
 
@@ -150,9 +168,9 @@ def _release(component: Component, context: CheckContext) -> tuple[str, str]:
         return "is not installed; run `aiplat bootstrap`", ""
     if release.status != "deployed":
         return f"its release is {release.status}; run `aiplat bootstrap`", ""
-    mine = [w for w in context.workloads if w.labels.get("app.kubernetes.io/instance") == component.name]
-    broken = [f"{w.name}: {w.available} of {w.wanted} available" for w in mine if not w.is_available]
-    return "; ".join(broken), f"revision {release.revision}{_serving(mine)}"
+    every = [w for w in context.workloads if w.labels.get("app.kubernetes.io/instance") == component.name]
+    mine = [w for w in every if _ENGINE not in w.labels]
+    return _broken(mine), f"revision {release.revision}{_serving(mine)}"
 
 
 def _serving(workloads: list[Workload]) -> str:

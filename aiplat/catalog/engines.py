@@ -17,7 +17,7 @@ UrlPath = Annotated[str, Field(pattern=r"^/\S*$")]
 
 PLACEHOLDERS = ("port", "mount", "model", "context", "total_context", "parallel")
 ADAPTER_PLACEHOLDERS = ("name", "path")
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_PLACEHOLDER = re.compile(r"\{([a-zA-Z_]+)\}")
 
 
 def filled(text: str, values: Mapping[str, str | int]) -> str:
@@ -94,16 +94,24 @@ class FitRules(Frozen):
 class EngineDefaults(Frozen):
     """What a replica runs with where a Model says nothing: requests side by side, tokens, resources."""
 
-    parallel: int = Field(gt=0)
-    context_length: int = Field(gt=0, alias="contextLength")
+    parallel: int = Field(gt=0, le=1024)
+    context_length: int = Field(ge=256, alias="contextLength")
     resources: Resources
+
+
+class Setting(Frozen):
+    """A placeholder of the engine's own: its value, and the form that another value must have."""
+
+    default: str
+    pattern: str
 
 
 class EngineRun(Frozen):
     """An engine's container. Command, arguments, environment and probes may hold `{placeholders}`.
 
     They are port, mount, model (its name in the engine), context (tokens of one request), total_context
-    (of all parallel ones) and parallel. A Model that is asleep or starts is waited for `hold_seconds`;
+    (of all parallel ones), parallel and the engine's own `settings`, which a site may give other values. A
+    Model that is asleep or starts is waited for `hold_seconds`;
     `home_size` is what HOME, which is writable, may grow to.
     """
 
@@ -118,17 +126,19 @@ class EngineRun(Frozen):
     hold_seconds: int = Field(alias="holdSeconds", gt=0)
     start_seconds: int = Field(default=1800, alias="startSeconds", gt=0)
     home_size: str = Field(default="64Mi", alias="homeSize")
+    settings: dict[str, Setting] = Field(default_factory=dict)
     api: EngineApi
 
     @model_validator(mode="after")
     def _known_placeholders(self) -> Self:
         texts = [*self.command, *self.args, *self.env.values(), self.health.model_dump_json()]
-        own = {name for text in texts for name in _PLACEHOLDER.findall(text)} - set(PLACEHOLDERS)
+        own = {name for text in texts for name in _PLACEHOLDER.findall(text)}
         each = {
             n for text in (self.adapters.each if self.adapters else ()) for n in _PLACEHOLDER.findall(text)
         }
-        if unknown := sorted(own | (each - set(ADAPTER_PLACEHOLDERS))):
-            raise ValueError(f"unknown placeholders: {', '.join(unknown)}; use {', '.join(PLACEHOLDERS)}")
+        known = (*PLACEHOLDERS, *self.settings)
+        if unknown := sorted((own - set(known)) | (each - set(ADAPTER_PLACEHOLDERS))):
+            raise ValueError(f"unknown placeholders: {', '.join(unknown)}; use {', '.join(known)}")
         return self
 
 

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from aiplat.catalog.artifacts import PLATFORM, Artifact, Lock
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component
+from aiplat.catalog.engine_values import wrong_values
 from aiplat.catalog.inputs import inputs_of, upstream_inputs
 from aiplat.catalog.os_recipes import OsPackages
 from aiplat.catalog.versions import version_of
@@ -128,6 +129,7 @@ def undeliverable(
         *_of_the_other_supply(site, catalog, supply or supply_of(site)),
         *_unbuilt_architectures(site, supply or supply_of(site)),
         *_unserved_models(site, catalog),
+        *(finding for engine in catalog.engines for finding in wrong_values(site, engine)),
         *_ports_taken_twice(site, catalog),
     ]
 

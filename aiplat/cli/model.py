@@ -10,8 +10,8 @@ model_app = typer.Typer(
     no_args_is_help=True,
     help="""Declare models, see how they stand and why, take them away.
 
-A Model is an object of the cluster: `kubectl get models.aiplat.dev -A` shows the same. Its operator, which a
-site gets with `planes: {model: {operator: {state: on}}}`, makes engines of it, as many as its requests need.
+A Model is an object of the cluster: `kubectl get models.aiplat.dev -A` shows the same. The operator
+makes engines of it, as many as its requests need.
 Weights come from the site's bundle alone (`aiplat catalog models`, and `models` in the site file).
 """,
 )

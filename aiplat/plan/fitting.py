@@ -13,8 +13,6 @@ _MIB = 1 << 20
 _STEP_MIB = 64
 _CPU = "100m"
 _CONTEXT, _LONGEST, _PARALLEL = 4096, 32768, 2
-# What a replica may take beyond what it needs, and the limit that the chart has for small models.
-_SPARE, _USUAL_MIB = 1.2, 2048
 
 
 def fitted(engine: Component, model: CatalogModel) -> dict[str, str | int] | None:
@@ -33,19 +31,6 @@ def fitted(engine: Component, model: CatalogModel) -> dict[str, str | int] | Non
         "memoryMiB": math.ceil(small / _MIB / _STEP_MIB) * _STEP_MIB,
         "tokens": tokens,
         "bytesPerToken": math.ceil(max(large - small, 0) / more),
-    }
-
-
-def given(engine: Component, model: CatalogModel) -> dict[str, dict[str, str]] | None:
-    """Return the resources of a replica that the site serves by itself; None where the chart's own do."""
-    need = fitted(engine, model)
-    if need is None or int(need["memoryMiB"]) * _SPARE <= _USUAL_MIB:
-        return None
-    memory = int(need["memoryMiB"])
-    limit = math.ceil(memory * _SPARE / _STEP_MIB) * _STEP_MIB
-    return {
-        "requests": {"cpu": _CPU, "memory": f"{memory}Mi"},
-        "limits": {"cpu": "16", "memory": f"{limit}Mi"},
     }
 
 

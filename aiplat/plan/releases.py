@@ -15,12 +15,14 @@ from ruamel.yaml.error import YAMLError
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.catalog import Catalog
 from aiplat.catalog.components import CatalogModel, Component
+from aiplat.catalog.engine_values import defaults_of, engine_values, run_of
+from aiplat.catalog.engines import EngineSpec
 from aiplat.catalog.resolve import components_on, served_models, site_models
 from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
-from aiplat.plan.fitting import fitted, given
+from aiplat.plan.fitting import fitted
 from aiplat.plan.needs import connections, databases, declared_keys, names_askers, needed_objects, passwords
-from aiplat.plan.role_variables import NOT_YET, Namespace, ReleaseWanted, inputs_label
+from aiplat.plan.role_variables import NOT_YET, Namespace, ReleaseWanted, ServedWeights, inputs_label
 from aiplat.site.models import Site
 from aiplat.site.references import identity_name, is_reference, references_in, with_secrets
 
@@ -169,13 +171,24 @@ def engines_of(site: Site, lock: Lock, catalog: Catalog) -> dict[str, dict[str, 
     return {
         component.name: {
             "image": images[component.engine.image],
-            "released": component.is_release,
-            "run": component.engine.run.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-            **component.engine.defaults.model_dump(mode="json", by_alias=True),
+            **_run(component.engine, engine_values(site, component)),
         }
         for component in components_on(site, catalog)
         if component.engine and component.engine.image in images
     }
+
+
+def served_weights(site: Site, lock: Lock, catalog: Catalog) -> tuple[ServedWeights, ...]:
+    """Return what the operator is to serve of the site's own models."""
+    models = (
+        _model(engine, m, site, lock, catalog) for engine, m in served_models(site, catalog, lock.supply)
+    )
+    return tuple(ServedWeights(slug=model["slug"], ref=model["ref"]) for model in models)
+
+
+def _run(engine: EngineSpec, values: Mapping[str, Any]) -> dict[str, Any]:
+    run = run_of(engine, values).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {"run": run, **defaults_of(engine, values).model_dump(mode="json", by_alias=True)}
 
 
 def _model(
@@ -192,8 +205,8 @@ def _model(
         "features": list(model.features),
         "context_length": model.context_length,
         "serve": (engine, model) in served_models(site, catalog, lock.supply),
-        "fit": fitted(engine, model),
-        "resources": given(engine, model),
+        # What a site gives an engine's pods replaces what was computed for them.
+        "fit": None if "resources" in engine_values(site, engine) else fitted(engine, model),
     }
 
 

@@ -154,8 +154,15 @@ class ReleaseWanted(Frozen):
     timeout_seconds: int = 600
 
 
+class ServedWeights(Frozen):
+    """A model that the site serves by itself: its Model's name, and the image of its weights."""
+
+    slug: str
+    ref: str
+
+
 class PlaneRelease(OnHost):
-    """Everything the cluster gets by Helm, in order.
+    """Everything the cluster gets by Helm, in order, and the models that are to serve then.
 
     `plane_release_secrets` is a list of {name, namespace, type, labels, string_data};
     `plane_release_private_values` one of {release, content}, see aiplat.plan.releases.
@@ -166,6 +173,7 @@ class PlaneRelease(OnHost):
     helm: Sha256
     namespaces: tuple[Namespace, ...] = ()
     releases: tuple[ReleaseWanted, ...] = ()
+    models: tuple[ServedWeights, ...] = ()
 
 
 class HostReset(OnHost):

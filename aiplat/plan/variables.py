@@ -9,7 +9,7 @@ from ipaddress import IPv6Network, ip_network
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.catalog import Catalog
 from aiplat.hosts.paths import paths_of
-from aiplat.plan.releases import namespaces_of, releases_of
+from aiplat.plan.releases import namespaces_of, releases_of, served_weights
 from aiplat.plan.role_variables import (
     NOT_YET,
     Content,
@@ -193,4 +193,5 @@ def _plane_release(site: Site, lock: Lock, catalog: Catalog, public: PublicParts
         helm=content_digest(lock.hostfile("helm", site.servers[0].arch)),
         namespaces=namespaces_of(site, catalog),
         releases=releases_of(site, lock, catalog, public.identities),
+        models=served_weights(site, lock, catalog),
     )

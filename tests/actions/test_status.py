@@ -32,9 +32,9 @@ def test_a_healthy_site_needs_no_attention(healthy: Loopback) -> None:
 
 def test_a_broken_component_is_under_attention(healthy: Loopback) -> None:
     """Its plane is as bad as it is."""
-    healthy.kube.lists["secrets"].append(given.release("ollama", "aiplat-model", "pending-upgrade", 2))
+    healthy.kube.lists["secrets"].append(given.release("operator", "aiplat-model", "pending-upgrade", 2))
     seen = status(healthy.site)
-    assert seen.attention == ("ollama: its release is pending-upgrade; run `aiplat bootstrap`",)
+    assert seen.attention == ("operator: its release is pending-upgrade; run `aiplat bootstrap`",)
     assert next(p.state for p in seen.planes if p.name == "model") == "attention"
 
 

@@ -292,7 +292,7 @@ def test_a_secret_reaches_the_cluster_and_nothing_else(
     """Without it a plan stops; with it its release alone is upgraded, and no file of ours shows it."""
     reference = {"global": {"probe": {"password": {"fromSecret": "probe"}}}}
     site = YAML(typ="safe").load(ward.site_file)
-    site["planes"] = {"access": {"gateway": {"values": reference}}}
+    site["planes"]["access"] = {"gateway": {"values": reference}}
     with (tmp_path / "site.yaml").open("w") as file:
         YAML(typ="safe").dump(site, file)
     also = replace(ward, site_file=tmp_path / "site.yaml")

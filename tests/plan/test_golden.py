@@ -118,7 +118,7 @@ def test_api_key_reaches_the_cluster_as_a_hash_only() -> None:
 def test_given_secrets_are_in_the_private_values_alone() -> None:
     """The plan and what Ansible shows have the reference; another revision of it is another release."""
     values = {"extra": {"password": {"fromSecret": "hub"}}}
-    site = SITE.model_copy(update={"planes": {"model": {"ollama": ComponentSetting(values=values)}}})
+    site = SITE.model_copy(update={"planes": {"access": {"gateway": ComponentSetting(values=values)}}})
     lock, catalog = steady_lock(), load_catalog()
     plans = []
     for revision in ("one", "two"):
@@ -126,7 +126,7 @@ def test_given_secrets_are_in_the_private_values_alone() -> None:
         plans.append(make_plan(site, lock, facts_of(site, {}, {}), public))
         (private,) = private_values(site, lock, catalog, public.identities, {"hub": "SECRET-hub"})
         content = json.loads(private["content"])
-        assert (private["release"], content["secrets"]) == ("ollama", ["SECRET-hub"])
+        assert (private["release"], content["secrets"]) == ("gateway", ["SECRET-hub"])
         assert "password: SECRET-hub" in content["values"]
         shown = role_variables(site, lock, catalog, public)["s1"][-1].model_dump_json()
         assert "fromSecret: hub" in shown
@@ -137,16 +137,16 @@ def test_given_secrets_are_in_the_private_values_alone() -> None:
         releases_of(site, lock, catalog, {**PUBLIC.identities, "secret hub": r}) for r in ("one", "two")
     ]
     changed = {one.name for one, two in zip(*labels, strict=True) if one.inputs != two.inputs}
-    assert changed == {"ollama"}
+    assert changed == {"gateway"}
 
 
 def test_a_secret_that_nobody_gave_forbids_the_plan() -> None:
     """The finding names the place and the command that helps."""
     values = {"password": {"fromSecret": "hub"}}
-    site = SITE.model_copy(update={"planes": {"model": {"ollama": ComponentSetting(values=values)}}})
+    site = SITE.model_copy(update={"planes": {"access": {"gateway": ComponentSetting(values=values)}}})
     facts = facts_of(site, {}, {"s1": {"lab": "x"}, "a1": {"lab": "x"}})
     assert [str(f) for f in refusals(site, steady_lock(), facts)] == [
-        "planes.model.ollama.values.password: there is no secret hub; give it one: aiplat secret set hub"
+        "planes.access.gateway.values.password: there is no secret hub; give it one: aiplat secret set hub"
     ]
     assert refusals(site, steady_lock(), facts, {"hub"}) == ()
 

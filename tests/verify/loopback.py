@@ -66,18 +66,19 @@ class Loopback:
         on = [c for c in components_on(self.site) if c.is_release]
         lists["secrets"] = [given.release(c.name, c.namespace or "") for c in on]
         lists["deployments"], lists["pods"], lists["services"] = [], [], []
-        slug = "model-gemma3-270m-base-q4-k-m"
+        slug = "engine-gemma3-270m-base-q4-k-m"
         engine = {"aiplat.dev/model": "gemma3-270m-base-q4-k-m", "aiplat.dev/engine": "ollama"}
-        self._workload(slug, "ollama", "docker.io/ollama/ollama", engine, 11434)
+        self._workload(slug, "operator", "docker.io/ollama/ollama", engine, 11434)
+        self._workload("operator", "operator", "ghcr.io/aiplat/aiplat", {}, 8080)
         self._workload("gateway", "gateway", "ghcr.io/aiplat/aiplat", {}, 443)
         self._workload("postgresql", "postgresql", "ghcr.io/aiplat/postgresql", {}, 5432)
         self.kube.executed = self._connect
 
     def _workload(self, name: str, release: str, image: str, labels: dict[str, str], port: int) -> None:
-        namespace = {"ollama": "aiplat-model", "gateway": "aiplat-access"}.get(release, "aiplat-data")
+        namespace = {"operator": "aiplat-model", "gateway": "aiplat-access"}.get(release, "aiplat-data")
         known = {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": release} | labels
         ref = self.lock.artifact("image", image).ref
-        notes = {"model_name": MODEL} if release == "ollama" else {}
+        notes = {"model_name": MODEL} if "aiplat.dev/model" in labels else {}
         self.kube.lists["deployments"].append(given.deployment(name, namespace, known))
         self.kube.lists["pods"].append(given.pod(f"{name}-1", namespace, known, ref))
         self.kube.lists["services"].append(given.service(name, namespace, known, port, **notes))

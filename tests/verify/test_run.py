@@ -118,6 +118,7 @@ def silence_ssh(site: Loopback) -> None:
 REFUSED = {
     "The engines may not connect to the gateway.",
     "The engines may not connect to the Kubernetes API.",
+    "The operator may not connect to the engines.",
     "The engines may not connect to PostgreSQL.",
     "PostgreSQL may not connect to the gateway.",
     "The gateway may not connect to the site registry.",

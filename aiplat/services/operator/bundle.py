@@ -35,13 +35,11 @@ class Computed(Frozen):
 class Engine(Frozen):
     """An engine: its image by digest, how it is run, and with what where a Model says nothing.
 
-    `parallel` is how many requests one replica answers side by side; `context_length` in tokens. Where the
-    engine is `released`, its own Helm release makes the pods of models that the site itself serves.
+    `parallel` is how many requests one replica answers side by side; `context_length` in tokens.
     """
 
     image: str = Field(pattern=r"@sha256:[0-9a-f]{64}$")
     run: EngineRun
-    released: bool = False
     resources: Resources
     parallel: int = Field(gt=0)
     context_length: int = Field(alias="contextLength", gt=0)

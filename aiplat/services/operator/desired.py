@@ -26,21 +26,23 @@ UID = 10001
 
 def desired(engaged: Engaged, namespace: str, replicas: int) -> list[Document]:
     """Return the Service, disruption budget and Deployment of a Model, in the order they are made."""
-    wish = engaged.wish
     return [
         _service(engaged, namespace),
-        disruption_budget(wish, engaged.engine_name, namespace, _selector(wish)),
+        _disruption_budget(engaged, namespace),
         _deployment(engaged, namespace, replicas),
     ]
 
 
-def number_alone(deployment: Document, replicas: int) -> Document:
-    """Return what sets the number of a Deployment whose form is somebody else's."""
-    meta = {"name": deployment["metadata"]["name"], "namespace": deployment["metadata"]["namespace"]}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"replicas": replicas}}
+def object_name(wish: Wish) -> str:
+    """Return the name of the objects that serve a Model.
+
+    Engines of the site's own models were `model-SLUG` of a Helm release once: under another name the new ones
+    serve before that release goes.
+    """
+    return f"{'engine' if wish.by_site else 'model'}-{wish.slug}"
 
 
-def disruption_budget(wish: Wish, engine: str, namespace: str, selector: dict[str, str]) -> Document:
+def _disruption_budget(engaged: Engaged, namespace: str) -> Document:
     """Return the budget by which a node that is emptied takes one replica at a time, never the last but one.
 
     A model with a single replica may go: a node could never be emptied otherwise.
@@ -48,30 +50,26 @@ def disruption_budget(wish: Wish, engine: str, namespace: str, selector: dict[st
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": _meta(wish, engine, namespace),
+        "metadata": _meta(engaged.wish, engaged.engine_name, namespace),
         "spec": {
             "maxUnavailable": 1,
-            "selector": {"matchLabels": selector},
+            "selector": {"matchLabels": selector_of(engaged.wish)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }
 
 
-def selector_of(slug: str) -> dict[str, str]:
+def selector_of(wish: Wish) -> dict[str, str]:
     """Return the labels by which the pods of one of the operator's Deployments are found."""
-    return {"app.kubernetes.io/name": f"model-{slug}", "app.kubernetes.io/instance": "operator"}
-
-
-def _selector(wish: Wish) -> dict[str, str]:
-    return selector_of(wish.slug)
+    return {"app.kubernetes.io/name": object_name(wish), "app.kubernetes.io/instance": "operator"}
 
 
 def _meta(wish: Wish, engine: str, namespace: str, notes: dict[str, str] | None = None) -> Document:
     return {
-        "name": f"model-{wish.slug}",
+        "name": object_name(wish),
         "namespace": namespace,
         "labels": {
-            **_selector(wish),
+            **selector_of(wish),
             "app.kubernetes.io/part-of": "aiplat",
             "app.kubernetes.io/managed-by": "aiplat-operator",
             "aiplat.dev/component": "operator",
@@ -102,7 +100,7 @@ def _service(engaged: Engaged, namespace: str) -> Document:
         "kind": "Service",
         "metadata": _meta(wish, engaged.engine_name, namespace, {k: v for k, v in notes.items() if v}),
         "spec": {
-            "selector": _selector(wish),
+            "selector": selector_of(wish),
             "ports": [{"name": "http", "port": run.port, "targetPort": "http", "protocol": "TCP"}],
         },
     }
@@ -122,7 +120,7 @@ LEAVE_LOST_NODE = tuple(
 
 def _deployment(engaged: Engaged, namespace: str, replicas: int) -> Document:
     wish, run = engaged.wish, engaged.engine.run
-    labels = {**_selector(wish), LABEL_MODEL: wish.slug, LABEL_ENGINE: engaged.engine_name}
+    labels = {**selector_of(wish), LABEL_MODEL: wish.slug, LABEL_ENGINE: engaged.engine_name}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -131,7 +129,7 @@ def _deployment(engaged: Engaged, namespace: str, replicas: int) -> Document:
             "replicas": replicas,
             "revisionHistoryLimit": 2,
             "progressDeadlineSeconds": run.start_seconds,
-            "selector": {"matchLabels": _selector(wish)},
+            "selector": {"matchLabels": selector_of(wish)},
             # A replica goes only when another one is ready in its place.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {"metadata": {"labels": labels}, "spec": _pod(engaged)},

@@ -70,4 +70,5 @@ def _values(engaged: Engaged) -> dict[str, str | int]:
         "context": engaged.context_length,
         "total_context": engaged.context_length * engaged.parallel,
         "parallel": engaged.parallel,
+        **{name: setting.default for name, setting in run.settings.items()},
     }

@@ -15,17 +15,10 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from aiplat.errors import AiplatError
-from aiplat.services.operator.bundle import SiteBundle
+from aiplat.services.operator.bundle import HeldModel, SiteBundle
 from aiplat.services.operator.capacity import machine_of
 from aiplat.services.operator.decide import Decision, Engaged, Refusal, decide_all, number_wanted
-from aiplat.services.operator.desired import (
-    LABEL_MODEL,
-    MODEL_UID,
-    OWNED,
-    desired,
-    disruption_budget,
-    number_alone,
-)
+from aiplat.services.operator.desired import LABEL_MODEL, MODEL_UID, OWNED, desired, object_name
 from aiplat.services.operator.scaling import Load, Scaler
 from aiplat.services.operator.state import Seen, is_settled, status_of
 from aiplat.services.operator.wish import MANAGED_BY, OWN_GROUP, Wish, wish_of
@@ -116,14 +109,16 @@ class Reconciler:
             if d["metadata"]["namespace"] == self.namespace
             and d["metadata"].get("labels", {}).get(MANAGED_BY) == "site"
         }
-        for slug in wanted.keys() - there.keys():
+        specs = {slug: _spec_of_site(model) for slug, model in wanted.items()}
+        others = {slug for slug, spec in specs.items() if not _says(there.get(slug), spec)}
+        for slug in others:
             meta = {"name": slug, "namespace": self.namespace, "labels": {MANAGED_BY: "site"}}
-            spec = {"source": {"catalogue": wanted[slug].name}}
-            document = {"apiVersion": _VERSIONS[OWN_GROUP], "kind": "Model", "metadata": meta, "spec": spec}
-            self.objects.apply(document)
-        for slug in there.keys() - wanted.keys():
+            document = {"apiVersion": _VERSIONS[OWN_GROUP], "kind": "Model", "metadata": meta}
+            self.objects.apply({**document, "spec": specs[slug]})
+        gone = there.keys() - wanted.keys()
+        for slug in gone:
             self.objects.delete(MODELS[0], self.namespace, slug, there[slug]["metadata"]["uid"])
-        return wanted.keys() != there.keys()
+        return bool(others or gone)
 
     def _one(
         self,
@@ -140,7 +135,7 @@ class Reconciler:
             if isinstance(decision, Engaged):
                 self._engage(decision, world, load)
             seen = Seen(
-                None if isinstance(decision, Refusal) else world.deployment(wish.slug),
+                None if isinstance(decision, Refusal) else world.deployment(wish),
                 () if isinstance(decision, Refusal) else tuple(world.pods[wish.slug]),
                 load_known=load is not None,
             )
@@ -150,28 +145,20 @@ class Reconciler:
             return False
 
     def _engage(self, engaged: Engaged, world: _World, load: Load | None) -> None:
-        wish, there = engaged.wish, world.deployment(engaged.wish.slug)
+        wish, there = engaged.wish, world.deployment(engaged.wish)
         current = there["spec"].get("replicas", 1) if there else wish.minimum
         if wish.scales:
             asked = self.scaler.wanted(wish.uid, load, current, engaged.target, wish.delay, self.clock())
         else:
             asked = wish.minimum
         replicas = number_wanted(engaged, asked)
-        if not (wish.by_site and engaged.engine.released):
-            documents = desired(engaged, self.namespace, replicas)
-        else:
-            documents = self._adopted(engaged, there, replicas) if there else []
         if current != replicas:
             log.info("%s: %d replicas, were %d", wish.title, replicas, current)
-        for document in documents:
+        for document in desired(engaged, self.namespace, replicas):
+            if document["kind"] == "Service" and world.serves_elsewhere(wish) and not _is_available(there):
+                # The gateway would ask the one that has no replica yet.
+                continue
             world.made[document["kind"]][document["metadata"]["name"]] = self.objects.apply(document)
-
-    def _adopted(self, engaged: Engaged, deployment: Document, replicas: int) -> list[Document]:
-        """Return what is added to an engine of the site's own release, whose form stays the release's."""
-        selector = deployment["spec"]["selector"]["matchLabels"]
-        budget = disruption_budget(engaged.wish, engaged.engine_name, self.namespace, selector)
-        keeps = deployment["spec"].get("replicas", 1) == replicas
-        return [budget] if keeps else [budget, number_alone(deployment, replicas)]
 
     def _tell(self, document: Document, wish: Wish, decision: Decision, seen: Seen) -> bool:
         before = document.get("status", {})
@@ -187,13 +174,14 @@ class Reconciler:
 
     def _sweep(self, decisions: dict[str, Decision], world: _World) -> bool:
         """Delete what was made for Models that are gone or refused; whether there was any."""
-        kept = {uid for uid, decision in decisions.items() if isinstance(decision, Engaged)}
+        kept = {uid: decision.wish for uid, decision in decisions.items() if isinstance(decision, Engaged)}
         swept = False
         key, value = OWNED.split("=")
         for kind in _MADE:
             for name, document in world.made[kind].items():
                 labels = document["metadata"].get("labels", {})
-                if labels.get(key) == value and labels.get(MODEL_UID) not in kept:
+                wish = kept.get(labels.get(MODEL_UID, ""))
+                if labels.get(key) == value and not (wish and world.needs(wish, name)):
                     log.info("%s %s: its Model is gone or refused, and so it goes", kind, name)
                     self.objects.delete(kind, self.namespace, name, document["metadata"]["uid"])
                     swept = True
@@ -207,6 +195,35 @@ class _World:
     made: dict[str, dict[str, Document]] = field(default_factory=lambda: defaultdict(dict))
     pods: dict[str, list[Document]] = field(default_factory=lambda: defaultdict(list))
 
-    def deployment(self, slug: str) -> Document | None:
-        """Return the Deployment of a slug, or None where there is none."""
-        return self.made["Deployment"].get(f"model-{slug}")
+    def deployment(self, wish: Wish) -> Document | None:
+        """Return the Deployment of a Model, or None where there is none."""
+        return self.made["Deployment"].get(object_name(wish))
+
+    def needs(self, wish: Wish, name: str) -> bool:
+        """Whether an object of a Model stays: of another name than now, until what has the name serves."""
+        return name == object_name(wish) or not _is_available(self.deployment(wish))
+
+    def serves_elsewhere(self, wish: Wish) -> bool:
+        """Whether a Service that is not the Model's stands for its weights: one of a former Helm release."""
+        services = self.made["Service"].values()
+        return any(
+            service["metadata"]["labels"].get(LABEL_MODEL) == wish.slug
+            and service["metadata"]["name"] != object_name(wish)
+            for service in services
+        )
+
+
+def _is_available(deployment: Document | None) -> bool:
+    if deployment is None:
+        return False
+    available = int(deployment.get("status", {}).get("availableReplicas", 0))
+    return available >= int(deployment["spec"].get("replicas", 1))
+
+
+def _spec_of_site(model: HeldModel) -> Document:
+    """Return what the Model of a model of the site says; the rest of it is for people."""
+    return {"source": {"catalogue": model.name}, "engine": model.engine}
+
+
+def _says(document: Document | None, spec: Document) -> bool:
+    return document is not None and spec.items() <= document["spec"].items()

@@ -48,7 +48,7 @@ def status_of(wish: Wish, decision: Decision, seen: Seen, before: Document, now:
         "replicas": counted.there,
         "readyReplicas": counted.ready,
         "ready": f"{counted.ready}/{counted.wanted}",
-        "selector": ",".join(f"{k}={v}" for k, v in _selector(wish, seen.deployment).items()),
+        "selector": ",".join(f"{k}={v}" for k, v in selector_of(wish).items()),
         "conditions": [_dated(c, before.get("conditions", ()), now) for c in conditions],
     }
 
@@ -60,13 +60,6 @@ def is_settled(status: Document) -> bool:
 
 # The first of these says what people want to know first.
 _TOLD = ("Accepted", "Available")
-
-
-def _selector(wish: Wish, deployment: Document | None) -> dict[str, str]:
-    if deployment is None:
-        return selector_of(wish.slug)
-    found: dict[str, str] = deployment["spec"]["selector"]["matchLabels"]
-    return found
 
 
 def _counted(deployment: Document | None) -> Counted:

@@ -21,18 +21,17 @@ WANTED = ("spec", "data", "binaryData", "rules", "roleRef", "subjects")
 def seen_objects() -> dict[str, dict[str, Any]]:
     """Return `kind/namespace/name` of every object that Helm made → its release and what is wanted, digested.
 
-    Engines of models are left out where the operator, which changes them, is a release too.
+    Engines of models, which a release made once, are left out: they are the operator's.
     """
     listed = kubectl("get", KINDS, "-A", "-l", "app.kubernetes.io/managed-by=Helm", "-o", "json")
     items = [item for item in json.loads(listed)["items"] if release_of(item)]
-    operated = any(release_of(item) == "operator" for item in items)
     return {
         f"{item['kind'].lower()}/{item['metadata']['namespace']}/{item['metadata']['name']}": {
             "release": release_of(item),
             "digest": digest_of(item),
         }
         for item in items
-        if not (operated and MODEL in item["metadata"].get("labels", {}))
+        if MODEL not in item["metadata"].get("labels", {})
     }
 
 

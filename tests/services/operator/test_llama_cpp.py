@@ -12,7 +12,7 @@ from tests.services.operator.worlds import OTHER, Document, bundle, model, node,
 def container(**spec: object) -> Document:
     """Return the container of a Model of llama.cpp's."""
     engines: Document = bundle().model_dump(by_alias=True)["engines"]
-    engines["llama-cpp"] = {**engines["ollama"], "run": run_of("llama-cpp"), "released": False}
+    engines["llama-cpp"] = {**engines["ollama"], "run": run_of("llama-cpp")}
     asked = {"engine": "llama-cpp", "source": {"image": OTHER}, "name": "notes", **spec}
     found = decide(wish_of(model("notes", asked)), bundle(engines=engines), [machine_of(node())])
     assert isinstance(found, Engaged), found

@@ -27,10 +27,11 @@ class Engine:
     status: int = 200
     asked: list[tuple[str, object]] = field(default_factory=list)
     port: int = 0
+    keep_alive: str = "-1"
 
     def probe(self) -> subprocess.CompletedProcess[str]:
         """Run the readiness probe of component.yaml, which sees these processes and no others."""
-        values = {"port": self.port, "model": "small:1b"}
+        values = {"port": self.port, "model": "small:1b", "keepAlive": self.keep_alive}
         *shell, script = (filled(word, values) for word in run_of("ollama")["health"]["ready"]["command"])
         script = script.replace("/proc/", f"{self.processes}/")
         return subprocess.run([*shell, script], capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -84,6 +85,15 @@ def test_a_runner_that_cannot_load_is_not_ready_and_says_why(engine: Engine) -> 
     engine.status = 500
     done = engine.probe()
     assert (done.returncode, "runner process has terminated" in done.stdout) == (1, True)
+    engine.port = 9
+    assert engine.probe().returncode != 0
+
+
+def test_weights_that_may_leave_memory_are_not_brought_back_by_the_probe(engine: Engine) -> None:
+    """With another `keepAlive` the first request loads them; a missing server is not ready still."""
+    engine.keep_alive = "5m"
+    assert engine.probe().returncode == 0
+    assert engine.asked == []
     engine.port = 9
     assert engine.probe().returncode != 0
 

@@ -1,4 +1,4 @@
-"""Passes over a whole cluster: what is made, adopted, swept, told; and that any crash is made good."""
+"""Passes over a whole cluster: what is made, followed, swept, told; and that any crash is made good."""
 
 from __future__ import annotations
 
@@ -79,49 +79,63 @@ def test_what_has_no_model_any_more_is_swept() -> None:
     assert cluster.names("Service") == {"model-other"}
 
 
-def site_deployment() -> Document:
-    """Return the engine of a model as the site's own release has it."""
+def test_the_sites_models_are_models_like_others() -> None:
+    """Each gets a Model that names weights and engine; what people write beside that is kept."""
+    cluster = MemoryCluster(node())
+    run(cluster, bundle())
+    made = cluster.one("Model.aiplat.dev", "small-1b")
+    assert made["metadata"]["labels"] == {"aiplat.dev/managed-by": "site"}
+    assert made["spec"] == {"source": {"catalogue": "small:1b"}, "engine": "ollama"}
+    assert cluster.names("Deployment") == cluster.names("Service") == {"engine-small-1b"}
+    made["spec"] |= {"engine": "other", "replicas": 2}
+    run(cluster, bundle())
+    assert cluster.one("Model.aiplat.dev", "small-1b")["spec"]["engine"] == "ollama"
+    assert cluster.one("Deployment", "engine-small-1b")["spec"]["replicas"] == 2
+
+
+def former_release() -> list[Document]:
+    """Return the engine of a model as the site's own Helm release made it once."""
     selector = {"app.kubernetes.io/name": "model-small-1b", "app.kubernetes.io/instance": "ollama"}
     labels = {**selector, "aiplat.dev/model": "small-1b", "aiplat.dev/managed-by": "site"}
     meta = {"name": "model-small-1b", "namespace": SPACE, "labels": labels, "generation": 1}
-    spec = {
-        "replicas": 1,
-        "selector": {"matchLabels": selector},
-        "template": {"spec": {"form": "the release's"}},
-    }
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+    spec = {"replicas": 1, "selector": {"matchLabels": selector}, "template": {"spec": {"form": "theirs"}}}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {**meta}, "spec": {"selector": selector}}
+    return [deployment, service]
 
 
-def test_the_sites_engines_are_adopted_without_a_change_of_form() -> None:
-    """They get a Model, a budget by their own labels and a status; the template is left alone."""
-    cluster = MemoryCluster(site_deployment(), node())
+def test_the_engine_of_a_former_release_serves_until_the_operators_does() -> None:
+    """The gateway finds the operator's when it has a replica; the release's is nothing of the operator's."""
+    former = former_release()
+    cluster = MemoryCluster(*former, node())
+    for _ in range(2):
+        assert not run(cluster, bundle()).settled
+        assert status(cluster, "small-1b")["phase"] == "Starting"
+        assert cluster.names("Service") == {"model-small-1b"}
     cluster.serve()
     run(cluster, bundle())
-    assert cluster.one("Model.aiplat.dev", "small-1b")["metadata"]["labels"] == {
-        "aiplat.dev/managed-by": "site"
-    }
+    assert cluster.names("Service") == {"model-small-1b", "engine-small-1b"}
     assert status(cluster, "small-1b")["phase"] == "Serving"
-    assert not [w for w in cluster.written if "Deployment" in w]
-    budget = cluster.one("PodDisruptionBudget", "model-small-1b")["spec"]["selector"]["matchLabels"]
-    assert budget["app.kubernetes.io/instance"] == "ollama"
+    assert not [w for w in cluster.written if "model-small-1b" in w]
+    for document in former:
+        cluster.delete(document["kind"], SPACE, "model-small-1b")
+    assert run(cluster, bundle()).settled
+    assert cluster.names("Deployment") == {"engine-small-1b"}
 
 
-def test_only_the_number_of_a_sites_engine_is_changed() -> None:
-    """Who scales its Model scales it."""
-    cluster = MemoryCluster(site_deployment(), node())
-    run(cluster, bundle())
-    cluster.one("Model.aiplat.dev", "small-1b")["spec"]["replicas"] = 2
-    run(cluster, bundle())
-    found = cluster.one("Deployment", "model-small-1b")["spec"]
-    assert (found["replicas"], found["template"]) == (2, {"spec": {"form": "the release's"}})
-
-
-def test_an_engine_of_the_site_is_waited_for_and_not_made() -> None:
-    """The release and the operator are installed side by side; what the release makes must be its own."""
+def test_what_the_operator_made_under_a_former_name_serves_until_the_new_does() -> None:
+    """Only then it is swept."""
     cluster = MemoryCluster(node())
     run(cluster, bundle())
-    assert cluster.names("Deployment") == set()
-    assert status(cluster, "small-1b")["phase"] == "Starting"
+    uid = cluster.one("Model.aiplat.dev", "small-1b")["metadata"]["uid"]
+    for document in former_release():
+        document["metadata"]["labels"] |= {"aiplat.dev/managed-by": "operator", "aiplat.dev/model-uid": uid}
+        cluster.keep(document)
+    run(cluster, bundle())
+    assert "model-small-1b" in cluster.names("Deployment")
+    cluster.serve()
+    run(cluster, bundle())
+    assert cluster.names("Deployment") == cluster.names("Service") == {"engine-small-1b"}
 
 
 def test_models_of_the_site_are_pruned_and_others_are_not() -> None:

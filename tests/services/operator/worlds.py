@@ -33,7 +33,6 @@ def bundle(**changes: Any) -> SiteBundle:
             "ollama": {
                 "image": ENGINE,
                 "run": run_of("ollama"),
-                "released": True,
                 "parallel": 2,
                 "contextLength": 4096,
                 "resources": {"requests": {"cpu": "100m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}},
