@@ -105,7 +105,8 @@ class ApiServer:
         try:
             with self.client() as client:
                 return client.get("readyz").text == "ok"
-        except httpx.TransportError:
+        except (httpx.TransportError, ssl.SSLError):
+            # The certificate may be half written.
             return False
 
     def stop(self) -> None:
