@@ -16,13 +16,7 @@ import pytest
 from kubernetes_validate.utils import ValidationError, validate
 from ruamel.yaml import YAML
 
-<<<<<<< HEAD
-from aiplat.catalog.catalog import load_catalog
-from aiplat.catalog.engines import filled
 from aiplat.services.gateway.config.routes import Routes
-=======
-from aiplat.services.gateway.routes import Routes
->>>>>>> 0e97cb4 (The operator makes all engine pods, the site's own models' too, and is on by default; an engine has no chart, and a site's values of it are checked by name)
 from aiplat.shipped import shipped
 from tests.charts.conftest import NAMES, VALUES, Document, Helm, documents
 
