@@ -1,4 +1,4 @@
-"""Joins a wish with what the site has: the engine it will run, or a refusal with what to do about it."""
+"""Joins a model spec with what the site has: the engine it will run, or a refusal and what to do about it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from aiplat.catalog.engines import Resources
 from aiplat.services.operator.bundle import Engine, HeldModel, SiteBundle
 from aiplat.services.operator.capacity import Machine, misfits
+from aiplat.services.operator.model_spec import ModelSpec
 from aiplat.services.operator.sizing import size
-from aiplat.services.operator.wish import Wish
 
 _ADD = "add it under `models` in site.yaml (`serve: false` keeps it for Models like this one), then bootstrap"
 
@@ -24,9 +24,9 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Engaged:
-    """A wish that can be served, with everything filled in that it left out."""
+    """A model spec that can be served, with everything filled in that it left out."""
 
-    wish: Wish
+    model_spec: ModelSpec
     engine_name: str
     engine: Engine
     weights: str
@@ -41,35 +41,37 @@ class Engaged:
     @property
     def target(self) -> int:
         """Requests that one replica takes before another one is wanted."""
-        return self.wish.target or self.parallel
+        return self.model_spec.target or self.parallel
 
 
 Decision = Engaged | Refusal
 
 
 def decide_all(
-    wishes: Iterable[Wish], bundle: SiteBundle, machines: Sequence[Machine]
+    model_specs: Iterable[ModelSpec], bundle: SiteBundle, machines: Sequence[Machine]
 ) -> dict[str, Decision]:
-    """Return the decision on every wish by the uid of its object; the older of two with one name wins."""
+    """Return the decision on every Model by the uid of its object; the older of two with one name wins."""
     decisions: dict[str, Decision] = {}
-    taken: dict[str, Wish] = {}
-    for wish in sorted(wishes, key=lambda w: (not w.by_site, w.created, w.namespace, w.object_name)):
-        other = taken.get(f"slug {wish.slug}") or taken.get(f"name {wish.name}")
+    taken: dict[str, ModelSpec] = {}
+    for model_spec in sorted(
+        model_specs, key=lambda w: (not w.by_site, w.created, w.namespace, w.object_name)
+    ):
+        other = taken.get(f"slug {model_spec.slug}") or taken.get(f"name {model_spec.name}")
         if other is not None:
-            decisions[wish.uid] = Refusal("NameTaken", _taken(other))
+            decisions[model_spec.uid] = Refusal("NameTaken", _taken(other))
             continue
-        taken[f"slug {wish.slug}"] = taken[f"name {wish.name}"] = wish
-        decisions[wish.uid] = decide(wish, bundle, machines)
+        taken[f"slug {model_spec.slug}"] = taken[f"name {model_spec.name}"] = model_spec
+        decisions[model_spec.uid] = decide(model_spec, bundle, machines)
     return decisions
 
 
-def _taken(other: Wish) -> str:
+def _taken(other: ModelSpec) -> str:
     return f"{other.title} already serves {other.name!r}; delete one of them, or give this one another name"
 
 
-def decide(wish: Wish, bundle: SiteBundle, machines: Sequence[Machine]) -> Decision:
-    """Return how one wish is served, or why not."""
-    source = _source(wish, bundle)
+def decide(model_spec: ModelSpec, bundle: SiteBundle, machines: Sequence[Machine]) -> Decision:
+    """Return how one model spec is served, or why not."""
+    source = _source(model_spec, bundle)
     if isinstance(source, Refusal):
         return source
     name, held = source
@@ -77,30 +79,32 @@ def decide(wish: Wish, bundle: SiteBundle, machines: Sequence[Machine]) -> Decis
     if engine is None:
         message = f"the engine {name} is not on this site; turn planes.model.{name} on in site.yaml"
         return Refusal("EngineNotThere", message)
-    refusal = _adapters(wish, name, engine, bundle) or _settings(wish, bundle, held)
-    return refusal or _placed(_engaged(wish, bundle, name, engine, held), bundle, machines)
+    refusal = _adapters(model_spec, name, engine, bundle) or _settings(model_spec, bundle, held)
+    return refusal or _placed(_engaged(model_spec, bundle, name, engine, held), bundle, machines)
 
 
 def _placed(engaged: Engaged, bundle: SiteBundle, machines: Sequence[Machine]) -> Decision:
-    wish, asked = engaged.wish, engaged.resources.requests
-    said = misfits(asked, machines, wish.node_selector, wish.tolerations)
+    model_spec, asked = engaged.model_spec, engaged.resources.requests
+    said = misfits(asked, machines, model_spec.node_selector, model_spec.tolerations)
     return Refusal("DoesNotFit", _does_not_fit(said, bundle)) if said else engaged
 
 
-def _engaged(wish: Wish, bundle: SiteBundle, name: str, engine: Engine, held: HeldModel | None) -> Engaged:
+def _engaged(
+    model_spec: ModelSpec, bundle: SiteBundle, name: str, engine: Engine, held: HeldModel | None
+) -> Engaged:
     longest = (held.context_length if held else None) or engine.context_length
-    context = wish.context_length or min(engine.context_length, longest)
-    parallel = wish.parallel or engine.parallel
-    sized = size(wish, bundle, engine, held, context * parallel)
-    others = [wish.name] if held is None else [wish.catalogue, *held.aliases]
+    context = model_spec.context_length or min(engine.context_length, longest)
+    parallel = model_spec.parallel or engine.parallel
+    sized = size(model_spec, bundle, engine, held, context * parallel)
+    others = [model_spec.name] if held is None else [model_spec.catalogue, *held.aliases]
     return Engaged(
-        wish=wish,
+        model_spec=model_spec,
         engine_name=name,
         engine=engine,
-        weights=held.ref if held else wish.image,
-        served_as=wish.served_as or (held.name if held else wish.name),
-        aliases=_aliases(wish, others),
-        features=wish.features or (held.features if held else ()),
+        weights=held.ref if held else model_spec.image,
+        served_as=model_spec.served_as or (held.name if held else model_spec.name),
+        aliases=_aliases(model_spec, others),
+        features=model_spec.features or (held.features if held else ()),
         resources=sized.resources,
         parallel=parallel,
         context_length=context,
@@ -108,25 +112,24 @@ def _engaged(wish: Wish, bundle: SiteBundle, name: str, engine: Engine, held: He
     )
 
 
-def _aliases(wish: Wish, names: list[str]) -> tuple[str, ...]:
+def _aliases(model_spec: ModelSpec, names: list[str]) -> tuple[str, ...]:
     # Only the site's own Models go by every name of the catalogue: two Models may be of the same weights.
-    wanted = [*wish.aliases, *(names if wish.by_site else ())]
-    return tuple(dict.fromkeys(name for name in wanted if name != wish.name))
+    wanted = [*model_spec.aliases, *(names if model_spec.by_site else ())]
+    return tuple(dict.fromkeys(name for name in wanted if name != model_spec.name))
 
 
-def _source(wish: Wish, bundle: SiteBundle) -> tuple[str, HeldModel | None] | Refusal:
+def _source(model_spec: ModelSpec, bundle: SiteBundle) -> tuple[str, HeldModel | None] | Refusal:
     """Return engine and weights, or why there are none; weights named by digest have no entry."""
-    if wish.image:
-        if bundle.holds(wish.image):
-            return wish.engine, None
-        return Refusal("NotInBundle", f"{wish.image} is not in the site's bundle; {_ADD}")
-    held = bundle.held(wish.catalogue, wish.engine)
+    if model_spec.image:
+        if bundle.holds(model_spec.image):
+            return model_spec.engine, None
+        return Refusal("NotInBundle", f"{model_spec.image} is not in the site's bundle; {_ADD}")
+    held = bundle.held(model_spec.catalogue, model_spec.engine)
     if held is None:
-        return Refusal("NotInBundle", _not_held(wish.catalogue, bundle))
-    if wish.engine and wish.engine != held.engine:
-        message = (
-            f"{wish.catalogue!r} is in the form of {held.engine}; leave `engine` out or write {held.engine}"
-        )
+        return Refusal("NotInBundle", _not_held(model_spec.catalogue, bundle))
+    if model_spec.engine and model_spec.engine != held.engine:
+        form = f"{model_spec.catalogue!r} is in the form of {held.engine}"
+        message = f"{form}; leave `engine` out or write {held.engine}"
         return Refusal("OtherEngine", message)
     return held.engine, held
 
@@ -141,25 +144,24 @@ def _not_held(name: str, bundle: SiteBundle) -> str:
     )
 
 
-def _adapters(wish: Wish, name: str, engine: Engine, bundle: SiteBundle) -> Refusal | None:
-    if not wish.adapters:
+def _adapters(model_spec: ModelSpec, name: str, engine: Engine, bundle: SiteBundle) -> Refusal | None:
+    if not model_spec.adapters:
         return None
     if engine.run.adapters is None:
         return Refusal("AdaptersNotHere", f"{name}: {engine.run.without_adapters}")
-    missing = ", ".join(a.image for a in wish.adapters if not bundle.holds(a.image))
+    missing = ", ".join(a.image for a in model_spec.adapters if not bundle.holds(a.image))
     return Refusal("NotInBundle", f"{missing} is not in the site's bundle; {_ADD}") if missing else None
 
 
-def _settings(wish: Wish, bundle: SiteBundle, held: HeldModel | None) -> Refusal | None:
-    if wish.profile and wish.profile not in bundle.profiles:
+def _settings(model_spec: ModelSpec, bundle: SiteBundle, held: HeldModel | None) -> Refusal | None:
+    if model_spec.profile and model_spec.profile not in bundle.profiles:
         there = ", ".join(bundle.profiles) or "none"
-        message = f"there is no resource profile {wish.profile!r}; this site has: {there}"
+        message = f"there is no resource profile {model_spec.profile!r}; this site has: {there}"
         return Refusal("UnknownProfile", message)
     longest = held.context_length if held else None
-    if longest and wish.context_length and wish.context_length > longest:
-        message = (
-            f"asks {wish.context_length} tokens of context, the model has {longest}; lower contextLength"
-        )
+    if longest and model_spec.context_length and model_spec.context_length > longest:
+        asked = f"asks {model_spec.context_length} tokens of context"
+        message = f"{asked}, the model has {longest}; lower contextLength"
         return Refusal("ContextTooLong", message)
     return None
 
@@ -173,7 +175,7 @@ def _does_not_fit(said: list[str], bundle: SiteBundle) -> str:
 
 def number_wanted(engaged: Engaged, scaled: int) -> int:
     """Return how many replicas there should be; `scaled` is what the load asks for."""
-    wish = engaged.wish
-    if wish.replicas is not None:
-        return wish.replicas
-    return min(max(scaled, wish.minimum), wish.maximum)
+    model_spec = engaged.model_spec
+    if model_spec.replicas is not None:
+        return model_spec.replicas
+    return min(max(scaled, model_spec.minimum), model_spec.maximum)

@@ -14,7 +14,7 @@ from aiplat.services.operator.engines import (
     environment_of,
     probe_of,
 )
-from aiplat.services.operator.wish import MANAGED_BY, Wish
+from aiplat.services.operator.model_spec import MANAGED_BY, ModelSpec
 
 Document = dict[str, Any]
 
@@ -33,13 +33,13 @@ def desired(engaged: Engaged, namespace: str, replicas: int) -> list[Document]:
     ]
 
 
-def object_name(wish: Wish) -> str:
+def object_name(model_spec: ModelSpec) -> str:
     """Return the name of the objects that serve a Model.
 
     Engines of the site's own models were `model-SLUG` of a Helm release once: under another name the new ones
     serve before that release goes.
     """
-    return f"{'engine' if wish.by_site else 'model'}-{wish.slug}"
+    return f"{'engine' if model_spec.by_site else 'model'}-{model_spec.slug}"
 
 
 def _disruption_budget(engaged: Engaged, namespace: str) -> Document:
@@ -50,40 +50,46 @@ def _disruption_budget(engaged: Engaged, namespace: str) -> Document:
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": _meta(engaged.wish, engaged.engine_name, namespace),
+        "metadata": _meta(engaged.model_spec, engaged.engine_name, namespace),
         "spec": {
             "maxUnavailable": 1,
-            "selector": {"matchLabels": selector_of(engaged.wish)},
+            "selector": {"matchLabels": selector_of(engaged.model_spec)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }
 
 
-def selector_of(wish: Wish) -> dict[str, str]:
+def selector_of(model_spec: ModelSpec) -> dict[str, str]:
     """Return the labels by which the pods of one of the operator's Deployments are found."""
-    return {"app.kubernetes.io/name": object_name(wish), "app.kubernetes.io/instance": "operator"}
+    return {"app.kubernetes.io/name": object_name(model_spec), "app.kubernetes.io/instance": "operator"}
 
 
-def _meta(wish: Wish, engine: str, namespace: str, notes: dict[str, str] | None = None) -> Document:
+def _meta(
+    model_spec: ModelSpec, engine: str, namespace: str, notes: dict[str, str] | None = None
+) -> Document:
     return {
-        "name": object_name(wish),
+        "name": object_name(model_spec),
         "namespace": namespace,
         "labels": {
-            **selector_of(wish),
+            **selector_of(model_spec),
             "app.kubernetes.io/part-of": "aiplat",
             "app.kubernetes.io/managed-by": "aiplat-operator",
             "aiplat.dev/component": "operator",
-            LABEL_MODEL: wish.slug,
+            LABEL_MODEL: model_spec.slug,
             LABEL_ENGINE: engine,
             MANAGED_BY: "operator",
-            MODEL_UID: wish.uid,
+            MODEL_UID: model_spec.uid,
         },
-        "annotations": {MODEL_TITLE: wish.title, "aiplat.dev/model-name": wish.name, **(notes or {})},
+        "annotations": {
+            MODEL_TITLE: model_spec.title,
+            "aiplat.dev/model-name": model_spec.name,
+            **(notes or {}),
+        },
     }
 
 
 def _service(engaged: Engaged, namespace: str) -> Document:
-    wish, run = engaged.wish, engaged.engine.run
+    model_spec, run = engaged.model_spec, engaged.engine.run
     # A label cannot hold a colon: the true names are here.
     notes = {
         "aiplat.dev/model-aliases": ",".join(engaged.aliases),
@@ -93,14 +99,14 @@ def _service(engaged: Engaged, namespace: str) -> Document:
         "aiplat.dev/output-limit": run.api.output_limit,
         "aiplat.dev/roles": ",".join(run.api.roles),
         "aiplat.dev/options": ",".join(run.api.options),
-        "aiplat.dev/hold-seconds": str(run.hold_seconds if wish.hold is None else wish.hold),
+        "aiplat.dev/hold-seconds": str(run.hold_seconds if model_spec.hold is None else model_spec.hold),
     }
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _meta(wish, engaged.engine_name, namespace, {k: v for k, v in notes.items() if v}),
+        "metadata": _meta(model_spec, engaged.engine_name, namespace, {k: v for k, v in notes.items() if v}),
         "spec": {
-            "selector": selector_of(wish),
+            "selector": selector_of(model_spec),
             "ports": [{"name": "http", "port": run.port, "targetPort": "http", "protocol": "TCP"}],
         },
     }
@@ -119,17 +125,17 @@ LEAVE_LOST_NODE = tuple(
 
 
 def _deployment(engaged: Engaged, namespace: str, replicas: int) -> Document:
-    wish, run = engaged.wish, engaged.engine.run
-    labels = {**selector_of(wish), LABEL_MODEL: wish.slug, LABEL_ENGINE: engaged.engine_name}
+    model_spec, run = engaged.model_spec, engaged.engine.run
+    labels = {**selector_of(model_spec), LABEL_MODEL: model_spec.slug, LABEL_ENGINE: engaged.engine_name}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _meta(wish, engaged.engine_name, namespace),
+        "metadata": _meta(model_spec, engaged.engine_name, namespace),
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 2,
             "progressDeadlineSeconds": run.start_seconds,
-            "selector": {"matchLabels": selector_of(wish)},
+            "selector": {"matchLabels": selector_of(model_spec)},
             # A replica goes only when another one is ready in its place.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {"metadata": {"labels": labels}, "spec": _pod(engaged)},
@@ -138,7 +144,7 @@ def _deployment(engaged: Engaged, namespace: str, replicas: int) -> Document:
 
 
 def _pod(engaged: Engaged) -> Document:
-    wish = engaged.wish
+    model_spec = engaged.model_spec
     pod: Document = {
         "securityContext": {
             "runAsNonRoot": True,
@@ -154,9 +160,9 @@ def _pod(engaged: Engaged) -> Document:
         "containers": [_container(engaged)],
         "volumes": _volumes(engaged),
     }
-    if wish.node_selector:
-        pod["nodeSelector"] = dict(wish.node_selector)
-    pod["tolerations"] = [*LEAVE_LOST_NODE, *(dict(t) for t in wish.tolerations)]
+    if model_spec.node_selector:
+        pod["nodeSelector"] = dict(model_spec.node_selector)
+    pod["tolerations"] = [*LEAVE_LOST_NODE, *(dict(t) for t in model_spec.tolerations)]
     return pod
 
 
@@ -167,7 +173,7 @@ def _container(engaged: Engaged) -> Document:
         {"name": "home", "mountPath": HOME},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
     ]
-    for number, _ in enumerate(engaged.wish.adapters):
+    for number, _ in enumerate(engaged.model_spec.adapters):
         mounts.append({"name": f"adapter-{number}", "mountPath": adapter_mount(number), "readOnly": True})
     return {
         "name": "engine",
@@ -215,7 +221,7 @@ def _volumes(engaged: Engaged) -> list[Document]:
     volumes: list[Document] = [{"name": "model", "image": _image(engaged.weights)}]
     volumes += [
         {"name": f"adapter-{number}", "image": _image(adapter.image)}
-        for number, adapter in enumerate(engaged.wish.adapters)
+        for number, adapter in enumerate(engaged.model_spec.adapters)
     ]
     volumes += [{"name": "home", "emptyDir": {"sizeLimit": engaged.engine.run.home_size}}]
     return [*volumes, {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]

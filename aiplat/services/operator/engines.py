@@ -31,7 +31,7 @@ def command_of(engaged: Engaged) -> list[str]:
     """Return command and arguments of a Model's engine."""
     run = engaged.engine.run
     words = [filled(word, _values(engaged)) for word in (*run.command, *run.args)]
-    adapters = engaged.wish.adapters if run.adapters else ()
+    adapters = engaged.model_spec.adapters if run.adapters else ()
     if run.adapters and adapters:
         words += run.adapters.once
         for number, adapter in enumerate(adapters):

@@ -19,9 +19,9 @@ from aiplat.services.operator.bundle import HeldModel, SiteBundle
 from aiplat.services.operator.capacity import machine_of
 from aiplat.services.operator.decide import Decision, Engaged, Refusal, decide_all, number_wanted
 from aiplat.services.operator.desired import LABEL_MODEL, MODEL_UID, OWNED, desired, object_name
+from aiplat.services.operator.model_spec import MANAGED_BY, OWN_GROUP, ModelSpec, model_spec_of
 from aiplat.services.operator.scaling import Load, Scaler
 from aiplat.services.operator.state import Seen, is_settled, status_of
-from aiplat.services.operator.wish import MANAGED_BY, OWN_GROUP, Wish, wish_of
 
 Document = dict[str, Any]
 
@@ -74,15 +74,15 @@ class Reconciler:
         models = self._models()
         if self._keep_site_models(bundle, models):
             models = self._models()
-        wishes = {document["metadata"]["uid"]: wish_of(document) for document in models}
-        world = self._look()
+        model_specs = {document["metadata"]["uid"]: model_spec_of(document) for document in models}
+        cluster_state = self._look()
         machines = [machine_of(node) for node in self.objects.listed("Node")]
-        decisions = decide_all(wishes.values(), bundle, machines)
-        loads = self.loads() if any(w.scales for w in wishes.values()) else {}
-        settled = [self._one(document, wishes, decisions, world, loads) for document in models]
-        swept = self._sweep(decisions, world)
-        self.scaler.forget(set(wishes))
-        scaled = frozenset(w.name for w in wishes.values() if w.scales)
+        decisions = decide_all(model_specs.values(), bundle, machines)
+        loads = self.loads() if any(w.scales for w in model_specs.values()) else {}
+        settled = [self._one(document, model_specs, decisions, cluster_state, loads) for document in models]
+        swept = self._sweep(decisions, cluster_state)
+        self.scaler.forget(set(model_specs))
+        scaled = frozenset(w.name for w in model_specs.values() if w.scales)
         return Outcome(all(settled) and not swept, scaled)
 
     def _models(self) -> list[Document]:
@@ -90,15 +90,15 @@ class Reconciler:
         return [d for d in found if not d["metadata"].get("deletionTimestamp")]
 
     def _look(self) -> _World:
-        world = _World()
+        cluster_state = _World()
         for kind in _MADE:
             for document in self.objects.listed(kind, self.namespace, LABEL_MODEL):
-                world.made[kind][document["metadata"]["name"]] = document
+                cluster_state.made[kind][document["metadata"]["name"]] = document
         for pod in self.objects.listed("Pod", self.namespace, LABEL_MODEL):
             if pod["metadata"].get("deletionTimestamp"):
                 continue
-            world.pods[pod["metadata"]["labels"][LABEL_MODEL]].append(pod)
-        return world
+            cluster_state.pods[pod["metadata"]["labels"][LABEL_MODEL]].append(pod)
+        return cluster_state
 
     def _keep_site_models(self, bundle: SiteBundle, models: list[Document]) -> bool:
         """Make the Models that stand for what site.yaml serves, prune those it no longer names."""
@@ -123,65 +123,73 @@ class Reconciler:
     def _one(
         self,
         document: Document,
-        wishes: dict[str, Wish],
+        model_specs: dict[str, ModelSpec],
         decisions: dict[str, Decision],
-        world: _World,
+        cluster_state: _World,
         loads: dict[str, Load],
     ) -> bool:
         """Bring one Model nearer to what it should be, and say how it stands; whether it is there."""
-        wish = wishes[document["metadata"]["uid"]]
-        decision, load = decisions[wish.uid], loads.get(wish.name)
+        model_spec = model_specs[document["metadata"]["uid"]]
+        decision, load = decisions[model_spec.uid], loads.get(model_spec.name)
         try:
             if isinstance(decision, Engaged):
-                self._engage(decision, world, load)
+                self._engage(decision, cluster_state, load)
             seen = Seen(
-                None if isinstance(decision, Refusal) else world.deployment(wish),
-                () if isinstance(decision, Refusal) else tuple(world.pods[wish.slug]),
+                None if isinstance(decision, Refusal) else cluster_state.deployment(model_spec),
+                () if isinstance(decision, Refusal) else tuple(cluster_state.pods[model_spec.slug]),
                 load_known=load is not None,
             )
-            return self._tell(document, wish, decision, seen)
+            return self._tell(document, model_spec, decision, seen)
         except AiplatError as error:
-            log.warning("%s: %s", wish.title, error)
+            log.warning("%s: %s", model_spec.title, error)
             return False
 
-    def _engage(self, engaged: Engaged, world: _World, load: Load | None) -> None:
-        wish, there = engaged.wish, world.deployment(engaged.wish)
-        current = there["spec"].get("replicas", 1) if there else wish.minimum
-        if wish.scales:
-            asked = self.scaler.wanted(wish.uid, load, current, engaged.target, wish.delay, self.clock())
+    def _engage(self, engaged: Engaged, cluster_state: _World, load: Load | None) -> None:
+        model_spec, there = engaged.model_spec, cluster_state.deployment(engaged.model_spec)
+        current = there["spec"].get("replicas", 1) if there else model_spec.minimum
+        if model_spec.scales:
+            asked = self.scaler.wanted(
+                model_spec.uid, load, current, engaged.target, model_spec.delay, self.clock()
+            )
         else:
-            asked = wish.minimum
+            asked = model_spec.minimum
         replicas = number_wanted(engaged, asked)
         if current != replicas:
-            log.info("%s: %d replicas, were %d", wish.title, replicas, current)
+            log.info("%s: %d replicas, were %d", model_spec.title, replicas, current)
         for document in desired(engaged, self.namespace, replicas):
-            if document["kind"] == "Service" and world.serves_elsewhere(wish) and not _is_available(there):
+            if (
+                document["kind"] == "Service"
+                and cluster_state.serves_elsewhere(model_spec)
+                and not _is_available(there)
+            ):
                 # The gateway would ask the one that has no replica yet.
                 continue
-            world.made[document["kind"]][document["metadata"]["name"]] = self.objects.apply(document)
+            cluster_state.made[document["kind"]][document["metadata"]["name"]] = self.objects.apply(document)
 
-    def _tell(self, document: Document, wish: Wish, decision: Decision, seen: Seen) -> bool:
+    def _tell(self, document: Document, model_spec: ModelSpec, decision: Decision, seen: Seen) -> bool:
         before = document.get("status", {})
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        status = status_of(wish, decision, seen, before, now)
+        status = status_of(model_spec, decision, seen, before, now)
         if status != before:
             if status["phase"] != before.get("phase"):
-                log.info("%s: %s: %s", wish.title, status["phase"], status["message"])
-            meta = {"name": wish.object_name, "namespace": wish.namespace}
-            told = {"apiVersion": _VERSIONS[wish.group], "kind": "Model", "metadata": meta}
+                log.info("%s: %s: %s", model_spec.title, status["phase"], status["message"])
+            meta = {"name": model_spec.object_name, "namespace": model_spec.namespace}
+            told = {"apiVersion": _VERSIONS[model_spec.group], "kind": "Model", "metadata": meta}
             self.objects.apply({**told, "status": status}, "status")
         return is_settled(status)
 
-    def _sweep(self, decisions: dict[str, Decision], world: _World) -> bool:
+    def _sweep(self, decisions: dict[str, Decision], cluster_state: _World) -> bool:
         """Delete what was made for Models that are gone or refused; whether there was any."""
-        kept = {uid: decision.wish for uid, decision in decisions.items() if isinstance(decision, Engaged)}
+        kept = {
+            uid: decision.model_spec for uid, decision in decisions.items() if isinstance(decision, Engaged)
+        }
         swept = False
         key, value = OWNED.split("=")
         for kind in _MADE:
-            for name, document in world.made[kind].items():
+            for name, document in cluster_state.made[kind].items():
                 labels = document["metadata"].get("labels", {})
-                wish = kept.get(labels.get(MODEL_UID, ""))
-                if labels.get(key) == value and not (wish and world.needs(wish, name)):
+                model_spec = kept.get(labels.get(MODEL_UID, ""))
+                if labels.get(key) == value and not (model_spec and cluster_state.needs(model_spec, name)):
                     log.info("%s %s: its Model is gone or refused, and so it goes", kind, name)
                     self.objects.delete(kind, self.namespace, name, document["metadata"]["uid"])
                     swept = True
@@ -195,20 +203,20 @@ class _World:
     made: dict[str, dict[str, Document]] = field(default_factory=lambda: defaultdict(dict))
     pods: dict[str, list[Document]] = field(default_factory=lambda: defaultdict(list))
 
-    def deployment(self, wish: Wish) -> Document | None:
+    def deployment(self, model_spec: ModelSpec) -> Document | None:
         """Return the Deployment of a Model, or None where there is none."""
-        return self.made["Deployment"].get(object_name(wish))
+        return self.made["Deployment"].get(object_name(model_spec))
 
-    def needs(self, wish: Wish, name: str) -> bool:
+    def needs(self, model_spec: ModelSpec, name: str) -> bool:
         """Whether an object of a Model stays: of another name than now, until what has the name serves."""
-        return name == object_name(wish) or not _is_available(self.deployment(wish))
+        return name == object_name(model_spec) or not _is_available(self.deployment(model_spec))
 
-    def serves_elsewhere(self, wish: Wish) -> bool:
+    def serves_elsewhere(self, model_spec: ModelSpec) -> bool:
         """Whether a Service that is not the Model's stands for its weights: one of a former Helm release."""
         services = self.made["Service"].values()
         return any(
-            service["metadata"]["labels"].get(LABEL_MODEL) == wish.slug
-            and service["metadata"]["name"] != object_name(wish)
+            service["metadata"]["labels"].get(LABEL_MODEL) == model_spec.slug
+            and service["metadata"]["name"] != object_name(model_spec)
             for service in services
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiplat.catalog.engines import Resources
 from aiplat.services.operator.bundle import Engine, HeldModel, SiteBundle
 from aiplat.services.operator.capacity import GPU, listed
-from aiplat.services.operator.wish import Wish
+from aiplat.services.operator.model_spec import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,17 @@ class Sized:
     adjusted: str = ""
 
 
-def size(wish: Wish, bundle: SiteBundle, engine: Engine, held: HeldModel | None, tokens: int) -> Sized:
+def size(
+    model_spec: ModelSpec, bundle: SiteBundle, engine: Engine, held: HeldModel | None, tokens: int
+) -> Sized:
     """Return what a replica gets; `tokens` is its context over all parallel requests.
 
     What a Model does not say is computed where the model's shape is known, and else the engine's default.
     """
     computed = held.fit.resources(tokens) if held and held.fit else None
-    asked = bundle.profiles.get(wish.profile) or Resources(requests=wish.requests, limits=wish.limits)
+    asked = bundle.profiles.get(model_spec.profile) or Resources(
+        requests=model_spec.requests, limits=model_spec.limits
+    )
     if not asked.requests and not asked.limits:
         return Sized(computed or engine.resources)
     if bundle.requests == "fit" and computed:

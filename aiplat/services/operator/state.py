@@ -8,7 +8,7 @@ from typing import Any
 
 from aiplat.services.operator.decide import Decision, Refusal
 from aiplat.services.operator.desired import selector_of
-from aiplat.services.operator.wish import Wish
+from aiplat.services.operator.model_spec import ModelSpec
 
 Document = dict[str, Any]
 
@@ -34,21 +34,21 @@ class Counted:
     settled: bool
 
 
-def status_of(wish: Wish, decision: Decision, seen: Seen, before: Document, now: str) -> Document:
+def status_of(model_spec: ModelSpec, decision: Decision, seen: Seen, before: Document, now: str) -> Document:
     """Return the status of a Model; conditions keep the time of their last change from `before`."""
     counted = _counted(seen.deployment)
-    conditions = list(_conditions(wish, decision, seen, counted))
+    conditions = list(_conditions(model_spec, decision, seen, counted))
     return {
-        "observedGeneration": wish.generation,
+        "observedGeneration": model_spec.generation,
         "phase": _phase(decision, seen, counted),
         "message": next((c["message"] for c in conditions if c["type"] in _TOLD), ""),
-        "name": wish.name,
+        "name": model_spec.name,
         "engine": "" if isinstance(decision, Refusal) else decision.engine_name,
         "image": "" if isinstance(decision, Refusal) else decision.weights,
         "replicas": counted.there,
         "readyReplicas": counted.ready,
         "ready": f"{counted.ready}/{counted.wanted}",
-        "selector": ",".join(f"{k}={v}" for k, v in selector_of(wish).items()),
+        "selector": ",".join(f"{k}={v}" for k, v in selector_of(model_spec).items()),
         "conditions": [_dated(c, before.get("conditions", ()), now) for c in conditions],
     }
 
@@ -84,37 +84,41 @@ def _phase(decision: Decision, seen: Seen, counted: Counted) -> str:
     return "Updating" if counted.ready else "Starting"
 
 
-def _conditions(wish: Wish, decision: Decision, seen: Seen, counted: Counted) -> Iterable[Document]:
+def _conditions(
+    model_spec: ModelSpec, decision: Decision, seen: Seen, counted: Counted
+) -> Iterable[Document]:
     if isinstance(decision, Refusal):
-        yield _condition("Accepted", False, decision.reason, decision.message, wish)
-        yield _condition("Available", False, "Refused", "nothing runs: the Model was refused", wish)
+        yield _condition("Accepted", False, decision.reason, decision.message, model_spec)
+        yield _condition("Available", False, "Refused", "nothing runs: the Model was refused", model_spec)
         return
-    available = _available(wish, seen, counted)
+    available = _available(model_spec, seen, counted)
     # What people read first is how it stands; that it was accepted tells nothing once it was.
-    yield _condition("Available", *available, wish)
-    yield _condition("Accepted", True, "Accepted", f"{decision.engine_name} serves {decision.weights}", wish)
+    yield _condition("Available", *available, model_spec)
+    yield _condition(
+        "Accepted", True, "Accepted", f"{decision.engine_name} serves {decision.weights}", model_spec
+    )
     if decision.adjusted:
-        yield _condition("RequestsAdjusted", True, "Computed", decision.adjusted, wish)
-    if wish.scales:
-        yield _condition("Autoscaling", *_autoscaling(wish, decision.target, seen), wish)
+        yield _condition("RequestsAdjusted", True, "Computed", decision.adjusted, model_spec)
+    if model_spec.scales:
+        yield _condition("Autoscaling", *_autoscaling(model_spec, decision.target, seen), model_spec)
 
 
-def _autoscaling(wish: Wish, target: int, seen: Seen) -> tuple[bool, str, str]:
+def _autoscaling(model_spec: ModelSpec, target: int, seen: Seen) -> tuple[bool, str, str]:
     if not seen.load_known:
         return False, "LoadUnknown", "no gateway says how many requests there are; the number stays as it is"
-    between = f"between {wish.minimum} and {wish.maximum} replicas"
+    between = f"between {model_spec.minimum} and {model_spec.maximum} replicas"
     return True, "FollowsLoad", f"{between}, one for every {target} requests"
 
 
-def _available(wish: Wish, seen: Seen, counted: Counted) -> tuple[bool, str, str]:
+def _available(model_spec: ModelSpec, seen: Seen, counted: Counted) -> tuple[bool, str, str]:
     problem = _problem(seen.pods)
     if counted.ready and counted.settled:
         serve = "replica serves" if counted.ready == 1 else "replicas serve"
-        return True, "Serving", f"{counted.ready} {serve} {wish.name!r}"
+        return True, "Serving", f"{counted.ready} {serve} {model_spec.name!r}"
     if counted.ready:
         return True, "Updating", problem or f"{counted.ready} of {counted.wanted} replicas are ready"
     if seen.deployment is not None and not counted.wanted:
-        idle = "the first request wakes it" if wish.replicas is None else "`replicas` is 0"
+        idle = "the first request wakes it" if model_spec.replicas is None else "`replicas` is 0"
         return False, "Idle", f"no replica runs; {idle}"
     return False, "NotReady", problem or "no replica is ready yet"
 
@@ -150,13 +154,13 @@ def _pod_problem(status: Document) -> str:
     return ""
 
 
-def _condition(kind: str, is_true: bool, reason: str, message: str, wish: Wish) -> Document:
+def _condition(kind: str, is_true: bool, reason: str, message: str, model_spec: ModelSpec) -> Document:
     return {
         "type": kind,
         "status": "True" if is_true else "False",
         "reason": reason,
         "message": message,
-        "observedGeneration": wish.generation,
+        "observedGeneration": model_spec.generation,
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from aiplat.services.operator.bundle import SiteBundle
 from aiplat.services.operator.capacity import machine_of
 from aiplat.services.operator.decide import Decision, Engaged, Refusal, decide, decide_all, number_wanted
-from aiplat.services.operator.wish import slug_of, wish_of
+from aiplat.services.operator.model_spec import model_spec_of, slug_of
 from tests.services.operator.worlds import (
     ENGINE,
     OTHER,
@@ -23,7 +23,7 @@ from tests.services.operator.worlds import (
 def decided(document: Document, *nodes: Document, site: SiteBundle | None = None) -> Decision:
     """Return the decision on one Model of a site with these nodes, or one of two cores."""
     machines = [machine_of(n) for n in nodes or (node(),)]
-    return decide(wish_of(document), site or bundle(), machines)
+    return decide(model_spec_of(document), site or bundle(), machines)
 
 
 def refusal(document: Document, *nodes: Document, site: SiteBundle | None = None) -> Refusal:
@@ -53,7 +53,7 @@ def test_a_file_of_the_ollama_operator_is_served_where_it_fits() -> None:
     """On a node with a GPU it gets what it asks for, under the name of its image."""
     large = node(allocatable={"cpu": "8", "memory": "16Gi", "nvidia.com/gpu": "1"})
     found = engaged(ollama_model("phi3"), node(), large)
-    assert (found.wish.name, found.served_as, found.weights) == ("phi3", "phi3:mini", SITE_WEIGHTS)
+    assert (found.model_spec.name, found.served_as, found.weights) == ("phi3", "phi3:mini", SITE_WEIGHTS)
     assert found.resources.limits["nvidia.com/gpu"] == 1
 
 
@@ -90,7 +90,7 @@ def test_weights_by_digest_must_be_in_the_bundle() -> None:
     assert refusal(model("m", spec)).message.startswith(f"{foreign} is not in the site's bundle; add it")
     spec = {"engine": "ollama", "source": {"image": OTHER, "servedAs": "other"}}
     found = engaged(model("m", spec))
-    assert (found.weights, found.served_as, found.wish.name) == (OTHER, "other", "m")
+    assert (found.weights, found.served_as, found.model_spec.name) == (OTHER, "other", "m")
 
 
 @pytest.mark.parametrize(
@@ -175,12 +175,14 @@ def test_the_older_of_two_with_one_name_wins() -> None:
         "c", spec, creationTimestamp="2026-03-01T00:00:00Z", labels={"aiplat.dev/managed-by": "site"}
     )
     machines = [machine_of(node())]
-    found = decide_all([wish_of(d) for d in (young, old)], bundle(), machines)
+    found = decide_all([model_spec_of(d) for d in (young, old)], bundle(), machines)
     taken = found["uid-b"]
     assert isinstance(found["uid-a"], Engaged)
     assert isinstance(taken, Refusal)
     assert taken.message.startswith("Model aiplat-model/a (aiplat.dev) already serves 'assistant'")
-    assert isinstance(decide_all([wish_of(d) for d in (site, old)], bundle(), machines)["uid-a"], Refusal)
+    assert isinstance(
+        decide_all([model_spec_of(d) for d in (site, old)], bundle(), machines)["uid-a"], Refusal
+    )
 
 
 def test_a_name_becomes_a_part_of_kubernetes_names() -> None:

@@ -11,7 +11,7 @@ from aiplat.services.operator.capacity import machine_of
 from aiplat.services.operator.decide import Engaged, decide
 from aiplat.services.operator.desired import desired
 from aiplat.services.operator.engines import drain
-from aiplat.services.operator.wish import wish_of
+from aiplat.services.operator.model_spec import model_spec_of
 from tests.charts.test_charts import kubernetes_minor
 from tests.patience import PATIENCE
 from tests.services.operator.worlds import ENGINE, OTHER, WEIGHTS, Document, bundle, model, node, run_of
@@ -22,7 +22,7 @@ def objects(spec: Document, name: str = "notes") -> dict[str, Document]:
     engines = {**bundle().model_dump(by_alias=True)["engines"]}
     engines["vllm"] = {**engines["ollama"], "run": run_of("vllm"), "parallel": 8}
     site = bundle(engines=engines)
-    found = decide(wish_of(model(name, spec)), site, [machine_of(node())])
+    found = decide(model_spec_of(model(name, spec)), site, [machine_of(node())])
     assert isinstance(found, Engaged), found
     return {d["kind"]: d for d in desired(found, "aiplat-model", 1)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiplat.services.operator.capacity import machine_of
 from aiplat.services.operator.decide import Engaged, decide
 from aiplat.services.operator.desired import desired
-from aiplat.services.operator.wish import wish_of
+from aiplat.services.operator.model_spec import model_spec_of
 from tests.services.operator.worlds import OTHER, Document, bundle, model, node, run_of
 
 
@@ -14,7 +14,7 @@ def container(**spec: object) -> Document:
     engines: Document = bundle().model_dump(by_alias=True)["engines"]
     engines["llama-cpp"] = {**engines["ollama"], "run": run_of("llama-cpp")}
     asked = {"engine": "llama-cpp", "source": {"image": OTHER}, "name": "notes", **spec}
-    found = decide(wish_of(model("notes", asked)), bundle(engines=engines), [machine_of(node())])
+    found = decide(model_spec_of(model("notes", asked)), bundle(engines=engines), [machine_of(node())])
     assert isinstance(found, Engaged), found
     made = {d["kind"]: d for d in desired(found, "aiplat-model", 1)}
     first: Document = made["Deployment"]["spec"]["template"]["spec"]["containers"][0]

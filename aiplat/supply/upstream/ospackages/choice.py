@@ -33,26 +33,26 @@ def choose_packages(artifact: Artifact, recipe: OsPackages, http: HttpClient) ->
     if artifact.os is None:
         raise AiplatError(Finding(artifact.label, "is for no operating system", "write `os` for its hosts"))
     branch = from_versions_yaml(recipe.branch) if recipe.branch else ""
-    wish = recipe.families[SYSTEMS[artifact.os].like]
-    wish = wish.model_copy(update={"packages": tuple(n.format(branch=branch) for n in wish.packages)})
+    asked = recipe.families[SYSTEMS[artifact.os].like]
+    asked = asked.model_copy(update={"packages": tuple(n.format(branch=branch) for n in asked.packages)})
     with tempfile.TemporaryDirectory() as folder:
-        universe = _universe(artifact.os, artifact.arch, wish, http, Path(folder))
+        universe = _universe(artifact.os, artifact.arch, asked, http, Path(folder))
     universe.hide(recipe.one_version, branch)
-    chosen = _solved(universe, artifact.label, wish.packages)
+    chosen = _solved(universe, artifact.label, asked.packages)
     _see_one_version(artifact.label, chosen, recipe.one_version)
     return tuple(sorted(chosen, key=lambda package: package.name))
 
 
-def _universe(system: OsName, arch: Arch, wish: PackageRequest, http: HttpClient, folder: Path) -> Universe:
+def _universe(system: OsName, arch: Arch, asked: PackageRequest, http: HttpClient, folder: Path) -> Universe:
     base = system_sources()[system].base
     universe = Universe(arch)
-    repositories = repositories_of(system, arch, wish)
+    repositories = repositories_of(system, arch, asked)
     for index, repository in enumerate(r for r in repositories if r.rpm):
         (folder / str(index)).mkdir()
         universe.add_rpms(rpm_index(repository, http, folder / str(index)), base)
     debs = [r for r in repositories if r.apt]
     if debs:
-        universe.add_debs(_records(debs, arch, http, folder), base, wish.packages)
+        universe.add_debs(_records(debs, arch, http, folder), base, asked.packages)
     universe.seal()
     return universe
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aiplat.services.operator.wish import wish_of
+from aiplat.services.operator.model_spec import model_spec_of
 
 CRD = Path(__file__).parents[3] / "charts/model/operator/chart/templates/crd-ollama-models.yaml"
 # Every field of spec in the Ollama operator's own definition (its JSON names, v0.10 of 2026-03).
@@ -48,12 +48,12 @@ def test_variables_of_ollama_are_settings() -> None:
         {"name": "OLLAMA_NUM_PARALLEL", "value": "4"},
         {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"},
     ]
-    wish = wish_of(of_ollama(extraEnv=env))
-    assert (wish.context_length, wish.parallel) == (8192, 4)
+    model_spec = model_spec_of(of_ollama(extraEnv=env))
+    assert (model_spec.context_length, model_spec.parallel) == (8192, 4)
 
 
 @pytest.mark.parametrize("value", ["many", "-1", "0", "", None])
 def test_a_variable_without_a_number_changes_nothing(value: str | None) -> None:
     """What is not a positive number is as if it were not there."""
-    wish = wish_of(of_ollama(extraEnv=[{"name": "OLLAMA_NUM_PARALLEL", "value": value}]))
-    assert wish.parallel is None
+    model_spec = model_spec_of(of_ollama(extraEnv=[{"name": "OLLAMA_NUM_PARALLEL", "value": value}]))
+    assert model_spec.parallel is None

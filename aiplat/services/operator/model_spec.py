@@ -23,7 +23,7 @@ class Adapter:
 
 
 @dataclass(frozen=True)
-class Wish:
+class ModelSpec:
     """A Model as wanted.
 
     `name` is what clients call it. Exactly one of `catalogue` (a name in aiplat's catalogue) and `image` (by
@@ -79,7 +79,7 @@ def slug_of(name: str) -> str:
     return slug[:_LONGEST_SLUG].strip("-")
 
 
-def wish_of(document: Document) -> Wish:
+def model_spec_of(document: Document) -> ModelSpec:
     """Return what a Model object of either kind asks for."""
     group = str(document["apiVersion"]).partition("/")[0]
     return _own(document) if group == OWN_GROUP else _of_ollama_operator(document)
@@ -98,11 +98,11 @@ def _identity(document: Document) -> dict[str, Any]:
     }
 
 
-def _own(document: Document) -> Wish:
+def _own(document: Document) -> ModelSpec:
     spec, meta = document["spec"], document["metadata"]
     source, resources, placement = spec["source"], spec.get("resources", {}), spec.get("placement", {})
     minimum = spec.get("minReplicas", 1)
-    return Wish(
+    return ModelSpec(
         **_identity(document),
         name=spec.get("name") or source.get("catalogue") or meta["name"],
         by_site=meta.get("labels", {}).get(MANAGED_BY) == "site",
@@ -129,7 +129,7 @@ def _own(document: Document) -> Wish:
     )
 
 
-def _of_ollama_operator(document: Document) -> Wish:
+def _of_ollama_operator(document: Document) -> ModelSpec:
     """Return what a Model of the Ollama operator asks for.
 
     Of its environment two variables of Ollama are settings here as well; volumes, pull policy, runtime class
@@ -138,7 +138,7 @@ def _of_ollama_operator(document: Document) -> Wish:
     spec, meta = document["spec"], document["metadata"]
     resources = spec.get("resources", {})
     name = spec["image"]
-    return Wish(
+    return ModelSpec(
         **_identity(document),
         name=name,
         aliases=() if meta["name"] == name else (meta["name"],),
