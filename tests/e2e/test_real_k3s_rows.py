@@ -27,6 +27,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, get_args
 
@@ -233,6 +234,11 @@ def test_a_host_installed_anew_is_turned_away_and_then_joins(ward: Journey, firs
     summary = ward.bootstrap()
     assert [c["sentence"] for c in summary["checks"] if c["result"] == "FAIL"] == []
     assert ward.on_host(known) != before
+    network = ip_network(ward.on_host(f"k3s kubectl get node {AGENT} -o jsonpath={{.spec.podCIDR}}"))
+    pods = f"k3s kubectl get pods -A --field-selector spec.nodeName={AGENT}"
+    addresses = ward.on_host(f"{pods} -o jsonpath='{{.items[*].status.podIP}}'").split()
+    assert addresses
+    assert [address for address in addresses if ip_address(address) not in network] == []
 
 
 def test_a_reset_leaves_the_kernel_as_it_was(

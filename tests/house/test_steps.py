@@ -36,7 +36,7 @@ def test_a_step_is_a_role(step: Any) -> None:
 def test_a_reset_knows_the_same_units() -> None:
     """It works without a ledger and without the site, and names the units itself."""
     reset = text("roles/host_reset/library/host_reset.py") + text(
-        "roles/host_reset/module_utils/host_remains.py"
+        "roles/aiplat_modules/module_utils/host_remains.py"
     )
     assert {unit for unit in UNITS if f'"{unit}"' in reset and f'"/{unit}"' in reset} == UNITS
 

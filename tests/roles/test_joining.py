@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +67,39 @@ def test_a_host_without_its_nodes_password_is_a_stranger(
         (tmp_path / "etc/rancher/node").mkdir(parents=True)
         (tmp_path / "etc/rancher/node/password").write_text("secret")
     assert module.is_stranger(str(tmp_path), "k3s-agent.service") is (seen in STRANGERS)
+
+
+def test_what_the_former_node_ran_stops_before_the_host_joins_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its pods have addresses of a network that the next node lacks; what stays is an error with its name."""
+    module = load_module("k3s_agent/library/former_pods.py")
+    calls: list[list[str]] = []
+    monkeypatch.setattr(module, "run", calls.append)
+    here = {"links": ["cni0", "flannel.1"], "processes": ["7"], "mounts": list[str]()}
+    kinds = [module.Kind(name, found.copy, lambda _, f=found: f.clear()) for name, found in here.items()]
+    monkeypatch.setattr(module, "kinds", lambda _k3s, _kubelet: kinds)
+    unit, kubelet = "k3s-agent.service", "/var/lib/kubelet"
+    assert module.stop(unit, str(tmp_path), kubelet, check=False) == []
+    (tmp_path / "agent").mkdir()
+    notes = ["of the former node: links: 2", "of the former node: processes: 1"]
+    assert module.stop(unit, str(tmp_path), kubelet, check=True) == notes
+    assert calls == []
+    assert module.stop(unit, str(tmp_path), kubelet, check=False) == notes
+    assert calls == [["systemctl", "stop", unit]]
+    assert module.stop(unit, str(tmp_path), kubelet, check=False) == []
+    with pytest.raises(module.HostProblem, match="still on the host: links: cni0; reboot the host"):
+        module.remove(module.Kind("links", lambda: ["cni0"], lambda _: None), check=False)
+
+
+def test_the_registry_stays_up_while_the_pods_of_a_former_node_stop() -> None:
+    """A reset takes both; a host that joins again keeps what serves the others their images."""
+    load_module("k3s_agent/library/former_pods.py")
+    remains = sys.modules["ansible.module_utils.host_remains"]
+    reset, join = (of(["/k3s"]).find.args[1:] for of in (remains.processes, remains.kubernetes_processes))
+    for less, more in zip(join, reset, strict=True):
+        assert set(less) < set(more)
+        assert not [word for word in less if "registry" in word or "aiplat" in word]
 
 
 def volume(host: str, claim: str) -> dict[str, Any]:

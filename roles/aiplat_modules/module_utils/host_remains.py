@@ -13,10 +13,13 @@ from pathlib import Path
 from ansible.module_utils.host_commands import Kind, attempt, json_of, read, text_of
 
 KILL_SECONDS = 10.0
-# A process is Kubernetes' or ours if its program is one of these, or in k3s' data folder …
-PROGRAMS = ("/usr/local/bin/k3s", "/usr/local/lib/aiplat/")
+# A process is Kubernetes' if its program is this one, or in k3s' data folder …
+K3S = "/usr/local/bin/k3s"
 # … or if it runs in a control group with one of these in its name (pods, and what the units started).
-GROUPS = ("kubepods", "/k3s.service", "/k3s-agent.service", "/aiplat-registry.service")
+K3S_GROUPS = ("kubepods", "/k3s.service", "/k3s-agent.service")
+# The same of what else aiplat has on a host.
+PROGRAMS = (K3S, "/usr/local/lib/aiplat/")
+GROUPS = (*K3S_GROUPS, "/aiplat-registry.service")
 # Besides those below the folders of k3s and the kubelet.
 MOUNTS = ("/run/k3s", "/run/netns/cni-")
 LINKS = ("cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0")
@@ -29,9 +32,9 @@ def runs(program: str) -> bool:
     return program in names
 
 
-def find_processes(k3s: Sequence[str]) -> list[str]:
+def find_processes(k3s: Sequence[str], programs: Sequence[str], groups: Sequence[str]) -> list[str]:
     """Return the pids of pods' processes, containerd and its shims, and whatever our units started."""
-    begins = (*PROGRAMS, *(f"{folder}/" for folder in k3s))
+    begins = (*programs, *(f"{folder}/" for folder in k3s))
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) in (os.getpid(), os.getppid()):
@@ -40,7 +43,7 @@ def find_processes(k3s: Sequence[str]) -> list[str]:
             program = str((entry / "exe").readlink())
         except OSError:
             continue  # it ended meanwhile, or it is the kernel's own
-        if program.startswith(begins) or any(group in read(entry / "cgroup") for group in GROUPS):
+        if program.startswith(begins) or any(group in read(entry / "cgroup") for group in groups):
             found.append(entry.name)
     return found
 
@@ -146,7 +149,13 @@ def delete_groups(paths: list[str]) -> None:
 def processes(k3s: Sequence[str]) -> Kind:
     """Return the kind of what runs, `k3s` being the folders below which k3s has programs of its own."""
     name = "processes of pods, of Kubernetes and of aiplat"
-    return Kind(name, partial(find_processes, k3s), kill)
+    return Kind(name, partial(find_processes, k3s, PROGRAMS, GROUPS), kill)
+
+
+def kubernetes_processes(k3s: Sequence[str]) -> Kind:
+    """Return the kind of what runs for Kubernetes alone: the site's registry stays up."""
+    name = "processes of pods and of Kubernetes"
+    return Kind(name, partial(find_processes, k3s, (K3S,), K3S_GROUPS), kill)
 
 
 def mounts(folders: Sequence[str]) -> Kind:
