@@ -76,7 +76,8 @@ def section(seen: Outage) -> str:
     return f"""\
 ## A database outage
 
-PostgreSQL stopped for {seen.seconds:.0f} s under {_RATE_CONNECTIONS} connections of load.
+PostgreSQL stopped for {seen.seconds:.0f} s under {_RATE_CONNECTIONS} connections of load. Goal: none
+fails, and as many usage rows as answers.
 
 | answered | failed | usage rows after | MB before | most while away | MB after |
 |---|---|---|---|---|---|

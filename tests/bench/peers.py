@@ -90,7 +90,7 @@ def process(core: int, command: list[str], log: Path, **environment: str) -> Ite
             started.kill()
 
 
-def wait_until_answers(port: int, log: Path, seconds: float = 120) -> None:
+def wait_until_answers(port: int, log: Path, seconds: float = 300) -> None:
     """Return when a chat is answered; what stands in the log helps where it never is."""
     body = json.dumps({"model": MODELS[0], "messages": [{"role": "user", "content": "x"}]}).encode()
     headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
@@ -156,7 +156,7 @@ def gateway_process(folder: Path, routes: dict[str, Any], database: str = "") ->
 
 
 def _wait_until_alive(port: int, log: Path) -> None:
-    for _ in range(150):
+    for _ in range(600):
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).read()
             return

@@ -111,22 +111,24 @@ def _added(measured: dict[str, Measured], peer: str, share: float) -> float:
 
 
 def _in_short(run: Run) -> Iterator[str]:
+    yield "| what | measured | goal |\n|---|---|---|"
     one, many, streams = (run.results.get(name) for name in ("json c1", "json c64", "stream c32"))
     if one:
         p50, p99 = _added(one, "aiplat", 0.5), _added(one, "aiplat", 0.99)
-        yield f"- Added to one connection's requests: {p50:.2f} ms at p50, {p99:.2f} ms at p99 (goal: 1 and 5)."
+        yield f"| added to one connection's requests, p50 and p99 | {p50:.2f} and {p99:.2f} ms | ≤ 0.5 and 3 ms |"
     if many:
-        yield f"- Requests/s over 64 connections: {many['aiplat'].per_second:,.0f} (goal: 2,500)."
+        yield f"| requests/s over 64 connections | {many['aiplat'].per_second:,.0f} | ≥ 3,500 |"
     if streams:
-        yield f"- Frames/s over 32 streams: {streams['aiplat'].frames_per_second:,.0f} (goal: 80,000)."
+        yield f"| frames/s over 32 streams | {streams['aiplat'].frames_per_second:,.0f} | ≥ 100,000 |"
     most = max(m["aiplat"].memory for m in run.results.values())
-    yield f"- Memory: {run.idle['aiplat']:.0f} MB at rest, {most:.0f} MB under load (goal: 120)."
+    yield f"| memory, at rest and under load | {run.idle['aiplat']:.0f} and {most:.0f} MB | ≤ 100 MB |"
     if "litellm" in run.peers and one and many and streams:
-        yield (
-            f"- Against LiteLLM: **{many['aiplat'].per_second / many['litellm'].per_second:.0f} times** the requests/s, "
-            f"**{_added(one, 'litellm', 0.5) / max(0.01, _added(one, 'aiplat', 0.5)):.0f} times** less added latency, "
-            f"**{streams['aiplat'].frames_per_second / streams['litellm'].frames_per_second:.0f} times** the frames/s."
-        )
+        requests = many["aiplat"].per_second / many["litellm"].per_second
+        added = _added(one, "litellm", 0.5) / max(0.01, _added(one, "aiplat", 0.5))
+        frames = streams["aiplat"].frames_per_second / streams["litellm"].frames_per_second
+        yield f"| requests/s against LiteLLM | {requests:.0f} times | ≥ 50 times |"
+        yield f"| added latency, LiteLLM's against ours | {added:.0f} times | |"
+        yield f"| frames/s against LiteLLM | {frames:.0f} times | |"
 
 
 def _whole(run: Run) -> Iterator[list[str]]:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import outage, peers, prefixes
+from tests.bench import outage, peers, planner, prefixes
 from tests.bench.report import Run, write_report
 from tests.bench.scenarios import measure, save, scenarios
 from tests.services.postgresql import PostgresServer
@@ -65,6 +65,8 @@ def main() -> int:
     os.sched_setaffinity(0, {peers.OTHER_CORE})
     run, away = _measure(given)
     sections = [outage.section(away)] if away else []
+    if given.report:
+        sections.append(planner.section(planner.measure()))
     if not given.without_ollama and (
         found := prefixes.measure(min(2, given.rounds), _PREFIX_REQUESTS, _tell)
     ):

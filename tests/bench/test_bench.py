@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import peers, prefixes
+from tests.bench import peers, planner, prefixes
 from tests.bench.report import Run, write_report
 from tests.bench.scenarios import Measured, Scenario, measure, percentile, scenarios
 
@@ -48,12 +48,14 @@ def test_memory_and_processor_time_are_seen(measured: Run) -> None:
 def test_the_report_holds_every_table(measured: Run, tmp_path: Path) -> None:
     """Method, machine and a row for each scenario and peer."""
     found: prefixes.Found = {(k, h): [2.0, 1.0] for k in ("shared", "unshared") for h in ("load", "prefix")}
-    write_report(tmp_path / "page.md", measured, [prefixes.section(found, 4)])
+    sections = [prefixes.section(found, 4), planner.section(planner.measure(3))]
+    write_report(tmp_path / "page.md", measured, sections)
     page = (tmp_path / "page.md").read_text()
     assert "| 64 | aiplat | " in page
     assert "| stream c32 | direct | " in page
     assert "| 10k | aiplat | " in page
     assert "| unshared | prefix | 2 | 2 | 2 |" in page
+    assert "| settled: nothing to do | " in page
     assert "cores of" in page
 
 
@@ -67,7 +69,12 @@ def test_ratios_are_to_the_peer(measured: Run, tmp_path: Path) -> None:
     for by_peer in measured.results.values():
         del by_peer["litellm"]
     page = (tmp_path / "page.md").read_text()
-    assert "**1 times** the requests/s, **1 times** less added latency, **1 times** the frames/s" in page
+    for what in (
+        "requests/s against LiteLLM",
+        "added latency, LiteLLM's against ours",
+        "frames/s against LiteLLM",
+    ):
+        assert f"| {what} | 1 times |" in page
 
 
 def test_percentiles_are_of_sorted_values() -> None:
