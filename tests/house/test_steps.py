@@ -15,6 +15,8 @@ from tests.roles.conftest import load_module
 PLAYS: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(ROOT / "playbooks" / "bootstrap.yml")
 ROLES = [step.id for step in ROLE_STEPS]
 UNITS = {step.unit for step in ROLE_STEPS if step.unit}
+# What a reset looks for on a host.
+REMAINS = "roles/aiplat_modules/module_utils/host_remains.py"
 
 
 def test_the_playbook_has_the_steps_in_their_order() -> None:
@@ -35,9 +37,7 @@ def test_a_step_is_a_role(step: Any) -> None:
 
 def test_a_reset_knows_the_same_units() -> None:
     """It works without a ledger and without the site, and names the units itself."""
-    reset = text("roles/host_reset/library/host_reset.py") + text(
-        "roles/aiplat_modules/module_utils/host_remains.py"
-    )
+    reset = text("roles/host_reset/library/host_reset.py") + text(REMAINS)
     assert {unit for unit in UNITS if f'"{unit}"' in reset and f'"/{unit}"' in reset} == UNITS
 
 
@@ -45,7 +45,7 @@ def test_a_reset_knows_the_same_units() -> None:
 def test_a_unit_is_named_in_the_registry_and_by_its_role_alone(step: Any) -> None:
     """Everything else is given the name, but a reset; a unit's file may say after which it starts."""
     named = {name for name in _sources() if re.search(rf"(?<![\w-]){re.escape(step.unit)}\b", text(name))}
-    own = ("aiplat/plan/steps.py", f"roles/{step.id}/", "roles/host_reset/")
+    own = ("aiplat/plan/steps.py", f"roles/{step.id}/", "roles/host_reset/", REMAINS)
     assert [
         name for name in sorted(named) if not name.startswith(own) and not _says_after(name, step.unit)
     ] == []
