@@ -26,7 +26,7 @@ name: t-run-kill
 hosts:
   - {name: trk-s1, address: 10.95.7.11, role: server}
 planes:
-  model: {ollama: {state: off}}
+  model: {ollama: {state: off}, operator: {state: off}}
   access: {gateway: {state: off}}
   data: {postgresql: {state: off}}
 """
