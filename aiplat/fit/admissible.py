@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aiplat.fit.architecture import Architecture
 from aiplat.fit.knowledge import GIB, constant
-from aiplat.fit.request import Request
+from aiplat.fit.request import Request, utilisation
 
 # Types of KV cache, in the words of each engine. vLLM takes the model's own 16 bits under any of their names.
 _SIXTEEN = ("f16", "bf16", "auto")
@@ -19,7 +19,7 @@ _CACHES = {
 }
 # What an engine of NVIDIA's counts as too old: everything before Volta.
 _BEFORE_VOLTA = re.compile(r"(Tesla|Quadro) [KMP]\d|GTX 10|GTX 9|TITAN X")
-_BLOCK = 128  # rows and columns of one scale in checkpoints of FP8 blocks
+_BLOCK = 128  # rows and columns of one scale in checkpoints of FP8 blocks; rows of a group in most of 4 bits
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,18 @@ def _uneven(arch: Architecture, cards: int) -> int:
     return next((width for width in widths if width % cards), 0)
 
 
+def _kind(said: str | None) -> str:
+    """Return a type of cache without what logs say beside it: `auto (bf16)`."""
+    return (said or "").lower().partition(" ")[0]
+
+
 def _of_caches(request: Request) -> Iterator[Obstacle]:
     engine, settings = "vllm" if _is_vllm(request) else request.engine, request.settings
-    known, kind = _CACHES.get(engine, ()), settings.type_k or ""
-    if kind and known and kind.lower() not in known:
+    known, kind = _CACHES.get(engine, ()), _kind(settings.type_k)
+    if kind and known and kind not in known:
         yield Obstacle(f"{request.engine} has no KV cache of type {kind}", f"--kv-type {' or '.join(known)}")
     # llama.cpp ends, Ollama keeps 16 bits: in neither is the cache as small as asked.
-    quantised = (settings.type_v or "f16").lower() not in (*_SIXTEEN, "f32")
+    quantised = (_kind(settings.type_v) or "f16") not in (*_SIXTEEN, "f32")
     if quantised and settings.flash_attention is False and engine in ("llama.cpp", "ollama"):
         yield Obstacle(
             f"{request.engine} keeps a quantised KV cache with flash attention only", "--flash-attention"
@@ -106,7 +111,7 @@ def _of_devices(request: Request) -> Iterator[Obstacle]:
     old = next((gpu.name for gpu in gpus if gpu.kind == "metal" or _BEFORE_VOLTA.search(gpu.name)), "")
     if old:
         yield Obstacle(f"vLLM does not run on {old}", "ollama or llama.cpp, or a card of Volta or later")
-    share = settings.utilisation or constant("vllm", "utilisation")
+    share = utilisation(request)
     least = min((gpu.total for gpu in gpus if gpu.total), default=0)
     if least and least * (1 - share) < constant("vllm", "context_gib") * GIB:
         yield Obstacle(
@@ -116,8 +121,17 @@ def _of_devices(request: Request) -> Iterator[Obstacle]:
 
 
 def _of_blocks(request: Request) -> Iterator[str]:
-    """FP8 checkpoints of most makers have a scale for each block of 128 rows, which no GPU may halve."""
+    """FP8 checkpoints of most makers have a scale for each block of 128 rows, which no GPU may halve.
+
+    So have those of 4 bits for each group of rows.
+    """
     moe, cards = request.arch.moe, request.settings.tensor_parallel or 1
+    grouped = request.weights.quantisation in ("awq", "gptq")
+    if grouped and not moe and cards > 1 and (request.arch.ffn // cards) % _BLOCK:
+        yield (
+            f"{request.arch.ffn} rows of a feed-forward layer over {cards} GPUs are not whole groups of "
+            f"{_BLOCK}: vLLM refuses such checkpoints unless their maker padded them"
+        )
     if moe and request.weights.quantisation == "fp8" and (moe.expert_ffn // cards) % _BLOCK:
         yield (
             f"experts of {moe.expert_ffn} rows over {cards} GPUs are not whole blocks of {_BLOCK}: vLLM "

@@ -101,8 +101,10 @@ def _overridden(device: Device, text: str) -> int | None:
     size = memory_in(text)
     if device.kind == "unified" and size:
         return size if _CARVED.search(text) else device.total
+    if not device.total or not size or size >= device.total:
+        return device.total  # a driver's name holds what was sold: NVIDIA H100 80GB HBM3
     # Cards of one name are sold with less, too: what was said of the card is believed where it is less.
-    return min(device.total, seen_by_driver(size)) if device.total and size else device.total
+    return min(device.total, seen_by_driver(size))
 
 
 def _kind_of(text: str) -> str:

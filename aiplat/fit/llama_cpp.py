@@ -160,8 +160,14 @@ def _host_buffer(request: Request, context: int) -> float:
 
 
 def _empty(request: Request, gpu: Device) -> DeviceLoad:
-    own = constant("llama.cpp", "context_mib") * MIB if gpu.kind in ("cuda", "rocm") else 0.0
+    own = _context(gpu) if gpu.kind in ("cuda", "rocm") else 0.0
     return DeviceLoad(gpu.name, overhead=own + largest_matrix_copy(request), capacity=gpu.usable)
+
+
+def _context(gpu: Device) -> float:
+    """Return the bytes outside every buffer: they grow with a card's multiprocessors."""
+    large = (gpu.total or 0) > constant("device", "large_gib") * GIB
+    return constant("llama.cpp", "context_large_mib" if large else "context_mib") * MIB
 
 
 def _plan(request: Request, loads: list[DeviceLoad], context: int) -> MemoryPlan:

@@ -61,6 +61,8 @@ def _llama_cpp(plan: MemoryPlan, recorded: Mapping[str, Any]) -> list[Comparison
         Comparison("total", _sum(cards, "need"), _size(recorded, "total_vram")),
         Comparison("file", plan.total("weights"), _size(recorded, "file")),
     ]
+    # What the driver counts for the whole process: buffers, and what lies outside them.
+    parts.append(Comparison("device", _sum(cards, "need"), _size(recorded, "device")))
     return [whole for whole in wholes if whole and whole.recorded] + parts
 
 

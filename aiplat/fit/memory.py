@@ -9,8 +9,8 @@ from aiplat.fit.knowledge import GIB, MIB, constant
 from aiplat.fit.llama_cpp import plan_llama_cpp
 from aiplat.fit.ollama import plan_ollama
 from aiplat.fit.placement import FITS, INCOMPLETE, NO, TIGHT, DeviceLoad, MemoryPlan, gib
-from aiplat.fit.request import ENGINES, Request
-from aiplat.fit.vllm import graph_bytes, is_v1, on_processor, plan_vllm
+from aiplat.fit.request import ENGINES, Request, utilisation
+from aiplat.fit.vllm import graph_bytes, graphs_inside, is_v1, on_processor, plan_vllm
 
 
 def plan_memory(request: Request) -> MemoryPlan:
@@ -152,13 +152,13 @@ def _mark_outside(request: Request, plan: MemoryPlan, rank: DeviceLoad) -> None:
     """Call a fit tight where what vLLM takes outside its share, or others inside it, may not find room."""
     gpu = min(request.hardware.gpus, key=lambda g: g.total or 0)
     outside = (gpu.total or 0) - (rank.capacity or 0)
-    if outside < graph_bytes(request) and request.version.before((0, 21), "2026-04") is not False:
+    if outside < graph_bytes(request) and not graphs_inside(request):
         plan.verdict = TIGHT
         plan.why.append(
             f"CUDA graphs (about {gib(graph_bytes(request))}) need room outside the reserved share"
         )
         plan.remedies.append("a smaller gpu_memory_utilization, or --enforce-eager")
-    share = request.settings.utilisation or constant("vllm", "utilisation")
+    share = utilisation(request)
     if is_v1(request) and share < 0.5:
         plan.verdict = TIGHT
         plan.why.append("this version counts what other programs hold against its small share of the card")

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiplat.fit.architecture import Architecture
 from aiplat.fit.hardware import Hardware, read_hardware
+from aiplat.fit.knowledge import constant
 from aiplat.fit.known_models import as_architecture, find_architecture
 from aiplat.fit.quantisation import Quantisation, cache_bits, find_quantisation, published_quantisation
 from aiplat.fit.weights import Weights, counted_weights
@@ -104,6 +105,12 @@ class Version:
         return self.month < month if self.month else None
 
 
+def default_utilisation(version: Version) -> float:
+    """Return the share of a card that vLLM takes where nobody says; versions that nobody knows take less."""
+    recent = version.before((0, 20), "2026-04") is False
+    return constant("vllm", "utilisation" if recent else "utilisation_before_0_20")
+
+
 @dataclass(frozen=True)
 class Incomplete:
     """A question that lacks what an answer needs."""
@@ -117,6 +124,11 @@ class _Reading:
 
     missing: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
+
+
+def utilisation(request: Request) -> float:
+    """Return the share of each card that vLLM takes."""
+    return request.settings.utilisation or default_utilisation(request.version)
 
 
 def read_version(text: Any) -> Version:
@@ -166,7 +178,7 @@ def read_request(case: Mapping[str, Any], shapes: Mapping[str, Any] | None = Non
     quantisation = _quantisation(model, arch, engine, version, reading)
     hardware = read_hardware(block(case, "hardware"))
     if engine == "vllm" and settings.utilisation is None:
-        reading.assumed.append("gpu_memory_utilization (0.9)")
+        reading.assumed.append(f"gpu_memory_utilization ({default_utilisation(version)})")
     if any(gpu.shared for gpu in hardware.gpus):
         reading.assumed.append("what other programs hold of the card (not said)")
     if arch is None or quantisation is None or not engine:

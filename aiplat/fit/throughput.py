@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiplat.fit.architecture import Architecture, parameters, tensors
 from aiplat.fit.devices import Device
@@ -11,6 +11,11 @@ from aiplat.fit.request import Request
 
 SERVERS = ("vllm", "vllm-cpu", "sglang", "tensorrt-llm", "vllm-ascend")
 _SERVED_AT_ONCE = 256
+# Since when a whole token is one graph, as far as it was recorded: numbers, month, build.
+_GRAPHS_SINCE: dict[str, tuple[tuple[int, ...], str, int]] = {
+    "llama.cpp": ((1 << 30,), "2025-10", 6700),
+    "vllm": ((0, 20), "2026-04", 0),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,9 @@ def single_stream(request: Request) -> Speed | None:
     works = work_of(request)
     if not works:
         return None
-    seconds = sum(w.seconds(efficiency(w.group), delay(request.program)) for w in works)
+    own = "_by_graphs" if starts_by_graphs(request) else ""
+    wait = delay(request.program, own)
+    seconds = sum(w.seconds(efficiency(w.group, own), wait) for w in works)
     spread = constant("throughput", "spread_single" if len(works) == 1 else "spread_split")
     return _range(1 / seconds, spread)
 
@@ -75,7 +82,11 @@ def batched(request: Request) -> Speed | None:
     """Return output tokens a second over all requests where many are served at once."""
     shares = constant("throughput", "compute_share"), constant("throughput", "batched_bandwidth_share")
     seconds = batched_seconds(request, *shares)
-    return _range(1 / seconds, constant("throughput", "spread_batched")) if seconds else None
+    if not seconds:
+        return None
+    speed = _range(1 / seconds, constant("throughput", "spread_batched"))
+    # Replayed conversations were fitted; requests of one length that begin together run much faster.
+    return replace(speed, high=speed.likely * constant("throughput", "best_batched"))
 
 
 def batched_seconds(request: Request, compute_share: float, bandwidth_share: float) -> float | None:
@@ -87,7 +98,8 @@ def batched_seconds(request: Request, compute_share: float, bandwidth_share: flo
     # As many tokens are read as are written, in the conversations that benchmarks replay.
     work = 2 * 2 * parameters_at_work(request.arch)
     compute = work / (gpu.tensor_tflops * 1e12 * count * compute_share)
-    steps = request.weights.total / (gpu.bandwidth * count * bandwidth_share) / _SERVED_AT_ONCE
+    at_once = min(_SERVED_AT_ONCE, request.settings.max_seqs or _SERVED_AT_ONCE)
+    steps = request.weights.total / (gpu.bandwidth * count * bandwidth_share) / at_once
     return compute + steps
 
 
@@ -113,15 +125,22 @@ def parameters_at_work(arch: Architecture) -> float:
     return float(min(counted, parameters(arch))) + (arch.vocab * arch.hidden if arch.tied else 0)
 
 
-def efficiency(group: str) -> float:
+def starts_by_graphs(request: Request) -> bool:
+    """Say whether a version is known to start a token's kernels as one CUDA graph: layers wait less."""
+    gpus, since = request.hardware.gpus, _GRAPHS_SINCE.get(request.program)
+    on_cuda = bool(gpus) and gpus[0].kind == "cuda" and not request.settings.eager
+    return on_cuda and since is not None and request.version.before(*since) is False
+
+
+def efficiency(group: str, own: str = "") -> float:
     """Return the share of the data sheet's bandwidth that programs of a group reach."""
-    return constant("throughput", f"bandwidth_share_{group}")
+    return constant("throughput", f"bandwidth_share_{group}{own if group == 'serving_hbm' else ''}")
 
 
-def delay(program: str) -> float:
+def delay(program: str, own: str = "") -> float:
     """Return the seconds a layer takes however small it is."""
     family = "serving" if program in SERVERS else "transformers" if program == "transformers" else "llama"
-    return constant("throughput", f"layer_delay_us_{family}") / 1e6
+    return constant("throughput", f"layer_delay_us_{family}{own}") / 1e6
 
 
 def _group(request: Request, device: Device) -> str:

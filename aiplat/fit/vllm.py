@@ -6,11 +6,13 @@ from aiplat.fit.devices import Device
 from aiplat.fit.knowledge import GIB, MIB, constant
 from aiplat.fit.kv_cache import Cells, layer_bytes, token_bytes
 from aiplat.fit.placement import DeviceLoad, MemoryPlan
-from aiplat.fit.request import Request
+from aiplat.fit.request import Request, utilisation
 
 _WINDOWS_SINCE = ((0, 21), "2026-04")
 _GRAPHS_INSIDE_SINCE = ((0, 21), "2026-04")
 _V1_SINCE = ((0, 8), "2025-03")
+# Dense models run on a second runner, whose sampler is lean and whose graphs lie outside the share again.
+_SECOND_RUNNER_SINCE = ((0, 26), "2026-07")
 
 
 def plan_vllm(request: Request) -> MemoryPlan:
@@ -51,16 +53,37 @@ def is_v1(request: Request) -> bool:
     return not old_card and request.version.before(*_V1_SINCE) is False
 
 
+def on_second_runner(request: Request) -> bool:
+    """Say whether the lean runner serves the model: not one with experts, not one that sees."""
+    arch = request.arch
+    recent = request.version.before(*_SECOND_RUNNER_SINCE) is False
+    return recent and not (arch.moe or arch.vision or arch.recurrent or arch.mla)
+
+
+def graphs_inside(request: Request) -> bool:
+    """Say whether CUDA graphs are sure to lie inside the share."""
+    return request.version.before(*_GRAPHS_INSIDE_SINCE) is False and not on_second_runner(request)
+
+
 def activation_bytes(request: Request, context: int) -> float:
     """Return the peak of activations while vLLM profiles: sampling, or one batch of tokens."""
     arch, settings = request.arch, request.settings
-    seqs = settings.max_seqs or int(constant("vllm", "max_seqs"))
+    seqs = settings.max_seqs or _sequences(request)
     tokens = settings.batched_tokens or _batched_tokens(request, context)
     wide = arch.ffn + arch.hidden
     if arch.moe:
         wide = arch.hidden + arch.moe.expert_ffn * (arch.moe.active + arch.moe.shared)
     batch = constant("vllm", "activation_bytes") * wide * tokens / _tensor_parallel(request)
-    return max(constant("vllm", "sampler_bytes") * seqs * arch.vocab, batch)
+    sampler = "sampler_bytes_0_26" if on_second_runner(request) else "sampler_bytes"
+    return max(constant("vllm", sampler) * seqs * arch.vocab, batch)
+
+
+def _sequences(request: Request) -> int:
+    """Return how many requests vLLM plans to serve at once where nobody says: more on a large card."""
+    sizes = [gpu.total or 0 for gpu in request.hardware.gpus]
+    large = bool(sizes) and min(sizes) >= 70 * GIB and "A100" not in request.hardware.gpus[0].name
+    recent = request.version.before(*_SECOND_RUNNER_SINCE) is False
+    return int(constant("vllm", "max_seqs_large" if large and recent else "max_seqs"))
 
 
 def rank_token_bytes(request: Request, context: int) -> float:
@@ -83,7 +106,7 @@ def graph_bytes(request: Request) -> float:
 
 def _rank(request: Request, gpu: Device, context: int) -> DeviceLoad:
     tp, pp = _tensor_parallel(request), request.settings.pipeline_parallel
-    share = request.settings.utilisation or constant("vllm", "utilisation")
+    share = utilisation(request)
     vision = request.arch.vision.weights_mib * MIB if request.arch.vision else 0.0
     images = request.arch.vision.graph_mib * MIB if request.arch.vision else 0.0
     load = DeviceLoad(gpu.name)
@@ -98,7 +121,7 @@ def _rank(request: Request, gpu: Device, context: int) -> DeviceLoad:
 
 
 def _non_torch(gpu: Device, tp: int) -> float:
-    large = (gpu.total or 0) > 60 * GIB
+    large = (gpu.total or 0) > constant("device", "large_gib") * GIB
     one = constant("vllm", "non_torch_large_mib" if large else "non_torch_mib") * MIB
     return one * (2 if tp > 1 else 1)
 

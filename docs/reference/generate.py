@@ -11,9 +11,11 @@ import typer
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import CatalogModel, Component, Plane
 from aiplat.cli.main import command_line
+from aiplat.fit.cases import is_throughput, judge_memory, read_cases
 from aiplat.fit.knowledge import knowledge
 from aiplat.fit.known_models import known_names
 from aiplat.fit.layouts import EXAMPLE, compare_layouts, planned_site
+from aiplat.fit.speeds import judge_throughput, recorded_speed
 from aiplat.gpu.rules.order import RULES as GPU_RULES
 from aiplat.hosts.check import HostCheck
 from aiplat.hosts.judge import CHECKS
@@ -29,6 +31,7 @@ def pages() -> dict[str, str]:
     return {
         "site.md": _site(site_schema()),
         "fit.md": _fit(),
+        "fit-real-gpu.md": _real_gpu(),
         "catalog.md": _catalog(load_catalog()),
         "gpu-verdicts.md": _gpu_verdicts(),
         "host-checks.md": _host_checks(),
@@ -47,6 +50,36 @@ def _site(schema: dict[str, Any]) -> str:
     key_table = f"| key | is | default | meaning |\n|---|---|---|---|\n{keys}"
     rule_table = f"| rule | what must be so |\n|---|---|\n{rules}"
     return f"# Site file\n{_NOTE}\n{head}\n\n## Keys\n\n{key_table}\n\n## Rules\n\n{rule_table}\n"
+
+
+def _real_gpu() -> str:
+    cases, shapes = read_cases(HERE.parents[1] / "tests/fit/h200.yaml")
+    said = {str(case["id"]): case.get("recorded", {}) for case in cases}
+    memory = judge_memory([case for case in cases if not is_throughput(case)], shapes)["cases"]
+    speed = judge_throughput([case for case in cases if is_throughput(case)], shapes)["cases"]
+    table = "".join(_run_row(row, said[row["id"]]) for row in memory)
+    recorded = {str(case["id"]): recorded_speed(case) for case in cases if is_throughput(case)}
+    speeds = "".join(
+        f"| {row['id'].removeprefix('h200-speed-')} | {recorded[row['id']]:.0f} | "
+        f"{row['predicted']['low']:.0f} to {row['predicted']['high']:.0f} |\n"
+        for row in speed
+    )
+    text = (HERE / "real-gpu-text.md").read_text()
+    head = "| run | ended | verdict | counted MiB | predicted MiB | pool tokens | predicted |"
+    rule = "|---" * 7 + "|"
+    return (
+        f"# Measured on a real GPU\n{_NOTE}\n{text}\n## Memory\n{head}\n{rule}\n{table}\n"
+        f"## Tokens a second\n| run | measured | range told |\n|---|---|---|\n{speeds}"
+    )
+
+
+def _run_row(row: dict[str, Any], said: dict[str, Any]) -> str:
+    pool = said.get("kv_tokens", "")
+    vllm = row["engine"] == "vllm"
+    need = "" if vllm else row["predicted"]["devices"][0]["need"] >> 20
+    cells = [row["outcome"], row["verdict"], said.get("device_mib", ""), need]
+    cells += [pool, row["predicted"]["pool_tokens"] if pool else ""]
+    return f"| {row['id'].removeprefix('h200-')} | {' | '.join(str(cell) for cell in cells)} |\n"
 
 
 def _fit() -> str:

@@ -149,3 +149,16 @@ def test_experts_that_are_no_whole_blocks_are_not_certain() -> None:
     assert halved.verdict == TIGHT
     assert "128" in halved.why[-1]
     assert plan("qwen3-235b-a22b", "4x H200", "vllm", "fp8", tensor_parallel=4, **asked).verdict == FITS
+
+
+@pytest.mark.parametrize(("model", "verdict"), [("llama-3.1-70b", FITS), ("qwen2.5-72b", TIGHT)])
+def test_groups_of_four_bit_weights_that_are_cut_are_not_certain(model: str, verdict: str) -> None:
+    """A scale holds for a group of rows: over 8 GPUs each has 3696 of 29568 rows, which are 28.9 groups."""
+    found = plan(model, "8x H100", "vllm", "awq", context=8192, tensor_parallel=8)
+    assert found.verdict == verdict
+    assert any("groups" in why for why in found.why) == (verdict == TIGHT)
+
+
+def test_what_a_log_says_beside_a_type_of_cache_is_not_part_of_it() -> None:
+    """`auto (bf16)` is what vLLM takes by itself."""
+    assert plan("qwen3-8b", "H100", "vllm", context=8192, type_k="auto (bf16)").verdict == FITS
