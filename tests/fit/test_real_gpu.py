@@ -12,7 +12,7 @@ from aiplat.fit.hardware import read_hardware
 from aiplat.fit.knowledge import GIB, MIB
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.question import FitQuestion, as_request
-from aiplat.fit.request import Settings, Version, default_utilisation
+from aiplat.fit.request import EngineSettings, Version, default_utilisation
 from aiplat.fit.speeds import judge_throughput
 
 CASES, SHAPES = read_cases(Path(__file__).parent / "h200.yaml")
@@ -85,7 +85,7 @@ def test_vllm_takes_the_share_of_its_version() -> None:
 
 def test_graphs_need_room_outside_a_share_that_leaves_none() -> None:
     """The runner of dense models captures its graphs after the pool has the whole share."""
-    settings = Settings(context=4096, utilisation=0.995)
+    settings = EngineSettings(context=4096, utilisation=0.995)
     plan = plan_memory(as_request(FitQuestion("qwen3-8b", ("RTX 4090",), "vllm", None, settings)))
     told = " ".join(plan.why)
     assert plan.verdict != "fits"
@@ -96,7 +96,7 @@ def test_large_cards_keep_more_for_the_context_than_small_ones() -> None:
     """A context grows with multiprocessors."""
     needs = {
         name: plan_memory(
-            as_request(FitQuestion("qwen3-8b", (name,), "llama.cpp", "Q4_K_M", Settings(context=4096)))
+            as_request(FitQuestion("qwen3-8b", (name,), "llama.cpp", "Q4_K_M", EngineSettings(context=4096)))
         ).loads[0]
         for name in ("H200", "RTX 4090")
     }
