@@ -1,4 +1,4 @@
-"""Digests, canonical JSON and atomic files; what the content means belongs in the rooms above."""
+"""Digests, JSON and atomic files; what the content means belongs in the rooms above."""
 
 from __future__ import annotations
 
@@ -30,6 +30,18 @@ def sha256_file(path: Path) -> str:
 def canonical_json(document: Any) -> bytes:
     """Return `document` as JSON with sorted keys and no white space, so that equal means identical."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def parsed_json(text: bytes | str) -> Any:
+    """Return a JSON document that others wrote; what is wrong with it is always the same error.
+
+    Raises:
+        ValueError: it is not JSON, or is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def digest_of(document: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
@@ -10,7 +9,8 @@ from pydantic import Field
 
 from aiplat.cluster.client import Cluster
 from aiplat.cluster.objects import Pod
-from aiplat.errors import EXIT_BAD_INPUT, AiplatError, BadInput, Finding
+from aiplat.content import parsed_json
+from aiplat.errors import EXIT_BAD_INPUT, EXIT_FAILED, AiplatError, BadInput, Finding
 from aiplat.fleet.tunnel import way_to
 from aiplat.frozen import Frozen
 from aiplat.site.models import Site
@@ -84,8 +84,11 @@ def usage(site: Site, since: date | None = None) -> SiteUsage:
     ran = cluster.run_in_pod(pod, command, _SECONDS)
     if ran.code != 0:
         raise _failure(site, ran.code, ran.output)
-    told: dict[str, Any] = json.loads(ran.output.splitlines()[0])
-    return SiteUsage(site=site.name, since=begun, **told)
+    try:
+        told: dict[str, Any] = parsed_json(ran.output.partition("\n")[0])
+        return SiteUsage(site=site.name, since=begun, **told)
+    except (ValueError, TypeError):
+        raise _failure(site, EXIT_FAILED, "its answer is not understood") from None
 
 
 def _gateway(site: Site, cluster: Cluster) -> Pod:

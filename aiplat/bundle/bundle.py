@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from aiplat import API_VERSION
-from aiplat.bundle.document import DOCUMENT, BundleDocument
+from aiplat.bundle.document import DOCUMENT, BundleDocument, read_document
 from aiplat.catalog.artifacts import Artifact, Digest, Lock
 from aiplat.errors import BadInput, Finding
 from aiplat.site.models import Site
@@ -40,10 +39,10 @@ class Bundle:
             BadInput: there is no bundle, it is damaged, or a newer aiplat made it.
         """
         try:
-            document = json.loads((path / DOCUMENT).read_bytes())
+            document = read_document(path)
         except OSError:
             raise BadInput(Finding(str(path), "is not a bundle", "make one: aiplat bundle build")) from None
-        except (ValueError, RecursionError):
+        except ValueError:
             raise BadInput(_damaged(path)) from None
         return cls(path, _document(path, document))
 

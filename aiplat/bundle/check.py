@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePosixPath
 
-from pydantic import ValidationError
-
-from aiplat.bundle.document import CHECKSUM, DOCUMENT, BundledFile, BundleDocument, checksum_line, lock_digest
+from aiplat.bundle.document import (
+    CHECKSUM,
+    DOCUMENT,
+    BundledFile,
+    BundleDocument,
+    checksum_line,
+    lock_digest,
+    read_document,
+)
 from aiplat.catalog.artifacts import Digest
 from aiplat.content import sha256_file
 from aiplat.errors import Finding
@@ -52,8 +57,9 @@ def _check_document(path: Path) -> list[Finding]:
     missing = [name for name in (DOCUMENT, CHECKSUM) if not (path / name).is_file()]
     if missing:
         return [Finding(name, "is missing", _FIX) for name in missing]
-    said = (path / CHECKSUM).read_bytes()
     expected = checksum_line(sha256_file(path / DOCUMENT))
+    with (path / CHECKSUM).open("rb") as stream:
+        said = stream.read(len(expected) + 1)
     if said == expected:
         return []
     well_formed = re.fullmatch(rb"[0-9a-f]{64}  " + re.escape(DOCUMENT.encode()) + rb"\n", said)
@@ -65,8 +71,8 @@ def _check_document(path: Path) -> list[Finding]:
 
 def _read(path: Path) -> BundleDocument | None:
     try:
-        return BundleDocument.model_validate(json.loads((path / DOCUMENT).read_bytes()))
-    except (OSError, ValueError, ValidationError, RecursionError):
+        return BundleDocument.model_validate(read_document(path))
+    except (OSError, ValueError):
         return None
 
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field
 
 from aiplat.catalog.artifacts import Digest, Lock
-from aiplat.content import digest_of
+from aiplat.content import digest_of, parsed_json
 from aiplat.frozen import Frozen
 
 DOCUMENT = "bundle.json"
 CHECKSUM = "bundle.json.sha256"
 LAYOUT = "oci-layout"
 INDEX = "index.json"
+_DOCUMENT_BYTES = 64 << 20  # a line of 200 bytes for each file: some hundred thousand of them
 
 
 class BundledFile(Frozen):
     """What one file must be; `size` in bytes."""
 
     sha256: Digest
-    size: int
+    size: int = Field(ge=0)
 
 
 class BundleDocument(Frozen):
@@ -36,6 +38,23 @@ class BundleDocument(Frozen):
     def size(self) -> int:
         """Bytes of all files it lists."""
         return sum(file.size for file in self.files.values())
+
+
+def read_document(path: Path) -> Any:
+    """Return what a bundle's bundle.json holds, whatever that is.
+
+    Raises:
+        OSError: there is none.
+        ValueError: it is not JSON, or larger than any bundle's.
+    """
+    # A pipe or a device in its place would never end.
+    if not (path / DOCUMENT).is_file():
+        raise FileNotFoundError(path / DOCUMENT)
+    with (path / DOCUMENT).open("rb") as stream:
+        text = stream.read(_DOCUMENT_BYTES + 1)
+    if len(text) > _DOCUMENT_BYTES:
+        raise ValueError("it is too large")
+    return parsed_json(text)
 
 
 def lock_digest(lock: Lock) -> Digest:

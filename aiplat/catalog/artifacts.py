@@ -23,7 +23,7 @@ class Blob(Frozen):
     """One content-addressed piece; `size` in bytes."""
 
     digest: Digest
-    size: int
+    size: int = Field(ge=0)
 
 
 class OsPackage(Frozen):
@@ -33,7 +33,7 @@ class OsPackage(Frozen):
     version: str
     arch: str
     digest: Digest
-    size: int
+    size: int = Field(ge=0)
     source: str
     signed: str
 

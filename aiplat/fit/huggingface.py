@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from aiplat.content import parsed_json
 from aiplat.errors import BadInput, Finding
 from aiplat.fit.architecture import Architecture
 from aiplat.fit.quantisation import find_quantisation
@@ -27,12 +27,12 @@ def read_snapshot(folder: Path) -> tuple[Architecture, Weights]:
     """
     path = folder / "config.json" if folder.is_dir() else folder
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = parsed_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(
             Finding(str(path), f"cannot be read: {error.strerror}", "name a snapshot's folder")
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput(Finding(str(path), f"is not JSON: {error}", "fetch the snapshot again")) from None
     try:
         arch = shape_of(config, path.parent.name)
@@ -137,14 +137,14 @@ def _described(file: Path) -> Iterator[tuple[str, str, int]]:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > _LONGEST_HEADER:
                 raise ValueError
-            header: dict[str, Any] = json.loads(stream.read(length))
+            header: dict[str, Any] = parsed_json(stream.read(length))
         for name, entry in header.items():
             if name != "__metadata__":
                 begin, end = entry["data_offsets"]
                 if not 0 <= begin <= end <= _LARGEST_FILE:
                     raise ValueError
                 yield name, str(entry["dtype"]), int(end) - int(begin)
-    except (OSError, struct.error, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, struct.error, ValueError, LookupError, TypeError, AttributeError):
         raise BadInput(Finding(str(file), "its header is damaged", "fetch the snapshot again")) from None
 
 

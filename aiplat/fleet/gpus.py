@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aiplat.fleet.answers import last_line
 from aiplat.fleet.probe import MAX_PARALLEL, REMOTE, last_document
 from aiplat.fleet.side_by_side import of_each
 from aiplat.fleet.ssh import HostError, run_on
+from aiplat.frozen import Frozen
 from aiplat.gpu.facts import Fact, facts_of
 from aiplat.hosts.paths import paths_of
 from aiplat.site.models import Host, Site
@@ -29,6 +31,13 @@ class GpuFacts:
     k3s: str = paths_of(None).k3s
 
 
+class _Seen(Frozen):
+    """What the probe prints."""
+
+    has_gpu: bool
+    facts: dict[str, str]
+
+
 def gather_gpu_facts(site: Site) -> tuple[GpuFacts, ...]:
     """Look at all hosts of a site side by side; one that cannot be reached is reported, not raised."""
     return tuple(of_each(site.hosts, lambda host: gpu_facts(site, host), MAX_PARALLEL))
@@ -42,7 +51,10 @@ def gpu_facts(site: Site, host: Host) -> GpuFacts:
     except HostError as error:
         return GpuFacts(host.name, False, (), str(error.findings[0]))
     if done.code != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.code}"])[-1]
+        last = last_line(done.stderr, f"exit code {done.code}")
         return GpuFacts(host.name, False, (), f"{host.name}: the probe failed ({last})")
-    seen = last_document(done.stdout)
-    return GpuFacts(host.name, seen["has_gpu"], facts_of(seen["facts"]), k3s=paths_of(host.data_dir).k3s)
+    try:
+        seen = _Seen.model_validate(last_document(done.stdout))
+    except ValueError:
+        return GpuFacts(host.name, False, (), f"{host.name}: the probe's answer is not understood")
+    return GpuFacts(host.name, seen.has_gpu, facts_of(seen.facts), k3s=paths_of(host.data_dir).k3s)

@@ -13,14 +13,44 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+
 from aiplat.errors import AiplatError, Finding
 from aiplat.fleet.ssh_config import control_socket
 from aiplat.fleet.stream import Stream
+from aiplat.frozen import Frozen
 from aiplat.site.models import Host, Site
 
 HEARTBEAT_SECONDS = 10.0
 # A keeper without heartbeats gives the lock up after this many seconds.
 SILENCE_SECONDS = 30
+
+
+class Holder(Frozen):
+    """Who holds a host's lock, by what is in it; a lock that was just taken says nothing yet."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    run: str = "?"
+    user: str = "?"
+    host: str = "?"
+    machine: str = ""
+    pid: int = 0
+    started: str = ""
+    age: float = 0
+
+
+class _Taken(Frozen):
+    """The answer to who wants a lock: it is held now, or by whom it is."""
+
+    held: bool = False
+    holder: Holder = Holder()
+
+
+class _Released(Frozen):
+    """The answer to who gives a lock back: how many processes of the run were ended."""
+
+    ended: int
 
 
 class LeaseError(AiplatError):
@@ -101,10 +131,10 @@ def started(pid: int) -> str:
     return stat.rpartition(")")[2].split()[19]
 
 
-def is_dead(holder: dict[str, Any]) -> bool:
+def is_dead(holder: Holder) -> bool:
     """Say whether a lock's holder is known to be gone: a process of this machine that is no more."""
-    here = bool(_machine()) and holder.get("machine") == _machine()
-    return here and started(int(holder.get("pid", 0))) != holder.get("started")
+    here = bool(_machine()) and holder.machine == _machine()
+    return here and started(holder.pid) != holder.started
 
 
 def _machine() -> str:
@@ -117,34 +147,32 @@ def _machine() -> str:
 
 def _take(site: Site, host: Host, run_id: str) -> Stream:
     holder = _try(site, host, run_id)
-    if isinstance(holder, dict) and is_dead(holder):
-        holder = _try(site, host, run_id, str(holder.get("run", "")))
+    if isinstance(holder, Holder) and is_dead(holder):
+        holder = _try(site, host, run_id, holder.run)
     if isinstance(holder, Stream):
         return holder
     raise LeaseError(_refusal(host, holder))
 
 
-def _try(site: Site, host: Host, run_id: str, dead: str = "") -> Stream | dict[str, Any]:
+def _try(site: Site, host: Host, run_id: str, dead: str = "") -> Stream | Holder:
     socket_path = str(control_socket(site, host, run_id))
     settings = {"ControlMaster": "yes", "ControlPersist": "no", "ControlPath": socket_path}
     document = json.dumps({"run": run_id, **this_process()})
     stream = Stream(site, host, ["hold_lease.py", document, dead], settings=settings)
     try:
-        reply = stream.hear()
+        reply = stream.hear(_Taken)
     except BaseException:
         stream.close()
         raise
-    if "held" in reply:
+    if reply.held:
         return stream
     stream.close()
-    found: dict[str, Any] = reply["holder"]
-    return found
+    return reply.holder
 
 
-def _refusal(host: Host, holder: dict[str, Any]) -> Finding:
-    who = f"{holder.get('user', '?')}@{holder.get('host', '?')}, process {holder.get('pid', '?')}"
-    heartbeat = f"last heartbeat {holder.get('age', 0):.0f} s ago"
-    problem = f"is being changed by run {holder.get('run', '?')} ({who}; {heartbeat})"
+def _refusal(host: Host, holder: Holder) -> Finding:
+    who = f"{holder.user}@{holder.host}, process {holder.pid or '?'}"
+    problem = f"is being changed by run {holder.run} ({who}; last heartbeat {holder.age:.0f} s ago)"
     fix = f"wait until it ends; a dead run's lock falls after {SILENCE_SECONDS} s"
     return Finding(host.name, problem, fix)
 
@@ -152,5 +180,5 @@ def _refusal(host: Host, holder: dict[str, Any]) -> Finding:
 def _release(stream: Stream) -> None:
     with contextlib.suppress(AiplatError):
         stream.send(b"release\n")
-        stream.hear()
+        stream.hear(_Released)
     stream.close()

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from aiplat.errors import Finding
+from aiplat.fleet.answers import document_of, last_line
 from aiplat.fleet.side_by_side import of_each
 from aiplat.fleet.ssh import HostError, run_on
 from aiplat.frozen import place_of
@@ -28,6 +29,8 @@ NOT_THERE = 127  # what a shell answers where a command is not installed
 
 # What goes into the look alone; the rest of what it has is among the probe's own facts.
 _LOOKED_AT = set(HostLook.model_fields) - set(HostFacts.model_fields)
+# What follows from a look on this side: a host that says it itself is not believed.
+_OURS = {"host", "reachable", "look", "problem", "fix", "clock_off", "owner"}
 
 
 def gather_facts(site: Site, *, thorough: bool = False) -> Facts:
@@ -53,24 +56,23 @@ def probe(site: Site, host: Host, *, thorough: bool = False) -> HostFacts:
     if done.code == NOT_THERE or "python3: command not found" in done.stderr:
         return _without_python(site, host)
     if done.code != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.code}"])[-1]
+        last = last_line(done.stderr, f"exit code {done.code}")
         return _unseen(host, Finding(host.name, f"the probe failed ({last})", "see whether its disk is full"))
     try:
-        seen = last_document(done.stdout)
+        facts = facts_of(host.name, last_document(done.stdout), between=(began, time.time()))
     except ValueError:
-        fix = "see what its shell prints at a login without a terminal (`ssh HOST true`)"
-        return _unseen(host, Finding(host.name, "the probe's answer is not understood", fix))
-    return facts_of(host.name, seen, between=(began, time.time()))
+        return _not_understood(host)
+    # With no look no check can be asked, and a host that nobody looked at would count as good.
+    return facts if facts.look or not facts.reachable or not thorough else _not_understood(host)
 
 
 def last_document(output: bytes) -> dict[str, Any]:
     """Return the JSON that ends a script's output; what a shell's start files print may come before it.
 
     Raises:
-        ValueError: it does not end with JSON.
+        ValueError: it does not end with a JSON object.
     """
-    seen: dict[str, Any] = json.loads(output.splitlines()[-1] if output.strip() else b"")
-    return seen
+    return document_of(output.splitlines()[-1] if output.strip() else b"")
 
 
 def facts_of(name: str, seen: dict[str, Any], between: tuple[float, float] | None = None) -> HostFacts:
@@ -79,19 +81,23 @@ def facts_of(name: str, seen: dict[str, Any], between: tuple[float, float] | Non
     `between` are this machine's times before and after the call: the host's clock should lie there.
     """
     if "too_old" in seen:
-        return _old_python(name, seen["too_old"])
-    look = {key: seen.pop(key) for key in set(seen) & _LOOKED_AT}
-    both = {key: seen[key] for key in set(seen) & set(HostLook.model_fields)}
-    clock = look.get("clock")
-    off = _off(clock, between) if clock and between else None
-    owner = (seen.get("ledger") or {}).get("site")
+        return _old_python(name, last_line(str(seen["too_old"]), "unknown"))
+    look = {key: value for key, value in seen.items() if key in _LOOKED_AT - _OURS}
+    rest = {key: value for key, value in seen.items() if key not in _LOOKED_AT | _OURS}
+    both = {key: value for key, value in rest.items() if key in HostLook.model_fields}
     try:
-        judged = HostLook.model_validate({**both, **look, "clock_off": off, "owner": owner}) if look else None
-        return HostFacts.model_validate({"host": name, "reachable": True, **seen, "look": judged})
+        facts = HostFacts.model_validate({**rest, "host": name, "reachable": True})
+        judged = _judged(HostLook.model_validate({**both, **look}), facts, between) if look else None
+        return facts.model_copy(update={"look": judged})
     except ValidationError as error:
         where = place_of(error.errors()[0]["loc"])
         problem = f"what it has at {where} is not understood; it may be from a newer aiplat"
         return _unseen_as(name, HostLook(problem=problem, fix="use the aiplat that was used for it last"))
+
+
+def _judged(look: HostLook, facts: HostFacts, between: tuple[float, float] | None) -> HostLook:
+    off = _off(look.clock, between) if look.clock and between else None
+    return look.model_copy(update={"clock_off": off, "owner": facts.ledger.site if facts.ledger else None})
 
 
 def _text(module: str) -> str:
@@ -121,6 +127,11 @@ def _off(clock: float, between: tuple[float, float]) -> float:
 
 def _unseen(host: Host, finding: Finding) -> HostFacts:
     return _unseen_as(host.name, HostLook(problem=finding.problem, fix=finding.fix))
+
+
+def _not_understood(host: Host) -> HostFacts:
+    fix = "see what its shell prints at a login without a terminal (`ssh HOST true`)"
+    return _unseen(host, Finding(host.name, "the probe's answer is not understood", fix))
 
 
 def _unseen_as(name: str, look: HostLook) -> HostFacts:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aiplat.errors import Finding
+from aiplat.fleet.answers import last_line
 from aiplat.fleet.ssh_config import known_hosts, login_key
 from aiplat.fleet.sudo import PASSWORD_FILE
 from aiplat.site.addresses import in_url
@@ -41,12 +42,10 @@ def explain(site: Site, host: Host, stderr: str) -> Finding:
     for sign, say in (*_SSH, *_SUDO):
         if sign in stderr:
             return Finding(host.name, *say(site, host, stderr))
-    last = [line for line in stderr.strip().splitlines() if not _HARMLESS.match(line)] or [
-        "ssh gave no reason"
-    ]
+    told = "\n".join(line for line in stderr.strip().splitlines() if not _HARMLESS.match(line))
     where = f"{in_url(host.address)}:{host.ssh.port}" if host.ssh.port else host.address
     way = f" through {', '.join(host.ssh.jump)}" if host.ssh.jump else ""
-    problem = f"does not answer on {where}{way} ({last[-1].strip()})"
+    problem = f"does not answer on {where}{way} ({last_line(told, 'ssh gave no reason')})"
     return Finding(host.name, problem, "see that it is on and sshd runs")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aiplat.errors import AiplatError, Finding
+from aiplat.fleet.answers import OUTPUT_BYTES, TooMuchError, exchange
 from aiplat.fleet.sentences import explain, sudo_refused
 from aiplat.fleet.ssh_config import as_options, config_options, connection
 from aiplat.fleet.sudo import OUTPUT_BEGINS, as_root, preamble
@@ -113,14 +114,30 @@ def _run(host: Host, argv: Sequence[str], stdin: bytes, timeout: float | None) -
         raise no_ssh(host) from error
     _commands.add(process)
     try:
-        stdout, stderr = process.communicate(stdin, timeout)
+        stdout, stderr = exchange(process, stdin, timeout)
+    except TooMuchError as error:
+        _end(process)
+        process.wait()
+        raise _too_much(host) from error
     except BaseException:
         _end(process)
-        process.communicate()
+        process.wait()
         raise
     finally:
         _commands.discard(process)
+        _close(process)
     return Completed(process.returncode, stdout, stderr.decode(errors="replace"))
+
+
+def _too_much(host: Host) -> HostError:
+    problem = f"answers with more than {OUTPUT_BYTES >> 20} MiB"
+    return HostError(Finding(host.name, problem, "see what `ssh HOST true` prints, and whose host it is"))
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe:
+            pipe.close()
 
 
 def end_commands() -> None:

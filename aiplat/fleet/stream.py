@@ -8,14 +8,17 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 from aiplat.errors import Finding
+from aiplat.fleet.answers import HEARD_BYTES, SAID_BYTES, document_of, last_line
 from aiplat.fleet.sentences import explain, sudo_refused
 from aiplat.fleet.ssh import SSH_FAILED, HostError, no_ssh, ssh_argv
 from aiplat.fleet.sudo import preamble
+from aiplat.frozen import Frozen
 from aiplat.site.models import Host, Site
 
+Reply = TypeVar("Reply", bound=Frozen)
 REMOTE = Path(__file__).parent / "remote"
 # The script comes first on the same stream, so that its text is on no command line.
 _LOADER = (
@@ -47,7 +50,7 @@ class Stream:
         self.site, self.host = site, host
         self.process = _start(host, ssh_argv(site, host, argv, settings))
         self._to, self._from = cast("IO[bytes]", self.process.stdin), cast("IO[bytes]", self.process.stdout)
-        self._errors: list[bytes] = []
+        self._errors = bytearray()
         self._ending = threading.Lock()
         self._ended: int | None = None
         self._reader = threading.Thread(target=self._read_errors, daemon=True)
@@ -73,30 +76,36 @@ class Stream:
         """Send one JSON line."""
         self.send(json.dumps(document).encode() + b"\n")
 
-    def hear(self) -> dict[str, Any]:
-        """Wait for one JSON line; what a shell's start files print before it is passed over.
+    def hear(self, kind: type[Reply]) -> Reply:
+        """Wait for one JSON line of a kind; what a shell's start files print before it is passed over.
 
         Raises:
-            HostError: the other side ended instead, or reports an error itself.
+            HostError: the other side ended instead, reports an error itself, or says something else.
         """
+        left = HEARD_BYTES
         while True:
+            line = self._line(left)
+            left -= len(line)
             try:
-                reply = json.loads(self._line())
+                reply = document_of(line)
+                break
             except ValueError:
                 continue
-            if isinstance(reply, dict):
-                break
         if "error" in reply:
-            raise HostError(Finding(self.host.name, str(reply["error"]), str(reply.get("fix", ""))))
-        return reply
+            said, fix = (last_line(str(reply.get(name, "")), "") for name in ("error", "fix"))
+            raise HostError(Finding(self.host.name, said, fix))
+        try:
+            return kind.model_validate(reply)
+        except ValueError as error:
+            raise self._not_understood() from error
 
     def failure(self) -> HostError:
         """Return why the stream ended."""
         code = self.close()
-        stderr = b"".join(self._errors).decode(errors="replace")
+        stderr = self._errors.decode(errors="replace")
         if code == SSH_FAILED or sudo_refused(code, stderr):
             return HostError(explain(self.site, self.host, stderr))
-        last = (stderr.strip().splitlines() or [f"exit code {code}"])[-1]
+        last = last_line(stderr, f"exit code {code}")
         return HostError(Finding(self.host.name, f"the connection ended early ({last})", "run it again"))
 
     def close(self, timeout: float = 10) -> int:
@@ -118,9 +127,15 @@ class Stream:
         self._from.close()
         return code
 
-    def _line(self) -> bytes:
-        line = b""
+    def _not_understood(self) -> HostError:
+        fix = "see what its shell prints at a login without a terminal (`ssh HOST true`)"
+        return HostError(Finding(self.host.name, "its answer is not understood", fix))
+
+    def _line(self, most: int) -> bytes:
+        line = bytearray()
         while not line.endswith(b"\n"):
+            if len(line) >= most:
+                raise self._not_understood()
             try:
                 piece = self._from.read(1)
             except (OSError, ValueError) as error:
@@ -128,12 +143,13 @@ class Stream:
             if not piece:
                 raise self.failure()
             line += piece
-        return line
+        return bytes(line)
 
     def _read_errors(self) -> None:
         with cast("IO[bytes]", self.process.stderr) as errors:
             while piece := errors.read(4096):
-                self._errors.append(piece)
+                self._errors += piece
+                del self._errors[:-SAID_BYTES]
 
 
 def _start(host: Host, argv: Sequence[str]) -> subprocess.Popen[bytes]:

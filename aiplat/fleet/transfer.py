@@ -10,7 +10,9 @@ from typing import Protocol
 
 from aiplat.catalog.artifacts import Blob
 from aiplat.errors import AiplatError, Finding
+from aiplat.fleet.ssh import HostError
 from aiplat.fleet.stream import Stream
+from aiplat.frozen import Frozen
 from aiplat.hosts.paths import paths_of
 from aiplat.site.models import Host, Site
 
@@ -20,6 +22,25 @@ MAX_PARALLEL = 8
 ROUNDS = 2
 
 OnProgress = Callable[[str, int, int], None]
+
+
+class _Missing(Frozen):
+    """How much of each blob that is not whole on a host is there."""
+
+    missing: dict[str, int]
+
+
+class _Arrived(Frozen):
+    """Whether a blob came with the digest it is named by."""
+
+    name: str
+    good: bool
+
+
+class _Freed(Frozen):
+    """The bytes that were freed."""
+
+    freed: int
 
 
 class BlobSource(Protocol):
@@ -72,7 +93,7 @@ def prune_blobs(site: Site, keep: Mapping[str, Collection[str]], run_id: str) ->
         try:
             names = [digest.removeprefix("sha256:") for digest in keep[host.name]]
             stream.say({"paths": _paths(host), "keep": names})
-            return int(stream.hear()["freed"])
+            return stream.hear(_Freed).freed
         finally:
             stream.close()
 
@@ -114,13 +135,19 @@ class _Transfer:
         stream = _receiver(self.site, self.host, self.run_id)
         try:
             stream.say({"paths": _paths(self.host), "blobs": sizes})
-            missing: dict[str, int] = stream.hear()["missing"]
+            missing = self._missing(stream.hear(_Missing).missing, sizes)
             self.total = sum(sizes[name] for name in missing)
             self.done = sum(missing.values())
             self.on_progress(self.host.name, self.done, self.total)
             return {n: sizes[n] for n, at in missing.items() if not self._send(stream, n, sizes[n], at)}
         finally:
             stream.close()
+
+    def _missing(self, said: dict[str, int], sizes: dict[str, int]) -> dict[str, int]:
+        if any(not 0 <= at <= sizes.get(name, -1) for name, at in said.items()):
+            problem = "asks for content that it was not offered"
+            raise HostError(Finding(self.host.name, problem, "see whose host it is"))
+        return said
 
     def _send(self, stream: Stream, name: str, size: int, offset: int) -> bool:
         """Send one blob from `offset` on and return whether it arrived with the digest it is named by."""
@@ -135,7 +162,7 @@ class _Transfer:
                 self.done += len(piece)
                 self.moved += len(piece)
                 self.on_progress(self.host.name, self.done, self.total)
-        return bool(stream.hear()["good"])
+        return stream.hear(_Arrived).good
 
     def _damaged(self, name: str) -> Finding:
         path = self.source.blob_path(f"sha256:{name}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from aiplat.content import write_atomic
+from aiplat.content import parsed_json, write_atomic
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.frozen import Frozen
 from aiplat.lab.names import LabNetwork, lab_network
@@ -87,7 +86,7 @@ def write_record(record: LabRecord) -> bool:
 
 def _claimed_version(path: Path) -> str:
     try:
-        return str(json.loads(path.read_bytes()).get("apiVersion", "of no version"))
+        return str(parsed_json(path.read_bytes()).get("apiVersion", "of no version"))
     except (ValueError, AttributeError):
         return _API_VERSION
 

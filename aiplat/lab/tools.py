@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Sequence
 from typing import Any
 
+from aiplat.content import parsed_json
 from aiplat.errors import AiplatError, Finding
 
 
@@ -32,7 +32,7 @@ def attempt(argv: Sequence[str], given: str | None = None) -> subprocess.Complet
 
 def run_json(*argv: str) -> Any:
     """Run a tool that prints one JSON document and return it; nothing printed means an empty list."""
-    return json.loads(run(*argv) or "[]")
+    return parsed_json(run(*argv) or "[]")
 
 
 # A command that works on files or mounts must not live on when its caller is killed: the next call

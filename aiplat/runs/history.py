@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from aiplat.content import parsed_json
 from aiplat.runs.journal import RunRecord, read_record, runs_dir
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
@@ -107,6 +107,6 @@ class Tail:
 
 def _event_of(raw: bytes) -> str:
     try:
-        return str(json.loads(raw)["event"])
+        return str(parsed_json(raw)["event"])
     except (ValueError, KeyError, TypeError):
         return "damaged"

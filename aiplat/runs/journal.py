@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import secrets
 import socket
@@ -12,14 +11,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, Finding
 from aiplat.runs.events import EVENT, Event, Progress, State, StepStarted
 from aiplat.state import private_dir, site_dir
+
+
+def _moment(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("a time without its zone")
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_moment)]
+"""A time as it stands in a file: a text that says one, with its zone."""
 
 
 class RunRecord(BaseModel):
@@ -33,8 +42,8 @@ class RunRecord(BaseModel):
     site: str
     verb: str
     state: State
-    started: str
-    finished: str | None = None
+    started: Moment
+    finished: Moment | None = None
     host: str
     pid: int
 
@@ -153,7 +162,7 @@ def _held_by(site: str) -> Finding:
 def read_record(folder: Path) -> RunRecord | None:
     """Return the run whose folder this is, or None where no whole record lies in it."""
     try:
-        return RunRecord.model_validate(json.loads((folder / "run.json").read_bytes()))
+        return RunRecord.model_validate_json((folder / "run.json").read_bytes())
     except (OSError, ValueError):
         return None
 

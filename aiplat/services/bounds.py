@@ -88,6 +88,8 @@ API_BODY_BYTES = 64 << 10
 """Everything the API takes fits into this many times over."""
 API_ANSWER_PARTS = 1000
 """Rows of a page, at most."""
+API_LOOKS = 8
+"""Looks at hosts and clusters at once, which may take a minute each; who asks for more waits in a row."""
 
 # --- tasks in the background ---
 RESTART_SECONDS = 1.0

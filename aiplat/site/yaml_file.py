@@ -37,8 +37,17 @@ def read_document(path: FilePath) -> YamlDocument:
     Raises:
         BadInput: it cannot be read, is not UTF-8, or is not one YAML document.
     """
+    return parse_document(_read_text(path), path)
+
+
+def parse_document(text: str, path: FilePath) -> YamlDocument:
+    """Read a YAML text within the same limits; `path` is what findings call it.
+
+    Raises:
+        BadInput: it is not one YAML document, or more than any site is.
+    """
     file = str(path)
-    document = YamlDocument(file, path.parent, _read_text(path))
+    document = YamlDocument(file, path.parent, text)
     if _deepest(document.text) > _MAX_OPEN:
         raise _bad(file, _TOO_DEEP)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import tarfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.catalog.artifacts import Blob, Digest
-from aiplat.content import canonical_json, sha256_bytes, sha256_file
+from aiplat.content import canonical_json, parsed_json, sha256_bytes, sha256_file
 
 Descriptor = dict[str, Any]
 
@@ -118,7 +117,7 @@ def write_layout(layout: Path, manifests: list[Descriptor]) -> None:
 
 def read_json(layout: Path, digest: Digest) -> dict[str, Any]:
     """Return a blob that is a JSON object."""
-    document: dict[str, Any] = json.loads(blob_path(layout, digest).read_bytes())
+    document: dict[str, Any] = parsed_json(blob_path(layout, digest).read_bytes())
     return document
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 from aiplat.catalog.versions import SOURCES_LOCK, lock_entry
+from aiplat.content import parsed_json
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Phase
 from aiplat.supply.upstream.http import HttpClient
@@ -53,7 +53,7 @@ def fetch_pinned(package: str, suffix: str, folder: Path, phase: Phase) -> Path:
 
 def _files(body: bytes, page: str) -> list[dict[str, Any]]:
     try:
-        files: list[dict[str, Any]] = json.loads(body)["files"]
+        files: list[dict[str, Any]] = parsed_json(body)["files"]
     except (ValueError, KeyError, TypeError):
         problem = "does not answer in PyPI's JSON form"
         raise AiplatError(Finding(page, problem, "use an index that has the JSON simple API")) from None

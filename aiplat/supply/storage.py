@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aiplat.content import canonical_json, sha256_file
+from aiplat.content import canonical_json, parsed_json, sha256_file
 from aiplat.supply.process import run
 
 # What buildah mounts is gone with it, however it ends.
@@ -69,5 +68,5 @@ class Storage:
 
     def _clear(self) -> None:
         listed = self.folder / "root" / "overlay-containers" / "containers.json"
-        if listed.is_file() and json.loads(listed.read_text() or "[]"):
+        if listed.is_file() and parsed_json(listed.read_text() or "[]"):
             self.buildah("rm", "--all")

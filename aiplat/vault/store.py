@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ansible.parsing.vault import AnsibleVaultError, VaultLib, VaultSecret
 from pydantic import Field
 
-from aiplat.content import sha256_bytes, write_atomic
+from aiplat.content import parsed_json, sha256_bytes, write_atomic
 from aiplat.errors import BadInput, Finding
 from aiplat.frozen import Frozen
 from aiplat.site.models import Site
@@ -203,7 +203,7 @@ def take_export(site: Site, path: Path, password: bytes, *, lab: bool) -> bool:
     Raises:
         BadInput: it cannot be opened or is another site's, or the site has a vault with other secrets here.
     """
-    document = json.loads(_decrypt(path, password, "the password it was exported with is another one"))
+    document = parsed_json(_decrypt(path, password, "the password it was exported with is another one"))
     if document.get("kind") != _EXPORT or document.get("site") != site.name:
         problem = f"is of the site {document.get('site')}, not of {site.name}"
         raise BadInput(Finding(str(path), problem, "name the file that was exported for this site"))
@@ -285,7 +285,7 @@ def _decrypt(path: Path, password: bytes, fix: str = _OTHER_PASSWORD) -> bytes:
 
 
 def _parse(path: Path, plain: bytes) -> SiteSecrets:
-    return _parse_document(path, json.loads(plain))
+    return _parse_document(path, parsed_json(plain))
 
 
 def _parse_document(path: Path, document: dict[str, Any]) -> SiteSecrets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +167,42 @@ def test_a_document_that_nests_without_an_end_is_no_bundle(bundle: Bundle) -> No
     assert verify(bundle.path)
     with pytest.raises(BadInput, match="damaged"):
         Bundle.open(bundle.path)
+
+
+@pytest.mark.parametrize("what", ["sparse", "pipe", "device", "folder"])
+@pytest.mark.parametrize("name", [DOCUMENT, CHECKSUM])
+def test_what_stands_in_a_documents_place_is_not_read_without_an_end(
+    bundle: Bundle, name: str, what: str
+) -> None:
+    """A pipe is not waited for, and no file fills the memory: it is no bundle, and that is said."""
+    path = bundle.path / name
+    path.unlink()
+    if what == "sparse":
+        with path.open("wb") as stream:
+            stream.truncate(256 << 20)
+    elif what == "pipe":
+        os.mkfifo(path)
+    elif what == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    assert verify(bundle.path)
+    if name == DOCUMENT:
+        with pytest.raises(BadInput):
+            Bundle.open(bundle.path)
+
+
+def test_no_size_is_less_than_nothing(bundle: Bundle) -> None:
+    """Sizes are added up before content is moved."""
+    for place in ("files", "blobs"):
+        document = json.loads((bundle.path / DOCUMENT).read_bytes())
+        sized = (
+            document["lock"]["artifacts"][0]["blobs"] if place == "blobs" else [*document["files"].values()]
+        )
+        sized[0]["size"] = -1
+        _write(bundle.path, json.dumps(document).encode())
+        with pytest.raises(BadInput, match="damaged"):
+            Bundle.open(bundle.path)
 
 
 @pytest.mark.parametrize("field", ["name", "version", "component", "digest"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aiplat.fleet.lease import LeaseError, hold_lease, is_dead, this_process
+from aiplat.fleet.lease import Holder, LeaseError, hold_lease, is_dead, this_process
 from aiplat.fleet.probe import REMOTE
 from aiplat.fleet.ssh import HostError
 from aiplat.site.models import Site
@@ -170,9 +170,9 @@ def test_an_unreachable_host_is_not_called_held(site: Site, host_here: Path, tmp
 
 def test_only_processes_of_this_machine_are_called_dead() -> None:
     """A holder elsewhere may live although its pid means nothing here."""
-    assert is_dead(DEAD)
-    assert not is_dead({**DEAD, "machine": "another"})
-    assert not is_dead(this_process())
+    assert is_dead(Holder.model_validate(DEAD))
+    assert not is_dead(Holder.model_validate({**DEAD, "machine": "another"}))
+    assert not is_dead(Holder.model_validate(this_process()))
 
 
 def test_what_a_run_left_in_its_temporary_folder_goes_with_it(

@@ -15,6 +15,7 @@ from aiplat.fleet.lease import hold_lease
 from aiplat.fleet.ssh import HostError, run_on
 from aiplat.fleet.stream import Stream
 from aiplat.fleet.transfer import prune_blobs, push_blobs
+from aiplat.frozen import Frozen
 from aiplat.site.models import Site
 
 LIMIT = 20
@@ -32,7 +33,11 @@ def test_what_comes_after_the_end_is_told_why_it_ended(site: Site, host_here: Pa
     stream = Stream(site, site.hosts[0], ["receive_blobs.py"])
     stream.process.kill()
     stream.process.wait(LIMIT)
-    uses: list[Callable[[], object]] = [stream.hear, lambda: stream.send(b"x"), lambda: stream.say({})]
+    uses: list[Callable[[], object]] = [
+        lambda: stream.hear(Frozen),
+        lambda: stream.send(b"x"),
+        lambda: stream.say({}),
+    ]
     for use in uses * 2:
         with pytest.raises(HostError, match=r"s1: the connection ended early"):
             use()
@@ -47,7 +52,7 @@ def test_many_threads_may_find_out_at_once(site: Site, host_here: Path, tmp_path
 
     def use() -> None:
         try:
-            stream.hear()
+            stream.hear(Frozen)
         except AiplatError as error:
             said.append(error)
 

@@ -1,4 +1,4 @@
-"""The rooms are described; that data flows one way through them is seen by `make lint`."""
+"""The rooms are described, and JSON has one reader; one way through them is seen by `make lint`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from collections.abc import Container, Iterator
 from graphlib import TopologicalSorter
 
 from tests.house.tree import ROOT, files, text
+
+# What runs on hosts has the standard library alone; the services have limits of their own for what they read,
+# and images with few rooms.
+_READ_JSON_THEMSELVES = (
+    "aiplat/content.py",
+    "aiplat/fleet/remote/",
+    "aiplat/services/",
+    "aiplat/cluster/raw.py",
+)
 
 
 def test_every_room_is_described() -> None:
@@ -36,3 +45,9 @@ def imports_of(name: str, known: Container[str]) -> Iterator[str]:
         if isinstance(node, ast.ImportFrom):
             found = (f"{node.module}.{alias.name}" for alias in node.names)
             yield from (one if one in known else str(node.module) for one in found)
+
+
+def test_json_of_others_has_one_reader() -> None:
+    """What is nested too deeply is an error of its own to Python's reader, which each call would forget."""
+    readers = [name for name in files("aiplat/*.py") if "json.loads(" in text(name)]
+    assert [name for name in readers if not name.startswith(_READ_JSON_THEMSELVES)] == []

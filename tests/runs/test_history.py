@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -100,6 +101,28 @@ def test_a_journal_is_read_on_from_where_it_was(tmp_path: Path) -> None:
     assert [(line.number, line.event) for line in tail.read()] == [(3, "task"), (4, "run_finished")]
     assert [line.number for line in late.read()] == [2, 3, 4]
     assert Tail(tmp_path / "nowhere").read() == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"started": "yesterday"},
+        {"started": "2026-01-02T03:04:05"},
+        {"state": "failed", "finished": "soon"},
+        {"pid": "x"},
+        None,
+    ],
+    ids=["no time", "a time without its zone", "no time of its end", "no number", "nested too deeply"],
+)
+def test_a_run_whose_record_is_damaged_hides_no_other(damage: dict[str, str] | None) -> None:
+    """Whatever is in its record, the others are listed and the next one can begin."""
+    for name in ("20260102T030405Z-aaaaaa", "20260103T030405Z-bbbbbb"):
+        Journal(SITE, "bootstrap", name).finish("done")
+    damaged = runs_dir(SITE) / "20260103T030405Z-bbbbbb" / "run.json"
+    whole = json.loads(damaged.read_text())
+    damaged.write_text("[" * 200_000 if damage is None else json.dumps(whole | damage))
+    assert [run.id for run in runs_of(SITE)] == ["20260102T030405Z-aaaaaa"]
+    assert find_run(SITE, "20260103T030405Z-bbbbbb") is None
 
 
 def test_a_damaged_line_is_passed_over() -> None:

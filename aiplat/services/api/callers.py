@@ -92,7 +92,7 @@ class KeyFirst:
         return Caller(known.id, known.role, known.team, known.old_secret)
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 
@@ -107,7 +107,7 @@ class _Needs:
     def __init__(self, role: Role) -> None:
         self._role = role
 
-    def __call__(self, caller: Asking) -> None:
+    async def __call__(self, caller: Asking) -> None:
         if not caller.has(self._role):
             problem = f"has the role {caller.role}, and this needs {self._role}"
             raise ApiProblem(FORBIDDEN, Finding(f"key {caller.key}", problem, "ask an admin"))

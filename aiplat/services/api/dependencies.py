@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
 from aiplat.errors import Finding
@@ -13,10 +15,13 @@ from aiplat.services.api.callers import Caller
 from aiplat.services.api.launch import Launcher
 from aiplat.services.api.problems import RUNS_ELSEWHERE, ApiProblem
 from aiplat.services.api.reports import Reports
+from aiplat.services.bounds import API_LOOKS
 from aiplat.services.store.audit import AuditEntry, append_audit
 from aiplat.services.store.database import Database
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class ApiContext:
     database: Database
     launcher: Launcher | None
     reports: Reports
+    _looks: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(API_LOOKS))
 
     def site(self) -> Site:
         """Return the site as its file is now.
@@ -36,18 +42,23 @@ class ApiContext:
         """
         return load_site(self.site_file)
 
+    async def look(self, work: Callable[[], T]) -> T:
+        """Do what asks hosts or a cluster, in threads of its own: what is quick never waits for it."""
+        return await to_thread.run_sync(work, limiter=self._looks)
+
     async def note(self, caller: Caller, action: str, subject: str, detail: dict[str, Any]) -> None:
         """Write into the audit trail that a caller did something; `detail` must hold no secrets."""
         await append_audit(self.database, AuditEntry(caller.key, action, subject, detail=detail))
 
 
-def _context(request: Request) -> ApiContext:
+# Not in a thread, as a function that is not `async` would be: /health needs none.
+async def _context(request: Request) -> ApiContext:
     context: ApiContext = request.app.state.context
     return context
 
 
-def _launcher(request: Request) -> Launcher:
-    launcher = _context(request).launcher
+async def _launcher(request: Request) -> Launcher:
+    launcher = (await _context(request)).launcher
     if launcher is None:
         where = "on the operator's machine, by `aiplat bootstrap` or the API of `aiplat serve api`"
         finding = Finding("runs", f"are made where the SSH keys are: {where}", "ask there")

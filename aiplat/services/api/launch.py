@@ -6,7 +6,6 @@ and everything the API knows about it lies in the run's folder. An API that is k
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -18,12 +17,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, Finding
 from aiplat.runs.history import RUN_ID, find_run, is_at_work
-from aiplat.runs.journal import RunRecord, now, runs_dir
+from aiplat.runs.journal import Moment, RunRecord, now, runs_dir
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import CONFLICT, RUN_AT_WORK, RUN_REFUSED, ApiProblem, not_found
 from aiplat.state import private_dir
@@ -45,7 +44,7 @@ class Asked(Document):
 
     plan_digest: str
     by: str
-    at: str
+    at: Moment
     pid: int = 0
 
 
@@ -226,8 +225,8 @@ def _write(folder: Path, asked: Asked) -> None:
 
 def _asked(folder: Path) -> Asked | None:
     try:
-        return Asked.model_validate(json.loads((folder / _REQUEST).read_bytes()))
-    except (OSError, ValueError, ValidationError):
+        return Asked.model_validate_json((folder / _REQUEST).read_bytes())
+    except (OSError, ValueError):
         return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import Any
 
 from aiplat.catalog.artifacts import Blob, Digest
 from aiplat.catalog.upstream_recipes import HuggingFaceModel, UpstreamKind
-from aiplat.content import digest_of, sha256_bytes
+from aiplat.content import digest_of, parsed_json, sha256_bytes
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import VERSION
@@ -138,7 +137,7 @@ def _listed(http: HttpClient, repository: str, revision: str, where: str) -> tup
     if answer.status != 200:
         raise _refused(answer, where)
     try:
-        info: Any = ModelInfo(**json.loads(answer.body))  # type: ignore[no-untyped-call]
+        info: Any = ModelInfo(**parsed_json(answer.body))  # type: ignore[no-untyped-call]
         files = {str(sibling.rfilename): sibling for sibling in info.siblings or ()}
     except (ValueError, KeyError, TypeError, AttributeError):
         problem = "the hub answers with something that is not a model's description"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from aiplat.content import parsed_json
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.reach import Credential
@@ -69,7 +69,7 @@ def _fetched(http: HttpClient, url: str, known: Credential | None, where: str) -
         problem = f"its token server does not accept the credentials of {known.user or 'the token'}"
         raise AiplatError(Finding(where, f"{problem} ({answer.status})", "see whether they are still valid"))
     try:
-        document = json.loads(answer.body)
+        document = parsed_json(answer.body)
         return str(document.get("token") or document["access_token"])
     except (ValueError, KeyError, AttributeError):
         problem = "its token server answers with something that is not a token"
@@ -98,7 +98,7 @@ def _files() -> Iterator[Path]:
 
 def _from_file(path: Path, host: str) -> Credential | None:
     try:
-        document = json.loads(path.read_bytes())
+        document = parsed_json(path.read_bytes())
     except OSError:
         return None
     except ValueError:
@@ -147,7 +147,7 @@ def _from_helper(helper: str, key: str) -> Credential | None:
             timeout=_HELPER_SECONDS,
             check=False,
         )
-        said = json.loads(done.stdout) if done.returncode == 0 else {}
+        said = parsed_json(done.stdout) if done.returncode == 0 else {}
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
     said = said if isinstance(said, dict) else {}

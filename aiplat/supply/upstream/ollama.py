@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from aiplat.catalog.artifacts import Blob, Digest
 from aiplat.catalog.upstream_recipes import UpstreamKind
-from aiplat.content import sha256_bytes
+from aiplat.content import parsed_json, sha256_bytes
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import VERSION
@@ -131,7 +130,7 @@ def _ask(http: HttpClient, name: ModelName) -> _Model:
 
 def _document(name: ModelName, body: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(body)
+        document = parsed_json(body)
     except ValueError:
         document = None
     if not isinstance(document, dict) or not isinstance(document.get("layers"), list):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.catalog.artifacts import Blob, Digest
-from aiplat.content import sha256_bytes, write_atomic
+from aiplat.content import parsed_json, sha256_bytes, write_atomic
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.oci import INDEX, MANIFEST, Descriptor
 from aiplat.supply.upstream.http import HttpClient, HttpResponse
@@ -107,7 +106,7 @@ class Registry:
         """
         body = self.small(reference, blob)
         try:
-            document = json.loads(body)
+            document = parsed_json(body)
         except ValueError:
             document = None
         if not isinstance(document, dict):
@@ -226,7 +225,7 @@ def read_manifest(reference: Reference, body: bytes, said: str, announced: str |
     if wanted and wanted != found:
         raise AiplatError(_exchanged(reference, f"manifest {wanted}", found))
     try:
-        document = json.loads(body)
+        document = parsed_json(body)
     except ValueError:
         document = None
     if not isinstance(document, dict):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
+from aiplat.content import parsed_json
 from aiplat.errors import Finding
 
 WEIGHTS = (".safetensors", ".gguf")
@@ -66,7 +66,7 @@ def _no_weights(where: str, names: Sequence[str], patterns: Sequence[str]) -> Fi
 def missing_shards(where: str, index: bytes, taken: Iterable[str]) -> list[Finding]:
     """Return a finding if an index of shards names files that are not among those taken."""
     try:
-        named = set(map(str, json.loads(index)["weight_map"].values()))
+        named = set(map(str, parsed_json(index)["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError):
         return [Finding(where, "its index of shards cannot be read", "use another commit")]
     lacking = sorted(named - set(taken))

@@ -20,11 +20,13 @@ from aiplat.services.api.app import create_app
 from aiplat.services.api.dependencies import ApiContext
 from aiplat.services.api.launch import Launcher
 from aiplat.services.api.reports import Reports
+from aiplat.services.bounds import API_LOOKS
 from aiplat.services.store.database import Database
 from aiplat.services.store.keys import NewKey, Role, create_key
 from aiplat.services.store.migrate import upgrade
 from aiplat.services.store.teams import NewTeam, create_team
 from aiplat.services.store.usage import UsageRow, insert_usage
+from tests.patience import PATIENCE
 from tests.services.api.server import RUNNER
 
 SITE = """
@@ -166,6 +168,27 @@ class Api:
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
             return await client.request(method, f"{PREFIX}{path}", **more)
+
+    def beside(self, slow: list[tuple[str, str]], quick: list[tuple[str, str]]) -> list[httpx.Response]:
+        """Ask what waits for `place.go`, then return the answers to what is asked while it waits."""
+        return self._loop.run(self._beside(slow, quick))
+
+    async def _beside(
+        self, slow: list[tuple[str, str]], quick: list[tuple[str, str]]
+    ) -> list[httpx.Response]:
+        key = {"authorization": f"Bearer {self.secrets['admin']}"}
+        tasks = [asyncio.create_task(self._ask(*one, key, {})) for one in slow]
+        asked = self.place.folder / "asked"
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not asked.exists() or len(asked.read_text().splitlines()) < API_LOOKS:
+                    await asyncio.sleep(0.05)
+                return [await self._ask(*one, key, {}) for one in quick]
+        finally:
+            self.place.go.touch()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def plan(self) -> str:
         """Make a plan and return its digest."""

@@ -11,6 +11,8 @@ import pytest
 from aiplat.runs.events import RunFinished, RunStarted, StepStarted
 from aiplat.runs.journal import Journal, new_run_id, runs_dir
 from aiplat.services.api.launch import Launcher, view_run
+from aiplat.services.bounds import API_LOOKS
+from aiplat.state import private_dir
 from tests.patience import eventually
 from tests.services.api.conftest import FACTS, SITE, Api, Place
 
@@ -106,6 +108,33 @@ def test_a_run_that_has_not_begun_yet_is_shown_and_is_the_only_one(
     assert api.ask("POST", "/runs", json={"planDigest": digest}).json()["type"].endswith(":run-at-work")
     place.go.touch()
     assert events(api.ask("GET", f"/runs/{run['id']}/events").text)[-1]["event"] == "run_finished"
+
+
+@pytest.mark.parametrize("name", ["request.json", "run.json"])
+def test_a_folder_with_something_else_in_it_is_no_run(api: Api, place: Place, name: str) -> None:
+    """What is nested too deeply, or is not a request or a run, is left out, and the rest is shown."""
+    folder = private_dir(runs_dir("t-api") / "20260102T030405Z-0a1b2c")
+    for text in ("[" * 200_000, '{"planDigest": "x", "by": "y", "at": "never", "pid": 1}', "", "[]"):
+        (folder / name).write_text(text)
+        assert api.ask("GET", "/runs").json() == {"runs": []}
+        assert api.ask("GET", f"/runs/{folder.name}/events").status_code == 404
+
+
+WAITING_SSH = """#!/bin/sh
+if [ "$1" = -G ]; then echo "user root"; exit 0; fi
+echo asked >> "{folder}/asked"
+until [ -e "{go}" ]; do sleep 0.1; done
+exit 255
+"""
+
+
+def test_hosts_that_do_not_answer_keep_nobody_waiting_but_those_who_look(api: Api, place: Place) -> None:
+    """However many ask for plans, health and lists come at once: looks have threads of their own."""
+    (place.folder / "bin/ssh").write_text(WAITING_SSH.format(folder=place.folder, go=place.go))
+    answered = api.beside([("POST", "/plans")] * (API_LOOKS + 60), [("GET", "/health"), ("GET", "/runs")])
+    assert [answer.status_code for answer in answered] == [200, 200]
+    # Each plan asked its one host once, and no more of them at a time than there are threads for.
+    assert len((place.folder / "asked").read_text().splitlines()) == API_LOOKS
 
 
 def test_a_failed_run_says_what_was_wrong(api: Api, place: Place) -> None:

@@ -179,6 +179,15 @@ def test_the_responses_api_works_with_an_anthropic_provider(client: openai.OpenA
     assert answer.usage.output_tokens == 5
 
 
+@pytest.mark.parametrize("arguments", ["[" * 200_000, "{", "null and more"])
+def test_calls_whose_arguments_are_no_json_are_refused(client: openai.OpenAI, arguments: str) -> None:
+    """A text inside of the body can nest more deeply than the body may; the client is told."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    messages: Any = [{"role": "assistant", "content": None, "tool_calls": [call]}]
+    with pytest.raises(openai.BadRequestError, match="cannot be put into the provider's form"):
+        client.chat.completions.create(model="claude", messages=messages)
+
+
 def test_turns_become_the_turns_of_the_messages_api() -> None:
     """Calls, their results as one turn, pictures by value and by address."""
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}

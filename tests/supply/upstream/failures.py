@@ -13,6 +13,7 @@ from tests.upstreams.images import chart, gguf, image, multi_arch, safetensors
 from tests.upstreams.registry import Registry
 from tests.upstreams.world import World
 
+DEEP = b"[" * 200_000
 HUB, STORE = "registry-1.docker.io", "production.cloudfront.docker.com"
 SERVER = "docker.io/example/server:1.0"
 TINY = "registry.ollama.ai/library/tiny:1b"
@@ -136,6 +137,9 @@ LOCK = (
         "docker.io/example/server: wants a log-in of a kind that is not known: 'Negotiate'; "
         "ask its operator for token or basic authentication"),
     Failure("the token is a page", "server", at("auth.docker.io", "/token", faults.log_in_page),
+        "docker.io/example/server: its token server answers with something that is not a token; "
+        "see whether a proxy or log-in page answers instead"),
+    Failure("the token nests without an end", "server", at("auth.docker.io", "/token", faults.replaced(DEEP)),
         "docker.io/example/server: its token server answers with something that is not a token; "
         "see whether a proxy or log-in page answers instead"),
     Failure("no permission (403)", "server", at(HUB, "/manifests/", faults.status(403)),
@@ -263,6 +267,9 @@ LOCK = (
     Failure("a page instead of a model", "ollama", at("registry.ollama.ai", "/manifests/", faults.log_in_page),
         f"{TINY}: the registry answers with something that is not a manifest of a model; "
         "see the name, and whether a proxy or log-in page answers instead"),
+    Failure("a model that nests without an end", "ollama", at("registry.ollama.ai", "/manifests/", faults.replaced(DEEP)),
+        f"{TINY}: the registry answers with something that is not a manifest of a model; "
+        "see the name, and whether a proxy or log-in page answers instead"),
     Failure("terms to be accepted (401)", "vllm", gated,
         "owner/little@main: is only for accounts that accepted its terms (401); accept its terms at "
         "https://huggingface.co/owner/little, then set HF_TOKEN to a token of that account"),
@@ -281,6 +288,9 @@ LOCK = (
     Failure("a shard is missing", "vllm", hub_files(
             model__safetensors=safetensors(), model__safetensors__index__json=b'{"weight_map": {"a": "b.safetensors"}}'),
         "owner/little@main: its index names b.safetensors, which is not there; use another commit"),
+    Failure("an index of shards nests without an end", "vllm", hub_files(
+            model__safetensors=safetensors(), model__safetensors__index__json=DEEP),
+        "owner/little@main: its index of shards cannot be read; use another commit"),
     Failure("a small file was exchanged", "vllm", at("huggingface.co", "/resolve/.*json", faults.replaced(b"[]")),
         "owner/little@main: config.json is not what the commit has: it was exchanged or damaged; "
         "do not use it; see what stands in between"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from fastapi.concurrency import run_in_threadpool
 
 from aiplat.services.api.callers import Asking, needs
 from aiplat.services.api.dependencies import Here
@@ -59,6 +58,6 @@ async def run_checks(here: Here, caller: Asking) -> Report:
 
     Takes seconds; models are asked a question, connections are tried from inside pods.
     """
-    report = await run_in_threadpool(lambda: here.reports.look(here.site()))
+    report = await here.look(lambda: here.reports.look(here.site()))
     await here.note(caller, "checks.run", report.site, {"failed": len(report.of("FAIL"))})
     return report

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response, status
-from fastapi.concurrency import run_in_threadpool
 
 from aiplat.services.api.callers import PREFIX, Asking, needs
 from aiplat.services.api.dependencies import Here, WithKeys
@@ -40,7 +39,7 @@ async def make_plan(here: Here, _keys: WithKeys, caller: Asking, response: Respo
 
     `refusals` is what forbids carrying it out. Apply it with `POST /runs` and its `digest`.
     """
-    kept = await run_in_threadpool(lambda: make_and_keep(here.site()))
+    kept = await here.look(lambda: make_and_keep(here.site()))
     await here.note(caller, "plan.make", kept.digest, {"steps": len(kept.plan.steps)})
     response.headers["Location"] = f"{PREFIX}/plans/{kept.digest}"
     return kept

@@ -62,10 +62,10 @@ async def start_run(
 
     The run continues when the API is stopped. Follow it at `/runs/{id}/events`.
     """
-    site, run = await run_in_threadpool(_agree, here, wanted.plan_digest), new_run_id()
+    site, run = await here.look(lambda: _agree(here, wanted.plan_digest)), new_run_id()
     # Written before it is done: what stands in no audit trail does not happen.
     await here.note(caller, "run.start", run, {"plan": wanted.plan_digest})
-    view = await run_in_threadpool(keys.start, site, run, wanted.plan_digest, caller.key)
+    view = await here.look(lambda: keys.start(site, run, wanted.plan_digest, caller.key))
     response.headers["Location"] = f"{PREFIX}/runs/{view.id}"
     return view
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from aiplat.actions.status import PlaneState, Status, status
 from aiplat.services.api.callers import needs
-from aiplat.services.api.dependencies import Here
+from aiplat.services.api.dependencies import ApiContext, Here
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import not_found, problems
 from aiplat.site.models import Site
@@ -27,15 +27,15 @@ def get_site(here: Here) -> Site:
 
 
 @router.get("/site/status", operation_id="getSiteStatus", tags=["site"], **needs("operator"))
-def get_status(here: Here) -> Status:
+async def get_status(here: Here) -> Status:
     """Return how the site stands, what needs attention first: the document of `aiplat status --json`."""
-    return status(here.site())
+    return await _status(here)
 
 
 @router.get("/planes", operation_id="listPlanes", tags=["site"], **needs("member"))
-def list_planes(here: Here) -> Planes:
+async def list_planes(here: Here) -> Planes:
     """Return every plane with its components and how they stand."""
-    return Planes(planes=status(here.site()).planes)
+    return Planes(planes=(await _status(here)).planes)
 
 
 @router.get(
@@ -45,9 +45,13 @@ def list_planes(here: Here) -> Planes:
     responses=problems(404, 422),
     **needs("member"),
 )
-def get_plane(plane: str, here: Here) -> PlaneState:
+async def get_plane(plane: str, here: Here) -> PlaneState:
     """Return one plane."""
-    for known in status(here.site()).planes:
+    for known in (await _status(here)).planes:
         if known.name == plane:
             return known
     raise not_found(f"plane {plane}", "/api/v1/planes")
+
+
+async def _status(here: ApiContext) -> Status:
+    return await here.look(lambda: status(here.site()))

@@ -131,11 +131,12 @@ def _to_anthropic(
         )
     try:
         request = anthropic.messages_request(document, most)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        body = written(request)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise errors.bad_request(f"the chat cannot be put into the provider's form: {error!r}") from None
     headers = {"anthropic-version": anthropic.VERSION} | ({"x-api-key": key} if key else {})
     translator = MessagesEvents() if request.get("stream") else MessagesDocument(share)
-    return Outgoing("/messages", written(request), headers, translator)
+    return Outgoing("/messages", body, headers, translator)
 
 
 class TranslatedParser:
