@@ -12,16 +12,37 @@ from aiplat.errors import AiplatError, Finding
 _NOT_OURS = "remove it, or set XDG_RUNTIME_DIR or AIPLAT_STATE to a folder of your own"
 
 
+def home() -> Path:
+    """Return the user's home folder.
+
+    Raises:
+        AiplatError: the user has none, as in containers that run with a number alone.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        fix = "set HOME to a folder of your own"
+        raise AiplatError(Finding("HOME", "is not set, and this user has no home folder", fix)) from None
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with `~` resolved; one that begins with a user who does not exist stays as it is."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 def state_home() -> Path:
     """Return `$AIPLAT_STATE/aiplat` or the XDG state folder's `aiplat`."""
     base = os.environ.get("AIPLAT_STATE") or os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "aiplat"
+    return (Path(base) if base else home() / ".local" / "state") / "aiplat"
 
 
 def cache_home() -> Path:
     """Return the XDG cache folder's `aiplat`; everything below may be deleted at any time."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "aiplat"
+    return (Path(base) if base else home() / ".cache") / "aiplat"
 
 
 def private_dir(path: Path, *, own: bool = False) -> Path:

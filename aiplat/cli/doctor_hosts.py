@@ -20,6 +20,7 @@ from aiplat.hosts.judge import RANK, Trouble, Verdict
 from aiplat.site.find import built_in_sites, find_site
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
+from aiplat.state import expanded
 
 AD_HOC = "named-hosts"
 """The site that stands for hosts which are named without one; known host keys are kept under it."""
@@ -49,7 +50,7 @@ def target_site(targets: list[str], key: Path | None) -> Site:
 
 
 def _is_site(argument: str) -> bool:
-    path = Path(argument).expanduser()
+    path = expanded(Path(argument))
     return argument in built_in_sites() or path.exists() or path.suffix in (".yaml", ".yml")
 
 

@@ -15,6 +15,7 @@ from aiplat.actions.named_hosts import NAME_RULE, is_label
 from aiplat.cli.contact import AcceptOption, AtTerminal, PasswordOption
 from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
+from aiplat.state import expanded
 
 DEFAULT_NAME = "my-site"
 
@@ -77,15 +78,15 @@ def _see_options(name: str | None, output: Path, key: Path | None) -> None:
     wrong = (
         [Finding("--name", f"{name!r} is not a site name", NAME_RULE)] if name and not is_label(name) else []
     )
-    place = output.expanduser()
+    place = expanded(output)
     if place.is_dir():
         wrong.append(Finding("--output", f"{output} is a folder", "name the file to write in it"))
     above = next(folder for folder in place.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         wrong.append(Finding("--output", f"{above} cannot be written to", "name another file"))
-    if key and not key.expanduser().is_file():
+    if key and not expanded(key).is_file():
         wrong.append(Finding("--key", f"there is no file {key}", "name the private key"))
-    elif key and not os.access(key.expanduser(), os.R_OK):
+    elif key and not os.access(expanded(key), os.R_OK):
         wrong.append(Finding("--key", f"{key} cannot be read", "see whose it is"))
     if wrong:
         raise BadInput(wrong)
@@ -93,7 +94,7 @@ def _see_options(name: str | None, output: Path, key: Path | None) -> None:
 
 def default_name(output: Path) -> str:
     """Return the name of the folder that the file lies in as the name of a site."""
-    folder = output.expanduser().resolve().parent.name
+    folder = expanded(output).resolve().parent.name
     return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")[:63].strip("-") or DEFAULT_NAME
 
 

@@ -13,6 +13,7 @@ from aiplat.cli.ending import print_json
 from aiplat.cli.reaching import meet, waiting
 from aiplat.cli.terminal import Console
 from aiplat.hosts.check import BLOCKER
+from aiplat.state import expanded
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class InitOptions:
 
 def write_site(wanted: InitOptions, dialogue: AtTerminal, *, as_json: bool) -> bool:
     """Look at the hosts, write the file, and return whether they can be bootstrapped as they are."""
-    named = site_of(wanted.name, wanted.hosts, wanted.key.expanduser().resolve() if wanted.key else None)
+    named = site_of(wanted.name, wanted.hosts, expanded(wanted.key).resolve() if wanted.key else None)
     meet(named, dialogue)
     console = Console(stderr=True, highlight=False)
     with waiting("looking at the hosts"):

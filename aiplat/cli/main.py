@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from aiplat.cli import ending
 from aiplat.errors import EXIT_INTERRUPTED, AiplatError
@@ -67,10 +67,9 @@ def main() -> None:
     try:
         command_line(*sys.argv[1:2])(prog_name="aiplat")
     except AiplatError as error:
-        for finding in error.findings:
-            _tell(str(finding), "red")
-        ending.end_badly(sys.argv[1:], error.exit_code, error.findings)
-        sys.exit(error.exit_code)
+        _fail(error)
+    except OSError as error:
+        _fail(AiplatError(ending.of_machine(error)))
     except (KeyboardInterrupt, SystemExit) as ended:
         # Typer answers a KeyboardInterrupt first: it silently becomes the exit code.
         interrupted = isinstance(ended, KeyboardInterrupt) or ended.code == EXIT_INTERRUPTED
@@ -79,6 +78,13 @@ def main() -> None:
         ending.end_badly(sys.argv[1:], EXIT_INTERRUPTED, ())
         _tell("interrupted: nothing more was done; run the same command again to go on", "yellow")
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _fail(error: AiplatError) -> NoReturn:
+    for finding in error.findings:
+        _tell(str(finding), "red")
+    ending.end_badly(sys.argv[1:], error.exit_code, error.findings)
+    sys.exit(error.exit_code)
 
 
 def _tell(sentence: str, style: str) -> None:

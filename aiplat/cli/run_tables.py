@@ -16,6 +16,7 @@ from aiplat.actions.plan import PlanView
 from aiplat.actions.summary import Summary
 from aiplat.cli.terminal import Console
 from aiplat.plan.models import Plan, Step
+from aiplat.state import home
 
 _SVG_COLUMNS = 104
 _NOTE_LENGTH = 120
@@ -181,8 +182,8 @@ def _reach(summary: Summary, argument: str) -> Text:
 
 
 def _short(path: str) -> str:
-    home = f"{Path.home()}/"
-    return f"~/{path.removeprefix(home)}" if path.startswith(home) else path
+    own = f"{home()}/"
+    return f"~/{path.removeprefix(own)}" if path.startswith(own) else path
 
 
 def save_svg(path: Path, title: str, *parts: RenderableType) -> None:

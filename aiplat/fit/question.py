@@ -16,6 +16,7 @@ from aiplat.fit.known_models import find_architecture, known_names, near_names
 from aiplat.fit.quantisation import cache_bits, find_quantisation, published_quantisation
 from aiplat.fit.request import ENGINES, EngineSettings, Request, Version
 from aiplat.fit.weights import Weights, counted_weights
+from aiplat.state import expanded
 
 # People ask about engines as they are now, so that none of the rules of older ones hold.
 CURRENT = Version(month="9999-12")
@@ -83,7 +84,7 @@ def _hardware(devices: tuple[str, ...], wrong: list[Finding]) -> Hardware | None
 def _model(
     question: FitQuestion, wrong: list[Finding]
 ) -> tuple[tuple[Architecture, Weights] | None, list[str]]:
-    path = Path(question.model).expanduser()
+    path = expanded(Path(question.model))
     if path.suffix == ".gguf":
         return read_gguf(path), []
     if path.is_dir() or path.name == "config.json":

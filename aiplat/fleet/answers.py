@@ -81,7 +81,7 @@ def document_of(data: bytes) -> dict[str, Any]:
     """Return the JSON object that a host wrote.
 
     Raises:
-        ValueError: it is not one, is nested deeply, or has what is no text or no number elsewhere.
+        ValueError: it is not one, is nested deeply, or has half characters or numbers without an end.
     """
     document = from_json(data, allow_inf_nan=False)
     if not isinstance(document, dict):
@@ -92,7 +92,7 @@ def document_of(data: bytes) -> dict[str, Any]:
 
 def _check_numbers(value: Any) -> None:
     if isinstance(value, int) and abs(value) >= _TOO_LARGE:
-        raise ValueError("it has a number that is none")
+        raise ValueError("it has a number that is too large")
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _check_numbers(part)
 

@@ -20,6 +20,7 @@ from aiplat.fleet.ssh import HostError, remote_user, run_plainly
 from aiplat.fleet.ssh_config import as_options, known_hosts, runtime_dir
 from aiplat.fleet.sudo import need_command, remember_password, sudo_password, try_command
 from aiplat.site.models import Host, Site
+from aiplat.state import home
 
 _TRIES = 3
 _MAX_PARALLEL = 16
@@ -135,7 +136,7 @@ def _learn(site: Site, keys: Sequence[HostKey], dialogue: Dialogue) -> None:
 
 
 def _trusted_by_user(key: HostKey) -> bool:
-    own = (Path.home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts"))
+    own = (home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts"))
     lines = (line.split() for file in own for line in _lines_of(file, key.name))
     return any(words[1:3] == key.line.split()[1:3] for words in lines)
 

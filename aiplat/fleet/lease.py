@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
 import socket
@@ -16,6 +15,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from aiplat.errors import AiplatError, Finding
+from aiplat.fleet.sentences import own_name
 from aiplat.fleet.ssh_config import control_socket
 from aiplat.fleet.stream import Stream
 from aiplat.frozen import Frozen
@@ -115,7 +115,7 @@ def this_process() -> dict[str, Any]:
     """Return what names the running process beyond doubt: machine, pid and start time."""
     return {
         "host": socket.gethostname(),
-        "user": getpass.getuser(),
+        "user": own_name(),
         "machine": _machine(),
         "pid": os.getpid(),
         "started": started(os.getpid()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -51,7 +52,15 @@ def explain(site: Site, host: Host, stderr: str) -> Finding:
 
 def who(host: Host) -> str:
     """Return whom ssh logs in as, in words."""
-    return host.ssh.user or f"ssh's default user (often {getpass.getuser()})"
+    return host.ssh.user or f"ssh's default user (often {own_name()})"
+
+
+def own_name() -> str:
+    """Return the name of this process's user; where the system knows none, as in containers, the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _changed(site: Site, host: Host, stderr: str) -> Sentence:

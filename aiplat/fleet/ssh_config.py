@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiplat.content import write_atomic
 from aiplat.site.models import Host, Site
-from aiplat.state import private_dir, site_dir
+from aiplat.state import expanded, home, private_dir, site_dir
 
 CONNECT_TIMEOUT_SECONDS = 10
 # Settings of this file hold for jump hosts too: ssh hands the file on to the ssh that it starts for them.
@@ -57,7 +57,7 @@ def known_hosts(site: Site) -> Path:
 
 def user_config() -> Path:
     """Return the user's own ssh configuration."""
-    return Path.home() / ".ssh" / "config"
+    return home() / ".ssh" / "config"
 
 
 def control_socket(site: Site, host: Host, run_id: str) -> Path:
@@ -82,7 +82,7 @@ def connection(site: Site, host: Host) -> dict[str, str]:
 def login_key(site: Site, host: Host) -> Path | None:
     """Return the key file that the site names or a lab made; None leaves it to ssh and its agent."""
     if host.ssh.key:
-        return host.ssh.key.expanduser()
+        return expanded(host.ssh.key)
     made = site_dir(site.name) / "ssh_key"
     return made if made.is_file() else None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from aiplat.errors import BadInput, Finding
 from aiplat.shipped import shipped
 from aiplat.site.findings import did_you_mean
+from aiplat.state import expanded
 
 DEFAULT = "lab"
 """The built-in site that is meant where no site is named and none lies in the current folder."""
@@ -29,7 +30,7 @@ def find_site(argument: str | None = None) -> Path:
     built_in = built_in_sites()
     if argument in built_in:
         return built_in[argument]
-    path = Path(argument).expanduser()
+    path = expanded(Path(argument))
     file = path / FILE_NAME if path.is_dir() else path
     if not file.exists():
         fix = did_you_mean(argument, built_in, "name a file, or a built-in site")

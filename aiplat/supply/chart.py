@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from aiplat.catalog.inputs import source_path
-from aiplat.content import canonical_json
+from aiplat.content import canonical_json, parsed_json
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Job, Made
 from aiplat.supply.oci import TITLE, VERSION, add_bytes, add_manifest, write_layout
@@ -115,5 +115,5 @@ def chart_yaml(archive: bytes) -> dict[str, Any]:
     if not isinstance(document, dict) or not {"name", "version"} <= document.keys():
         raise ValueError("its Chart.yaml names no chart")
     # Helm reads a date as the text it is; YAML makes a date of it.
-    plain: dict[str, Any] = json.loads(json.dumps(document, default=str))
+    plain: dict[str, Any] = parsed_json(json.dumps(document, default=str))
     return plain

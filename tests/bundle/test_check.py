@@ -174,7 +174,7 @@ def test_a_document_that_nests_without_an_end_is_no_bundle(bundle: Bundle) -> No
 def test_what_stands_in_a_documents_place_is_not_read_without_an_end(
     bundle: Bundle, name: str, what: str
 ) -> None:
-    """A pipe is not waited for, and no file fills the memory: it is no bundle, and that is said."""
+    """A pipe is not waited for, and no file fills the memory: it is not a bundle, and that is said."""
     path = bundle.path / name
     path.unlink()
     if what == "sparse":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -106,6 +109,13 @@ def test_a_command_line_ends_as_the_table_says(
         (CheckFailed(Finding("the API", "does not answer")), 3, "the API: does not answer\n"),
         (typer.Exit(3), 3, ""),
         (StoppedError(Finding("run r", "interrupted")), 130, "run r: interrupted\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/state"),
+            1,
+            "/state: refuses to go on: No space left on device; make room there, or point AIPLAT_STATE and "
+            "XDG_CACHE_HOME at folders that can be written to; then run the same command again\n",
+        ),
+        (OSError(errno.EIO, "Input/output error"), 1, "this machine: refuses to go on: Input/output error\n"),
         (KeyboardInterrupt(), 130, f"{SENTENCE}\n"),
     ],
 )
@@ -126,6 +136,53 @@ def test_what_a_verb_raises_decides_how_it_ends(
     monkeypatch.setitem(sys.modules, "aiplat.cli.raising", raising)  # type: ignore[arg-type]
     monkeypatch.setitem(module._VERBS, "raising", "raising")
     assert aiplat("raising") == (code, "", says)
+
+
+@pytest.mark.parametrize("spoiled", ["a file in its place", "nobody may write"])
+def test_a_state_folder_that_cannot_be_is_said(
+    aiplat: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spoiled: str
+) -> None:
+    """Whichever verb meets it first; for programs too."""
+    base = tmp_path / "base"
+    if spoiled == "nobody may write":
+        base = Path("/proc/self")
+    else:
+        base.write_text("")
+    monkeypatch.setenv("AIPLAT_STATE", str(base))
+    for verb in ("status", "plan", "doctor hosts"):
+        code, out, err = aiplat(*verb.split(), "good.yaml", "--json")
+        assert (code, "refuses to go on" in err, "Traceback" in err) == (1, True, False), err
+        assert json.loads(out.splitlines()[-1])["findings"][0]["where"].startswith(str(base))
+
+
+def test_a_user_without_a_home_is_told(aiplat: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in containers that run with a number alone; a path of a user that does not exist is a path."""
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    for name in ("AIPLAT_STATE", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    code, _, err = aiplat("status", "good.yaml")
+    assert (code, err) == (
+        1,
+        "HOME: is not set, and this user has no home folder; set HOME to a folder of your own\n",
+    )
+    assert aiplat("site", "check", "~no-such-user/site.yaml")[0] == 2
+
+
+@pytest.mark.parametrize("arguments", ["fit --help", "catalog", "catalog --json"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_every_terminal_gets_what_it_can_show(encoding: str, arguments: str) -> None:
+    """A character that it lacks does not end the command; JSON stays what it is."""
+    command = [sys.executable, "-c", "from aiplat.cli.main import main; main()", *arguments.split()]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    if "--json" in arguments:
+        assert json.loads(done.stdout.decode(encoding))["kind"]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, did_you_mean, shown
 from aiplat.site.known import Known
+from aiplat.state import expanded
 
 SUPPLIES = ("auto", "upstream", "packages", "bundle:PATH")
 BUNDLE_PREFIX = "bundle:"
@@ -66,7 +67,7 @@ def unusable_key_file(document: YamlDocument, known: Known) -> Iterator[SiteFind
 
 def absolute(path: str, folder: FilePath) -> FilePath:
     """Return a path written in a site file as an absolute one; relative ones start at the file's folder."""
-    return (folder.resolve() / FilePath(path).expanduser()).resolve()
+    return (folder.resolve() / expanded(FilePath(path))).resolve()
 
 
 def _bundle(supply: str) -> str | None:

@@ -15,6 +15,7 @@ from aiplat.catalog.upstream_recipes import Assemble, UpstreamImage, UpstreamRec
 from aiplat.catalog.versions import from_versions_yaml
 from aiplat.content import canonical_json
 from aiplat.errors import AiplatError, Finding
+from aiplat.state import expanded
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import (
     CONFIG,
@@ -161,7 +162,7 @@ def _way_to_wheels(order: FetchOrder) -> dict[str, str]:
     if upstream.ca:
         trusted = order.work / "trusted.pem"
         system = ssl.get_default_verify_paths().cafile
-        parts = [certifi.where(), *([system] if system else []), str(upstream.ca.expanduser())]
+        parts = [certifi.where(), *([system] if system else []), str(expanded(upstream.ca))]
         trusted.write_text("\n".join(Path(part).read_text() for part in parts))
         environment["SSL_CERT_FILE"] = str(trusted)
     return environment

@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from aiplat.content import parsed_json
 from aiplat.errors import AiplatError, Finding
+from aiplat.state import home
 from aiplat.supply.upstream.http import HttpClient
 from aiplat.supply.upstream.reach import Credential
 from aiplat.supply.upstream.references import DOCKER_HUB
@@ -89,11 +90,11 @@ def _files() -> Iterator[Path]:
     named = os.environ.get("REGISTRY_AUTH_FILE")
     if named:
         yield Path(named)
-    yield Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    yield Path(os.environ.get("DOCKER_CONFIG") or home() / ".docker") / "config.json"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime:
         yield Path(runtime) / "containers" / "auth.json"
-    yield Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "containers" / "auth.json"
+    yield Path(os.environ.get("XDG_CONFIG_HOME") or home() / ".config") / "containers" / "auth.json"
 
 
 def _from_file(path: Path, host: str) -> Credential | None:

@@ -15,6 +15,7 @@ from keyring.errors import KeyringError
 
 from aiplat.errors import BadInput, Finding
 from aiplat.site.models import Upstream
+from aiplat.state import expanded
 
 # Names under which people know a host, and the one that answers.
 ANSWERING = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
@@ -120,7 +121,7 @@ class Reach:
         context = httpx.create_ssl_context()
         context.load_default_certs()
         if self.upstream.ca:
-            path = self.upstream.ca.expanduser()
+            path = expanded(self.upstream.ca)
             try:
                 context.load_verify_locations(cafile=path)
             except (OSError, ssl.SSLError) as error:
