@@ -15,7 +15,8 @@ from aiplat.errors import Finding
 class Frozen(BaseModel):
     """A document or a part of one: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    # What is wrong is told without the values: they may be secrets, and errors reach logs and terminals.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
 
 _SENTENCES = {

@@ -24,7 +24,7 @@ _NAME = "default"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
 
 class _Cluster(_Part):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ansible.parsing.vault import AnsibleVaultError, VaultLib, VaultSecret
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from aiplat.content import parsed_json, sha256_bytes, write_atomic
 from aiplat.errors import BadInput, Finding
@@ -203,7 +203,13 @@ def take_export(site: Site, path: Path, password: bytes, *, lab: bool) -> bool:
     Raises:
         BadInput: it cannot be opened or is another site's, or the site has a vault with other secrets here.
     """
-    document = parsed_json(_decrypt(path, password, "the password it was exported with is another one"))
+    opened = _decrypt(path, password, "the password it was exported with is another one")
+    try:
+        document = parsed_json(opened)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or "vault" not in document:
+        raise BadInput(Finding(str(path), "is not an exported vault", "name the file that was exported"))
     if document.get("kind") != _EXPORT or document.get("site") != site.name:
         problem = f"is of the site {document.get('site')}, not of {site.name}"
         raise BadInput(Finding(str(path), problem, "name the file that was exported for this site"))
@@ -285,14 +291,24 @@ def _decrypt(path: Path, password: bytes, fix: str = _OTHER_PASSWORD) -> bytes:
 
 
 def _parse(path: Path, plain: bytes) -> SiteSecrets:
-    return _parse_document(path, parsed_json(plain))
+    try:
+        return _parse_document(path, parsed_json(plain))
+    except ValueError:
+        raise BadInput(Finding(str(path), "holds no secrets but something else", _OTHER_PASSWORD)) from None
 
 
-def _parse_document(path: Path, document: dict[str, Any]) -> SiteSecrets:
-    if document.get("apiVersion") != _VERSION:
-        problem = f"has apiVersion {document.get('apiVersion')!r}, this aiplat knows {_VERSION}"
+def _parse_document(path: Path, document: Any) -> SiteSecrets:
+    version = document.get("apiVersion") if isinstance(document, dict) else None
+    if isinstance(version, str) and version != _VERSION:
+        problem = f"has apiVersion {version!r}, this aiplat knows {_VERSION}"
         raise BadInput(Finding(str(path), problem, "use a newer aiplat"))
-    return SiteSecrets.model_validate(document)
+    try:
+        return SiteSecrets.model_validate(document)
+    except ValidationError as error:
+        # The places alone: what stands there is secret.
+        places = ", ".join(sorted({".".join(map(str, e["loc"])) or "all of it" for e in error.errors()}))
+        problem = f"holds what this aiplat does not know ({places})"
+        raise BadInput(Finding(str(path), problem, "use the aiplat that wrote it, or a newer one")) from None
 
 
 def _vault_file(site: str) -> Path:

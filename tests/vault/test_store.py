@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
+from pydantic import ValidationError
 
 from aiplat.content import sha256_bytes
 from aiplat.errors import BadInput
 from aiplat.site.models import Site
 from aiplat.state import site_dir
-from aiplat.vault.password import PASSWORD_FILE
-from aiplat.vault.store import SiteSecrets, ensure_secrets, gateway_names, give_secret, read_secrets
+from aiplat.vault.password import PASSWORD_FILE, vault_password
+from aiplat.vault.store import (
+    SiteSecrets,
+    ensure_secrets,
+    gateway_names,
+    give_secret,
+    read_secrets,
+    take_export,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +149,50 @@ def test_vault_of_a_newer_aiplat_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     ensure_secrets(site(), lab=True)
     with pytest.raises(BadInput, match=r"has apiVersion 'aiplat.dev/v9'"):
         read_secrets("ward-3")
+
+
+def _sealed(plain: bytes) -> None:
+    """Write a vault of this site by hand."""
+    sealed = VaultLib().encrypt(plain, secret=VaultSecret(vault_password("ward-3")))
+    (site_dir("ward-3") / "vault.yml").write_bytes(sealed)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"newSecret": "DO NOT SHOW"}, "holds what this aiplat does not know (newSecret)"),
+        ({"ca": "DO NOT SHOW"}, "holds what this aiplat does not know (ca)"),
+        ({"given": {"mail": {"value": ["DO NOT SHOW"]}}}, "given.mail.value"),
+    ],
+)
+def test_what_is_not_known_of_a_vault_is_named_without_its_value(more: dict[str, Any], said: str) -> None:
+    """A newer aiplat may have written it; its secrets reach no terminal and no log."""
+    made = ensure_secrets(site(), lab=True)
+    _sealed(json.dumps(made.model_dump(mode="json", by_alias=True) | more).encode())
+    with pytest.raises(BadInput) as told:
+        read_secrets("ward-3")
+    assert said in str(told.value)
+    assert "DO NOT SHOW" not in str(told.value)
+
+
+@pytest.mark.parametrize("plain", [b"DO NOT SHOW", b'["DO NOT SHOW"]', b'"DO NOT SHOW"', b"[" * 200_000])
+def test_a_vault_that_holds_something_else_is_refused(plain: bytes) -> None:
+    """It opens, and what is in it is not a site's secrets; nothing of it is shown."""
+    ensure_secrets(site(), lab=True)
+    _sealed(plain)
+    with pytest.raises(BadInput, match=r"vault\.yml: holds") as told:
+        read_secrets("ward-3")
+    assert "DO NOT SHOW" not in str(told.value)
+    (export := site_dir("ward-3") / "export").write_bytes(VaultLib().encrypt(plain, secret=VaultSecret(b"x")))
+    with pytest.raises(BadInput, match="is not an exported vault"):
+        take_export(site(), export, b"x", lab=True)
+
+
+def test_no_documents_error_shows_its_values() -> None:
+    """Whichever document it is: errors reach logs, and what stands in the wrong place may be a secret."""
+    with pytest.raises(ValidationError) as told:
+        SiteSecrets.model_validate({"k3s_token": ["DO NOT SHOW"], "more": "DO NOT SHOW"})
+    assert "DO NOT SHOW" not in str(told.value)
 
 
 def test_secrets_survive_the_round_trip() -> None:

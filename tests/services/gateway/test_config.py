@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -116,12 +117,17 @@ def test_the_file_is_the_truth_about_its_keys(engine: Engine, tmp_path: Path, da
 
 
 def test_models_of_the_file_are_read_again(engine: Engine, tmp_path: Path) -> None:
-    """A broken file changes nothing; a good one does, without a restart."""
+    """A broken file, or a pipe in its place, changes nothing; a good one does, without a restart."""
     with alone(tmp_path / "g", engine, f"sqlite:///{tmp_path}/a.db") as gateway, gateway.client() as client:
         path = gateway.folder / "gateway.json"
         good = json.loads(path.read_text())
         path.write_text('{"models": [')
         assert eventually(lambda: "old content stays" in gateway.log())
         assert len(client.get("/v1/models").json()["data"]) == 4
+        path.unlink()
+        os.mkfifo(path)
+        assert eventually(lambda: "is not a file" in gateway.log())
+        assert len(client.get("/v1/models").json()["data"]) == 4
+        path.unlink()
         path.write_text(json.dumps({**good, "models": good["models"][:1]}))
         assert eventually(lambda: len(client.get("/v1/models").json()["data"]) == 1)

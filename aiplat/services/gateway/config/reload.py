@@ -24,6 +24,13 @@ def fingerprint(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
     return tuple(found)
 
 
+def _see_files(paths: Iterable[Path]) -> None:
+    """Refuse a pipe or a device in a file's place: it would be waited for, and with it every request."""
+    for path in paths:
+        if not (path.is_file() or path.is_dir()):
+            raise OSError(f"{path}: is not a file")
+
+
 async def reload_on_change(
     paths: tuple[Path, ...] | Callable[[], tuple[Path, ...]], read: Callable[[], None]
 ) -> None:
@@ -38,6 +45,7 @@ async def reload_on_change(
         try:
             now = fingerprint(listed())
             if now != seen:
+                _see_files(listed())
                 read()
                 seen = now
                 log.info("read again: %s", ", ".join(str(p) for p in listed()))
