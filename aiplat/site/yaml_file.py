@@ -48,7 +48,7 @@ def parse_document(text: str, path: FilePath) -> YamlDocument:
     """
     file = str(path)
     document = YamlDocument(file, path.parent, text)
-    if _deepest(document.text) > _MAX_OPEN:
+    if nests_too_deeply(text):
         raise _bad(file, _TOO_DEEP)
     try:
         node = YAML(typ="safe", pure=True).compose(document.text)
@@ -66,6 +66,11 @@ def parse_document(text: str, path: FilePath) -> YamlDocument:
     except YAMLError as error:
         raise _bad(file, (f"is not YAML: {error}", "check it with another YAML tool")) from None
     return document
+
+
+def nests_too_deeply(text: str) -> bool:
+    """Whether a text has more open brackets at once than a YAML reader goes through in good time."""
+    return _deepest(text) > _MAX_OPEN
 
 
 def _deepest(text: str) -> int:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import tarfile
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from aiplat.catalog.inputs import source_path
-from aiplat.content import canonical_json, parsed_json
-from aiplat.errors import AiplatError, Finding
+from aiplat.content import canonical_json
+from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.site.yaml_file import parse_document
 from aiplat.supply.contract import Job, Made
 from aiplat.supply.oci import TITLE, VERSION, add_bytes, add_manifest, write_layout
 
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
+_CHART_YAML_BYTES = 1 << 20
 CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
 
@@ -105,15 +105,29 @@ def chart_yaml(archive: bytes) -> dict[str, Any]:
     """
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-            names = [name for name in opened.getnames() if name.endswith("/Chart.yaml")]
-            stream = opened.extractfile(min(names, key=len)) if names else None
-            document = YAML(typ="safe", pure=True).load(stream) if stream else None
-    except YAMLError as error:
+            text = _chart_text(opened)
+        found = parse_document(text, Path("Chart.yaml"))
+    except (BadInput, UnicodeDecodeError) as error:
         raise ValueError("its Chart.yaml is not YAML") from error
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError("it is not an archive") from error
-    if not isinstance(document, dict) or not {"name", "version"} <= document.keys():
+    if found.findings:
+        raise ValueError("its Chart.yaml is not YAML")
+    document = found.data
+    if not isinstance(document, dict) or not _is_named(document):
         raise ValueError("its Chart.yaml names no chart")
-    # Helm reads a date as the text it is; YAML makes a date of it.
-    plain: dict[str, Any] = parsed_json(json.dumps(document, default=str))
-    return plain
+    return document
+
+
+def _chart_text(opened: tarfile.TarFile) -> str:
+    """Return the text of the uppermost Chart.yaml; a link or a pipe in its place is none."""
+    found = [member for member in opened if member.name.endswith("/Chart.yaml")]
+    chosen = min(found, key=lambda member: len(member.name)) if found else None
+    if chosen is None or not chosen.isfile() or chosen.size > _CHART_YAML_BYTES:
+        return ""
+    stream = opened.extractfile(chosen)
+    return stream.read().decode() if stream else ""
+
+
+def _is_named(document: dict[str, Any]) -> bool:
+    return all(isinstance(document.get(key), str | int | float) for key in ("name", "version"))

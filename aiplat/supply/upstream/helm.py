@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +16,7 @@ from aiplat.catalog.artifacts import Blob, Digest
 from aiplat.catalog.upstream_recipes import HelmChart
 from aiplat.content import sha256_bytes
 from aiplat.errors import AiplatError, Finding
+from aiplat.site.yaml_file import nests_too_deeply
 from aiplat.supply.chart import CONFIG, CONTENT, chart_yaml, store_archive
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import MANIFEST, add_bytes, blobs_of, write_layout
@@ -93,8 +93,9 @@ def _index(http: HttpClient, base: str) -> dict[str, Any]:
     where = urljoin(base, "index.yaml")
     body = http.get(where, limit=_INDEX_LIMIT).body
     try:
-        document = YAML(typ="safe").load(io.BytesIO(body))
-    except (YAMLError, UnicodeDecodeError):
+        text = body.decode()
+        document = None if nests_too_deeply(text) else YAML(typ="safe").load(text)
+    except (YAMLError, UnicodeDecodeError, RecursionError):
         document = None
     entries = document.get("entries") if isinstance(document, dict) else None
     if not isinstance(entries, dict):
@@ -108,7 +109,9 @@ def _index(http: HttpClient, base: str) -> dict[str, Any]:
 def _entry(entries: dict[str, Any], chart: str, version: str, base: str) -> dict[str, Any]:
     listed = entries.get(chart)
     there = listed if isinstance(listed, list) else []
-    versions = {str(e.get("version")): e for e in there if isinstance(e, dict)}
+    # What is no text or number may be endlessly long as text, by aliases.
+    named = [e for e in there if isinstance(e, dict) and isinstance(e.get("version"), str | int | float)]
+    versions = {str(e["version"]): e for e in named}
     found = versions.get(version) or versions.get(version.removeprefix("v")) or versions.get(f"v{version}")
     if found:
         return dict(found)

@@ -109,8 +109,8 @@ def _take_out(archive: Path, member: str, target: Path, where: str) -> None:
                 with target.open("wb") as stream:
                     shutil.copyfileobj(source, stream)
                 return
-    except KeyError:
-        pass
+    except (KeyError, RecursionError):
+        pass  # it is not there, or is a link to itself
     except FileNotFoundError:
         raise
     except (tarfile.TarError, EOFError, OSError) as error:

@@ -251,6 +251,9 @@ LOCK = (
     Failure("another chart at its address", "addon", chart_archive("other", "1.0"),
         "https://charts.example.org/charts/addon-1.0.tgz: holds other 1.0 instead of addon 1.0; "
         "ask the repository's owner: do not use it"),
+    Failure("an index that nests without an end", "addon", at("charts.example.org", "/index.yaml", faults.replaced(DEEP)),
+        "https://charts.example.org/index.yaml: is not an index of a Helm repository; "
+        "see the address, and whether a log-in page answers instead"),
     Failure("a chart that is not an archive", "addon", lambda w: (
             w.charts.index.update(entries={}), w.charts.publish("addon", "1.0", b"<html>")),
         "https://charts.example.org/charts/addon-1.0.tgz: is not a packaged chart: it is not an archive; "

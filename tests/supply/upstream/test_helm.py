@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from aiplat.content import sha256_bytes
 from aiplat.errors import AiplatError
-from aiplat.supply.chart import CONFIG, CONTENT
+from aiplat.supply.chart import CONFIG, CONTENT, chart_yaml
 from aiplat.supply.oci import add_bytes, add_manifest, blob_path, read_json, write_layout
 from aiplat.supply.upstream.helm import HelmCharts
 from tests.upstreams.images import chart
@@ -80,3 +82,61 @@ def test_an_exchanged_chart_is_refused_with_both_digests(net: Upstreams, desk: D
     repository.files["/stable/charts/server-1.0.tgz"] = other
     with pytest.raises(AiplatError, match=f"{sha256_bytes(other)} now, but {pin.digest} is locked"):
         desk.get(CHARTS, order, pin)
+
+
+def _archive(kind: bytes, text: bytes = b"", link: str = "") -> bytes:
+    """Return a packaged chart whose Chart.yaml is this."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("x/Chart.yaml")
+        entry.type, entry.size, entry.linkname = kind, len(text), link
+        archive.addfile(entry, io.BytesIO(text))
+    return packed.getvalue()
+
+
+NAMED = b"apiVersion: v2\nname: x\nversion: 1.0.0\n"
+# Each line names the one before four times: as text it has no end.
+ALIASES = b"a0: &a0 [x]\n" + b"".join(
+    b"a%d: &a%d [*a%d, *a%d, *a%d, *a%d]\n" % (n, n, n - 1, n - 1, n - 1, n - 1) for n in range(1, 20)
+)
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        _archive(tarfile.SYMTYPE, link="Chart.yaml"),
+        _archive(tarfile.SYMTYPE, link="../../../../etc/passwd"),
+        _archive(tarfile.LNKTYPE, link="x/Chart.yaml"),
+        _archive(tarfile.FIFOTYPE),
+        _archive(tarfile.DIRTYPE),
+        _archive(tarfile.REGTYPE, b"a: " + b"[" * 200_000),
+        _archive(tarfile.REGTYPE, NAMED + ALIASES),
+        _archive(tarfile.REGTYPE, NAMED + b"a: &a [*a]\n"),
+        _archive(tarfile.REGTYPE, b"#" * (2 << 20) + b"\n" + NAMED),
+        _archive(tarfile.REGTYPE, b"name: [x]\nversion: 1\n"),
+        _archive(tarfile.REGTYPE, b"name: \xff\nversion: 1\n"),
+    ],
+    ids=[
+        "itself",
+        "outside",
+        "hard",
+        "pipe",
+        "folder",
+        "deep",
+        "aliases",
+        "circle",
+        "large",
+        "list",
+        "no text",
+    ],
+)
+def test_an_archive_that_is_made_to_harm_is_not_a_chart(archive: bytes) -> None:
+    """Links lead nowhere, and nothing of it is read without an end."""
+    with pytest.raises(ValueError, match=r"its Chart\.yaml"):
+        chart_yaml(archive)
+
+
+def test_a_chart_is_read_as_helm_reads_it() -> None:
+    """A date is the text it is."""
+    said = chart_yaml(_archive(tarfile.REGTYPE, NAMED + b"appVersion: 2026-01-02\n"))
+    assert said == {"apiVersion": "v2", "name": "x", "version": "1.0.0", "appVersion": "2026-01-02"}
