@@ -109,7 +109,7 @@ def _index(http: HttpClient, base: str) -> dict[str, Any]:
 def _entry(entries: dict[str, Any], chart: str, version: str, base: str) -> dict[str, Any]:
     listed = entries.get(chart)
     there = listed if isinstance(listed, list) else []
-    # What is no text or number may be endlessly long as text, by aliases.
+    # A list of aliases may be endlessly long once it is written as text.
     named = [e for e in there if isinstance(e, dict) and isinstance(e.get("version"), str | int | float)]
     versions = {str(e["version"]): e for e in named}
     found = versions.get(version) or versions.get(version.removeprefix("v")) or versions.get(f"v{version}")
