@@ -69,7 +69,7 @@ artifacts:
     "ollama": """\
 engine: {image: none, run: {command: [serve], port: 1, weights: {form: gguf, mount: /m}, holdSeconds: 1,
   health: {started: {path: /}, ready: {path: /}, live: {path: /}}, api: {paths: [/v1/completions]}},
-  features: [], fit: {rules: none}, defaults: {parallel: 1, contextLength: 1, resources: {}}}
+  features: [], fit: {rules: none}, defaults: {parallel: 1, contextLength: 256, resources: {}}}
 models:
   - name: tiny:1b
     purpose: Tests.
@@ -83,7 +83,7 @@ models:
     "vllm": """\
 engine: {image: none, run: {command: [serve], port: 1, weights: {form: gguf, mount: /m}, holdSeconds: 1,
   health: {started: {path: /}, ready: {path: /}, live: {path: /}}, api: {paths: [/v1/completions]}},
-  features: [], fit: {rules: none}, defaults: {parallel: 1, contextLength: 1, resources: {}}}
+  features: [], fit: {rules: none}, defaults: {parallel: 1, contextLength: 256, resources: {}}}
 models:
   - name: little:1b
     purpose: Tests.
