@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from aiplat.errors import BadInput, Finding
@@ -21,32 +21,38 @@ def check_free(lab: str, network: LabNetwork) -> None:
     if link is not None and link["address"] != bridge_mac(lab):
         problem = f"the link {name} exists and is not this lab's"
         raise BadInput(Finding(f"lab {lab}", problem, "rename the site, or remove that link"))
-    for other in run_json("ip", "-json", "-4", "address", "show"):
+    for other in run_json("ip", "-json", "address", "show"):
         for entry in other["addr_info"]:
-            if other["ifname"] != name and _overlaps(network, entry):
-                where = f"subnet {network.subnet}"
+            taken = _overlapped(network, entry) if other["ifname"] != name else None
+            if taken is not None:
                 problem = f"{other['ifname']} of this machine has {entry['local']}/{entry['prefixlen']}"
-                raise BadInput(Finding(where, problem, "give the site's hosts addresses of another /24"))
+                fix = f"give the site's hosts addresses of another /{taken.prefixlen}"
+                raise BadInput(Finding(f"subnet {taken}", problem, fix))
 
 
 def make_bridge(lab: str, network: LabNetwork) -> bool:
-    """Bring the lab's bridge up with its address; return whether anything had to be done."""
+    """Bring the lab's bridge up with its addresses; return whether anything had to be done."""
     name = bridge_name(lab)
-    address = f"{network.gateway}/{network.subnet.prefixlen}"
     before = _link(name)
-    if before is not None and "UP" in before["flags"] and address in _addresses(name):
+    if before is not None and "UP" in before["flags"] and set(network.gateways) <= _addresses(name):
         return False
     if before is None:
         mac = bridge_mac(lab)
         run("ip", "link", "add", "name", name, "address", mac, "type", "bridge", "forward_delay", "0")
     run("ip", "link", "set", name, "addrgenmode", "none")
-    run("ip", "address", "replace", address, "dev", name)
+    for address in network.gateways:
+        # There is nobody else who could have it, so an IPv6 address need not be asked for first.
+        run("ip", "address", "replace", address, "dev", name, *(["nodad"] if ":" in address else []))
     run("ip", "link", "set", name, "up")
     return True
 
 
-def _overlaps(network: LabNetwork, entry: dict[str, Any]) -> bool:
-    return network.subnet.overlaps(IPv4Network(f"{entry['local']}/{entry['prefixlen']}", strict=False))
+def _overlapped(network: LabNetwork, entry: dict[str, Any]) -> IPv4Network | IPv6Network | None:
+    """Return which of the lab's networks an address of this machine is in, or None."""
+    other = ip_network(f"{entry['local']}/{entry['prefixlen']}", strict=False)
+    if isinstance(other, IPv4Network):
+        return network.subnet if network.subnet.overlaps(other) else None
+    return network.subnet6 if network.subnet6 and network.subnet6.overlaps(other) else None
 
 
 def _link(name: str) -> dict[str, Any] | None:
@@ -56,7 +62,7 @@ def _link(name: str) -> dict[str, Any] | None:
 
 
 def _addresses(name: str) -> set[str]:
-    entries = run_json("ip", "-json", "-4", "address", "show", "dev", name)
+    entries = run_json("ip", "-json", "address", "show", "dev", name)
     return {f"{a['local']}/{a['prefixlen']}" for link in entries for a in link.get("addr_info", [])}
 
 

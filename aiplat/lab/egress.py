@@ -8,6 +8,29 @@ from aiplat.lab.driver import Attempt, EgressReport
 from aiplat.lab.names import LabNetwork, bridge_mac, bridge_name, table_name
 from aiplat.lab.tools import attempt, run, run_json
 
+_NO_BEGINNING = "tcp flags & (fin | syn | rst | ack) != syn"
+_NEIGHBOURS = "{ nd-neighbor-solicit, nd-neighbor-advert }"
+# Who tried what; the second is there where hosts have IPv6 addresses.
+_SETS = {"attempts": "ip", "attempts6": "ip6"}
+
+
+def _set(name: str, family: str) -> str:
+    address = {"ip": "ipv4_addr", "ip6": "ipv6_addr"}[family]
+    return f"""  set {name} {{
+    type {address} . {address} . inet_proto . inet_service
+    size 65535
+    flags dynamic
+    counter
+  }}
+"""
+
+
+def _recording(name: str, family: str) -> str:
+    whom = f"{family} saddr . {family} daddr . meta l4proto"
+    return f"""
+    meta l4proto {{ tcp, udp, sctp }} add @{name} {{ {whom} . th dport }}
+    meta l4proto != {{ tcp, udp, sctp }} add @{name} {{ {whom} . 0 }}"""
+
 
 def ruleset(lab: str, network: LabNetwork) -> str:
     """Return the lab's table as nft reads it.
@@ -18,16 +41,19 @@ def ruleset(lab: str, network: LabNetwork) -> str:
     forward hook.
     """
     bridge, mac = bridge_name(lab), bridge_mac(lab)
+    late = "".join(
+        f'\n    {family} daddr {gateway.partition("/")[0]} {_NO_BEGINNING} drop comment "late answers"'
+        for (_, family), gateway in zip(_SETS.items(), network.gateways, strict=False)
+    )
+    named = list(zip(_SETS.items(), network.gateways, strict=False))
+    sets = "".join(_set(*each) for each, _ in named)
+    recorded = "".join(_recording(*each) for each, _ in named)
+    # By these hosts and bridge find each other's hardware address; they go no further than the link.
+    near = f'\n    iifname "{bridge}" icmpv6 type {_NEIGHBOURS} accept' if network.subnet6 else ""
     return f"""
 table inet {table_name(lab)} {{
   counter egress {{ }}
-  set attempts {{
-    type ipv4_addr . ipv4_addr . inet_proto . inet_service
-    size 65535
-    flags dynamic
-    counter
-  }}
-  chain between_hosts {{
+{sets}  chain between_hosts {{
     comment "two labs may use the same pod addresses: keep them out of this machine's connection table"
     type filter hook prerouting priority raw; policy accept;
     iifname "{bridge}" ether daddr != {mac} notrack
@@ -35,17 +61,14 @@ table inet {table_name(lab)} {{
   chain outward {{
     type filter hook prerouting priority mangle; policy accept;
     iifname != "{bridge}" accept
-    ether daddr != {mac} accept
-    ct state established,related accept comment "answers to this machine's own connections"
-    ip daddr {network.gateway} tcp flags & (fin | syn | rst | ack) != syn drop comment "late answers"
-    counter name egress
-    meta l4proto {{ tcp, udp, sctp }} add @attempts {{ ip saddr . ip daddr . meta l4proto . th dport }}
-    meta l4proto != {{ tcp, udp, sctp }} add @attempts {{ ip saddr . ip daddr . meta l4proto . 0 }}
+    ether daddr != {mac} accept{near}
+    ct state established,related accept comment "answers to this machine's own connections"{late}
+    counter name egress{recorded}
     drop
   }}
   chain delivered {{
     type filter hook input priority filter; policy accept;
-    iifname "{bridge}" ct state established,related accept
+    iifname "{bridge}" ct state established,related accept{near}
     iifname "{bridge}" drop
   }}
   chain through {{
@@ -88,8 +111,8 @@ def parse_report(lab: str, document: dict[str, Any]) -> EgressReport:
     for item in document["nftables"]:
         if item.get("counter", {}).get("name") == "egress":
             packets = item["counter"]["packets"]
-        if item.get("set", {}).get("name") == "attempts":
-            attempts = [_attempt(element["elem"]) for element in item["set"].get("elem", [])]
+        if item.get("set", {}).get("name") in _SETS:
+            attempts += [_attempt(element["elem"]) for element in item["set"].get("elem", [])]
     return EgressReport(
         lab, packets, tuple(sorted(attempts, key=lambda a: (-a.packets, a.destination, a.port)))
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from aiplat.errors import BadInput, Finding
-from aiplat.site.models import Site
+from aiplat.site.addresses import as_ip
+from aiplat.site.models import Host, Site
 
 # The kernel's limit for the name of a network interface (IFNAMSIZ less its terminating zero).
 _LINK_NAME_MAX = 15
@@ -16,10 +17,24 @@ _BRIDGE_PREFIX = "al-"
 
 @dataclass(frozen=True)
 class LabNetwork:
-    """The one /24 of a lab; the bridge has its first address, which is the hosts' route and nameserver."""
+    """The one /24 of a lab, and its /64 where hosts have IPv6 addresses; the bridge has each one's first.
+
+    That is the hosts' route and, of IPv4, their name server.
+    """
 
     subnet: IPv4Network
-    gateway: IPv4Address
+    subnet6: IPv6Network | None = None
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """The bridge's IPv4 address."""
+        return self.subnet[1]
+
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        """The bridge's addresses with the lengths of their networks."""
+        first = f"{self.gateway}/{self.subnet.prefixlen}"
+        return (first, f"{self.subnet6[1]}/{self.subnet6.prefixlen}") if self.subnet6 else (first,)
 
 
 def bridge_name(lab: str) -> str:
@@ -59,10 +74,10 @@ def machine_name(lab: str, host: str) -> str:
 
 
 def lab_network(site: Site) -> LabNetwork:
-    """Return the /24 that holds all hosts of the site.
+    """Return the /24 that holds all hosts of the site, and the /64 that holds their IPv6 addresses.
 
     Raises:
-        BadInput: an address is not IPv4, lies in another /24, or is the bridge's, the network's or broadcast.
+        BadInput: an address is not IPv4, lies in another network, or is the bridge's or the network's own.
     """
     first = IPv4Network(f"{_ipv4(site.hosts[0].address)}/24", strict=False)
     reserved = {
@@ -79,9 +94,33 @@ def lab_network(site: Site) -> LabNetwork:
         elif address in reserved:
             problem = f"{address} is {reserved[address]}'s own address"
             findings.append(Finding(where, problem, f"take another address from {first}"))
+    second = _subnet6(site)
+    findings += _strays6(site, second) if second else []
     if findings:
         raise BadInput(findings)
-    return LabNetwork(first, first[1])
+    return LabNetwork(first, second)
+
+
+def address6(host: Host) -> str:
+    """Return the IPv6 address of a lab host beside the one it is reached by, or nothing."""
+    return next((a for a in host.node_ips if isinstance(as_ip(a), IPv6Address)), "")
+
+
+def _subnet6(site: Site) -> IPv6Network | None:
+    first = next(filter(None, map(address6, site.hosts)), "")
+    return IPv6Network(f"{first}/64", strict=False) if first else None
+
+
+def _strays6(site: Site, subnet: IPv6Network) -> list[Finding]:
+    """Return what is wrong with IPv6 addresses of hosts: they are in one /64 beside the bridge's."""
+    findings = []
+    for index, host in enumerate(site.hosts):
+        address = IPv6Address(address6(host)) if address6(host) else None
+        if address and (address not in subnet or address in (subnet[0], subnet[1])):
+            problem = f"{address} is not in {subnet}, or is the network's or the bridge's own"
+            fix = f"give {host.name} another address in {subnet}"
+            findings.append(Finding(f"hosts[{index}].nodeAddress", problem, fix))
+    return findings
 
 
 def _ipv4(address: str) -> IPv4Address:

@@ -154,7 +154,10 @@ def _refuse_other_lab(record: LabRecord, before: LabRecord | None) -> None:
         return
     gone = {h.name for h in before.hosts} - {h.name for h in record.hosts}
     moved = [
-        h.name for h in before.hosts for n in record.hosts if h.name == n.name and h.address != n.address
+        h.name
+        for h in before.hosts
+        for n in record.hosts
+        if h.name == n.name and (h.address, h.address6) != (n.address, n.address6)
     ]
     if before.subnet != record.subnet:
         raise BadInput(Finding(where, f"is up in {before.subnet}, the site is in {record.subnet}", fix))
@@ -189,7 +192,7 @@ def _make_trees(record: LabRecord, steps: Steps) -> None:
     steps.run("base", f"Debian {record.suite} for lab hosts", base)
     login = keys.kept_key_pair(lab_folder(record.name) / "ssh_key")
     for host in absent:
-        identity = tree.Identity(record.name, host.name, host.address, record.network, login)
+        identity = tree.Identity(record.name, host.name, (host.address, host.address6), record.network, login)
         make = partial(tree.make_tree, roots[0], tree_dir(record.name, host.name), identity)
         steps.run("disk", "copying the base root", make, host.name)
 

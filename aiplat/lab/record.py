@@ -6,7 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from aiplat.content import parsed_json, write_atomic
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.frozen import Frozen
-from aiplat.lab.names import LabNetwork, lab_network
+from aiplat.lab.names import LabNetwork, address6, lab_network
 from aiplat.site.models import Site
 from aiplat.state import lab_dir, private_dir
 
@@ -28,6 +28,7 @@ class RecordedHost(Frozen):
     name: str
     address: str
     role: str
+    address6: str = ""
 
 
 class LabRecord(Frozen):
@@ -39,19 +40,29 @@ class LabRecord(Frozen):
     driver: str
     suite: str
     subnet: IPv4Network
+    subnet6: IPv6Network | None = None
     hosts: tuple[RecordedHost, ...]
 
     @property
     def network(self) -> LabNetwork:
-        """The lab's /24 and the bridge's address in it."""
-        return LabNetwork(self.subnet, self.subnet[1])
+        """The lab's networks and the bridge's addresses in them."""
+        return LabNetwork(self.subnet, self.subnet6)
 
 
 def record_of(site: Site, driver: str, suite: str) -> LabRecord:
     """Return the record of a lab for `site`."""
-    hosts = tuple(RecordedHost(name=h.name, address=h.address, role=h.role) for h in site.hosts)
+    hosts = tuple(
+        RecordedHost(name=h.name, address=h.address, role=h.role, address6=address6(h)) for h in site.hosts
+    )
     network = lab_network(site)
-    return LabRecord(name=site.name, driver=driver, suite=suite, subnet=network.subnet, hosts=hosts)
+    return LabRecord(
+        name=site.name,
+        driver=driver,
+        suite=suite,
+        subnet=network.subnet,
+        subnet6=network.subnet6,
+        hosts=hosts,
+    )
 
 
 def read_record(name: str) -> LabRecord | None:

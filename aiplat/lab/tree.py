@@ -21,7 +21,8 @@ class Identity:
 
     lab: str
     host: str
-    address: str
+    addresses: tuple[str, str]
+    """Of IPv4, and of IPv6 or nothing."""
     network: LabNetwork
     login: SshKeyPair
 
@@ -84,10 +85,11 @@ def _seed(root: Path, identity: Identity) -> None:
 
 
 def _network_file(identity: Identity) -> str:
-    network = identity.network
+    network, (address, address6) = identity.network, identity.addresses
+    second = f"Address={address6}/64\nGateway={network.subnet6[1]}\n" if network.subnet6 and address6 else ""
     return (
         "[Match]\nName=host0\n\n[Network]\n"
-        f"Address={identity.address}/{network.subnet.prefixlen}\nGateway={network.gateway}\n"
+        f"Address={address}/{network.subnet.prefixlen}\nGateway={network.gateway}\n{second}"
         "DHCP=no\nLinkLocalAddressing=no\nIPv6AcceptRA=no\nLLDP=no\n"
     )
 

@@ -25,19 +25,18 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from aiplat.errors import EXIT_CHECK_FAILED
 from aiplat.k3s.arguments import Program, arguments_of
-from aiplat.lab import egress_report, lab_status
+from aiplat.lab import egress_report
 from aiplat.site.load import load_site
 from tests.e2e.journey import Journey
+from tests.e2e.kernel import left
 from tests.patience import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
@@ -47,33 +46,6 @@ OTHER_CARD = (
     " && ip address add 192.0.2.{n}/24 dev other0 && ip link set other0 up"
     " && ip route replace default via 192.0.2.1 dev other0"
 )
-GROUPS = "systemctl list-units --all --plain --no-legend 'kubepods*'; find /sys/fs/cgroup -name 'kubepods*'"
-SETTINGS = (
-    "sysctl -n net.ipv4.conf.all.route_localnet net.netfilter.nf_conntrack_max"
-    " net.netfilter.nf_conntrack_tcp_timeout_established 2>/dev/null"
-)
-
-
-def filters(journey: Journey, host: str) -> str:
-    """Return a host's packet filter as this machine's nft sees it: the host has no nft before and after."""
-    nspawn = next(h.pid for h in lab_status(journey.name).hosts if h.name == host)
-    inside = Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text().split()[0]
-    command = ["nsenter", "--net", "--target", inside, "nft", "list", "ruleset"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def left(journey: Journey, host: str) -> dict[str, str]:
-    """Return what a bootstrap could leave in a host's kernel."""
-    return {
-        "filters": filters(journey, host),
-        "links": journey.on_host("ip -o link | awk -F': ' '{print $2}' | sort", host),
-        "groups": journey.on_host(f"{{ {GROUPS}; }} || true", host),
-        "mounts": journey.on_host("grep -E 'kubelet|k3s|cni' /proc/mounts || true", host),
-        "settings": journey.on_host(f"{SETTINGS} || true", host),
-        "folders": journey.on_host(
-            "ls -d /usr/libexec/kubernetes /run/nri /run/flannel 2>/dev/null || true", host
-        ),
-    }
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 from aiplat.lab.driver import Attempt
 from aiplat.lab.egress import parse_report, ruleset
 from aiplat.lab.names import LabNetwork, bridge_mac, bridge_name
 
-NETWORK = LabNetwork(IPv4Network("10.92.40.0/24"), IPv4Address("10.92.40.1"))
+NETWORK = LabNetwork(IPv4Network("10.92.40.0/24"))
+BOTH = LabNetwork(IPv4Network("10.92.40.0/24"), IPv6Network("fd92:40::/64"))
 # What `nft -j list table` of nftables 1.0.6 printed after a host tried a name and an address outside.
 LISTING = json.loads("""
 {"nftables": [
@@ -52,6 +53,34 @@ def test_rules_know_traffic_between_hosts_by_the_frame_not_by_the_address() -> N
     """Pods of two hosts talk with addresses that are not of the lab's subnet."""
     assert f"ether daddr != {bridge_mac('t-lab')} accept" in ruleset("t-lab", NETWORK)
     assert "10.92.40.0/24" not in ruleset("t-lab", NETWORK)
+
+
+def test_what_leaves_by_ipv6_is_recorded_too() -> None:
+    """Only who has which hardware address may be asked of the bridge; the rest is counted like IPv4."""
+    text = ruleset("t-lab", BOTH)
+    assert text.count("set attempts") == 2
+    assert "ip6 daddr fd92:40::1 tcp flags" in text
+    assert "add @attempts6 { ip6 saddr . ip6 daddr" in text
+    neighbours = (
+        f'iifname "{bridge_name("t-lab")}" icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept'
+    )
+    assert text.count(neighbours) == 2
+    assert "ip6" not in ruleset("t-lab", NETWORK)
+    listing = {
+        "nftables": [
+            {
+                "set": {
+                    "name": name,
+                    "elem": [{"elem": {"val": {"concat": [a, b, "tcp", 443]}, "counter": {"packets": 1}}}],
+                }
+            }
+            for name, a, b in (
+                ("attempts", "10.0.0.1", "8.8.8.8"),
+                ("attempts6", "fd92:40::11", "2001:db8::1"),
+            )
+        ]
+    }
+    assert {a.destination for a in parse_report("t-lab", listing).attempts} == {"8.8.8.8", "2001:db8::1"}
 
 
 def test_no_rule_touches_what_is_not_from_this_labs_bridge() -> None:

@@ -55,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="JSON or YAML: database, spool, prices; without it, no accounts",
     )
-    parser.add_argument("--host", default=GatewaySettings.host, help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--host",
+        default=GatewaySettings.host,
+        help="address to listen on (%(default)s); empty, all of both families",
+    )
     parser.add_argument(
         "--port", type=int, default=GatewaySettings.port, help="port of the APIs (%(default)s)"
     )

@@ -32,7 +32,7 @@ type node struct {
 	log        *slog.Logger
 	sup        *component.Supervisor
 	server     string
-	ip         netip.Addr
+	ips        []netip.Addr
 	resolvConf string
 	cluster    map[string]string
 	paths      runtime.Paths
@@ -50,7 +50,7 @@ func Prepare(ctx context.Context, sup *component.Supervisor, c config.Node, serv
 	n := &node{Node: c, log: slog.Default(), sup: sup, server: server,
 		paths: runtime.PathsFor(c.DataDir)}
 	var err error
-	if n.ip, err = NodeAddress(c); err != nil {
+	if n.ips, err = NodeAddresses(c); err != nil {
 		return nil, err
 	}
 	if n.resolvConf, err = host.ResolvConf(c.ResolvConf); err != nil {
@@ -65,7 +65,7 @@ func Prepare(ctx context.Context, sup *component.Supervisor, c config.Node, serv
 	if err := ensurePassword(PasswordFile); err != nil {
 		return nil, err
 	}
-	host.SetKernel()
+	host.SetKernel(len(n.ips) > 1)
 	if err := runtime.WriteConfig(c, n.paths); err != nil {
 		return nil, err
 	}
@@ -76,17 +76,17 @@ func Prepare(ctx context.Context, sup *component.Supervisor, c config.Node, serv
 	return &Node{n}, n.importImages(ctx, client)
 }
 
-// NodeAddress is the node's own address. Without a default route k3s does not start, even where
-// node-ip is set: flannel asks for it, unless it is told its interface.
-func NodeAddress(c config.Node) (netip.Addr, error) {
-	if c.IP.IsValid() && c.FlannelIface != "" {
-		return c.IP, nil
+// NodeAddresses are the node's own addresses, one of each family. Without a default route k3s does not
+// start, even where node-ip is set: flannel asks for it, unless it is told its interface.
+func NodeAddresses(c config.Node) ([]netip.Addr, error) {
+	if len(c.IPs) > 0 && c.FlannelIface != "" {
+		return c.IPs, nil
 	}
 	address, err := host.DefaultAddress()
-	if c.IP.IsValid() && err == nil {
-		return c.IP, nil
+	if len(c.IPs) > 0 && err == nil {
+		return c.IPs, nil
 	}
-	return address, err
+	return []netip.Addr{address}, err
 }
 
 func (n *node) importImages(ctx context.Context, client *containerd.Client) error {
@@ -125,6 +125,13 @@ func (p *Node) Run(ctx context.Context, ready func()) error {
 	if err := n.joinUntil(ctx); err != nil {
 		return err
 	}
+	cluster, err := config.Prefixes(n.cluster["clusterCIDR"])
+	if err != nil {
+		return err
+	}
+	if err := n.SharesFamilies(cluster); err != nil {
+		return err
+	}
 	if err := n.startKubelet(); err != nil {
 		return err
 	}
@@ -143,7 +150,7 @@ func (p *Node) Run(ctx context.Context, ready func()) error {
 	}
 	if n.cluster["disableNetworkPolicy"] != "true" {
 		policies := netpol.Node{Name: n.Name, NodePorts: n.cluster["nodePorts"]}
-		if policies.ServiceCIDR, err = netip.ParsePrefix(n.cluster["serviceCIDR"]); err != nil {
+		if policies.ServiceCIDRs, err = config.Prefixes(n.cluster["serviceCIDR"]); err != nil {
 			return err
 		}
 		go func() {
@@ -153,9 +160,7 @@ func (p *Node) Run(ctx context.Context, ready func()) error {
 		}()
 	}
 	network := podnet.Network{Name: n.Name, Kubeconfig: n.path("k3scontroller.kubeconfig"), Backend: n.cluster["flannelBackend"],
-		Interface: n.FlannelIface, ConfDir: n.paths.CNIConf, EtcDir: n.path("etc/flannel")}
-	if network.ClusterCIDR, err = netip.ParsePrefix(n.cluster["clusterCIDR"]); err != nil {
-		return err
-	}
+		Interface: n.FlannelIface, ClusterCIDRs: cluster, IPv6Masq: n.cluster["flannelIPv6Masq"] == "true",
+		ConfDir: n.paths.CNIConf, EtcDir: n.path("etc/flannel")}
 	return network.Run(ctx, client, ready)
 }

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"aiplat.dev/standin/internal/component"
+	"aiplat.dev/standin/internal/config"
 	"aiplat.dev/standin/internal/pki"
 	"aiplat.dev/standin/internal/runtime"
 )
@@ -33,7 +34,7 @@ func (n *node) startKubelet() error {
 	}
 	flags := component.Flags{
 		"bootstrap-kubeconfig": n.path("bootstrap.kubeconfig"), "kubeconfig": n.path("kubelet.kubeconfig"),
-		"cert-dir": n.path("pki"), "config-dir": dropIns, "hostname-override": n.Name, "node-ip": n.ip.String(),
+		"cert-dir": n.path("pki"), "config-dir": dropIns, "hostname-override": n.Name, "node-ip": config.Listed(n.ips),
 		// The one setting that upstream turns on where a configuration file says nothing.
 		"read-only-port": "0",
 		"node-labels":    strings.Join(append([]string{"node.kubernetes.io/instance-type=k3s"}, n.Labels...), ","), "v": n.Verbosity,
@@ -46,7 +47,7 @@ func (n *node) startKubelet() error {
 
 func (n *node) kubeletConfig() kubeletv1beta1.KubeletConfiguration {
 	yes, no := true, false
-	config := kubeletv1beta1.KubeletConfiguration{
+	wanted := kubeletv1beta1.KubeletConfiguration{
 		TypeMeta: metav1.TypeMeta{APIVersion: "kubelet.config.k8s.io/v1beta1", Kind: "KubeletConfiguration"},
 		Authentication: kubeletv1beta1.KubeletAuthentication{
 			Anonymous: kubeletv1beta1.KubeletAnonymousAuthentication{Enabled: &no},
@@ -56,7 +57,7 @@ func (n *node) kubeletConfig() kubeletv1beta1.KubeletConfiguration {
 		Authorization:            kubeletv1beta1.KubeletAuthorization{Mode: kubeletv1beta1.KubeletAuthorizationModeWebhook},
 		Address:                  n.BindAddress,
 		CgroupDriver:             "cgroupfs",
-		ClusterDNS:               []string{n.cluster["clusterDNS"]},
+		ClusterDNS:               strings.Split(n.cluster["clusterDNS"], ","),
 		ClusterDomain:            n.cluster["clusterDomain"],
 		FailSwapOn:               &no,
 		FailCgroupV1:             &no, // upstream's default refuses such machines; k3s' users set it by kubelet-arg
@@ -72,9 +73,9 @@ func (n *node) kubeletConfig() kubeletv1beta1.KubeletConfiguration {
 		ProtectKernelDefaults:    n.ProtectKernel,
 	}
 	if runtime.SystemdCgroup() {
-		config.CgroupDriver = "systemd"
+		wanted.CgroupDriver = "systemd"
 	}
-	return config
+	return wanted
 }
 
 // copyOwnConfig copies what kubelet-arg's config and config-dir name into the drop-in folder,

@@ -25,7 +25,7 @@ var notPackaged = []string{"servicelb", "traefik", "metrics-server"}
 // Node holds what both commands need to run a node.
 type Node struct {
 	DataDir, Name, ServerURL, Token  string
-	IP                               netip.Addr // zero: the address of the default route's interface
+	IPs                              []netip.Addr // none: the address of the default route's interface
 	BindAddress                      string
 	Labels, Taints                   []string
 	ResolvConf                       string
@@ -45,8 +45,9 @@ type Server struct {
 	Port                           string
 	Advertise                      string
 	SANs                           []string
-	ClusterCIDR, ServiceCIDR       netip.Prefix
-	ClusterDNS                     netip.Addr
+	ClusterCIDRs, ServiceCIDRs     []netip.Prefix // one, or one of each family
+	ClusterDNS                     []netip.Addr
+	IPv6Masq                       bool
 	ClusterDomain, NodePorts       string
 	FlannelBackend                 string
 	Kubeconfig, KubeconfigMode     string
@@ -85,14 +86,10 @@ func NodeFrom(v Values) (Node, error) {
 	if n.Token, err = v.Secret("token"); err != nil {
 		return n, err
 	}
-	if ips := v.List("node-ip"); len(ips) > 1 {
-		return n, fmt.Errorf("node-ip: the stand-in takes one address, got %s", strings.Join(ips, ","))
-	} else if len(ips) == 1 {
-		if n.IP, err = ipv4("node-ip", ips[0]); err != nil {
-			return n, err
-		}
+	if n.IPs, err = addresses(v, "node-ip"); err != nil || len(n.IPs) == 0 {
+		return n, err
 	}
-	return n, nil
+	return n, inOrder("node-ip", n.IPs)
 }
 
 // ServerFrom reads the server's settings and refuses what k3s would refuse before it starts.
@@ -112,24 +109,45 @@ func ServerFrom(v Values) (Server, error) {
 		LocalStoragePath: v.Text("default-local-storage-path", filepath.Join(node.DataDir, "storage")),
 		Disable:          v.List("disable"), DisableScheduler: v.Flag("disable-scheduler"),
 		DisableProxy: v.Flag("disable-kube-proxy"), DisablePolicy: v.Flag("disable-network-policy"),
+		IPv6Masq:   v.Flag("flannel-ipv6-masq"),
 		Encryption: v.Flag("secrets-encryption"), EncryptionProvider: v.Text("secrets-encryption-provider", "aescbc"),
 	}
 	if s.AgentToken, err = v.Secret("agent-token"); err != nil {
 		return s, err
 	}
-	if s.ClusterCIDR, err = network(v, "cluster-cidr", "10.42.0.0/16"); err != nil {
+	if s.ClusterCIDRs, err = networks(v, "cluster-cidr", "10.42.0.0/16"); err != nil {
 		return s, err
 	}
-	if s.ServiceCIDR, err = network(v, "service-cidr", "10.43.0.0/16"); err != nil {
+	if s.ServiceCIDRs, err = networks(v, "service-cidr", "10.43.0.0/16"); err != nil {
 		return s, err
 	}
-	s.ClusterDNS = nth(s.ServiceCIDR.Addr(), 10)
-	if dns := v.List("cluster-dns"); len(dns) > 0 {
-		if s.ClusterDNS, err = ipv4("cluster-dns", dns[0]); err != nil {
-			return s, err
-		}
+	if s.ClusterDNS, err = addresses(v, "cluster-dns"); err != nil {
+		return s, err
+	}
+	if len(s.ClusterDNS) == 0 {
+		s.ClusterDNS = nth(s.ServiceCIDRs, 10)
+	}
+	if err := s.sameFamilies(); err != nil {
+		return s, err
 	}
 	return s, s.check()
+}
+
+// sameFamilies refuses, in k3s' words, networks and node addresses that are not all of one family or
+// all of both.
+func (s Server) sameFamilies() error {
+	if len(s.ServiceCIDRs) != len(s.ClusterCIDRs) {
+		return fmt.Errorf("cluster-cidr: %v and service-cidr: %v, must share the same IP version (IPv4, IPv6 or dual-stack)", s.ClusterCIDRs, s.ServiceCIDRs)
+	}
+	return s.SharesFamilies(s.ClusterCIDRs)
+}
+
+// SharesFamilies says whether a node has an address of each family of its cluster.
+func (n Node) SharesFamilies(cluster []netip.Prefix) error {
+	if len(n.IPs) < len(cluster) && len(cluster) > 1 {
+		return fmt.Errorf("cluster-cidr: %v and node-ip: %v, must share the same IP version (IPv4, IPv6 or dual-stack)", cluster, n.IPs)
+	}
+	return nil
 }
 
 // DefaultKubeconfig is where k3s writes the administrator's kubeconfig.
@@ -148,39 +166,79 @@ func (s Server) check() error {
 	return nil
 }
 
-func network(v Values, key, fallback string) (netip.Prefix, error) {
+func networks(v Values, key, fallback string) ([]netip.Prefix, error) {
 	values := v.List(key)
 	if len(values) == 0 {
 		values = []string{fallback}
 	}
-	if len(values) > 1 {
-		return netip.Prefix{}, fmt.Errorf("%s: the stand-in takes one IPv4 network, got %s", key, strings.Join(values, ","))
+	found, err := Prefixes(strings.Join(values, ","))
+	if err != nil {
+		return nil, fmt.Errorf("%s: invalid CIDR address: %w", key, err)
 	}
-	prefix, err := netip.ParsePrefix(values[0])
-	if err != nil || !prefix.Addr().Is4() {
-		return netip.Prefix{}, fmt.Errorf("%s: invalid CIDR address: %s", key, values[0])
+	first := make([]netip.Addr, len(found))
+	for i, prefix := range found {
+		first[i] = prefix.Addr()
 	}
-	return prefix.Masked(), nil
+	return found, inOrder(key, first)
 }
 
-func ipv4(key, value string) (netip.Addr, error) {
-	ip, err := netip.ParseAddr(value)
-	if err != nil || !ip.Is4() {
-		return netip.Addr{}, fmt.Errorf("%s: invalid IPv4 address: %s", key, value)
+// Prefixes reads networks that commas part.
+func Prefixes(text string) ([]netip.Prefix, error) {
+	var found []netip.Prefix
+	for part := range strings.SplitSeq(text, ",") {
+		prefix, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, prefix.Masked())
 	}
-	return ip, nil
+	return found, nil
 }
 
-// nth counts addresses up from the first of a network.
-func nth(ip netip.Addr, n int) netip.Addr {
-	for range n {
-		ip = ip.Next()
+// Listed writes networks or addresses with commas between them.
+func Listed[T fmt.Stringer](items []T) string {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = item.String()
 	}
-	return ip
+	return strings.Join(texts, ",")
 }
 
-// ServiceIP is the address of the API inside the cluster: the first of the service network.
-func (s Server) ServiceIP() netip.Addr { return nth(s.ServiceCIDR.Addr(), 1) }
+func addresses(v Values, key string) ([]netip.Addr, error) {
+	var found []netip.Addr
+	for _, value := range v.List(key) {
+		ip, err := netip.ParseAddr(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: invalid IP address: %s", key, value)
+		}
+		found = append(found, ip)
+	}
+	return found, nil
+}
+
+// inOrder says whether there is one IPv4 address, or that and one IPv6 address: other orders, and IPv6
+// alone, k3s takes and the stand-in does not.
+func inOrder(key string, found []netip.Addr) error {
+	if !found[0].Is4() || len(found) > 2 || (len(found) == 2 && !found[1].Is6()) {
+		return fmt.Errorf("%s: the stand-in takes one of IPv4, or that and one of IPv6, got %s", key, Listed(found))
+	}
+	return nil
+}
+
+// nth counts addresses up from the first of each network.
+func nth(networks []netip.Prefix, n int) []netip.Addr {
+	found := make([]netip.Addr, len(networks))
+	for i, network := range networks {
+		found[i] = network.Addr()
+		for range n {
+			found[i] = found[i].Next()
+		}
+	}
+	return found
+}
+
+// ServiceIPs are the addresses of the API inside the cluster: the first of each service network.
+func (s Server) ServiceIPs() []netip.Addr { return nth(s.ServiceCIDRs, 1) }
 
 // LoadServer reads and checks the configuration of a server.
 func LoadServer(args []string) (Server, error) {

@@ -132,20 +132,26 @@ func MayLowerOOMScore() bool {
 	return false
 }
 
-// settings are what k3s' agent sets in the kernel of a node with IPv4 when it starts. They stay when
-// it ends.
+// settings are what k3s' agent sets in the kernel of a node when it starts; those of IPv6 where it has
+// an address of that family. They stay when it ends.
 var settings = []struct{ name, value string }{
 	{"net/ipv4/conf/all/forwarding", "1"},
 	{"net/ipv4/conf/default/forwarding", "1"},
 	{"net/bridge/bridge-nf-call-iptables", "1"},
+	{"net/ipv6/conf/all/forwarding", "1"},
+	{"net/ipv6/conf/default/forwarding", "1"},
+	{"net/bridge/bridge-nf-call-ip6tables", "1"},
 	{"net/netfilter/nf_conntrack_tcp_timeout_established", "86400"},
 	{"net/netfilter/nf_conntrack_tcp_timeout_close_wait", "3600"},
 }
 
 // SetKernel lets the machine route packets between pods and other nodes, past its own rules. Like
 // k3s it only says what it may not set.
-func SetKernel() {
+func SetKernel(ipv6 bool) {
 	for _, s := range settings {
+		if !ipv6 && (strings.Contains(s.name, "ipv6") || strings.Contains(s.name, "ip6tables")) {
+			continue
+		}
 		path := filepath.Join("/proc/sys", s.name)
 		if data, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(data)) == s.value {
 			continue

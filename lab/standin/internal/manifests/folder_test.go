@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,12 +63,12 @@ func TestDecodeTakesDocumentsAndListsApart(t *testing.T) {
 func TestPackagedFilesAreRewrittenAndFilled(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "coredns.yaml", "mine.yaml")
-	v := Variables{ClusterDNS: "10.43.0.10", ClusterDomain: "cluster.local", StoragePath: "/data"}
+	v := Variables{ClusterDNS: []netip.Addr{netip.MustParseAddr("10.43.0.10"), netip.MustParseAddr("fd43::a")}, ClusterDomain: "cluster.local", StoragePath: "/data"}
 	if err := WritePackaged(dir, []string{"local-storage"}, v); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "coredns.yaml"))
-	if err != nil || !strings.Contains(string(text), `clusterIP: "10.43.0.10"`) {
+	if err != nil || !strings.Contains(string(text), `clusterIPs: ["10.43.0.10", "fd43::a"]`) || !strings.Contains(string(text), "ipFamilyPolicy: RequireDualStack") {
 		t.Errorf("%v\n%s", err, text)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "local-storage.yaml")); !os.IsNotExist(err) {

@@ -5,11 +5,13 @@ package manifests
 import (
 	"embed"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"aiplat.dev/standin/internal/config"
 	"aiplat.dev/standin/internal/pki"
 	"aiplat.dev/standin/internal/version"
 )
@@ -19,13 +21,18 @@ var packaged embed.FS
 
 // Variables are put into packaged files; a user's own files are applied as they are.
 type Variables struct {
-	ClusterDNS, ClusterDomain, StoragePath string
+	ClusterDNS                 []netip.Addr
+	ClusterDomain, StoragePath string
 }
 
 func (v Variables) fill(text string) string {
 	images := version.Images()
+	policy := "SingleStack"
+	if len(v.ClusterDNS) > 1 {
+		policy = "RequireDualStack"
+	}
 	return strings.NewReplacer(
-		"%{CLUSTER_DNS}%", v.ClusterDNS, "%{CLUSTER_DOMAIN}%", v.ClusterDomain, "%{DEFAULT_LOCAL_STORAGE_PATH}%", v.StoragePath,
+		"%{CLUSTER_DNS}%", v.ClusterDNS[0].String(), "%{CLUSTER_DNS_LIST}%", `"`+strings.ReplaceAll(config.Listed(v.ClusterDNS), ",", `", "`)+`"`, "%{CLUSTER_DNS_POLICY}%", policy, "%{CLUSTER_DOMAIN}%", v.ClusterDomain, "%{DEFAULT_LOCAL_STORAGE_PATH}%", v.StoragePath,
 		"%{COREDNS_VERSION}%", images.CoreDNS, "%{LOCAL_PATH_VERSION}%", images.LocalPath, "%{BUSYBOX_VERSION}%", images.Busybox,
 	).Replace(text)
 }

@@ -27,15 +27,18 @@ const again = 5 * time.Minute
 
 // Node is what the controller has to know about where it runs.
 type Node struct {
-	Name        string
-	ServiceCIDR netip.Prefix
-	NodePorts   string // as FIRST-LAST
+	Name         string
+	ServiceCIDRs []netip.Prefix // one, or one of each family
+	NodePorts    string         // as FIRST-LAST
 }
 
 func (n Node) options() *options.KubeRouterConfig {
 	config := options.NewKubeRouterConfig()
-	config.ClusterIPCIDRs = []string{n.ServiceCIDR.String()}
-	config.EnableIPv4, config.EnableIPv6 = true, false
+	config.ClusterIPCIDRs = nil
+	for _, network := range n.ServiceCIDRs {
+		config.ClusterIPCIDRs = append(config.ClusterIPCIDRs, network.String())
+	}
+	config.EnableIPv4, config.EnableIPv6 = true, len(n.ServiceCIDRs) > 1
 	config.NodePortRange = strings.ReplaceAll(n.NodePorts, "-", ":")
 	config.HostnameOverride = n.Name
 	config.MetricsEnabled = false
@@ -49,13 +52,9 @@ func Run(ctx context.Context, client kubernetes.Interface, n Node) error {
 	if err := n.waitForAddress(ctx, client); err != nil {
 		return err
 	}
-	rules, err := iptables.NewWithProtocol(iptables.ProtocolIPv4)
+	rules, sets, err := n.filters()
 	if err != nil {
-		return fmt.Errorf("iptables: %w", err)
-	}
-	sets, err := utils.NewIPSet(false)
-	if err != nil {
-		return fmt.Errorf("ipset: %w", err)
+		return err
 	}
 	factory := informers.NewSharedInformerFactory(client, 0)
 	pods, namespaces := factory.Core().V1().Pods().Informer(), factory.Core().V1().Namespaces().Informer()
@@ -63,8 +62,7 @@ func Run(ctx context.Context, client kubernetes.Interface, n Node) error {
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
 	controller, err := netpol.NewNetworkPolicyController(client, n.options(), pods, policies, namespaces, &sync.Mutex{},
-		map[corev1.IPFamily]utils.IPTablesHandler{corev1.IPv4Protocol: rules},
-		map[corev1.IPFamily]utils.IPSetHandler{corev1.IPv4Protocol: sets})
+		rules, sets)
 	if err != nil {
 		return err
 	}
@@ -82,6 +80,27 @@ func Run(ctx context.Context, client kubernetes.Interface, n Node) error {
 	controller.Run(unheard(ctx), ctx.Done(), &running)
 	running.Wait()
 	return nil
+}
+
+// filters are the programs that write rules and sets, for each family of the cluster.
+func (n Node) filters() (map[corev1.IPFamily]utils.IPTablesHandler, map[corev1.IPFamily]utils.IPSetHandler, error) {
+	rules, sets := map[corev1.IPFamily]utils.IPTablesHandler{}, map[corev1.IPFamily]utils.IPSetHandler{}
+	for _, network := range n.ServiceCIDRs {
+		family, protocol := corev1.IPv4Protocol, iptables.ProtocolIPv4
+		if network.Addr().Is6() {
+			family, protocol = corev1.IPv6Protocol, iptables.ProtocolIPv6
+		}
+		table, err := iptables.NewWithProtocol(protocol)
+		if err != nil {
+			return nil, nil, fmt.Errorf("iptables for %s: %w", family, err)
+		}
+		set, err := utils.NewIPSet(network.Addr().Is6())
+		if err != nil {
+			return nil, nil, fmt.Errorf("ipset for %s: %w", family, err)
+		}
+		rules[family], sets[family] = table, set
+	}
+	return rules, sets, nil
 }
 
 // waitForAddress waits until the Node object has the address that the rules let through.

@@ -35,23 +35,24 @@ const (
 
 // Network is what a node has to know about the pod network.
 type Network struct {
-	Name        string // this node
-	Kubeconfig  string
-	Backend     string // vxlan or host-gw
-	Interface   string // empty: the one of the default route
-	ClusterCIDR netip.Prefix
-	ConfDir     string // where containerd reads CNI configuration
-	EtcDir      string // where flannel's own goes
+	Name         string // this node
+	Kubeconfig   string
+	Backend      string         // vxlan or host-gw
+	Interface    string         // empty: the one of the default route
+	ClusterCIDRs []netip.Prefix // one of IPv4, or that and one of IPv6
+	IPv6Masq     bool           // whether pods' IPv6 packets leave the cluster with the host's address
+	ConfDir      string         // where containerd reads CNI configuration
+	EtcDir       string         // where flannel's own goes
 }
 
 // Run connects this node's pods with the other nodes' until the context ends. ready is called once
 // this node's pods can have a network.
 func (n Network) Run(ctx context.Context, client kubernetes.Interface, ready func()) error {
-	podCIDR, err := n.waitForCIDR(ctx, client)
+	podCIDRs, err := n.waitForCIDRs(ctx, client)
 	if err != nil {
 		return err
 	}
-	family, err := ipmatch.GetIPFamily(true, false)
+	family, err := ipmatch.GetIPFamily(true, n.dual())
 	if err != nil {
 		return err
 	}
@@ -72,16 +73,16 @@ func (n Network) Run(ctx context.Context, client kubernetes.Interface, ready fun
 	if err != nil {
 		return fmt.Errorf("flannel: %w", err)
 	}
-	if err := addRules(ctx, config, network); err != nil {
+	if err := n.addRules(ctx, config, network); err != nil {
 		return fmt.Errorf("flannel: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(subnetFile), 0o755); err != nil {
 		return err
 	}
-	if err := subnet.WriteSubnetFile(subnetFile, config, true, network.Lease().Subnet, ip.IP6Net{}, network.MTU()); err != nil {
+	if err := subnet.WriteSubnetFile(subnetFile, config, true, network.Lease().Subnet, network.Lease().IPv6Subnet, network.MTU()); err != nil {
 		return err
 	}
-	if err := n.writeConf(podCIDR, network.MTU()); err != nil {
+	if err := n.writeConf(podCIDRs, network.MTU()); err != nil {
 		return err
 	}
 	ready()
@@ -89,23 +90,29 @@ func (n Network) Run(ctx context.Context, client kubernetes.Interface, ready fun
 	return nil
 }
 
-// waitForCIDR waits until the controller manager has given this node its part of the pod network.
-func (n Network) waitForCIDR(ctx context.Context, client kubernetes.Interface) (string, error) {
-	cidr := ""
+func (n Network) dual() bool { return len(n.ClusterCIDRs) > 1 }
+
+// waitForCIDRs waits until the controller manager has given this node its part of each pod network.
+func (n Network) waitForCIDRs(ctx context.Context, client kubernetes.Interface) ([]string, error) {
+	var cidrs []string
 	err := wait.PollUntilContextCancel(ctx, 250*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		node, err := client.CoreV1().Nodes().Get(ctx, n.Name, metav1.GetOptions{})
 		if err == nil {
-			cidr = node.Spec.PodCIDR
+			cidrs = node.Spec.PodCIDRs
 		}
-		return cidr != "", nil
+		return len(cidrs) == len(n.ClusterCIDRs), nil
 	})
-	return cidr, err
+	return cidrs, err
 }
 
 // conf is flannel's own configuration.
 func (n Network) conf() map[string]any {
-	return map[string]any{"Network": n.ClusterCIDR.String(), "EnableIPv6": false, "EnableIPv4": true,
+	conf := map[string]any{"Network": n.ClusterCIDRs[0].String(), "EnableIPv6": n.dual(), "EnableIPv4": true,
 		"Backend": map[string]any{"Type": n.Backend}}
+	if n.dual() {
+		conf["IPv6Network"] = n.ClusterCIDRs[1].String()
+	}
+	return conf
 }
 
 // leases is flannel's view of the cluster: each node's part of the network stands in its Node object.
@@ -130,15 +137,19 @@ func (n Network) leases(ctx context.Context) (subnet.Manager, *subnet.Config, er
 
 // addRules hides pods behind the node's address when they talk to anything but pods, and lets what
 // pods send and get through the host.
-func addRules(ctx context.Context, config *subnet.Config, network backend.Network) error {
+func (n Network) addRules(ctx context.Context, config *subnet.Config, network backend.Network) error {
 	rules := &iptables.IPTablesManager{}
 	if err := rules.Init(ctx); err != nil {
 		return err
 	}
 	none, none6 := ip.IP4Net{}, ip.IP6Net{}
-	if err := rules.SetupAndEnsureMasqRules(ctx, config.Network, none, none, none6, none6, none6, network.Lease(), resync, false); err != nil {
+	hidden6 := none6
+	if n.IPv6Masq {
+		hidden6 = config.IPv6Network
+	}
+	if err := rules.SetupAndEnsureMasqRules(ctx, config.Network, none, none, hidden6, none6, none6, network.Lease(), resync, false); err != nil {
 		return err
 	}
-	rules.SetupAndEnsureForwardRules(ctx, config.Network, none6, resync)
+	rules.SetupAndEnsureForwardRules(ctx, config.Network, config.IPv6Network, resync)
 	return nil
 }

@@ -9,12 +9,25 @@ import (
 	"github.com/flannel-io/flannel/pkg/subnet"
 )
 
-func TestConfigurationIsABridgeWithHostPorts(t *testing.T) {
-	raw, err := json.Marshal(confList("10.42.3.0/24", netip.MustParsePrefix("10.42.0.0/16"), 1450))
+var both = []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("fd42::/56")}
+
+func TestFlannelReadsBothFamilies(t *testing.T) {
+	data, err := json.Marshal(Network{Backend: "vxlan", ClusterCIDRs: both}.conf())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"bridge":"cni0"`, `"subnet":"10.42.3.0/24"`, `"dst":"10.42.0.0/16"`, `"mtu":1450`, `"portMappings":true`} {
+	config, err := subnet.ParseConfig(string(data))
+	if err != nil || !config.EnableIPv4 || !config.EnableIPv6 || config.IPv6Network.String() != "fd42::/56" {
+		t.Errorf("%v %+v", err, config)
+	}
+}
+
+func TestConfigurationIsABridgeWithHostPorts(t *testing.T) {
+	raw, err := json.Marshal(confList([]string{"10.42.3.0/24", "fd42:0:0:3::/64"}, both, 1450))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"bridge":"cni0"`, `"subnet":"10.42.3.0/24"`, `"dst":"10.42.0.0/16"`, `"subnet":"fd42:0:0:3::/64"`, `"dst":"fd42::/56"`, `"mtu":1450`, `"portMappings":true`} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("missing %s in %s", want, raw)
 		}
@@ -26,7 +39,7 @@ func TestConfigurationIsABridgeWithHostPorts(t *testing.T) {
 
 func TestFlannelReadsWhatIsWrittenForIt(t *testing.T) {
 	for _, kind := range []string{"vxlan", "host-gw"} {
-		n := Network{Backend: kind, ClusterCIDR: netip.MustParsePrefix("10.42.0.0/16")}
+		n := Network{Backend: kind, ClusterCIDRs: both[:1]}
 		data, err := json.Marshal(n.conf())
 		if err != nil {
 			t.Fatal(err)

@@ -1,13 +1,14 @@
 package server
 
 import (
+	"net/netip"
 	"os"
 
 	"aiplat.dev/standin/internal/pki"
 )
 
 // ensureCerts makes the authorities and the certificates of the control plane.
-func (s *server) ensureCerts(nodeIP string) error {
+func (s *server) ensureCerts(nodeIPs []netip.Addr) error {
 	dir := s.tls("")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -40,16 +41,19 @@ func (s *server) ensureCerts(nodeIP string) error {
 	if err := pki.EnsureLeaf(dir, headerCA, pki.Leaf{Name: "client-auth-proxy", CN: "system:auth-proxy"}); err != nil {
 		return err
 	}
-	if err := pki.EnsureLeaf(dir, serverCA, pki.Leaf{Name: "serving-kube-apiserver", CN: "kube-apiserver", Hosts: s.hosts(nodeIP)}); err != nil {
+	if err := pki.EnsureLeaf(dir, serverCA, pki.Leaf{Name: "serving-kube-apiserver", CN: "kube-apiserver", Hosts: s.hosts(nodeIPs)}); err != nil {
 		return err
 	}
 	return pki.EnsureServiceKey(s.tls("service.key"))
 }
 
 // hosts are the names and addresses that the API is reached by.
-func (s *server) hosts(nodeIP string) []string {
+func (s *server) hosts(nodeIPs []netip.Addr) []string {
 	hosts := []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + s.ClusterDomain,
-		"localhost", "127.0.0.1", s.ServiceIP().String(), nodeIP, s.Name}
+		"localhost", "127.0.0.1", s.Name}
+	for _, address := range append(s.ServiceIPs(), nodeIPs...) {
+		hosts = append(hosts, address.String())
+	}
 	if s.Advertise != "" {
 		hosts = append(hosts, s.Advertise)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"aiplat.dev/standin/internal/agent"
 	"aiplat.dev/standin/internal/component"
+	"aiplat.dev/standin/internal/config"
 )
 
 // etcdVersion is what kine claims to be; the API server turns features on by it.
@@ -46,7 +47,7 @@ func (s *server) startAPI(sup *component.Supervisor, nodeIP string) error {
 		"client-ca-file": s.tls("client-ca.crt"), "anonymous-auth": "false", "authorization-mode": "Node,RBAC",
 		"enable-bootstrap-token-auth": "true", "enable-admission-plugins": "NodeRestriction", "allow-privileged": "true",
 		"etcd-servers": s.socket(), "storage-backend": "etcd3", "profiling": "false",
-		"service-cluster-ip-range": s.ServiceCIDR.String(), "service-node-port-range": s.NodePorts,
+		"service-cluster-ip-range": config.Listed(s.ServiceCIDRs), "service-node-port-range": s.NodePorts,
 		"service-account-issuer":             "https://kubernetes.default.svc." + s.ClusterDomain,
 		"api-audiences":                      "https://kubernetes.default.svc." + s.ClusterDomain + ",k3s",
 		"service-account-key-file":           s.tls("service.key"),
@@ -82,11 +83,11 @@ func (s *server) client(ctx context.Context) (*kubernetes.Clientset, string, err
 	if err != nil {
 		return nil, "", err
 	}
-	config, err := agent.ClientConfig(path)
+	access, err := agent.ClientConfig(path)
 	if err != nil {
 		return nil, "", err
 	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := kubernetes.NewForConfig(access)
 	if err != nil {
 		return nil, "", err
 	}
@@ -111,7 +112,7 @@ func (s *server) startControllers(sup *component.Supervisor) error {
 	flags := component.Flags{
 		"kubeconfig": controller, "authentication-kubeconfig": controller, "authorization-kubeconfig": controller,
 		"bind-address": "127.0.0.1", "leader-elect": "false", "profiling": "false", "use-service-account-credentials": "true",
-		"allocate-node-cidrs": "true", "cluster-cidr": s.ClusterCIDR.String(), "service-cluster-ip-range": s.ServiceCIDR.String(),
+		"allocate-node-cidrs": "true", "cluster-cidr": config.Listed(s.ClusterCIDRs), "service-cluster-ip-range": config.Listed(s.ServiceCIDRs),
 		"controllers": "*,tokencleaner", "root-ca-file": s.tls("server-ca.crt"), "service-account-private-key-file": s.tls("service.key"),
 		"cluster-signing-kubelet-client-cert-file":        s.tls("client-ca.crt"),
 		"cluster-signing-kubelet-client-key-file":         s.tls("client-ca.key"),

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"aiplat.dev/standin/internal/agent"
+	"aiplat.dev/standin/internal/config"
 	"aiplat.dev/standin/internal/nodepassword"
 	"aiplat.dev/standin/internal/token"
 )
@@ -52,10 +53,10 @@ var grants = []grant{
 // prepareJoining writes what nodes need before they can join: settings, roles and tokens.
 func (s *server) prepareJoining(ctx context.Context, client kubernetes.Interface) error {
 	settings := applycorev1.ConfigMap(agent.ClusterConfig, "kube-system").WithData(map[string]string{
-		"client-ca.crt": string(s.clientCA), "clusterCIDR": s.ClusterCIDR.String(), "serviceCIDR": s.ServiceCIDR.String(),
-		"clusterDNS": s.ClusterDNS.String(), "clusterDomain": s.ClusterDomain,
+		"client-ca.crt": string(s.clientCA), "clusterCIDR": config.Listed(s.ClusterCIDRs), "serviceCIDR": config.Listed(s.ServiceCIDRs),
+		"clusterDNS": config.Listed(s.ClusterDNS), "clusterDomain": s.ClusterDomain,
 		"disableNetworkPolicy": strconv.FormatBool(s.DisablePolicy), "disableKubeProxy": strconv.FormatBool(s.DisableProxy),
-		"flannelBackend": s.FlannelBackend, "nodePorts": s.NodePorts,
+		"flannelBackend": s.FlannelBackend, "flannelIPv6Masq": strconv.FormatBool(s.IPv6Masq), "nodePorts": s.NodePorts,
 	})
 	if _, err := client.CoreV1().ConfigMaps("kube-system").Apply(ctx, settings, applying); err != nil {
 		return err

@@ -28,11 +28,11 @@ func Run(ctx context.Context, sup *component.Supervisor, c config.Server) error 
 	if err := s.ensureTokens(); err != nil {
 		return err
 	}
-	address, err := agent.NodeAddress(c.Node)
+	addresses, err := agent.NodeAddresses(c.Node)
 	if err != nil {
 		return err
 	}
-	if err := s.ensureCerts(address.String()); err != nil {
+	if err := s.ensureCerts(addresses); err != nil {
 		return fmt.Errorf("certificates: %w", err)
 	}
 	for _, step := range []func() error{s.writeTokens, s.ensureEncryption, s.writeManifests} {
@@ -43,7 +43,7 @@ func Run(ctx context.Context, sup *component.Supervisor, c config.Server) error 
 	if err := s.startDatastore(ctx); err != nil {
 		return fmt.Errorf("datastore: %w", err)
 	}
-	if err := s.startAPI(sup, address.String()); err != nil {
+	if err := s.startAPI(sup, addresses[0].String()); err != nil {
 		return err
 	}
 	node, failed := s.startNode(ctx, sup)
@@ -101,7 +101,7 @@ func retry(ctx context.Context, step func() error) error {
 
 func (s *server) writeManifests() error {
 	return manifests.WritePackaged(s.path("manifests"), s.Disable, manifests.Variables{
-		ClusterDNS: s.ClusterDNS.String(), ClusterDomain: s.ClusterDomain, StoragePath: s.LocalStoragePath,
+		ClusterDNS: s.ClusterDNS, ClusterDomain: s.ClusterDomain, StoragePath: s.LocalStoragePath,
 	})
 }
 

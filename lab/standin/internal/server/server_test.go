@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,7 +80,7 @@ func TestTokenFilesAndTheirSecret(t *testing.T) {
 	if err := s.ensureTokens(); err != nil || len(s.secret) != 32 {
 		t.Fatalf("%q %v", s.secret, err)
 	}
-	if err := s.ensureCerts("10.0.0.11"); err != nil {
+	if err := s.ensureCerts([]netip.Addr{netip.MustParseAddr("10.0.0.11")}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.writeTokens(); err != nil {
@@ -145,7 +146,7 @@ func TestKubeconfigIsPrivateAndLocal(t *testing.T) {
 	if err := s.ensureTokens(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.ensureCerts("10.0.0.11"); err != nil {
+	if err := s.ensureCerts([]netip.Addr{netip.MustParseAddr("10.0.0.11")}); err != nil {
 		t.Fatal(err)
 	}
 	s.Kubeconfig = filepath.Join(t.TempDir(), "admin.yaml")
