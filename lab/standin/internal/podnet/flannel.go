@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -142,7 +143,8 @@ func (n Network) addRules(ctx context.Context, config *subnet.Config, network ba
 	if err := rules.Init(ctx); err != nil {
 		return err
 	}
-	none, none6 := ip.IP4Net{}, ip.IP6Net{}
+	// flannel compares IPv6 networks without looking whether there is one, so "none" is a number too.
+	none, none6 := ip.IP4Net{}, ip.IP6Net{IP: (*ip.IP6)(new(big.Int))}
 	hidden6 := none6
 	if n.IPv6Masq {
 		hidden6 = config.IPv6Network
