@@ -94,7 +94,7 @@ func (n Node) filters() (map[corev1.IPFamily]utils.IPTablesHandler, map[corev1.I
 		if err != nil {
 			return nil, nil, fmt.Errorf("iptables for %s: %w", family, err)
 		}
-		set, err := utils.NewIPSet(network.Addr().Is6())
+		set, err := newSets(network.Addr().Is6())
 		if err != nil {
 			return nil, nil, fmt.Errorf("ipset for %s: %w", family, err)
 		}
