@@ -56,6 +56,11 @@ func Run(ctx context.Context, client kubernetes.Interface, n Node) error {
 	if err != nil {
 		return err
 	}
+	if table, both := rules[corev1.IPv6Protocol]; both {
+		if err := letNeighboursAsk(table); err != nil {
+			return err
+		}
+	}
 	factory := informers.NewSharedInformerFactory(client, 0)
 	pods, namespaces := factory.Core().V1().Pods().Informer(), factory.Core().V1().Namespaces().Informer()
 	policies := factory.Networking().V1().NetworkPolicies().Informer()
