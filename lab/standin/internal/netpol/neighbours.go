@@ -6,33 +6,32 @@ import (
 	"github.com/cloudnativelabs/kube-router/v2/pkg/utils"
 )
 
-const (
-	neighbours = "KUBE-ROUTER-NEIGHBOURS" // a reset takes every chain whose name begins so
-	complies   = "0x10000/0x10000"        // kube-router's mark of what a policy lets through
-)
-
-// letNeighboursAsk marks what finds a pod's hardware address as let through: kube-router 2.1.0 refuses a pod's
-// answer where a policy closes it, and then nobody reaches the pod by IPv6. Later ones let it through themselves.
+// letNeighboursAsk accepts what finds a pod's hardware address, before the rules of pods: kube-router 2.1.0
+// refuses a pod's answer where a policy closes it, and then nobody reaches the pod by IPv6. Later ones let it
+// through themselves. The chains are kube-router's, which leaves rules there that it does not know.
 func letNeighboursAsk(rules utils.IPTablesHandler) error {
-	const table = "mangle"
-	there, err := rules.ChainExists(table, neighbours)
-	if err != nil {
-		return fmt.Errorf("ip6tables: %w", err)
-	}
-	if !there {
-		if err := rules.NewChain(table, neighbours); err != nil {
-			return fmt.Errorf("ip6tables: %w", err)
+	for _, chain := range []string{"KUBE-ROUTER-INPUT", "KUBE-ROUTER-FORWARD", "KUBE-ROUTER-OUTPUT"} {
+		for _, kind := range []string{"neighbour-solicitation", "neighbour-advertisement"} {
+			rule := []string{"-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", kind, "-j", "ACCEPT"}
+			if err := putFirst(rules, chain, rule); err != nil {
+				return fmt.Errorf("ip6tables: %w", err)
+			}
 		}
-	}
-	for _, kind := range []string{"neighbour-solicitation", "neighbour-advertisement"} {
-		rule := []string{"-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", kind, "-j", "MARK", "--set-xmark", complies}
-		if err := rules.AppendUnique(table, neighbours, rule...); err != nil {
-			return fmt.Errorf("ip6tables: %w", err)
-		}
-	}
-	jump := []string{"-m", "comment", "--comment", "kube-router netpol, neighbours", "-j", neighbours}
-	if err := rules.AppendUnique(table, "PREROUTING", jump...); err != nil {
-		return fmt.Errorf("ip6tables: %w", err)
 	}
 	return nil
+}
+
+func putFirst(rules utils.IPTablesHandler, chain string, rule []string) error {
+	const table = "filter"
+	there, err := rules.ChainExists(table, chain)
+	if err == nil && !there {
+		err = rules.NewChain(table, chain)
+	}
+	if err != nil {
+		return err
+	}
+	if there, err = rules.Exists(table, chain, rule...); err != nil || there {
+		return err
+	}
+	return rules.Insert(table, chain, 1, rule...)
 }
