@@ -13,7 +13,7 @@ import pytest
 from aiplat.site.load import load_site
 from tests.e2e.journey import Journey
 from tests.e2e.kernel import left
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
 HOST = "t-dual-s1"
@@ -29,7 +29,8 @@ def ward(make_journey: Callable[[str], Journey]) -> Journey:
 
 @pytest.fixture(scope="module")
 def before(ward: Journey) -> dict[str, str]:
-    """What its kernel had before anything was installed."""
+    """What its kernel had before anything was installed, its addresses no longer being tried."""
+    until(lambda: "tentative" not in ward.on_host("ip -6 address"))
     return left(ward, HOST)
 
 
