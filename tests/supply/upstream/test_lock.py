@@ -31,7 +31,9 @@ upstream: {{proxy: "{proxy}", ca: "{ca}"}}
 hosts:
   - {{name: s1, address: 10.0.0.11, role: server}}
   - {{name: a1, address: 10.0.0.12, role: agent, arch: arm64}}
-planes: {{access: {{gateway: {{state: "off"}}}}}}
+planes:
+  access: {{gateway: {{state: "off"}}}}
+  model: {{ollama: {{state: "off"}}, operator: {{state: "off"}}}}
 """
 Aiplat = Callable[..., tuple[int, str, str]]
 
@@ -130,17 +132,17 @@ def test_an_exchanged_tag_is_refused_until_it_is_taken(
 ) -> None:
     """Both digests are named; --update of its component takes it and says so; others stay."""
     aiplat("lock")
-    before = the_lock().artifact("image", "docker.io/ollama/ollama")
-    now = published.exchange_image("ollama/ollama", tmp_path / "other")
+    before = the_lock().artifact("image", "docker.io/rancher/mirrored-pause")
+    now = published.exchange_image("rancher/mirrored-pause", tmp_path / "other")
     code, _, said = aiplat("lock")
     assert code == 1
     assert f"is {now} now, and the lock has {before.pinned}; ask its project why" in said
-    assert "to take it: aiplat lock --update ollama" in said
-    assert the_lock().artifact("image", "docker.io/ollama/ollama") == before
-    code, _, said = aiplat("lock", "--update", "ollama")
+    assert "to take it: aiplat lock --update k3s" in said
+    assert the_lock().artifact("image", "docker.io/rancher/mirrored-pause") == before
+    code, _, said = aiplat("lock", "--update", "k3s")
     assert code == 0
-    assert "image docker.io/ollama/ollama is exchanged upstream: " in said
-    assert the_lock().artifact("image", "docker.io/ollama/ollama").pinned == now
+    assert "image docker.io/rancher/mirrored-pause is exchanged upstream: " in said
+    assert the_lock().artifact("image", "docker.io/rancher/mirrored-pause").pinned == now
 
 
 def test_an_exchanged_release_is_refused_by_the_build(published: Published, aiplat: Aiplat) -> None:
