@@ -165,6 +165,8 @@ def _needed_but_off(site: Site, catalog: Catalog) -> Iterator[Finding]:
     on = components_on(site, catalog)
     for name in sorted(off & {c.name for c in on}):
         needing = ", ".join(c.name for c in on if name in _required(c, catalog) and c.name not in off)
+        if not needing:
+            continue  # only by another that is off and needed, which is told
         where = next(f"planes.{plane}.{name}" for plane, names in site.planes.items() if name in names)
         yield Finding(
             where, f"{name} is off, but {needing} needs it", f"turn {name} on, or turn {needing} off too"

@@ -122,6 +122,17 @@ def test_what_others_need_cannot_be_off() -> None:
         resolve(site)
 
 
+def test_only_what_stays_on_is_told_to_need_what_is_off() -> None:
+    """Where gateway and operator are off, the engine that needs the operator is named."""
+    off = {"state": "off"}
+    site = _site(planes={"access": {"gateway": off}, "model": {"operator": off}})
+    with pytest.raises(BadInput) as refused:
+        resolve(site)
+    (finding,) = refused.value.findings
+    assert str(finding.problem).startswith("operator is off, but ")
+    assert "ollama" in finding.problem
+
+
 def test_a_model_needs_its_engine() -> None:
     """A model whose engine is off is refused."""
     site = _site(models=GEMMA, planes={"model": {"ollama": {"state": "off"}}})
