@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -88,7 +88,8 @@ class CatalogModel(Frozen):
 class Component(Frozen):
     """One thing a plane can have.
 
-    `namespace` and `chart` are set when it is a Helm release, `engine` when it serves models. `folder` is
+    `namespace` and `chart` are set when it is a Helm release, `engine` when it serves models. `profiles` has
+    the values of sizes other than `small`, which is what the chart or the engine says by itself. `folder` is
     where component.yaml was found; it is not written in the file.
     """
 
@@ -107,6 +108,7 @@ class Component(Frozen):
     order: int = 0
     artifacts: tuple[ArtifactRecipe, ...] = ()
     engine: EngineSpec | None = None
+    profiles: dict[Literal["medium"], dict[str, Any]] = Field(default_factory=dict)
     models: tuple[CatalogModel, ...] = ()
     folder: Path = Field(default=Path(), exclude=True)
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from aiplat.catalog.components import Component
 from aiplat.catalog.engines import EngineDefaults, EngineRun, EngineSpec
+from aiplat.catalog.values import merged, values_of
 from aiplat.errors import Finding
 from aiplat.frozen import findings_of
 from aiplat.site.findings import did_you_mean
@@ -21,12 +22,6 @@ _MOVED = {
     "models": "write them under `models` of the site",
     "image": "leave it out: the bundle says which image it is",
 }
-
-
-def engine_values(site: Site, component: Component) -> Mapping[str, Any]:
-    """Return what a site says of an engine."""
-    asked = site.planes.get(component.plane, {}).get(component.name)
-    return asked.values if asked else {}
 
 
 def run_of(engine: EngineSpec, values: Mapping[str, Any]) -> EngineRun:
@@ -45,21 +40,13 @@ def defaults_of(engine: EngineSpec, values: Mapping[str, Any]) -> EngineDefaults
         ValueError: a value is not what it should be.
     """
     document = engine.defaults.model_dump(by_alias=True)
-    for name in document.keys() & values.keys():
-        document[name] = _laid(document[name], values[name])
-    return EngineDefaults.model_validate(document)
-
-
-def _laid(below: Any, over: Any) -> Any:
-    """Return a value laid over another: maps key by key."""
-    if isinstance(below, Mapping) and isinstance(over, Mapping):
-        return {**below, **{name: _laid(below.get(name), value) for name, value in over.items()}}
-    return over
+    said = {name: value for name, value in values.items() if name in document}
+    return EngineDefaults.model_validate(merged(document, said))
 
 
 def wrong_values(site: Site, component: Component) -> Iterator[Finding]:
     """Yield what a site says of an engine that the engine does not have, or not so."""
-    engine, values = component.engine, engine_values(site, component)
+    engine, values = component.engine, values_of(site, component)
     if engine is None:
         return
     where = f"planes.{component.plane}.{component.name}.values"

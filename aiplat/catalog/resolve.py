@@ -11,6 +11,7 @@ from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component
 from aiplat.catalog.engine_values import wrong_values
 from aiplat.catalog.inputs import inputs_of, upstream_inputs
 from aiplat.catalog.os_recipes import OsPackages
+from aiplat.catalog.values import absent_profile
 from aiplat.catalog.versions import version_of
 from aiplat.errors import BadInput, Finding
 from aiplat.site.models import Host, Site
@@ -130,6 +131,7 @@ def undeliverable(
         *_unbuilt_architectures(site, supply or supply_of(site)),
         *_unserved_models(site, catalog),
         *(finding for engine in catalog.engines for finding in wrong_values(site, engine)),
+        *(finding for component in catalog.components for finding in absent_profile(site, component)),
         *_ports_taken_twice(site, catalog),
     ]
 

@@ -15,16 +15,17 @@ from ruamel.yaml.error import YAMLError
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.catalog import Catalog
 from aiplat.catalog.components import CatalogModel, Component
-from aiplat.catalog.engine_values import defaults_of, engine_values, run_of
+from aiplat.catalog.engine_values import defaults_of, run_of
 from aiplat.catalog.engines import EngineSpec
 from aiplat.catalog.resolve import components_on, served_models, site_models
+from aiplat.catalog.values import merged, values_of
 from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
 from aiplat.plan.fitting import fitted
 from aiplat.plan.needs import connections, databases, declared_keys, names_askers, needed_objects, passwords
 from aiplat.plan.role_variables import NOT_YET, Namespace, ReleaseWanted, ServedWeights, inputs_label
 from aiplat.site.models import Site
-from aiplat.site.references import identity_name, is_reference, references_in, with_secrets
+from aiplat.site.references import identity_name, references_in, with_secrets
 
 # From loose to strict: the loosest that a namespace's components need is enforced there.
 _POD_SECURITY = ("privileged", "baseline", "restricted")
@@ -105,9 +106,8 @@ def _release(
     component: Component, site: Site, lock: Lock, catalog: Catalog, identities: Mapping[str, str]
 ) -> ReleaseWanted:
     context = _context(component, site, lock, catalog, identities)
-    asked = site.planes.get(component.plane, {}).get(component.name)
     rendered = _render(component, "values.yaml.j2", context) or {}
-    document = merged(rendered, asked.values if asked else {})
+    document = merged(rendered, values_of(site, component))
     values, names = _to_yaml(document), sorted({name for _, name in references_in(document)})
     chart = _chart(component, lock)
     digest = chart.file or chart.digest or chart.inputs
@@ -121,16 +121,6 @@ def _release(
         inputs=inputs_label(digest_of([digest, values, *(identities.get(identity_name(n)) for n in names)])),
         secret_names=tuple(names),
     )
-
-
-def merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with `over` laid on it: maps key by key, everything else, as references, replaced."""
-    result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
-        both = isinstance(below, dict) and isinstance(value, Mapping) and not is_reference(value)
-        result[key] = merged(below, value) if both else value  # type: ignore[arg-type] # `both` says dict
-    return result
 
 
 def _chart(component: Component, lock: Lock) -> Artifact:
@@ -171,7 +161,7 @@ def engines_of(site: Site, lock: Lock, catalog: Catalog) -> dict[str, dict[str, 
     return {
         component.name: {
             "image": images[component.engine.image],
-            **_run(component.engine, engine_values(site, component)),
+            **_run(component.engine, values_of(site, component)),
         }
         for component in components_on(site, catalog)
         if component.engine and component.engine.image in images
@@ -206,7 +196,7 @@ def _model(
         "context_length": model.context_length,
         "serve": (engine, model) in served_models(site, catalog, lock.supply),
         # What a site gives an engine's pods replaces what was computed for them.
-        "fit": None if "resources" in engine_values(site, engine) else fitted(engine, model),
+        "fit": None if "resources" in values_of(site, engine) else fitted(engine, model),
     }
 
 

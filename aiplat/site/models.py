@@ -162,11 +162,16 @@ class ClusterSettings(Strict):
         return listed(self.service_cidr)
 
 
+Profile = Literal["small", "medium"]
+
+
 class ComponentSetting(Strict):
     """What the site asks of one component."""
 
     state: Literal["on", "off"] = "on"
     """Whether the component is installed."""
+    profile: Profile | None = None
+    """The size it is run in; left out, the site's."""
     values: dict[str, Any] = Field(default_factory=dict)
     """Values for the component's chart, over aiplat's own; a secret is `{fromSecret: NAME}`."""
 
@@ -231,6 +236,8 @@ class Site(Strict):
         default_factory=dict, json_schema_extra={"propertyNames": {"enum": list(PLANES)}}
     )
     """Settings by plane and component (`aiplat catalog`)."""
+    profile: Profile = "small"
+    """The size of components: `small` for machines under a desk, `medium` for servers that many share."""
     models: tuple[SiteModel, ...] = ()
     """The models that are served."""
     costs: CostSettings = CostSettings()

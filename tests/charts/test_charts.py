@@ -16,9 +16,10 @@ import pytest
 from kubernetes_validate.utils import ValidationError, validate
 from ruamel.yaml import YAML
 
+from aiplat.catalog.components import Component
 from aiplat.services.gateway.config.routes import Routes
 from aiplat.shipped import shipped
-from tests.charts.conftest import NAMES, VALUES, Document, Helm, documents
+from tests.charts.conftest import NAMES, RELEASES, VALUES, Document, Helm, documents
 
 GOLDEN = Path(__file__).parent / "golden"
 WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
@@ -152,6 +153,23 @@ def test_values_that_make_no_sense_are_refused(
     done = helm("template", name, charts[name], "-f", VALUES / f"values-{name}.yaml", "--set", given)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("component", [c for c in RELEASES if c.profiles], ids=lambda c: c.name)
+def test_each_profile_is_what_the_chart_takes(
+    component: Component, helm: Helm, charts: dict[str, Path], tmp_path: Path
+) -> None:
+    """Its values pass the chart's schema, what it renders is valid, and memory has a limit."""
+    for profile in component.profiles.values():
+        (tmp_path / "profile.json").write_text(json.dumps(profile))
+        given = ("-f", VALUES / f"values-{component.name}.yaml", "-f", tmp_path / "profile.json")
+        done = helm("template", component.name, charts[component.name], *given)
+        assert done.returncode == 0, done.stderr
+        for document in documents(done.stdout):
+            validate(document, kubernetes_minor(), strict=True)
+        for _, pod in pods(done.stdout):
+            assert all("memory" in c["resources"]["limits"] for c in pod["containers"])
+        assert profile["resources"]["limits"]["memory"] in done.stdout
 
 
 def test_a_sites_providers_reach_the_gateway(helm: Helm, charts: dict[str, Path], tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ from ruamel.yaml import YAML
 from aiplat.catalog.artifacts import Artifact, Blob, Lock
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.resolve import resolve
+from aiplat.catalog.values import merged
 from aiplat.content import sha256_bytes
 from aiplat.errors import AiplatError
 from aiplat.fleet.inventory import inventory_document
 from aiplat.plan.make import make_plan
 from aiplat.plan.refusals import refusals
-from aiplat.plan.releases import cluster_secrets, merged, private_values, releases_of
+from aiplat.plan.releases import cluster_secrets, private_values, releases_of
 from aiplat.plan.role_variables import PlaneRelease
 from aiplat.plan.variables import role_variables
 from aiplat.runs.execute import by_ansible

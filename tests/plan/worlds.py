@@ -11,10 +11,10 @@ from typing import Any
 
 from aiplat.catalog.artifacts import Artifact, Blob, Lock
 from aiplat.catalog.catalog import Catalog, read_catalog
+from aiplat.catalog.values import merged
 from aiplat.content import sha256_bytes
 from aiplat.plan.inputs import START, step_inputs
 from aiplat.plan.models import Facts, HostFacts, Ledger, LedgerStep, ManagedFile
-from aiplat.plan.releases import merged
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables
 from aiplat.plan.staging import wanted_blobs
 from aiplat.plan.variables import PublicParts, role_variables
