@@ -20,8 +20,8 @@ def ward(make_journey: Callable[[str], Journey]) -> Journey:
     journey = make_journey("engines")
     journey.bootstrap()
     for engine in ENGINES:
-        words = (f"small-{engine}", str(journey.site_file), "--from", "smollm2:135m", "--engine", engine)
-        journey.aiplat("model", "deploy", *words, "--timeout", "600")
+        words = ("--site", str(journey.site_file), "--from", "smollm2:135m", "--engine", engine)
+        journey.aiplat("model", "deploy", f"small-{engine}", *words, "--timeout", "600")
     return journey
 
 
