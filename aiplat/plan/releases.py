@@ -170,10 +170,8 @@ def engines_of(site: Site, lock: Lock, catalog: Catalog) -> dict[str, dict[str, 
 
 def served_weights(site: Site, lock: Lock, catalog: Catalog) -> tuple[ServedWeights, ...]:
     """Return what the operator is to serve of the site's own models."""
-    models = (
-        _model(engine, m, site, lock, catalog) for engine, m in served_models(site, catalog, lock.supply)
-    )
-    return tuple(ServedWeights(slug=model["slug"], ref=model["ref"]) for model in models)
+    served = (model for _, model in served_models(site, catalog, lock.supply))
+    return tuple(ServedWeights(slug=model_slug(m), ref=_weights(m, lock).ref) for m in served)
 
 
 def _run(engine: EngineSpec, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,7 +182,7 @@ def _run(engine: EngineSpec, values: Mapping[str, Any]) -> dict[str, Any]:
 def _model(
     engine: Component, model: CatalogModel, site: Site, lock: Lock, catalog: Catalog
 ) -> dict[str, Any]:
-    artifact = next(a for a in lock.of("model") if (a.name, a.version) == (model.artifact.name, model.tag))
+    artifact = _weights(model, lock)
     return {
         "name": model.name,
         "slug": model_slug(model),
@@ -198,6 +196,10 @@ def _model(
         # What a site gives an engine's pods replaces what was computed for them.
         "fit": None if "resources" in values_of(site, engine) else fitted(engine, model),
     }
+
+
+def _weights(model: CatalogModel, lock: Lock) -> Artifact:
+    return next(a for a in lock.of("model") if (a.name, a.version) == (model.artifact.name, model.tag))
 
 
 def model_slug(model: CatalogModel) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -144,6 +145,16 @@ def delete_groups(paths: list[str]) -> None:
             Path(path).rmdir()
         except OSError:
             continue
+
+
+def remove_paths(names: list[str]) -> None:
+    """Remove files, links and folders; what resists is seen by looking again."""
+    for name in names:
+        path = Path(name)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def processes(k3s: Sequence[str]) -> Kind:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.host_commands import Kind, attempt, read, text_of
 from ansible.module_utils.host_firewall import kinds as firewall
 from ansible.module_utils.host_packages import manager
-from ansible.module_utils.host_remains import GROUPS_OF_PODS, NETWORK, mounts, processes, runs
+from ansible.module_utils.host_remains import GROUPS_OF_PODS, NETWORK, mounts, processes, remove_paths, runs
 
 DOCUMENTATION = r"""
 module: host_reset
@@ -208,16 +207,6 @@ class Remains:
 def is_bare_mount(path: Path) -> bool:
     """Whether a folder is where the host mounts a disk of its own, and nothing is on that any more."""
     return path.is_mount() and not any(path.iterdir())
-
-
-def remove_paths(names: list[str]) -> None:
-    """Remove files, links and folders; what resists is seen by looking again."""
-    for name in names:
-        path = Path(name)
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def reset(

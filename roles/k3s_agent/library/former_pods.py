@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import partial
 from pathlib import Path
 
 from ansible.module_utils.aiplat_host import HostProblem, run
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.host_commands import Kind
-from ansible.module_utils.host_remains import GROUPS_OF_PODS, NETWORK, kubernetes_processes, mounts
+from ansible.module_utils.host_remains import (
+    GROUPS_OF_PODS,
+    NETWORK,
+    kubernetes_processes,
+    mounts,
+    remove_paths,
+)
 
 DOCUMENTATION = r"""
 module: former_pods
@@ -50,15 +55,9 @@ def find_records(k3s: str) -> list[str]:
     return [path for path in (*RECORDS, f"{k3s}/{CONFIGURATION}") if Path(path).exists()]
 
 
-def remove_records(paths: list[str]) -> None:
-    """Remove them; what resists is seen by looking again."""
-    for path in paths:
-        shutil.rmtree(path, ignore_errors=True)
-
-
 def kinds(k3s: str, kubelet: str) -> tuple[Kind, ...]:
     """Return what goes, in the order in which it can be removed."""
-    records = Kind("records of the pod network", partial(find_records, k3s), remove_records)
+    records = Kind("records of the pod network", partial(find_records, k3s), remove_paths)
     return (kubernetes_processes([k3s]), mounts([k3s, kubelet]), *NETWORK, records, *GROUPS_OF_PODS)
 
 
