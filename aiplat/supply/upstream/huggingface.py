@@ -16,6 +16,7 @@ from aiplat.content import digest_of, parsed_json, sha256_bytes
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.supply.contract import Made
 from aiplat.supply.oci import VERSION
+from aiplat.supply.snapshots import config_findings
 from aiplat.supply.upstream.downloads import Downloads, Part, exchanged
 from aiplat.supply.upstream.fetcher import FetchOrder, Pin
 from aiplat.supply.upstream.http import HttpClient, HttpResponse
@@ -118,11 +119,13 @@ def _look(order: FetchOrder, revision: str) -> _Snapshot:
     if findings:
         raise AiplatError(findings)
     found = _Snapshot(recipe.repository, commit, {})
-    files = {name: _blob(order.http, found, name, names[name], where) for name in taken}
-    indexes = [name for name in taken if name.endswith(SHARDS)]
-    for name in indexes:
-        body = _small(order.http, found, name, where)
-        findings += missing_shards(where, body, taken)
+    files: dict[str, Blob] = {}
+    for name in taken:
+        files[name], body = _blob(order.http, found, name, names[name], where)
+        if name.endswith(SHARDS):
+            findings += missing_shards(where, body or _small(order.http, found, name, where), taken)
+        elif body and name.endswith(".json"):
+            findings += config_findings(where, name, body)
     if findings:
         raise AiplatError(findings)
     return _Snapshot(recipe.repository, commit, files)
@@ -149,16 +152,16 @@ def _listed(http: HttpClient, repository: str, revision: str, where: str) -> tup
     return commit, files
 
 
-def _blob(http: HttpClient, found: _Snapshot, name: str, said: Any, where: str) -> Blob:
+def _blob(http: HttpClient, found: _Snapshot, name: str, said: Any, where: str) -> tuple[Blob, bytes | None]:
     """Return digest and size of a file; the hub knows sha256 of large ones only, small ones are read."""
     if said.lfs:
-        return blob_of(where, {"digest": f"sha256:{said.lfs.sha256}", "size": said.lfs.size})
+        return blob_of(where, {"digest": f"sha256:{said.lfs.sha256}", "size": said.lfs.size}), None
     body = _small(http, found, name, where)
     git_id = hashlib.sha1(b"blob %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
     if said.blob_id and git_id != said.blob_id:
         problem = f"{name} is not what the commit has: it was exchanged or damaged"
         raise AiplatError(Finding(where, problem, "do not use it; see what stands in between"))
-    return Blob(digest=sha256_bytes(body), size=len(body))
+    return Blob(digest=sha256_bytes(body), size=len(body)), body
 
 
 def _small(http: HttpClient, found: _Snapshot, name: str, where: str) -> bytes:

@@ -108,3 +108,13 @@ def test_a_mirror_is_named_by_hf_endpoint(
     monkeypatch.setenv("HF_ENDPOINT", "https://hub.example.org/")
     pin = MODELS.pin(Desk(tmp_path, http(net)).order(how("main")))
     assert pin.source.startswith("https://hub.example.org/owner/little@")
+
+
+def test_a_configuration_that_has_code_run_is_refused(net: Upstreams, desk: Desk) -> None:
+    """Nothing of the repository is run on a site, so what asks for it is not fetched."""
+    asks = json.dumps({"auto_map": {"AutoModelForCausalLM": "modeling_little.Little"}}).encode()
+    net.huggingface().publish(REPOSITORY, {**FILES, "config.json": asks})
+    with pytest.raises(
+        AiplatError, match=r"config.json asks for code of its own to be run \(`auto_map`\); take"
+    ):
+        MODELS.pin(desk.order(how("main")))
