@@ -88,9 +88,9 @@ class CatalogModel(Frozen):
 class Component(Frozen):
     """One thing a plane can have.
 
-    `namespace` and `chart` are set when it is a Helm release, `engine` when it serves models. `profiles` has
-    the values of sizes other than `small`, which is what the chart or the engine says by itself. `folder` is
-    where component.yaml was found; it is not written in the file.
+    A Helm release has a `namespace` and a chart among its artifacts; `chart` is the folder of one of ours.
+    `engine` is set when it serves models. `profiles` has the values of sizes other than `small`, which is
+    what the chart or the engine says by itself. `folder` is where component.yaml was found.
     """
 
     api_version: ApiVersion = Field(alias="apiVersion")
@@ -123,7 +123,8 @@ class Component(Frozen):
     @property
     def is_release(self) -> bool:
         """Whether plane_release installs it with Helm."""
-        return self.namespace is not None and self.chart is not None
+        has_chart = self.chart is not None or any(a.kind == "chart" for a in self.artifacts)
+        return self.namespace is not None and has_chart
 
     @property
     def supplies(self) -> tuple[Literal["packages", "upstream"], ...]:

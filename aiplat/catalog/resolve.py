@@ -9,6 +9,7 @@ from aiplat.catalog.artifacts import PLATFORM, Artifact, Lock
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component
 from aiplat.catalog.engine_values import wrong_values
+from aiplat.catalog.gpu_hosts import unshared_gpus
 from aiplat.catalog.inputs import inputs_of, upstream_inputs
 from aiplat.catalog.os_recipes import OsPackages
 from aiplat.catalog.values import absent_profile
@@ -123,6 +124,7 @@ def undeliverable(
 ) -> list[Finding]:
     """Return a finding for everything the site asks for that this version cannot deliver."""
     catalog = catalog or load_catalog()
+    on = {component.name for component in components_on(site, catalog)}
     return [
         *_still_to_come(site, catalog),
         *_needed_but_off(site, catalog),
@@ -133,6 +135,7 @@ def undeliverable(
         *(finding for engine in catalog.engines for finding in wrong_values(site, engine)),
         *(finding for component in catalog.components for finding in absent_profile(site, component)),
         *_ports_taken_twice(site, catalog),
+        *unshared_gpus(site, on, supply or supply_of(site)),
     ]
 
 

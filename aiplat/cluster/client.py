@@ -134,6 +134,11 @@ class Cluster:
         listed = client.NetworkingV1Api(self._api).list_network_policy_for_all_namespaces
         return tuple(parse.network_policy(d) for d in self._items(listed))
 
+    def log(self, pod: Pod) -> str:
+        """Return what a pod's container has written so far."""
+        read = self._core.read_namespaced_pod_log
+        return str(self._ask(read, name=pod.name, namespace=pod.namespace))
+
     def run_in_pod(self, pod: Pod, command: Sequence[str], seconds: float = 15) -> Ran:
         """Run a command in a pod's first container and return its exit code and output.
 

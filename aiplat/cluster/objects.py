@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+GPU_RESOURCES = "nvidia.com/"
+"""What the names of NVIDIA's resources begin with: whole cards, shares of them, MIG instances."""
+SIMULATED_GPU = "aiplat.dev/simulated-gpu"
+"""The label of a node whose GPUs are made up by a device plugin of tests."""
+
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of the cluster; `problem` is empty when it is ready."""
+    """A machine of the cluster; `problem` is empty when it is ready.
+
+    `gpus` are what it offers of NVIDIA's resources, by name, without those of which it has none.
+    """
 
     name: str
     ready: bool
     version: str
     address: str
     problem: str = ""
+    gpus: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def simulates_gpus(self) -> bool:
+        """Whether what it offers as GPUs are none: a device plugin of tests made them up."""
+        return SIMULATED_GPU in self.labels
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,8 @@ class Pod:
     """A pod; `problem` is why it does not run, in one sentence, empty when it does.
 
     `restarts` is how often its containers were started again; `ended` when one last ended before that (UTC,
-    as the API writes it) and `end` why; both empty where none did.
+    as the API writes it) and `end` why; both empty where none did. `gpus` are what it has of NVIDIA's
+    resources, by name.
     """
 
     namespace: str
@@ -59,6 +75,7 @@ class Pod:
     restarts: int = 0
     ended: str = ""
     end: str = ""
+    gpus: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

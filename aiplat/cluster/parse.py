@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from aiplat.cluster.objects import HelmRelease, NetworkPolicy, Node, Pod, Service, Workload
+from aiplat.cluster.objects import (
+    GPU_RESOURCES,
+    HelmRelease,
+    NetworkPolicy,
+    Node,
+    Pod,
+    Service,
+    Workload,
+)
 
 Document = dict[str, Any]
 
@@ -22,7 +31,17 @@ def node(document: Document) -> Node:
         version=status.get("nodeInfo", {}).get("kubeletVersion", ""),
         address=addresses.get("InternalIP", ""),
         problem=problem,
+        gpus=_gpus([status.get("allocatable", {})]),
+        labels=document["metadata"].get("labels", {}),
     )
+
+
+def _gpus(amounts: Iterable[Document]) -> dict[str, int]:
+    """Return the sums of NVIDIA's resources, of which there are whole ones only."""
+    found: Counter[str] = Counter()
+    for one in amounts:
+        found.update({n: int(v) for n, v in one.items() if n.startswith(GPU_RESOURCES)})
+    return {name: number for name, number in found.items() if number}
 
 
 def workload(kind: str, document: Document) -> Workload:
@@ -59,6 +78,7 @@ def pod(document: Document) -> Pod:
         images=(*(c["image"] for c in containers), *volumes),
         labels=meta.get("labels", {}),
         problem="" if done else _pod_problem(status),
+        gpus=_gpus(c.get("resources", {}).get("limits", {}) for c in spec["containers"]),
         **_ends(status),
     )
 

@@ -22,6 +22,7 @@ from aiplat.catalog.values import merged, values_of
 from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
 from aiplat.plan.fitting import fitted
+from aiplat.plan.gpu_sharing import mig_configs, plugin_configs
 from aiplat.plan.needs import connections, databases, declared_keys, names_askers, needed_objects, passwords
 from aiplat.plan.role_variables import NOT_YET, Namespace, ReleaseWanted, ServedWeights, inputs_label
 from aiplat.site.models import Site
@@ -150,6 +151,7 @@ def _context(
         "databases": databases(on, identities),
         "connections": connections(on),
         "names_askers": names_askers(on),
+        "gpu_configs": {"plugin": plugin_configs(site), "mig": mig_configs(site)},
         # Before the first run there are no secrets yet, and a plan is wanted all the same.
         "identities": identities or defaultdict(lambda: NOT_YET),
     }

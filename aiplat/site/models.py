@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from aiplat.site.addresses import listed
+from aiplat.site.gpu_settings import GpuSharing, GpuUse, sharing_of
+from aiplat.site.strict import Strict
 from aiplat.site.systems import Arch, OsName
 
 Rfc1123Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
@@ -25,14 +27,6 @@ PLANES = (
     "quality",
     "compliance",
 )
-
-
-class Strict(BaseModel):
-    """Base of all site models: unknown keys are errors, values never change after loading."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
-    )
 
 
 class Ssh(Strict):
@@ -95,8 +89,8 @@ class Host(Strict):
     """Folder for all that grows: content, images, volumes, k3s' data; left out, folders below /var/lib."""
     os: OsName | None = None
     """Its operating system (`debian-12`): packages it may lack are carried for it; left out, none are."""
-    gpu: Literal["auto", "none"] = "auto"
-    """`auto` uses the GPUs that are found, `none` leaves them alone."""
+    gpu: GpuUse = "auto"
+    """`auto` uses the GPUs that are found, `none` leaves them alone; a map says how each is shared."""
     accept: tuple[str, ...] = ()
     """Checks of hosts whose troubles are known and accepted; `aiplat doctor hosts` names each check."""
     hardware: HardwareSettings = HardwareSettings()
@@ -116,6 +110,11 @@ class Host(Strict):
     def has_gpus(self) -> bool:
         """Whether it is said to have GPUs that are to be used."""
         return bool(self.hardware.gpus) and self.gpu != "none"
+
+    @property
+    def sharing(self) -> GpuSharing:
+        """How each of its GPUs is shared."""
+        return sharing_of(self.gpu)
 
 
 class K3sSettings(Strict):

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, did_you_mean, shown
+from aiplat.site.gpu_settings import FORMS, GpuSettings, GpuSharing
 from aiplat.site.models import (
     ClusterSettings,
     ComponentSetting,
@@ -19,8 +20,8 @@ from aiplat.site.models import (
     Site,
     SiteModel,
     Ssh,
-    Strict,
 )
+from aiplat.site.strict import Strict
 
 API_VERSION = "aiplat.dev/v1alpha1"
 UNKNOWN_KEY = "unknown-key"
@@ -35,6 +36,8 @@ _MODELS: dict[tuple[str, ...], type[Strict]] = {
     ("hosts", "*"): Host,
     ("hosts", "*", "ssh"): Ssh,
     ("hosts", "*", "hardware"): HardwareSettings,
+    ("hosts", "*", "gpu"): GpuSettings,
+    ("hosts", "*", "gpu", "sharing"): GpuSharing,
     ("costs",): CostSettings,
     ("planes", "*", "*"): ComponentSetting,
     ("models", "*"): SiteModel,
@@ -102,7 +105,9 @@ def _foreign_version(document: YamlDocument) -> list[SiteFinding]:
 
 
 def _finding(document: YamlDocument, detail: ErrorDetails) -> SiteFinding:
-    path: Path = tuple(detail["loc"])
+    # A setting of two forms: which one it was taken for is pydantic's matter.
+    path: Path = tuple(part for part in detail["loc"] if part not in FORMS)
+    detail = {**detail, "loc": path}
     kind = detail["type"]
     say = _SENTENCES.get(kind)
     if say:

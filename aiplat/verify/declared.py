@@ -65,6 +65,29 @@ class ConnectionCheck(DeclaredPart):
     expect: Literal["allowed", "refused"]
 
 
+class GpusOffered(DeclaredPart):
+    """The node of each host with GPUs offers pods what the site makes of them."""
+
+
+class ModelOnGpu(DeclaredPart):
+    """Each pod of the engine that has a GPU has its whole model there; one of three ways to tell.
+
+    `path` is answered by the engine with a list `models`, each with `size` and `size_vram`. `log` is a
+    pattern of a line that it writes when it has loaded a model, with groups `part` and `whole`. `because`
+    says why an engine that serves has its whole model there.
+    """
+
+    path: str = Field(default="", pattern="^(/.*)?$")
+    log: str = ""
+    because: str = ""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(map(bool, (self.path, self.log, self.because))) != 1:
+            raise ValueError("needs exactly one of path, log, because")
+        return self
+
+
 class DeclaredCheck(DeclaredPart):
     """A sentence and exactly one way to find out whether it is true."""
 
@@ -74,11 +97,14 @@ class DeclaredCheck(DeclaredPart):
     http: HttpCheck | None = None
     model_answers: ModelAnswers | None = Field(default=None, alias="model-answers")
     connection: ConnectionCheck | None = None
+    gpus_offered: GpusOffered | None = Field(default=None, alias="gpus-offered")
+    model_on_gpu: ModelOnGpu | None = Field(default=None, alias="model-on-gpu")
 
     @property
     def ways(self) -> list[DeclaredPart]:
         """What was given of the ways to look."""
-        given = (self.deployment_available, self.http, self.model_answers, self.connection)
+        about_gpus = (self.gpus_offered, self.model_on_gpu)
+        given = (self.deployment_available, self.http, self.model_answers, self.connection, *about_gpus)
         return [way for way in given if way is not None]
 
     @property
@@ -89,7 +115,8 @@ class DeclaredCheck(DeclaredPart):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if len(self.ways) != 1:
-            raise ValueError("needs exactly one of deployment-available, http, model-answers, connection")
+            ways = "deployment-available, http, model-answers, connection, gpus-offered, model-on-gpu"
+            raise ValueError(f"needs exactly one of {ways}")
         return self
 
 

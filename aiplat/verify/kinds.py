@@ -20,11 +20,14 @@ from aiplat.verify.declared import (
     DeclaredCheck,
     DeclaredPart,
     DeploymentAvailable,
+    GpusOffered,
     HttpCheck,
     ModelAnswers,
+    ModelOnGpu,
     Pods,
     Target,
 )
+from aiplat.verify.gpus import gpus_offered, model_on_gpu
 from aiplat.verify.smoke_test import Question, ask, question_for
 
 _TRY_SECONDS = 3
@@ -51,6 +54,10 @@ def _look_of(component: Component, way: DeclaredPart) -> Look:
             return partial(_model_answers, component)
         case ConnectionCheck():
             return partial(_connection, way)
+        case GpusOffered():
+            return gpus_offered
+        case ModelOnGpu():
+            return partial(model_on_gpu, component, way)
     raise TypeError(f"no way to look at {type(way).__name__}")
 
 

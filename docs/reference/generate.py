@@ -141,6 +141,7 @@ def _of(schema: dict[str, Any], node: dict[str, Any], prefix: str) -> Iterator[t
 def _inside(schema: dict[str, Any], value: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """Return the object behind a value, through lists and named entries, and how a path goes there."""
     step = ""
+    value = next((one for one in value.get("oneOf", ()) if "$ref" in one), value)
     while "$ref" not in value:
         if "items" in value:
             value, step = value["items"], step + "[]"
@@ -155,6 +156,8 @@ def _kind(schema: dict[str, Any], value: dict[str, Any]) -> str:
     choices = value.get("enum") or ([value["const"]] if "const" in value else [])
     if choices:
         return " or ".join(f"`{choice}`" for choice in choices)
+    if "oneOf" in value:
+        return " or ".join(_kind(schema, one) for one in value["oneOf"])
     if "anyOf" in value:
         return _kind(schema, value["anyOf"][0])
     words = {"string": "text", "integer": "whole number", "array": "list", "object": "map"}

@@ -227,3 +227,31 @@ def test_two_that_want_one_port_of_the_host_are_refused() -> None:
     assert undeliverable(_site(supply="upstream", planes=moved)) == []
     alone = {"resource": {"servicelb": {"state": "on"}}}
     assert undeliverable(_site(supply="upstream", planes=alone)) == []
+
+
+GPU_HOST = {"name": "s1", "address": "10.0.0.11", "role": "server", "hardware": {"gpus": ["RTX 4090"]}}
+WITH_OPERATOR = {"resource": {"gpu-operator": {"state": "on"}}}
+
+
+def test_the_gpu_operator_is_refused_where_packages_are_the_supply() -> None:
+    """No package registry has its images: the finding names it."""
+    said = [str(f) for f in undeliverable(_site(hosts=[GPU_HOST], planes=WITH_OPERATOR))]
+    where = "planes.resource.gpu-operator: the supply `packages` does not have gpu-operator"
+    assert said == [f"{where}; write `supply: upstream`, or leave it out"]
+
+
+def test_sharing_needs_who_makes_it_so() -> None:
+    """Without the operator a label would be set that nobody reads."""
+    shared = {**GPU_HOST, "gpu": {"sharing": {"timeSlicing": 4}}}
+    without = _site(hosts=[shared], supply="upstream")
+    problem = "gpu-operator is off, and nothing else shares the GPUs of s1"
+    fix = "turn planes.resource.gpu-operator on, or leave `sharing` out"
+    assert [str(f) for f in undeliverable(without)] == [f"hosts[0].gpu.sharing: {problem}; {fix}"]
+    assert undeliverable(_site(hosts=[shared], supply="upstream", planes=WITH_OPERATOR)) == []
+
+
+def test_a_data_folder_hides_the_kubelet_from_the_device_plugin() -> None:
+    """The chart's plugin looks in one place alone."""
+    site = _site(hosts=[{**GPU_HOST, "dataDir": "/data/aiplat"}], supply="upstream", planes=WITH_OPERATOR)
+    (said,) = [str(f) for f in undeliverable(site)]
+    assert said.startswith("hosts[0].dataDir: the device plugin looks for the kubelet in /var/lib/kubelet")

@@ -19,7 +19,7 @@ from aiplat.supply.packages import PackagesSupply
 from tests.plan.test_golden import SITE
 
 VALUES = Path(__file__).parent.parent / "plan" / "golden"
-RELEASES = [c for c in load_catalog().components if c.is_release]
+RELEASES = [c for c in load_catalog().components if c.is_release and c.chart]
 NAMES = [c.name for c in RELEASES]
 
 Document = dict[str, Any]

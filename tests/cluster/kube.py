@@ -37,11 +37,15 @@ VERSION = {
 
 
 class Kube:
-    """Holds lists of documents by plural name; `executed` answers a command in a pod with output and code."""
+    """Holds lists of documents by plural name.
+
+    `executed` answers a command in a pod with output and code; `written` is every pod's log.
+    """
 
     def __init__(self) -> None:
         self.lists: dict[str, list[Document]] = {name: [] for name in LISTS.values()}
         self.executed: Callable[[str, list[str]], tuple[str, int]] = lambda _pod, _command: ("", 0)
+        self.written = ""
         self.asked: list[str] = []
         self.refuse = 0
         self.url = ""
@@ -78,6 +82,7 @@ class Kube:
             app.router.add_get(path, self._list)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods", self._list)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/exec", self._exec)
+        app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/log", self._log)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -102,6 +107,9 @@ class Kube:
         ]
         document = {"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": found}
         return self._refusal() or web.json_response(document)
+
+    async def _log(self, _: web.Request) -> web.Response:
+        return self._refusal() or web.Response(text=self.written)
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))

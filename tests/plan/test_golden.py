@@ -71,7 +71,7 @@ def _steady(artifact: Artifact) -> Artifact:
     return artifact.model_copy(update={"version": version, "digest": digest, "file": digest, "blobs": blobs})
 
 
-@pytest.mark.parametrize("name", [c.name for c in load_catalog().components if c.is_release])
+@pytest.mark.parametrize("name", [c.name for c in load_catalog().components if c.chart])
 def test_values_are_as_reviewed(name: str) -> None:
     """A release's values change only when somebody has looked at the change."""
     releases = releases_of(SITE, steady_lock(), load_catalog(), PUBLIC.identities)
@@ -164,7 +164,7 @@ def test_a_reference_replaces_what_stood_there() -> None:
 def test_template_that_names_what_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> None:
     """A misspelt name in values.yaml.j2 stops the plan and says where."""
     catalog = load_catalog()
-    broken = next(c for c in catalog.components if c.is_release).model_copy(update={"folder": tmp_path})
+    broken = next(c for c in catalog.components if c.chart).model_copy(update={"folder": tmp_path})
     (tmp_path / "values.yaml.j2").write_text("image: {{ imagse }}")
     others = tuple(c for c in catalog.components if c.name != broken.name)
     changed = type(catalog)(catalog.planes, (*others, broken))

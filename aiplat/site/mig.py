@@ -1,0 +1,70 @@
+"""What MIG makes of cards: their profiles and how many instances fit; what a site asks is in the rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from ruamel.yaml import YAML
+
+from aiplat.shipped import shipped
+
+
+@dataclass(frozen=True)
+class MigCard:
+    """A kind of card that can be parted; `compute` and `memory` are how many slices of each it has."""
+
+    name: str
+    match: str
+    gigabytes: int
+    compute: int
+    memory: int
+    profiles: Mapping[str, int]
+    """Profile → how many instances of it fit on one card."""
+
+    def layout(self, wanted: str | Mapping[str, int]) -> dict[str, int]:
+        """Return instances by profile; of one profile alone as many as fit.
+
+        Raises:
+            KeyError: the card has no such profile.
+        """
+        return {wanted: self.profiles[wanted]} if isinstance(wanted, str) else dict(wanted)
+
+    def too_much(self, layout: Mapping[str, int]) -> str:
+        """Return why instances do not fit on one card together, or nothing where they do."""
+        for profile, number in layout.items():
+            if number > self.profiles[profile]:
+                return f"one {self.name} has room for {self.profiles[profile]} of {profile}"
+        compute = sum(number * int(profile[0]) for profile, number in layout.items())
+        memory = sum(number * self._memory_slices(profile) for profile, number in layout.items())
+        if compute > self.compute:
+            return f"they take {compute} compute slices, and one {self.name} has {self.compute}"
+        if memory > self.memory:
+            return f"they take {memory} memory slices, and one {self.name} has {self.memory}"
+        return ""
+
+    def _memory_slices(self, profile: str) -> int:
+        gigabytes = int(re.sub(r".*\.(\d+)gb.*", r"\1", profile))
+        return round(gigabytes / self.gigabytes * self.memory)
+
+
+def mig_card(name: str) -> MigCard | None:
+    """Return the kind of card that a GPU's name means, or None where MIG cannot part it."""
+    return next((card for card in _cards() if re.search(card.match, name, re.IGNORECASE)), None)
+
+
+def mig_names() -> list[str]:
+    """Return the kinds of cards that MIG can part."""
+    return [card.name for card in _cards()]
+
+
+@cache
+def _cards() -> tuple[MigCard, ...]:
+    path = shipped("charts/resource/gpu-operator/mig.yaml")
+    document = YAML(typ="safe", pure=True).load(path)
+    return tuple(
+        MigCard(c["card"], c["match"], c["memory"], c["slices"][0], c["slices"][1], c["profiles"])
+        for c in document["cards"]
+    )
