@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from aiplat.catalog.components import Component
 from aiplat.cluster.objects import Pod
+from aiplat.content import parsed_json
 from aiplat.plan.gpu_sharing import offers
 from aiplat.verify.check import Failed, Skipped, fail_on
 from aiplat.verify.context import CheckContext
@@ -73,7 +73,7 @@ def _by_answer(component: Component, path: str, context: CheckContext, pod: Pod)
     ran = context.cluster.run_in_pod(pod, ["bash", "-c", _ASK.format(port=port, path=path)])
     _, _, body = ran.output.replace("\r\n", "\n").partition("\n\n")
     try:
-        models = json.loads(body)["models"]
+        models = parsed_json(body)["models"]
         return sum(m["size_vram"] for m in models), sum(m["size"] for m in models)
     except (ValueError, KeyError, TypeError) as error:
         raise Failed(f"{pod.name} does not say what is on its GPU: {ran.output.strip()[-200:]}") from error
