@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiplat.services.bounds import MOST_COUNT
@@ -37,7 +38,7 @@ def estimate(path: str, document: dict[str, Any], size: int) -> TokenUsage:
 
 def _prompt(document: dict[str, Any], size: int) -> int:
     """Return the tokens of a prompt: its pictures' and its ids', and those of all other bytes as text."""
-    ids = [ids for name in _IDS for ids in _lists_of_ids(document.get(name))]
+    ids = [ids for name in _IDS if name in document for ids in _lists_of_ids(document[name])]
     inline = _inline(document)
     count = sum(map(len, ids)) + len(inline) * IMAGE_TOKENS
     text = size - sum(inline) - sum(len(written(one)) for one in ids)
@@ -55,13 +56,17 @@ def _lists_of_ids(value: Any) -> list[list[Any]]:
 
 def _inline(document: dict[str, Any]) -> list[int]:
     """Return for each picture and sound how many bytes of it are in the request: 0 for an address."""
-    found = [len(p) for p in _listed(document, "images") if isinstance(p, str)]
-    for message in [*_listed(document, "messages"), *_listed(document, "input")]:
-        if not isinstance(message, dict):
-            continue
-        found += [len(p) for p in _listed(message, "images") if isinstance(p, str)]
-        found += [size for part in _listed(message, "content") if (size := _of_part(part)) is not None]
+    found = _pictures(document)
+    for name in ("messages", "input"):
+        for message in _listed(document, name):
+            if isinstance(message, dict):
+                found += _pictures(message)
+                found += [size for p in _listed(message, "content") if (size := _of_part(p)) is not None]
     return found
+
+
+def _pictures(holder: dict[str, Any]) -> list[int]:
+    return [len(p) for p in _listed(holder, "images") if isinstance(p, str)]
 
 
 def _of_part(part: Any) -> int | None:
@@ -78,6 +83,6 @@ def _of_part(part: Any) -> int | None:
     return 0 if given.startswith(("http://", "https://")) else len(given)
 
 
-def _listed(document: dict[str, Any], name: str) -> list[Any]:
+def _listed(document: dict[str, Any], name: str) -> Sequence[Any]:
     value = document.get(name)
-    return value if isinstance(value, list) else []
+    return value if isinstance(value, list) else ()

@@ -91,11 +91,12 @@ def bound(path: str, document: dict[str, Any]) -> int | None:
     """
     if path.startswith("/api/"):
         options = document.get("options")
-        named = [options.get("num_predict")] if isinstance(options, dict) else []
-    else:
-        named = [document[name] for name in _BOUNDS.get(path, ()) if name in document]
-    given = [value for value in named if type(value) is int and value > 0]
-    return min(given) if given else None
+        return _positive(options.get("num_predict")) or None if isinstance(options, dict) else None
+    least = 0
+    for name in _BOUNDS.get(path, ()):
+        if (value := _positive(document.get(name))) and (not least or value < least):
+            least = value
+    return least or None
 
 
 def lower(path: str, document: dict[str, Any], most: int) -> None:

@@ -60,7 +60,7 @@ class UpstreamResponse:
 
     def rest(self) -> AsyncIterator[bytes]:
         """Return what comes of the answer after `begun`, in pieces and unpacked."""
-        return self._rest or unpacked(self.http)
+        return _nothing() if self.ended else self._rest or unpacked(self.http)
 
     @property
     def untranslatable(self) -> bool:
@@ -94,6 +94,12 @@ class UpstreamResponse:
             self.translator.close()
         if self._response is not None:
             self._response.close()
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for piece in nothing:
+        yield piece
 
 
 def sends_events(upstream: aiohttp.ClientResponse) -> bool:
