@@ -24,6 +24,7 @@ from aiplat.fleet.ssh_config import as_options, config_options, connection, cont
 from aiplat.fleet.sudo import sudo_password
 from aiplat.plan.models import Plan
 from aiplat.plan.role_variables import RoleVariables
+from aiplat.plan.steps import managed
 from aiplat.site.models import Host, Site
 from aiplat.state import private_dir
 
@@ -164,6 +165,7 @@ def _role_variables(site: Site, plan: Plan, host: Host, variables: Sequence[Role
         result |= of_role.ansible()
         result[f"{of_role.role}_site"] = site.name
         result[f"{of_role.role}_inputs"] = inputs.get(of_role.role, {})
+        result[f"{of_role.role}_managed"] = managed(of_role.role)
     return result
 
 

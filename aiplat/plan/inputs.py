@@ -8,7 +8,7 @@ from functools import cache
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.content import digest_of, digest_tree
 from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SiteRegistry
-from aiplat.plan.steps import step_kind
+from aiplat.plan.steps import managed, step_kind
 from aiplat.plan.variables import content_digest, packages_of
 from aiplat.shipped import shipped
 from aiplat.site.models import Host
@@ -65,16 +65,16 @@ def identity(artifact: Artifact) -> str:
 
 @cache
 def role_digest(role: str) -> str:
-    """Return the digest of a role's files and of the modules all roles share."""
+    """Return the digest of a role's files, of the modules all roles share, and of where it puts what."""
     shared = shipped("roles") / "aiplat_modules"
-    return digest_of([digest_tree(shipped(f"roles/{role}")), digest_tree(shared)])
+    return digest_of([digest_tree(shipped(f"roles/{role}")), digest_tree(shared), managed(role)])
 
 
 @cache
 def texts_digest(role: str) -> str:
-    """Return the digest of what a role's templates and variables say; its tasks are not in it."""
+    """Return the digest of what a role's templates and variables say, and where; its tasks are not in it."""
     folders = (shipped(f"roles/{role}") / name for name in _TEXTS)
-    return digest_of([digest_tree(folder) for folder in folders if folder.is_dir()])
+    return digest_of([*(digest_tree(folder) for folder in folders if folder.is_dir()), managed(role)])
 
 
 def _artifacts_of(variables: RoleVariables, lock: Lock, host: Host) -> list[Artifact]:

@@ -24,7 +24,8 @@ class RoleVariables(Frozen):
     """Base: a role's public variables. Field `x` of role `r` is the Ansible variable `r_x`.
 
     Every role also gets `<role>_site` and `<role>_inputs` (name → digest, for the ledger), which the
-    inventory takes from the plan. `secrets` names the variables that come from the private secrets file.
+    inventory takes from the plan, and `<role>_managed` (aiplat.plan.steps). `secrets` names the variables
+    that come from the private secrets file.
     """
 
     role: ClassVar[str]

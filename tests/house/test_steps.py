@@ -8,15 +8,21 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from aiplat.plan.steps import ROLE_STEPS
+from aiplat.plan.steps import ROLE_STEPS, all_managed
 from tests.house.tree import ROOT, files, text
 from tests.roles.conftest import load_module
 
 PLAYS: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(ROOT / "playbooks" / "bootstrap.yml")
-ROLES = [step.id for step in ROLE_STEPS]
-UNITS = {step.unit for step in ROLE_STEPS if step.unit}
-# What a reset looks for on a host.
-REMAINS = "roles/aiplat_modules/module_utils/host_remains.py"
+REGISTRY = "aiplat/plan/steps.py"
+MANAGED = all_managed()
+# Where any k3s has its files, and what looks there for one that is not aiplat's, or works with it.
+K3S_PLACES = {"/usr/local/bin/k3s", "/etc/rancher/k3s/config.yaml"}
+FOREIGN_K3S = {
+    "aiplat/fleet/remote/look_machine.py",
+    "aiplat/fleet/remote/probe_host.py",
+    "aiplat/hosts/checks/others.py",
+    "roles/aiplat_modules/module_utils/aiplat_host.py",
+}
 
 
 def test_the_playbook_has_the_steps_in_their_order() -> None:
@@ -32,46 +38,50 @@ def test_a_step_is_a_role(step: Any) -> None:
     role = ROOT / "roles" / step.id
     assert (role / "tasks" / "main.yml").is_file()
     templates = {path.stem for path in role.glob("templates/*.service.j2")}
-    assert templates == ({step.unit} if step.unit else set())
-
-
-def test_a_reset_knows_the_same_units() -> None:
-    """It works without a ledger and without the site, and names the units itself."""
-    reset = text("roles/host_reset/library/host_reset.py") + text(REMAINS)
-    assert {unit for unit in UNITS if f'"{unit}"' in reset and f'"/{unit}"' in reset} == UNITS
+    assert len(templates) == bool(step.unit)
 
 
 @pytest.mark.parametrize("step", [s for s in ROLE_STEPS if s.unit], ids=lambda s: s.unit)
-def test_a_unit_is_named_in_the_registry_and_by_its_role_alone(step: Any) -> None:
-    """Everything else is given the name, but a reset; a unit's file may say after which it starts."""
-    named = {name for name in _sources() if re.search(rf"(?<![\w-]){re.escape(step.unit)}\b", text(name))}
-    own = ("aiplat/plan/steps.py", f"roles/{step.id}/", "roles/host_reset/", REMAINS)
-    assert [
-        name for name in sorted(named) if not name.startswith(own) and not _says_after(name, step.unit)
-    ] == []
+def test_a_unit_is_named_in_the_registry_alone(step: Any) -> None:
+    """Everything else is given the name; a unit's file may say after which it starts."""
+    name = re.compile(rf"(?<![\w-]){re.escape(step.unit)}\b")
+    named = {
+        source
+        for source in _sources()
+        for line in text(source).splitlines()
+        if name.search(line) and not line.startswith("After=")
+    }
+    assert named == {REGISTRY}
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_the_ledger_is_told_of_everything_that_a_role_writes(role: str) -> None:
-    """What it is not told of shows no drift; a unit starts with files that are written."""
-    files, dirs, links = (_written(role, part) for part in ("files", "dirs", "links"))
-    told = next(task["ledger"] for task in _tasks(role) if "ledger" in task)
-    assert _paths(told.get("files")) == {path for path in files if not path.startswith("/run/")}
-    assert _paths(told.get("links")) == links
-    assert _paths(told.get("dirs")) <= dirs
-    assert _paths(_vars(role).get(f"{role}_start_files")) <= files
+@pytest.mark.parametrize("path", [*MANAGED["files"], *MANAGED["links"]])
+def test_a_managed_path_stands_in_the_registry_alone(path: str) -> None:
+    """Roles and what runs on hosts are given it; only what looks for another k3s knows k3s' places."""
+    name = re.compile(rf"(?<![\w/]){re.escape(path)}(?![\w./])")
+    named = {source for source in _sources() if name.search(text(source))} - {REGISTRY}
+    assert named <= (FOREIGN_K3S if path in K3S_PLACES else set())
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_a_reset_removes_everything_that_a_role_writes(role: str) -> None:
-    """Also where the ledger is lost: by a path, or by a folder that goes with all that is in it."""
+@pytest.mark.parametrize("step", [s for s in ROLE_STEPS if s.all_files], ids=lambda s: s.id)
+def test_a_role_writes_what_the_registry_says(step: Any) -> None:
+    """By the names it is given; the ledger is told of all of it, else it shows no drift."""
+    tasks = _tasks(step.id)
+    written = [task["host_files"] for task in tasks if "host_files" in task]
+    files = {name for given in written for entry in given.get("files", ()) for name in _names(entry["path"])}
+    dirs = {name for given in written for entry in given.get("dirs", ()) for name in _names(entry["path"])}
+    assert (files, dirs) == (set(step.all_files), set(step.dirs) | (dirs - set(step.dirs)))
+    assert [given["links"] for given in written if "links" in given] == (
+        [f"{{{{ {step.id}_managed.links }}}}"] if step.links else []
+    )
+    told = next(task["ledger"] for task in tasks if "ledger" in task)
+    assert f"{step.id}_managed.files.values()" in told["files"]
+    assert bool(step.unit) == ("units" in told)
+
+
+def test_a_reset_removes_every_managed_folder() -> None:
+    """With all that is in it, or when it is empty; also where the ledger is lost."""
     reset = load_module("host_reset/library/host_reset.py")
-    gone = {*reset.FILES, *reset.PARENTS, str(reset.STATE)}
-    written = {path for part in ("files", "dirs", "links") for path in _written(role, part)}
-    trees = (*reset.TREES, "/run/aiplat")
-    assert {
-        p for p in written - gone if not p.startswith(tuple(f"{tree}/" for tree in trees)) and p not in trees
-    } == set()
+    assert set(MANAGED["dirs"]) <= {*reset.TREES, *reset.PARENTS, str(reset.STATE)}
 
 
 def _sources() -> list[str]:
@@ -79,35 +89,11 @@ def _sources() -> list[str]:
     return [name for name in names if not name.endswith("README.md")]
 
 
-def _says_after(name: str, unit: str) -> bool:
-    """Whether a file has a unit's name only where another unit starts after it, or in a module's example."""
-    lines = [line for line in text(name).splitlines() if unit in line]
-    return all(
-        line.startswith("After=") or line.lstrip().startswith("systemd_unit: {name:") for line in lines
-    )
-
-
 def _tasks(role: str) -> list[dict[str, Any]]:
     tasks: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(text(f"roles/{role}/tasks/main.yml"))
     return tasks
 
 
-def _vars(role: str) -> dict[str, Any]:
-    path = ROOT / "roles" / role / "vars" / "main.yml"
-    found: dict[str, Any] = YAML(typ="safe", pure=True).load(path) if path.is_file() else {}
-    return found
-
-
-def _written(role: str, part: str) -> set[str]:
-    """Return the paths that a role has `host_files` write, without those that a site chooses."""
-    given = [task["host_files"].get(part, ()) for task in _tasks(role) if "host_files" in task]
-    return _paths(
-        [entry["path"] if isinstance(entry, dict) else entry for entries in given for entry in entries]
-    )
-
-
-def _paths(said: Any) -> set[str]:
-    """Return the paths in a list, or in an expression that makes one."""
-    if isinstance(said, str):
-        return set(re.findall(r"'(/[^']*)'", said))
-    return {path for path in said or () if path.startswith("/")}
+def _names(path: str) -> list[str]:
+    """Return by which names of the registry a path of a role's task is given."""
+    return re.findall(r"_managed\.(?:files|dirs)\.(\w+)", path)

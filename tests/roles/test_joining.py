@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from aiplat.plan.steps import managed
 from aiplat.shipped import shipped
 from tests.roles.conftest import RunModule, load_module
 
@@ -96,7 +97,9 @@ def test_the_registry_stays_up_while_the_pods_of_a_former_node_stop() -> None:
     """A reset takes both; a host that joins again keeps what serves the others their images."""
     load_module("k3s_agent/library/former_pods.py")
     remains = sys.modules["ansible.module_utils.host_remains"]
-    reset, join = (of(["/k3s"]).find.args[1:] for of in (remains.processes, remains.kubernetes_processes))
+    of_all = managed("host_reset")
+    every = remains.processes(["/k3s"], of_all["dirs"], of_all["units"])
+    reset, join = (kind.find.args[1:] for kind in (every, remains.kubernetes_processes(["/k3s"])))
     for less, more in zip(join, reset, strict=True):
         assert set(less) < set(more)
         assert not [word for word in less if "registry" in word or "aiplat" in word]

@@ -75,7 +75,7 @@ def k3s(tmp_path: Path) -> Iterator[Server]:
 
 def test_a_rotated_token_is_exchanged_once(run_module: RunModule, k3s: Server, tmp_path: Path) -> None:
     """The second time, as after a run that was killed in between, there is nothing left to do."""
-    wanted = {"token": "new", "former": "old", "url": k3s.url, "root": str(tmp_path)}
+    wanted = {"unit": "k3s.service", "token": "new", "former": "old", "url": k3s.url, "root": str(tmp_path)}
     assert run_module(MODULE, **wanted)["changed"] is True
     assert run_module(MODULE, **wanted)["changed"] is False
     assert (k3s.secret, k3s.asked) == ("new", ["server:old"])
@@ -83,7 +83,7 @@ def test_a_rotated_token_is_exchanged_once(run_module: RunModule, k3s: Server, t
 
 def test_the_same_token_asks_nobody(run_module: RunModule, k3s: Server, tmp_path: Path) -> None:
     """A run without a rotation, and a host without a cluster."""
-    same = {"token": "old", "url": k3s.url, "root": str(tmp_path)}
+    same = {"unit": "k3s.service", "token": "old", "url": k3s.url, "root": str(tmp_path)}
     assert run_module(MODULE, **same)["changed"] is False
     assert run_module(MODULE, **{**same, "root": str(tmp_path / "fresh")})["changed"] is False
     assert k3s.asked == []
@@ -92,6 +92,8 @@ def test_the_same_token_asks_nobody(run_module: RunModule, k3s: Server, tmp_path
 def test_a_token_that_nobody_knows_is_left_alone(run_module: RunModule, k3s: Server, tmp_path: Path) -> None:
     """Neither the wanted one nor the one before: nothing is tried."""
     k3s.write("somebody's")
-    failed = run_module(MODULE, token="new", former="old", url=k3s.url, root=str(tmp_path))
+    failed = run_module(
+        MODULE, unit="k3s.service", token="new", former="old", url=k3s.url, root=str(tmp_path)
+    )
     assert "does not know; nothing was changed" in failed["msg"]
     assert (k3s.secret, k3s.asked) == ("somebody's", [])

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from aiplat.hosts.paths import paths_of
+from aiplat.plan.steps import managed
 from tests.patience import PATIENCE
 from tests.roles.conftest import load_module
 
@@ -127,7 +128,7 @@ def test_sets_go_after_the_rules_that_ask_them(k3s: Path) -> None:
 def test_programs_go_after_what_only_they_can_remove() -> None:
     """Rules, sets and slices go before the data folder, and slices before systemd reads its files."""
     module = load_module("host_reset/library/host_reset.py")
-    remains = module.Remains({"steps": {}}, [], {})
+    remains = module.Remains({"steps": {}}, [], {}, managed("host_reset"))
     first = [kind.name for kind in remains.in_kernel()]
     then = [kind.name for kind in remains.on_disk()]
     assert {"iptables rules of Services and policies", "ipsets of policies"} <= set(first)
@@ -146,7 +147,7 @@ def test_files_stay_while_something_is_left_that_needs_them(monkeypatch: pytest.
     monkeypatch.setattr(module.Remains, "in_kernel", lambda _self: (stuck,))
     monkeypatch.setattr(module.Remains, "on_disk", lambda _self: (files,))
     monkeypatch.setattr(module, "read_ledger", lambda _root, _site: {"steps": {}})
-    _, left, _ = module.reset("ward", [], {}, check=False)
+    _, left, _ = module.reset("ward", [], {}, managed("host_reset"), check=False)
     assert (left, touched) == ({"rules": ["one"]}, [])
 
 
@@ -260,7 +261,7 @@ def test_kernel_settings_are_put_back_as_the_ledger_has_them(
         module, "Path", lambda *parts: real(tmp_path, *parts[1:]) if parts[0] == "/proc/sys" else real(*parts)
     )
     ledger = {"steps": {}, "before": {"sysctls": {"net.changed": "0", "net.same": "7", "net.gone": "1"}}}
-    remains = module.Remains(ledger, [], {})
+    remains = module.Remains(ledger, [], {}, managed("host_reset"))
     assert remains.settings() == ["net.changed=0"]
     remains.put_back(remains.settings())
     assert remains.settings() == []
@@ -275,7 +276,7 @@ def test_the_kubelets_folder_for_plugins_goes_if_no_plugin_is_in_it(
     folder = tmp_path / "kubernetes/kubelet-plugins/volume/exec"
     folder.mkdir(parents=True)
     monkeypatch.setattr(module, "HOLLOW", str(tmp_path / "kubernetes"))
-    remains = module.Remains({"steps": {}}, [], {})
+    remains = module.Remains({"steps": {}}, [], {}, managed("host_reset"))
     assert remains.hollow() == [str(tmp_path / "kubernetes")]
     (folder / "driver").touch()
     assert remains.hollow() == []
@@ -292,7 +293,7 @@ def test_a_reset_goes_by_the_data_folder_on_record(tmp_path: Path, monkeypatch: 
     paths = paths_of(str(old)).model_dump()
     record.write_text(json.dumps({"paths": paths, "made": [str(old), str(old.parent)]}))
     monkeypatch.setattr(module, "RECORD", record)
-    remains = module.Remains({"steps": {}}, [], paths_of(str(new)).model_dump())
+    remains = module.Remains({"steps": {}}, [], paths_of(str(new)).model_dump(), managed("host_reset"))
     assert {f"{folder}/k3s" for folder in (old, new)} <= set(remains.k3s)
     mine = [name for name in remains.trees() if name.startswith(str(tmp_path))]
     assert len(mine) == 8

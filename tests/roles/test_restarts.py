@@ -18,6 +18,7 @@ from aiplat.fleet.probe import gather_facts
 from aiplat.hosts.paths import paths_of
 from aiplat.lab import lab_down, lab_up, ssh_argv
 from aiplat.plan.make import _Need, _restart
+from aiplat.plan.steps import managed
 from aiplat.shipped import shipped
 from aiplat.site.models import Site
 from aiplat.state import site_dir
@@ -88,6 +89,7 @@ def inventory() -> dict[str, Any]:
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={folder / 'known_hosts'}",
         "ansible_python_interpreter": "/usr/bin/python3",
         "k3s_server_site": NAME,
+        "k3s_server_managed": managed("k3s_server"),
         "k3s_server_binary": f"sha256:{sha256(PROGRAM).hexdigest()}",
         "k3s_server_node_ip": ADDRESS,
         "k3s_server_registry_endpoints": [f"https://{ADDRESS}:5443"],

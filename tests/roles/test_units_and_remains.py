@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Template
 
+from aiplat.plan.steps import managed
 from aiplat.shipped import shipped
 from tests.roles.conftest import load_module
 
@@ -46,6 +47,7 @@ def start(role: str, record: Path, files: list[str]) -> None:
         f"{role}_start_files": files,
         f"{role}_inputs": {},
         f"{role}_site": "ward",
+        f"{role}_managed": managed(role),
     }
     template = next(shipped(f"roles/{role}/templates").glob("*.service.j2"))
     text = Template(template.read_text()).render(names)
@@ -148,27 +150,3 @@ def test_a_unit_that_fails_ends_the_wait_with_its_words(systemctl: Path) -> None
     systemctl.write_text("#!/bin/sh\nexec sleep 100000\n")
     with pytest.raises(module.HostProblem, match="not ready within 0 s"):
         module.restart("k3s.service", 0, [])
-
-
-def test_a_reset_knows_every_file_that_a_role_writes() -> None:
-    """A run killed before it wrote the ledger leaves nothing that a reset does not look for."""
-    module = load_module("host_reset/library/host_reset.py")
-    roles = Path(module.__file__).parents[2]
-    written = set()
-    for tasks in roles.glob("*/tasks/main.yml"):
-        for line in tasks.read_text().splitlines():
-            if "path: /" in line:
-                written.add(line.partition("path: ")[2].split(",")[0].rstrip("} "))
-    # Every run's lease makes /run/aiplat and removes it.
-    known = {
-        *module.FILES,
-        *module.PARENTS,
-        *module.TREES,
-        "/var/lib/aiplat",
-        "/run/aiplat/values",
-        "/run/NetworkManager",  # only looked at
-        "/etc/rancher/node/password",
-    }
-    inside = tuple(f"{tree}/" for tree in module.TREES)
-    assert len(written) > 10
-    assert sorted(path for path in written if path not in known and not path.startswith(inside)) == []

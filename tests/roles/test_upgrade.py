@@ -10,10 +10,17 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from aiplat.plan.steps import managed
 from aiplat.shipped import shipped
 from tests.roles.conftest import RunModule, load_module
 
 KEPT, FOLDERS = "k3s_server/library/k3s_kept.py", "aiplat_modules/library/k3s_folders.py"
+_MANAGED = managed("k3s_server")
+SERVER = {
+    "unit": _MANAGED["unit"],
+    "program": _MANAGED["files"]["program"],
+    "files": [_MANAGED["files"][name] for name in ("config", "registries", "unit")],
+}
 OLD, NEW, BEFORE = "a" * 64, "b" * 64, "c" * 64
 
 
@@ -49,7 +56,7 @@ def test_what_runs_is_kept_before_another_comes(
     server: Path, datastore: sqlite3.Connection, run_module: RunModule
 ) -> None:
     """Program, token, configuration and a whole datastore, for root alone; the words say how to go back."""
-    result = run_module(KEPT, binary=f"sha256:{NEW}", root=str(server))
+    result = run_module(KEPT, binary=f"sha256:{NEW}", root=str(server), **SERVER)
     assert result["changed"] is True
     kept = server / "var/lib/aiplat/k3s-before/v1.35.7+k3s1"
     assert {path.name for path in kept.iterdir()} == {"k3s", "config.yaml", "token", "state.db"}
@@ -66,16 +73,16 @@ def test_nothing_is_kept_where_nothing_is_replaced(
     """The wanted k3s is there already, or k3s never ran."""
     datastore.close()
     digest = hashlib.sha256((server / "usr/local/bin/k3s").read_bytes()).hexdigest()
-    assert run_module(KEPT, binary=f"sha256:{digest}", root=str(server))["changed"] is False
+    assert run_module(KEPT, binary=f"sha256:{digest}", root=str(server), **SERVER)["changed"] is False
     (server / "var/lib/rancher/k3s/server/db/state.db").unlink()
-    assert run_module(KEPT, binary=f"sha256:{NEW}", root=str(server))["changed"] is False
+    assert run_module(KEPT, binary=f"sha256:{NEW}", root=str(server), **SERVER)["changed"] is False
     assert not (server / "var/lib/aiplat").exists()
 
 
 def test_a_datastore_that_is_damaged_stops_the_upgrade(server: Path, run_module: RunModule) -> None:
     """Better no upgrade than one without a way back; nothing half is left."""
     (server / "var/lib/rancher/k3s/server/db/state.db").write_bytes(b"no database at all, " * 400)
-    result = run_module(KEPT, binary=f"sha256:{NEW}", root=str(server))
+    result = run_module(KEPT, binary=f"sha256:{NEW}", root=str(server), **SERVER)
     assert result["failed"] is True
     assert "cannot be copied" in result["msg"]
     assert not (server / "var/lib/aiplat/k3s-before/v1.35.7+k3s1").exists()
@@ -89,7 +96,7 @@ def test_only_the_last_ones_are_kept(
     for number in range(3):
         text = f"#!/bin/sh\necho 'k3s version v1.3{number}.0+k3s1 (abc)'\n"
         write(server / "usr/local/bin/k3s", text, 0o755)
-        run_module(KEPT, binary=f"sha256:{NEW}", root=str(server))
+        run_module(KEPT, binary=f"sha256:{NEW}", root=str(server), **SERVER)
     names = {path.name for path in (server / "var/lib/aiplat/k3s-before").iterdir()}
     assert names == {"v1.31.0+k3s1", "v1.32.0+k3s1"}
 

@@ -21,7 +21,7 @@ PLACES = (
     *("/", "/var/lib", "/etc", "/usr/local", "/tmp", "/run"),  # noqa: S108 - looked at, not written
     *("/var/lib/aiplat", "/var/lib/kubelet", "/var/lib/rancher"),
 )
-CERTIFICATES = ("/etc/aiplat/ca.crt", "/etc/aiplat/registry.crt")
+CERTIFICATES = ("/etc/aiplat/*.crt",)
 # Below k3s' data folder.
 OF_K3S = ("agent/*.crt", "server/tls/client-*.crt", "server/tls/serving-*.crt")
 SYSCTLS = (

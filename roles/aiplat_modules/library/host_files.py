@@ -35,7 +35,7 @@ author: [aiplat]
 EXAMPLES = r"""
 - name: The site's CA is on the host
   host_files:
-    files: [{path: /etc/aiplat/ca.crt, content: "{{ ca }}"}]
+    files: [{path: /etc/example.crt, content: "{{ ca }}"}]
 """
 RETURN = r"""
 paths: {description: "What was written.", type: list, returned: always}

@@ -35,7 +35,7 @@ author: [aiplat]
 """
 EXAMPLES = r"""
 - name: The ledger knows this step
-  ledger: {site: ward-3, step: site_registry, files: [/etc/aiplat/registry.yml]}
+  ledger: {site: ward-3, step: site_registry, files: [/etc/example.yml]}
 """
 RETURN = r"""#"""
 

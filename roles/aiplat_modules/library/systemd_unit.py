@@ -34,7 +34,7 @@ author: [aiplat]
 """
 EXAMPLES = r"""
 - name: The registry runs
-  systemd_unit: {name: aiplat-registry.service, content: "{{ digest }}", files: [/etc/aiplat/registry.yml]}
+  systemd_unit: {name: example.service, content: "{{ digest }}", files: [/etc/example.yml]}
 """
 RETURN = r"""
 action: {description: "What was done: nothing, enabled, started or restarted.", type: str, returned: always}

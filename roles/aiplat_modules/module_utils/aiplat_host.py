@@ -16,6 +16,8 @@ STATE = Path("/var/lib/aiplat")
 BLOBS = str(STATE / "blobs")
 CHUNK = 1 << 20
 API_VERSION = "aiplat.dev/v1alpha1"
+# k3s' own places.
+K3S = "/usr/local/bin/k3s"
 KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"
 # What kubectl and helm look up of the API is kept here, and not in root's home.
 KUBE_CACHE = {"KUBECACHEDIR": "/run/aiplat/kubectl"}
@@ -151,5 +153,5 @@ def kubectl(*arguments: str, stdin: str = "", timeout: float = 300) -> str:
     Raises:
         HostProblem: it failed or did not end in time.
     """
-    program = ["/usr/local/bin/k3s", "kubectl", f"--kubeconfig={KUBECONFIG}"]
+    program = [K3S, "kubectl", f"--kubeconfig={KUBECONFIG}"]
     return run([*program, *arguments], stdin, timeout, KUBE_CACHE)

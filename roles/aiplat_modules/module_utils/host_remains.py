@@ -11,16 +11,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from ansible.module_utils.aiplat_host import K3S
 from ansible.module_utils.host_commands import Kind, attempt, json_of, read, text_of
 
 KILL_SECONDS = 10.0
-# A process is Kubernetes' if its program is this one, or in k3s' data folder …
-K3S = "/usr/local/bin/k3s"
-# … or if it runs in a control group with one of these in its name (pods, and what the units started).
-K3S_GROUPS = ("kubepods", "/k3s.service", "/k3s-agent.service")
-# The same of what else aiplat has on a host.
-PROGRAMS = (K3S, "/usr/local/lib/aiplat/")
-GROUPS = (*K3S_GROUPS, "/aiplat-registry.service")
+# A process is Kubernetes' if its program is k3s or in k3s' data folder, or if it runs in a control group with
+# one of these in its name: pods, and what the units of any k3s started.
+K3S_GROUPS = ("kubepods", *(f"/{name}.service" for name in ("k3s", "k3s-agent")))
 # Besides those below the folders of k3s and the kubelet.
 MOUNTS = ("/run/k3s", "/run/netns/cni-")
 LINKS = ("cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0")
@@ -157,10 +154,14 @@ def remove_paths(names: list[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def processes(k3s: Sequence[str]) -> Kind:
-    """Return the kind of what runs, `k3s` being the folders below which k3s has programs of its own."""
+def processes(k3s: Sequence[str], programs: Sequence[str], units: Sequence[str]) -> Kind:
+    """Return the kind of what runs: pods, and what is of these programs, folders of programs and units.
+
+    `k3s` are the folders below which k3s has programs of its own.
+    """
     name = "processes of pods, of Kubernetes and of aiplat"
-    return Kind(name, partial(find_processes, k3s, PROGRAMS, GROUPS), kill)
+    groups = (*K3S_GROUPS, *(f"/{unit}" for unit in units))
+    return Kind(name, partial(find_processes, k3s, (K3S, *programs), groups), kill)
 
 
 def kubernetes_processes(k3s: Sequence[str]) -> Kind:

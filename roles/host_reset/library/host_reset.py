@@ -28,30 +28,19 @@ description:
 options:
   site: {description: "Name of the site the host belongs to.", type: str, required: true}
   paths: {description: "The folders that grow, where the site has them.", type: dict, default: {}}
+  managed: {description: "The units, files, links and dirs of every role.", type: dict, required: true}
   keep_blobs: {description: "Digests of staged blobs that stay.", type: list, elements: str, default: []}
 author: [aiplat]
 """
 EXAMPLES = r"""
 - name: Nothing of aiplat is left on the host
-  host_reset: {site: ward-3}
+  host_reset: {site: ward-3, managed: {units: [], files: [], links: [], dirs: []}}
 """
 RETURN = r"""
 notes: {description: "Every kind of thing looked for and what was found.", type: list, returned: always}
 removed: {description: "What was removed, by kind.", type: dict, returned: always}
 """
 
-UNITS = ("k3s.service", "k3s-agent.service", "aiplat-registry.service")
-FILES = (
-    *(f"/etc/systemd/system/{unit}" for unit in UNITS),
-    *(f"/usr/local/bin/{name}" for name in ("kubectl", "crictl", "ctr", "k3s")),
-    "/etc/modules-load.d/aiplat.conf",
-    "/etc/sysctl.d/90-aiplat.conf",
-    "/etc/NetworkManager/conf.d/aiplat.conf",
-    *(
-        f"/etc/aiplat/{name}"
-        for name in ("ca.crt", "registry.yml", "registry.crt", "registry.key", "resolv.conf")
-    ),
-)
 TREES = (
     "/etc/rancher/k3s",
     "/etc/rancher/node",
@@ -75,14 +64,14 @@ PARENTS = ("/etc/aiplat", "/etc/rancher", "/run/netns", "/var/lib/rancher")
 SHIMS = ("/run/containerd", "/run/nri")
 # The kubelet makes folders for plugins here; they go if there is no file in them.
 HOLLOW = "/usr/libexec/kubernetes"
-# k3s' own, which a foreign k3s on the host would have too.
-KUBECTL_LINKS = {"/usr/local/bin/kubectl", "/usr/local/bin/crictl", "/usr/local/bin/ctr"}
 
 
 class Remains:
     """What is on the host's disk, by the ledger as it was when the reset began."""
 
-    def __init__(self, ledger: dict[str, Any], keep: list[str], paths: dict[str, str]) -> None:
+    def __init__(
+        self, ledger: dict[str, Any], keep: list[str], paths: dict[str, str], managed: dict[str, list[str]]
+    ) -> None:
         record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
         self.made: list[str] = record.get("made", [])
         # Where it is by its own record, and where the site has it: a run may have been killed in between.
@@ -92,6 +81,8 @@ class Remains:
         self.k3s = tuple(dict.fromkeys(("/var/lib/rancher/k3s", *(place["k3s"] for place in places))))
         self.kubelet = tuple(dict.fromkeys(("/var/lib/kubelet", *(place["kubelet"] for place in places))))
         self.blobs = tuple(dict.fromkeys((str(STATE / "blobs"), *(place["blobs"] for place in places))))
+        self.managed = managed
+        self.programs = tuple(path for path in managed["dirs"] if path.startswith("/usr/"))
         self.steps: list[dict[str, Any]] = list(ledger["steps"].values())
         self.before: dict[str, Any] = ledger.get("before", {})
         self.keep = {digest.removeprefix("sha256:") for digest in keep}
@@ -102,13 +93,13 @@ class Remains:
 
     def running(self) -> list[str]:
         """Return our units that are not at rest."""
-        names = sorted({*UNITS, *self.recorded("units")})
+        names = sorted({*self.managed["units"], *self.recorded("units")})
         states = {name: text_of("systemctl", "show", "-P", "ActiveState", name).strip() for name in names}
         return [name for name in names if states[name] not in ("", "inactive", "failed")]
 
     def units(self) -> list[str]:
         """Return our units that systemd knows."""
-        names = sorted({*UNITS, *self.recorded("units")})
+        names = sorted({*self.managed["units"], *self.recorded("units")})
         states = {name: text_of("systemctl", "show", "-P", "LoadState", name).strip() for name in names}
         active = {name: text_of("systemctl", "show", "-P", "ActiveState", name).strip() for name in names}
         return [n for n in names if states[n] not in ("", "not-found") or active[n] not in ("", "inactive")]
@@ -132,12 +123,17 @@ class Remains:
 
     def files(self) -> list[str]:
         """Return our files and links that exist."""
-        names = {*FILES, *self.recorded("files"), *self.recorded("links")}
+        names = {
+            *self.managed["files"],
+            *self.managed["links"],
+            *self.recorded("files"),
+            *self.recorded("links"),
+        }
         return sorted(name for name in names if os.path.lexists(name) and not self.foreign(name))
 
     def foreign(self, name: str) -> bool:
-        """Say whether a kubectl, crictl or ctr is not a link to k3s and so not ours."""
-        return name in KUBECTL_LINKS and not Path(name).is_symlink()
+        """Say whether what is in the place of a link, as kubectl's to k3s, is not a link and so not ours."""
+        return name in self.managed["links"] and not Path(name).is_symlink()
 
     def trees(self) -> list[str]:
         """Return the folders that go with everything in them, and blobs that are not to be kept."""
@@ -184,7 +180,7 @@ class Remains:
         """Return what runs and what filters packets, in the order in which it can be removed."""
         return (
             Kind("running units", self.running, lambda names: attempt("systemctl", "stop", *names)),
-            processes(self.k3s),
+            processes(self.k3s, self.programs, self.managed["units"]),
             mounts((*self.k3s, *self.kubelet)),
             *NETWORK,
             *firewall(set(self.before.get("tables", ())), self.k3s),
@@ -194,7 +190,7 @@ class Remains:
     def on_disk(self) -> tuple[Kind, ...]:
         """Return what does nothing by itself, in the order in which it can be removed."""
         return (
-            Kind("units " + ", ".join(UNITS), self.units, self.remove_units),
+            Kind("units " + ", ".join(self.managed["units"]), self.units, self.remove_units),
             Kind("kernel settings that Kubernetes changed", self.settings, self.put_back),
             Kind("packages that aiplat installed", self.packages, self.remove_packages),
             Kind("files and links of the ledger and of every role", self.files, remove_paths),
@@ -210,10 +206,10 @@ def is_bare_mount(path: Path) -> bool:
 
 
 def reset(
-    site: str, keep: list[str], paths: dict[str, str], check: bool
+    site: str, keep: list[str], paths: dict[str, str], managed: dict[str, list[str]], check: bool
 ) -> tuple[dict[str, list[str]], dict[str, list[str]], list[str]]:
     """Remove everything; return what was removed and what is left, by kind, and the kinds looked for."""
-    remains = Remains(read_ledger("/", site), keep, paths)
+    remains = Remains(read_ledger("/", site), keep, paths, managed)
     removed, left = {}, {}
     for kinds in (remains.in_kernel(), remains.on_disk()):
         for kind in kinds:
@@ -239,13 +235,16 @@ def main() -> None:
         argument_spec={
             "site": {"type": "str", "required": True},
             "paths": {"type": "dict", "default": {}},
+            "managed": {"type": "dict", "required": True},
             "keep_blobs": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     try:
         p = module.params
-        removed, left, looked_for = reset(p["site"], p["keep_blobs"], p["paths"], module.check_mode)
+        removed, left, looked_for = reset(
+            p["site"], p["keep_blobs"], p["paths"], p["managed"], module.check_mode
+        )
     except (HostProblem, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     if left:

@@ -14,13 +14,13 @@ description:
     turns it away for as long as it remembers the node of that name.
   - A host whose agent runs is not a stranger, whatever its files say.
 options:
-  unit: {description: "The agent's unit.", type: str, default: k3s-agent.service}
+  unit: {description: "The agent's unit.", type: str, required: true}
   root: {description: "Where the host's paths begin; other than / in tests only.", type: path, default: /}
 author: [aiplat]
 """
 EXAMPLES = r"""
 - name: Whether the cluster knows this host is known
-  agent_identity:
+  agent_identity: {unit: k3s-agent}
   register: k3s_agent_identity
 """
 RETURN = r"""
@@ -51,7 +51,7 @@ def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
         argument_spec={
-            "unit": {"type": "str", "default": "k3s-agent.service"},
+            "unit": {"type": "str", "required": True},
             "root": {"type": "path", "default": "/"},
         },
         supports_check_mode=True,

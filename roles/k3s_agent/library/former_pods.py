@@ -30,14 +30,14 @@ description:
   - A host without an agent's folder has not been a node since it was installed, and what another container
     engine runs on it is left alone.
 options:
-  unit: {description: "The agent's unit.", type: str, default: k3s-agent.service}
+  unit: {description: "The agent's unit.", type: str, required: true}
   k3s: {description: "The data folder of k3s.", type: path, required: true}
   kubelet: {description: "The data folder of the kubelet.", type: path, required: true}
 author: [aiplat]
 """
 EXAMPLES = r"""
 - name: Nothing of the former node runs
-  former_pods: {k3s: /var/lib/rancher/k3s, kubelet: /var/lib/kubelet}
+  former_pods: {unit: k3s-agent, k3s: /var/lib/rancher/k3s, kubelet: /var/lib/kubelet}
 """
 RETURN = r"""
 notes: {description: "What was stopped or removed, by kind and count.", type: list, returned: always}
@@ -96,7 +96,7 @@ def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
         argument_spec={
-            "unit": {"type": "str", "default": "k3s-agent.service"},
+            "unit": {"type": "str", "required": True},
             "k3s": {"type": "path", "required": True},
             "kubelet": {"type": "path", "required": True},
         },

@@ -19,6 +19,9 @@ description:
   - Does nothing where k3s is not there yet, has no datastore, or is the wanted one.
   - The datastore is copied by SQLite itself, while k3s runs; where Python has no SQLite, k3s is stopped.
 options:
+  program: {description: "Where k3s is.", type: path, required: true}
+  unit: {description: "The unit that runs it.", type: str, required: true}
+  files: {description: "What is kept besides it.", type: list, elements: path, required: true}
   binary: {description: "Digest of the k3s that will be installed.", type: str, required: true}
   data: {description: "k3s' data folder.", type: path, default: /var/lib/rancher/k3s}
   folder: {description: "Where what is kept goes.", type: path, default: /var/lib/aiplat/k3s-before}
@@ -28,21 +31,14 @@ author: [aiplat]
 """
 EXAMPLES = r"""
 - name: What runs is kept
-  k3s_kept: {binary: "sha256:…"}
+  k3s_kept: {binary: "sha256:…", program: /opt/k3s, unit: k3s, files: []}
 """
 RETURN = r"""
 notes: {description: "Where it is, and how to go back.", type: list, returned: always}
 """
 
-PROGRAM = "/usr/local/bin/k3s"
-UNIT = "k3s.service"
 # In k3s' data folder.
 DATASTORE, TOKEN = "server/db/state.db", "server/token"
-FILES = (
-    "/etc/rancher/k3s/config.yaml",
-    "/etc/rancher/k3s/registries.yaml",
-    "/etc/systemd/system/k3s.service",
-)
 SPARE = 64 << 20
 
 
@@ -55,7 +51,7 @@ def version_of(program: Path) -> str:
     return words[2] if len(words) > 2 and words[2].startswith("v") else sha256_of(program)[:12]
 
 
-def copy_datastore(source: Path, target: Path) -> None:
+def copy_datastore(source: Path, target: Path, unit: str) -> None:
     """Copy a SQLite datastore as of one moment, and have the copy looked through.
 
     Raises:
@@ -64,7 +60,7 @@ def copy_datastore(source: Path, target: Path) -> None:
     try:
         import sqlite3  # noqa: PLC0415 - a minimal Python has none
     except ImportError:
-        copy_at_rest(source, target)
+        copy_at_rest(source, target, unit)
         return
     try:
         before, after = sqlite3.connect(f"file:{source}?mode=ro", uri=True), sqlite3.connect(target)
@@ -80,9 +76,9 @@ def copy_datastore(source: Path, target: Path) -> None:
         raise HostProblem(f"the copy of the datastore {source} is not whole: {said}")
 
 
-def copy_at_rest(source: Path, target: Path) -> None:
+def copy_at_rest(source: Path, target: Path, unit: str) -> None:
     """Copy a datastore with what was not written into it yet, while nobody writes; pods go on."""
-    subprocess.run(["systemctl", "stop", UNIT], check=False, capture_output=True)
+    subprocess.run(["systemctl", "stop", unit], check=False, capture_output=True)
     for name in (source, Path(f"{source}-wal"), Path(f"{source}-shm")):
         if name.exists():
             shutil.copy2(name, target.with_name(name.name))
@@ -95,15 +91,16 @@ def require_space(folder: Path, files: list[Path]) -> None:
         raise HostProblem(f"{need >> 20} MiB are needed below {folder} to keep the k3s that runs; make room")
 
 
-def keep_all(root: str, data: Path, target: Path) -> None:
+def keep_all(p: dict[str, Any], target: Path) -> None:
     """Copy program, files and datastore into a new folder that only root can read."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True, mode=0o700)
-    shutil.copy2(below(root, PROGRAM), target / "k3s")
-    for path in (*(below(root, name) for name in FILES), data / TOKEN):
+    root, data = p["root"], below(p["root"], p["data"])
+    shutil.copy2(below(root, p["program"]), target / "k3s")
+    for path in (*(below(root, name) for name in p["files"]), data / TOKEN):
         if path.exists():
             shutil.copy2(path, target / path.name)
-    copy_datastore(data / DATASTORE, target / "state.db")
+    copy_datastore(data / DATASTORE, target / "state.db", p["unit"])
     for path in target.iterdir():
         path.chmod(0o700 if path.name == "k3s" else 0o600)
 
@@ -111,7 +108,7 @@ def keep_all(root: str, data: Path, target: Path) -> None:
 def ensure(p: dict[str, Any], check: bool) -> list[str]:
     """Keep what runs if another is to come; return what there is to say."""
     root, data = p["root"], below(p["root"], p["data"])
-    program, store = below(root, PROGRAM), data / DATASTORE
+    program, store = below(root, p["program"]), data / DATASTORE
     wanted = p["binary"].removeprefix("sha256:")
     if not program.exists() or not store.exists() or sha256_of(program) == wanted:
         return []
@@ -127,7 +124,7 @@ def ensure(p: dict[str, Any], check: bool) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     require_space(folder, [program, store])
     half = folder / f".{version}"
-    keep_all(root, data, half)
+    keep_all(p, half)
     shutil.rmtree(folder / version, ignore_errors=True)
     half.rename(folder / version)
     os.utime(folder / version)
@@ -141,6 +138,9 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "binary": {"type": "str", "required": True},
+            "program": {"type": "path", "required": True},
+            "unit": {"type": "str", "required": True},
+            "files": {"type": "list", "elements": "path", "required": True},
             "data": {"type": "path", "default": "/var/lib/rancher/k3s"},
             "folder": {"type": "path", "default": "/var/lib/aiplat/k3s-before"},
             "keep": {"type": "int", "default": 2},

@@ -22,6 +22,7 @@ description:
     keep it from starting. It is asked to exchange it as `k3s token rotate` does, whose arguments all see.
   - Does nothing where the token is the wanted one already, or there is no cluster yet.
 options:
+  unit: {description: "The server's unit.", type: str, required: true}
   token: {description: "The token as it is to be, in its short form.", type: str, required: true}
   former: {description: "The token that it may be exchanged for.", type: str, default: ""}
   data: {description: "k3s' data folder.", type: path, default: /var/lib/rancher/k3s}
@@ -32,12 +33,11 @@ author: [aiplat]
 """
 EXAMPLES = r"""
 - name: The cluster has the token that is wanted
-  k3s_token: {token: "{{ k3s_server_token }}", former: "{{ k3s_server_former_token }}"}
+  k3s_token: {unit: k3s, token: "{{ k3s_server_token }}", former: "{{ k3s_server_former_token }}"}
   no_log: true
 """
 RETURN = r"""#"""
 
-UNIT = "k3s.service"
 BETWEEN_SECONDS = 1.0
 
 
@@ -85,7 +85,7 @@ def ensure(wanted: dict[str, str | int], check: bool) -> bool:
         return True
     if root == "/":
         # One that was stopped is started with the token it was stopped with.
-        run(["systemctl", "start", UNIT], timeout=float(wanted["timeout"]))
+        run(["systemctl", "start", str(wanted["unit"])], timeout=float(wanted["timeout"]))
     deadline = time.monotonic() + float(wanted["timeout"])
     authority = server / "tls/server-ca.crt"
     while True:
@@ -103,6 +103,7 @@ def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
         argument_spec={
+            "unit": {"type": "str", "required": True},
             "token": {"type": "str", "required": True, "no_log": True},
             "former": {"type": "str", "default": "", "no_log": True},
             "data": {"type": "path", "default": "/var/lib/rancher/k3s"},

@@ -20,7 +20,7 @@ author: [aiplat]
 """
 EXAMPLES = r"""
 - name: The registry answers over TLS
-  https_answer: {url: "https://192.0.2.11:5443/v2/", ca: /etc/aiplat/ca.crt}
+  https_answer: {url: "https://192.0.2.11:5443/v2/", ca: /etc/example.crt}
 """
 RETURN = r"""#"""
 
