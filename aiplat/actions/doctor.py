@@ -1,4 +1,4 @@
-"""`aiplat doctor gpu`: what is wrong with the GPUs of a site's hosts; looks and judges, changes nothing."""
+"""`aiplat doctor gpu`: what is wrong with hosts' GPUs and what would be done; looks, changes nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiplat.fleet.gpus import GpuFacts, gather_gpu_facts
+from aiplat.gpu.decision import Decision
 from aiplat.gpu.judge import UNKNOWN, Judgement, judge
+from aiplat.plan.gpus import decision_on
 from aiplat.site.models import Site
 
 NO_GPU = "no-gpu"
@@ -19,6 +21,7 @@ class HostVerdict:
     host: str
     judgement: Judgement
     looked_at: bool = True
+    decision: Decision | None = None
 
     @property
     def good(self) -> bool:
@@ -27,12 +30,19 @@ class HostVerdict:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as part of a JSON document."""
-        return {"host": self.host, **self.judgement.as_json()}
+        decided = {"decision": self.decision.as_json()} if self.decision else {}
+        return {"host": self.host, **self.judgement.as_json(), **decided}
 
 
 def judge_site(site: Site) -> tuple[HostVerdict, ...]:
     """Look at every host of a site and judge it."""
-    return tuple(HostVerdict(seen.host, _judge(seen), not seen.problem) for seen in gather_gpu_facts(site))
+    return tuple(_verdict(seen) for seen in gather_gpu_facts(site))
+
+
+def _verdict(seen: GpuFacts) -> HostVerdict:
+    judgement = _judge(seen)
+    decision = None if seen.problem else decision_on(judgement.verdict, seen.facts)
+    return HostVerdict(seen.host, judgement, not seen.problem, decision)
 
 
 def _judge(seen: GpuFacts) -> Judgement:

@@ -13,18 +13,22 @@ from aiplat.cli.contact import AtTerminal
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import EXIT_CHECK_FAILED, EXIT_DONE, EXIT_FAILED
+from aiplat.gpu.decision import Decision
 from aiplat.gpu.facts import read_facts
 from aiplat.gpu.judge import UNKNOWN, Judgement, judge
 from aiplat.hosts.paths import paths_of
+from aiplat.plan.gpus import decision_on
 
 
 def show_facts(path: Path, *, as_json: bool) -> int:
     """Judge a file of recorded facts, print the judgement, and return the exit code."""
-    judgement = judge(read_facts(path), paths_of(None).k3s)
+    facts = read_facts(path)
+    judgement = judge(facts, paths_of(None).k3s)
+    decision = decision_on(judgement.verdict, facts)
     if as_json:
-        print_json(judgement.as_json())
+        print_json({**judgement.as_json(), "decision": decision.as_json()})
     else:
-        Console(highlight=False).print(judgement_view(judgement))
+        Console(highlight=False).print(Group(judgement_view(judgement), Text(decision_line(decision))))
     return EXIT_DONE if judgement.is_healthy else EXIT_CHECK_FAILED
 
 
@@ -48,12 +52,20 @@ def show_site(argument: str | None, dialogue: AtTerminal, *, as_json: bool) -> i
         table = _table("Host", "Verdict", "Cause", "Fix")
         for verdict in sorted(verdicts, key=lambda v: v.good):
             judgement = verdict.judgement
-            cells = (Text(judgement.cause), Text("" if verdict.good else judgement.fix))
+            fix = [] if verdict.good else [judgement.fix]
+            fix += [decision_line(verdict.decision)] if verdict.decision and not verdict.good else []
+            cells = (Text(judgement.cause), Text("\n".join(fix)))
             table.add_row(verdict.host, _mark(judgement, verdict.good), *cells)
         Console(highlight=False).print(table)
     if not all(verdict.looked_at for verdict in verdicts):
         return EXIT_FAILED
     return EXIT_DONE if all(verdict.good for verdict in verdicts) else EXIT_CHECK_FAILED
+
+
+def decision_line(decision: Decision) -> str:
+    """Return what `aiplat bootstrap` does about a host's verdict, or why it does nothing."""
+    begins = {"act": "bootstrap will", "refused": "bootstrap refuses", "elsewhere": "bootstrap does"}
+    return f"{begins.get(decision.outcome, 'bootstrap has')}: {decision.text}"
 
 
 def judgement_view(judgement: Judgement) -> RenderableType:

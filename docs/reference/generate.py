@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from ruamel.yaml import YAML
 
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import CatalogModel, Component, Plane
@@ -16,9 +17,13 @@ from aiplat.fit.knowledge import knowledge
 from aiplat.fit.known_models import known_names
 from aiplat.fit.layouts import EXAMPLE, compare_layouts, planned_site
 from aiplat.fit.speeds import judge_throughput, recorded_speed
+from aiplat.gpu.decision import decide
+from aiplat.gpu.host import GpuHost
+from aiplat.gpu.knowledge import Answer, answers
 from aiplat.gpu.rules.order import RULES as GPU_RULES
 from aiplat.hosts.check import HostCheck
 from aiplat.hosts.judge import CHECKS
+from aiplat.plan.gpus import usual_offer
 from aiplat.site.rules import RULES
 from aiplat.site.schema import site_schema
 
@@ -34,6 +39,7 @@ def pages() -> dict[str, str]:
         "fit-real-gpu.md": _real_gpu(),
         "catalog.md": _catalog(load_catalog()),
         "gpu-verdicts.md": _gpu_verdicts(),
+        "gpu-decisions.md": _gpu_decisions(),
         "host-checks.md": _host_checks(),
         "cli.md": _command_line(typer.main.get_command(command_line())),
     }
@@ -262,6 +268,55 @@ def _gpu_verdicts() -> str:
     rows = "".join(f"| `{name}` | {rule.cause}. | {rule.fix} |\n" for name, rule in rules.items())
     measured = (HERE / "gpu-verdicts-measured.md").read_text()
     return f"# GPU verdicts\n{_NOTE}\n{head}\n\n| verdict | cause | fix |\n|---|---|---|\n{rows}\n{measured}"
+
+
+def _gpu_decisions() -> str:
+    head = (
+        "What `aiplat bootstrap` does on a host about a verdict of `aiplat doctor gpu`, which shows it too. "
+        "The verdict says what is wrong; cards, driver, kernel and system say how it is put right, and the "
+        "bundle with what. All reasons for a refusal are told at once, by `aiplat plan` already, before "
+        "anything is changed."
+    )
+    cases = YAML(typ="safe", pure=True).load(HERE.parents[1] / "tests/gpu/recorded_hosts.yaml")
+    answered = "".join(f"| `{name}` | {_answer(answer)} |\n" for name, answer in answers().items())
+    rows = "".join(_decided(case) for case in cases)
+    recorded = (
+        f"{len(cases)} hosts of real machines from public threads and captures, as far as each was seen "
+        f"(`tests/gpu/recorded_hosts.yaml`), with a bundle of driver branch {usual_offer().branch}. Nothing "
+        "was installed on them: these are decisions."
+    )
+    by_verdict = f"| verdict | what is done |\n|---|---|\n{answered}"
+    by_host = f"| host | system | cards | driver | verdict | decision |\n|---|---|---|---|---|---|\n{rows}"
+    return (
+        f"# GPU decisions\n{_NOTE}\n{head}\n\n## By verdict\n\n{by_verdict}\n"
+        f"## Recorded hosts\n\n{recorded}\n\n{by_host}"
+    )
+
+
+def _answer(answer: Answer) -> str:
+    if answer.person:
+        return "refused: a person must put it right"
+    if answer.elsewhere:
+        return f"nothing on the host: {answer.elsewhere}"
+    newer = ", if the bundle's is newer" if answer.newer else ""
+    return ", ".join(f"`{action}`" for action in answer.do) + newer or "nothing"
+
+
+def _decided(case: dict[str, Any]) -> str:
+    host = GpuHost.model_validate(case["seen"])
+    found = decide(case["verdict"], host, usual_offer())
+    cards = [f"{card.name or '10de:' + card.device}" for card in host.cards]
+    told = found.text if found.outcome != "refused" else "; ".join(p.what for p in found.problems)
+    driver = f"{host.driver} {host.modules or ''}".strip()
+    cells = (
+        case["host"],
+        host.system,
+        ", ".join(cards),
+        driver,
+        f"`{case['verdict']}`",
+        f"**{found.outcome}**: {told}",
+    )
+    return f"| {' | '.join(cells)} |\n"
 
 
 def _host_checks() -> str:

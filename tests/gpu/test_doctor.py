@@ -16,6 +16,8 @@ from aiplat.actions.doctor import NO_GPU, judge_site
 from aiplat.fleet.gpus import GpuFacts
 from aiplat.fleet.remote import probe_gpu
 from aiplat.gpu.facts import facts_of
+from aiplat.gpu.host import host_of
+from aiplat.gpu.signals.all import read_signals
 from aiplat.site.models import Site
 
 MISMATCH = "Failed to initialize NVML: Driver/library version mismatch"
@@ -126,6 +128,37 @@ def test_the_probe_finds_a_gpu_on_the_bus(tmp_path: Path) -> None:
     assert not probe_gpu.has_gpu(tmp_path)
     (tmp_path / "sys/bus/pci/devices/a/class").write_text("0x030200\n")
     assert probe_gpu.has_gpu(tmp_path)
+
+
+def test_the_probe_names_cards_and_switches_without_lspci(tmp_path: Path) -> None:
+    """A minimal host has no lspci: what holds a card is read where the kernel shows it."""
+    bus = tmp_path / "sys/bus/pci/devices"
+    driver = tmp_path / "sys/bus/pci/drivers/nouveau"
+    driver.mkdir(parents=True)
+    for address, kind, device in (
+        ("0000:41:00.0", "0x030200", "0x26b9"),
+        ("0000:42:00.0", "0x068000", "0x1af1"),
+    ):
+        (bus / address).mkdir(parents=True)
+        for name, text in (("vendor", "0x10de"), ("class", kind), ("device", device)):
+            (bus / address / name).write_text(f"{text}\n")
+    (bus / "0000:41:00.0/driver").symlink_to(driver)
+    assert probe_gpu.on_bus(tmp_path).splitlines() == [
+        "0000:41:00.0 3D controller [0302]: NVIDIA Corporation Device [10de:26b9]",
+        "\tKernel driver in use: nouveau",
+        "0000:42:00.0 Bridge [0680]: NVIDIA Corporation Device [10de:1af1]",
+    ]
+
+
+def test_a_card_is_simulated_on_lab_hosts_alone(tmp_path: Path) -> None:
+    """A real host's cards are never made up, and what is made up says so."""
+    (tmp_path / "etc/aiplat").mkdir(parents=True)
+    (tmp_path / probe_gpu.SIMULATED).write_text('{"nvidia-smi": "made up"}')
+    assert probe_gpu.simulated(tmp_path) == {}
+    (tmp_path / "etc/aiplat/lab-host").write_text("t-any\n")
+    made_up = probe_gpu.simulated(tmp_path)
+    assert made_up == {"nvidia-smi": "made up", probe_gpu.SIMULATED: "this card is simulated"}
+    assert host_of(read_signals(facts_of(made_up))).simulated
 
 
 def test_the_probe_tells_what_failed_and_hides_what_is_not_installed() -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 SECONDS_EACH = 15
 # A card that hangs makes its tools hang: the rest is still worth having.
 LIMIT_CHARACTERS = 60_000
-NVIDIA, DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of VGA and 3D controllers
+NVIDIA, DISPLAY, BRIDGE = "0x10de", "0x03", "0x0680"  # PCI vendor; classes of VGA and 3D, and of NVSwitches
+BUS = "/sys/bus/pci/devices"
+SIMULATED = "etc/aiplat/simulated-gpu.json"
 USUAL = "/var/lib/rancher/k3s"
 
 
@@ -27,12 +29,19 @@ K3S = f"{k3s_folder(Path('/var/lib/aiplat/data.json'))}/agent"
 NODE = f'kubectl --kubeconfig {K3S}/kubelet.kubeconfig get node "$(hostname | tr A-Z a-z)" -o yaml'
 COMMANDS = (
     "uname -a",
+    "cat /etc/os-release",
+    "systemd-detect-virt --container",
+    "cat /proc/device-tree/model",
     "lspci -nnk -d 10de:",
     "lsmod | grep -E '^(nvidia|nouveau|vfio)'",
     "cat /proc/driver/nvidia/version",
     "ls -l /dev/nvidia*",
     "modinfo nvidia | grep -E '^(filename|version|license|vermagic)'",
     "mokutil --sb-state",
+    "for key in /var/lib/dkms/mok.pub /var/lib/shim-signed/mok/MOK.der; do "
+    "test -e $key && mokutil --test-key $key; done",
+    "test -e /lib/modules/$(uname -r)/build && echo /lib/modules/$(uname -r)/build || "
+    "echo this kernel has no build folder",
     "dkms status",
     "dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n' '*nvidia*' | grep '^ii'",
     "rpm -qa '*nvidia*'",
@@ -42,6 +51,10 @@ COMMANDS = (
     "nvidia-smi --query-gpu=index,name,driver_version,fabric.state,fabric.status --format=csv",
     "systemctl show nvidia-fabricmanager -p Id -p LoadState -p ActiveState -p Result",
     "journalctl -b -u nvidia-fabricmanager --no-pager -q -o cat | tail -n 30",
+    # k3s finds the runtime on its PATH and in the folder of NVIDIA's operator.
+    "command -v nvidia-container-runtime || "
+    "ls /usr/local/nvidia/toolkit/nvidia-container-runtime 2>/dev/null || "
+    "echo nvidia-container-runtime: not installed",
     "nvidia-container-cli info",
     f"grep -n nvidia {K3S}/etc/containerd/config.toml",
     f"{NODE} | sed -n '/^  allocatable:/,/^  conditions:/p'",
@@ -83,11 +96,38 @@ def has_gpu(root: Path = Path("/")) -> bool:
     return on_bus or any((root / node).exists() for node in ("dev/nvhost-gpu", "dev/nvgpu", "dev/dxg"))
 
 
+def on_bus(root: Path = Path("/")) -> str:
+    """Return NVIDIA's devices in lspci's form: a minimal host has no lspci."""
+    lines = []
+    for device in sorted((root / BUS.lstrip("/")).glob("*")):
+        kind = (device / "class").read_text().strip()
+        if (device / "vendor").read_text().strip() != NVIDIA or not kind.startswith((DISPLAY, BRIDGE)):
+            continue
+        number, name = (
+            (device / "device").read_text().strip()[2:],
+            "Bridge" if kind.startswith(BRIDGE) else "3D controller",
+        )
+        lines.append(f"{device.name} {name} [{kind[2:6]}]: NVIDIA Corporation Device [10de:{number}]")
+        if (device / "driver").exists():
+            lines.append(f"\tKernel driver in use: {(device / 'driver').resolve().name}")
+    return "\n".join(lines)
+
+
+def simulated(root: Path = Path("/")) -> dict[str, str]:
+    """Return what is made up on a lab host, which has no card of its own; nothing on any other host."""
+    if not (root / "etc/aiplat/lab-host").exists() or not (root / SIMULATED).exists():
+        return {}
+    facts: dict[str, str] = json.loads((root / SIMULATED).read_text())
+    return {**facts, SIMULATED: "this card is simulated"}
+
+
 def main() -> None:
     """Print one JSON document: whether there is a GPU at all, and what each command said."""
-    found = has_gpu()
+    made_up = simulated()
+    found = bool(made_up) or has_gpu()
     said = {command: text for command in COMMANDS if found and (text := output(command))}
-    json.dump({"has_gpu": found, "facts": said}, sys.stdout)
+    said |= {BUS: text} if found and (text := on_bus()) else {}
+    json.dump({"has_gpu": found, "facts": {**said, **made_up}}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,68 @@ def switched() -> re.Pattern[str]:
     return _any_of(_data("architectures.yaml")["switched"])
 
 
+@dataclass(frozen=True)
+class Unbuilt:
+    """A driver that does not build for a kernel and later ones; `until` is the branch's last such release."""
+
+    branch: int
+    kernel: tuple[int, ...]
+    until: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is done about a verdict: actions (`newer`: only with a newer driver), or whose matter it is."""
+
+    do: tuple[str, ...]
+    newer: bool
+    person: bool
+    elsewhere: str
+
+
+@cache
+def owners() -> dict[str, dict[str, re.Pattern[str]]]:
+    """Return who else may provide a host's driver, and what its system, kernel or cards are called then."""
+    return {
+        owner: {what: re.compile(pattern, re.IGNORECASE) for what, pattern in patterns.items()}
+        for owner, patterns in _data("drivers.yaml")["owners"].items()
+    }
+
+
+@cache
+def unbuilt() -> tuple[Unbuilt, ...]:
+    """Return the drivers that are known not to build for some kernels."""
+    entries = _data("drivers.yaml")["unbuilt"]
+    return tuple(Unbuilt(e["branch"], numbers(e["kernel"]), numbers(e.get("until", ""))) for e in entries)
+
+
+@cache
+def enrol_key() -> str:
+    """Return what a person does at the console where Secure Boot is on: no program can, by design."""
+    words: str = _data("drivers.yaml")["enrolKey"]
+    return words.strip()
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers that a version begins with, without what a distribution adds."""
+    begins = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in begins[0].split(".")) if begins else ()
+
+
+@cache
+def answers() -> dict[str, Answer]:
+    """Return what is done about each verdict."""
+    return {
+        name: Answer(
+            do=tuple(entry.get("do", ())),
+            newer=bool(entry.get("newer")),
+            person=bool(entry.get("person")),
+            elsewhere=entry.get("elsewhere", ""),
+        )
+        for name, entry in _data("answers.yaml").items()
+    }
+
+
 @cache
 def cuda_branches() -> dict[int, int]:
     """Return the first driver branch for each major version of CUDA."""

@@ -8,7 +8,7 @@ from aiplat.gpu.knowledge import cuda_branches
 from aiplat.gpu.rules.driver import driver_works
 from aiplat.gpu.rules.rule import Indication, rule, seen
 from aiplat.gpu.signals.all import Signals
-from aiplat.gpu.signals.containers import lost_inside, rules_without_card
+from aiplat.gpu.signals.containers import is_inside, lost_inside, rules_without_card
 
 _WANTED_CUDA = re.compile(r"unsatisfied condition: ?cuda ?>= ?(\d+)(\.\d+)?")
 
@@ -48,6 +48,16 @@ def cuda_unsatisfied(signals: Signals) -> Indication | None:
     branch = cuda_branches().get(int(match[1]))
     wants = f"it wants CUDA {match[1]}{match[2] or ''}"
     return seen(told, f"{wants}, which begins with driver branch {branch}" if branch else wants)
+
+
+@rule("container-toolkit-missing")
+def toolkit_missing(signals: Signals) -> Indication | None:
+    """The driver lists its cards on the host, and the host says that it has no NVIDIA container runtime."""
+    if not driver_works(signals) or signals.heard("runtime-there"):
+        return None
+    inside = {fact.command for fact in signals.facts if is_inside(fact)}
+    told = tuple(e for e in signals.heard("runtime-missing") if e.command not in inside)
+    return seen(told and (*told, signals.smi.cards[0].evidence))
 
 
 @rule("container-ldconfig-unusable")

@@ -137,6 +137,18 @@ def _not_called(signals: Signals) -> bool:
     return bool(signals.heard("not-called", "probe-failed", "smi-cannot-talk"))
 
 
+@rule("driver-not-installed")
+def not_installed(signals: Signals) -> Indication | None:
+    """A card is on the bus, nothing holds it, and neither nvidia-smi nor any part of a driver is there."""
+    parts = signals.packages.libraries or signals.packages.dkms or signals.modules.disk_version
+    loaded = signals.kernel.module or signals.modules.is_loaded("nvidia") or signals.smi.cards
+    held = any(device.driver or device.gone for device in signals.gpus)
+    if parts or loaded or held or not signals.heard("smi-missing"):
+        return None
+    cards = tuple(device.evidence for device in signals.gpus)
+    return seen(cards and (*cards, *signals.heard("smi-missing")))
+
+
 @rule("gpu-bound-vfio")
 def bound_vfio(signals: Signals) -> Indication | None:
     """A GPU is bound to vfio-pci or to another stub for passthrough."""
