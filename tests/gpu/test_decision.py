@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from aiplat.gpu.choice import Driver, Offer, Problem, driver_for
+from aiplat.gpu.choice import DriverChoice, Offer, Obstacle, driver_for
 from aiplat.gpu.decision import decide
 from aiplat.gpu.facts import facts_of
 from aiplat.gpu.host import GpuCard, GpuHost, host_of, owner_of
@@ -50,16 +50,16 @@ def test_owners_of_drivers_are_known_to_the_decision() -> None:
 @pytest.mark.parametrize(
     ("names", "driver"),
     [
-        (["NVIDIA L4"], Driver(branch=580, modules="open")),
-        (["GeForce RTX 5090"], Driver(branch=580, modules="open")),
-        (["GeForce RTX 2080 Ti", "GeForce RTX 5090"], Driver(branch=580, modules="open")),
-        (["Tesla V100-SXM2-16GB"], Driver(branch=580, modules="proprietary")),
-        (["Tesla P40", "Tesla T4"], Driver(branch=580, modules="proprietary")),
-        (["Tesla K80"], Driver(branch=470, modules="proprietary")),
-        (["Tesla M2070"], Driver(branch=390, modules="proprietary")),
+        (["NVIDIA L4"], DriverChoice(branch=580, modules="open")),
+        (["GeForce RTX 5090"], DriverChoice(branch=580, modules="open")),
+        (["GeForce RTX 2080 Ti", "GeForce RTX 5090"], DriverChoice(branch=580, modules="open")),
+        (["Tesla V100-SXM2-16GB"], DriverChoice(branch=580, modules="proprietary")),
+        (["Tesla P40", "Tesla T4"], DriverChoice(branch=580, modules="proprietary")),
+        (["Tesla K80"], DriverChoice(branch=470, modules="proprietary")),
+        (["Tesla M2070"], DriverChoice(branch=390, modules="proprietary")),
     ],
 )
-def test_a_driver_is_chosen_by_card(names: list[str], driver: Driver) -> None:
+def test_a_driver_is_chosen_by_card(names: list[str], driver: DriverChoice) -> None:
     """The newest branch that takes all cards, and the flavour of modules that all work with."""
     assert driver_for(with_cards(*names), OFFER) == driver
 
@@ -81,7 +81,7 @@ def test_a_driver_is_chosen_by_card(names: list[str], driver: Driver) -> None:
 def test_cards_that_no_driver_takes_are_refused(names: list[str], branch: int, words: str) -> None:
     """Each with the reason, before anything is installed."""
     found = driver_for(with_cards(*names), Offer(branch=branch))
-    assert isinstance(found, Problem)
+    assert isinstance(found, Obstacle)
     assert words in found.what
 
 
