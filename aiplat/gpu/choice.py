@@ -24,7 +24,7 @@ class Offer(Frozen):
     headers: tuple[str, ...] = ()
 
 
-class Obstacle(Frozen):
+class Hindrance(Frozen):
     """Why a host cannot get what it needs, and what to do about that."""
 
     what: str
@@ -38,14 +38,14 @@ class DriverChoice(Frozen):
     modules: Flavour
 
 
-def driver_for(host: GpuHost, offer: Offer) -> DriverChoice | Obstacle:
+def driver_for(host: GpuHost, offer: Offer) -> DriverChoice | Hindrance:
     """Return the driver that all cards of a host take, or why there is none."""
     generations = tuple(card.generation for card in host.cards)
     known = tuple(generation for generation in generations if generation)
     if len(known) < len(generations) or not known:
         strange = ", ".join(c.name or f"10de:{c.device}" for c in host.cards if c.generation is None)
         what = f"it is not known what card {strange} is" if strange else "its cards were not seen"
-        return Obstacle(
+        return Hindrance(
             what=what, fix="write `gpu: none` for it in site.yaml, or install its driver yourself"
         )
     last = min([offer.branch, *(g.last for g in known if g.last)])
@@ -55,39 +55,39 @@ def driver_for(host: GpuHost, offer: Offer) -> DriverChoice | Obstacle:
         what = (
             f"{late[0]} begins with driver branch {next(g.first for g in known if g.first > last)}{with_whom}"
         )
-        return Obstacle(what=what, fix="use cards that one driver takes, or a bundle with a newer branch")
+        return Hindrance(what=what, fix="use cards that one driver takes, or a bundle with a newer branch")
     return _flavoured(known, last)
 
 
-def _flavoured(known: tuple[GpuGeneration, ...], branch: int) -> DriverChoice | Obstacle:
+def _flavoured(known: tuple[GpuGeneration, ...], branch: int) -> DriverChoice | Hindrance:
     wants = {generation.modules for generation in known}
     if {"open", "proprietary"} <= wants:
         names = " and ".join(dict.fromkeys(g.name for g in known if g.modules != "either"))
         what = f"no kernel module takes {names} together: one needs the open, the other the proprietary one"
-        return Obstacle(what=what, fix="put these cards into hosts of their own")
+        return Hindrance(what=what, fix="put these cards into hosts of their own")
     return DriverChoice(branch=branch, modules="proprietary" if "proprietary" in wants else "open")
 
 
-def obstacles(host: GpuHost, offer: Offer, driver: DriverChoice) -> Iterator[Obstacle]:
+def hindrances(host: GpuHost, offer: Offer, driver: DriverChoice) -> Iterator[Hindrance]:
     """Yield every reason why the bundle's driver cannot be installed on a host, so that none comes later."""
     if driver.branch != offer.branch:
         names = ", ".join(dict.fromkeys(c.name or f"10de:{c.device}" for c in host.cards))
         what = f"{names} takes driver branch {driver.branch} at most, and the bundle has {offer.branch}"
-        yield Obstacle(what=what, fix="write `gpu: none` for it in site.yaml, or use a newer card")
+        yield Hindrance(what=what, fix="write `gpu: none` for it in site.yaml, or use a newer card")
     elif driver.modules not in offer.modules:
         what = f"its cards need the {driver.modules} kernel modules, and the bundle has others for it"
         fix = f"write `nvidia: {{modules: {driver.modules}}}` for it in site.yaml, then make the bundle again"
-        yield Obstacle(what=what, fix=fix)
+        yield Hindrance(what=what, fix=fix)
     version = offer.version if driver.branch == offer.branch else ""
     yield from cannot_build(host, driver.branch, version, offer)
     if host.switches and not offer.fabric_manager:
         fix = "write `nvidia: {fabricManager: true}` for it in site.yaml, then make the bundle again"
-        yield Obstacle(
+        yield Hindrance(
             what="its cards are joined by NVSwitches and the bundle has no fabric manager", fix=fix
         )
 
 
-def cannot_build(host: GpuHost, branch: int, version: str, offer: Offer) -> Iterator[Obstacle]:
+def cannot_build(host: GpuHost, branch: int, version: str, offer: Offer) -> Iterator[Hindrance]:
     """Yield why a driver's modules cannot be built or loaded for the kernel that runs."""
     release = numbers(version)
     for known in unbuilt():
@@ -95,14 +95,14 @@ def cannot_build(host: GpuHost, branch: int, version: str, offer: Offer) -> Iter
         mended = bool(known.until) and (not release or release[: len(known.until)] > known.until)
         if known.branch == branch and late and not mended:
             what = f"driver {version or branch} does not build for kernel {host.kernel}"
-            yield Obstacle(what=what, fix="boot an older kernel and hold it, or use a newer driver branch")
+            yield Hindrance(what=what, fix="boot an older kernel and hold it, or use a newer driver branch")
             break
     if host.headers is False and host.kernel not in offer.headers:
         what = f"the headers of kernel {host.kernel or 'that runs'} are neither there nor in the bundle"
-        yield Obstacle(what=what, fix=_headers_fix(host))
+        yield Hindrance(what=what, fix=_headers_fix(host))
     if host.secure_boot and not host.key_enrolled:
         what = "Secure Boot is on, and no key is enrolled for modules that are built on the host"
-        yield Obstacle(what=what, fix=enrol_key())
+        yield Hindrance(what=what, fix=enrol_key())
 
 
 def _headers_fix(host: GpuHost) -> str:

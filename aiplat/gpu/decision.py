@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from aiplat.frozen import Frozen
-from aiplat.gpu.choice import DriverChoice, Offer, Obstacle, cannot_build, driver_for, obstacles
+from aiplat.gpu.choice import DriverChoice, Hindrance, Offer, cannot_build, driver_for, hindrances
 from aiplat.gpu.host import Flavour, GpuHost
 from aiplat.gpu.knowledge import answers, enrol_key, numbers, verdicts
 from aiplat.site.systems import SYSTEMS
@@ -69,7 +69,7 @@ class Decision(Frozen):
     outcome: Outcome
     why: str
     actions: tuple[Action, ...] = ()
-    problems: tuple[Obstacle, ...] = ()
+    problems: tuple[Hindrance, ...] = ()
     modules: Flavour | None = None
 
     def has(self, kind: Kind) -> bool:
@@ -99,10 +99,10 @@ def decide(verdict: str, host: GpuHost, offer: Offer) -> Decision:
         return Decision(outcome="nothing", why="nothing to do")
     if host.owner != "host":
         what, fix = _OWNERS[host.owner]
-        return _refused(verdict, (Obstacle(what=what, fix=fix),))
+        return _refused(verdict, (Hindrance(what=what, fix=fix),))
     if "enrol-key" in answer.do:
         what = "Secure Boot is on and refuses a module that is signed by no key this machine trusts"
-        return _refused(verdict, (Obstacle(what=what, fix=enrol_key()),))
+        return _refused(verdict, (Hindrance(what=what, fix=enrol_key()),))
     return _acted(verdict, set(answer.do), host, offer)
 
 
@@ -110,7 +110,7 @@ def _acted(verdict: str, asked: set[str], host: GpuHost, offer: Offer) -> Decisi
     if "fabric-manager" in asked and not (host.driver and host.driver == offer.version):
         asked = asked | {"driver"}  # both have one version to the last digit, and the bundle's is another
     driver = driver_for(host, offer) if "driver" in asked else None
-    if isinstance(driver, Obstacle):
+    if isinstance(driver, Hindrance):
         return _refused(verdict, (driver, *_of_system(asked, host)))
     problems = (*_of_driver(verdict, asked, host, offer, driver), *_of_system(asked, host))
     if problems:
@@ -143,12 +143,12 @@ def _completed(asked: set[str], host: GpuHost) -> set[str]:
 
 def _of_driver(
     verdict: str, asked: set[str], host: GpuHost, offer: Offer, driver: DriverChoice | None
-) -> Iterator[Obstacle]:
+) -> Iterator[Hindrance]:
     if driver:
-        yield from obstacles(host, offer, driver)
+        yield from hindrances(host, offer, driver)
         if answers()[verdict].newer and host.driver and not _is_newer(offer, host):
             what = f"driver {offer.version or offer.branch} of the bundle is not newer than {host.driver}"
-            yield Obstacle(what=what, fix=verdicts()[verdict].fix)
+            yield Hindrance(what=what, fix=verdicts()[verdict].fix)
     elif "rebuild" in asked:
         yield from cannot_build(host, host.branch, host.driver, offer)
 
@@ -159,18 +159,18 @@ def _is_newer(offer: Offer, host: GpuHost) -> bool:
     return offer.branch > host.branch
 
 
-def _of_system(asked: set[str], host: GpuHost) -> Iterator[Obstacle]:
+def _of_system(asked: set[str], host: GpuHost) -> Iterator[Hindrance]:
     if asked & _INSTALL and host.system and host.system not in SYSTEMS:
         what = f"it runs {host.system}, for which no bundle has packages"
-        yield Obstacle(what=what, fix="install the driver yourself, or use one of " + ", ".join(SYSTEMS))
+        yield Hindrance(what=what, fix="install the driver yourself, or use one of " + ", ".join(SYSTEMS))
 
 
-def _persons(verdict: str) -> Obstacle:
+def _persons(verdict: str) -> Hindrance:
     if verdict not in verdicts():
-        return Obstacle(what="what was seen does not say what is wrong", fix="look further, as its fix says")
+        return Hindrance(what="what was seen does not say what is wrong", fix="look further, as its fix says")
     known = verdicts()[verdict]
-    return Obstacle(what=known.cause, fix=known.fix.removesuffix("."))
+    return Hindrance(what=known.cause, fix=known.fix.removesuffix("."))
 
 
-def _refused(verdict: str, problems: tuple[Obstacle, ...]) -> Decision:
+def _refused(verdict: str, problems: tuple[Hindrance, ...]) -> Decision:
     return Decision(outcome="refused", why=verdict, problems=problems)

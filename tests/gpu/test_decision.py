@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from aiplat.gpu.choice import DriverChoice, Offer, Obstacle, driver_for
+from aiplat.gpu.choice import DriverChoice, Hindrance, Offer, driver_for
 from aiplat.gpu.decision import decide
 from aiplat.gpu.facts import facts_of
 from aiplat.gpu.host import GpuCard, GpuHost, host_of, owner_of
@@ -81,7 +81,7 @@ def test_a_driver_is_chosen_by_card(names: list[str], driver: DriverChoice) -> N
 def test_cards_that_no_driver_takes_are_refused(names: list[str], branch: int, words: str) -> None:
     """Each with the reason, before anything is installed."""
     found = driver_for(with_cards(*names), Offer(branch=branch))
-    assert isinstance(found, Obstacle)
+    assert isinstance(found, Hindrance)
     assert words in found.what
 
 
