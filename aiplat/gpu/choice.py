@@ -10,7 +10,7 @@ from aiplat.gpu.knowledge import GpuGeneration, enrol_key, numbers, unbuilt
 from aiplat.site.systems import SYSTEMS
 
 
-class Offer(Frozen):
+class DriverOffer(Frozen):
     """What a bundle has for a host: the branch and version of its driver, and the flavours of its modules.
 
     `fabric_manager` says whether it has that, `headers` for which kernels it has headers. An empty version is
@@ -38,7 +38,7 @@ class DriverChoice(Frozen):
     modules: Flavour
 
 
-def driver_for(host: GpuHost, offer: Offer) -> DriverChoice | Hindrance:
+def driver_for(host: GpuHost, offer: DriverOffer) -> DriverChoice | Hindrance:
     """Return the driver that all cards of a host take, or why there is none."""
     generations = tuple(card.generation for card in host.cards)
     known = tuple(generation for generation in generations if generation)
@@ -68,7 +68,7 @@ def _flavoured(known: tuple[GpuGeneration, ...], branch: int) -> DriverChoice | 
     return DriverChoice(branch=branch, modules="proprietary" if "proprietary" in wants else "open")
 
 
-def hindrances(host: GpuHost, offer: Offer, driver: DriverChoice) -> Iterator[Hindrance]:
+def hindrances(host: GpuHost, offer: DriverOffer, driver: DriverChoice) -> Iterator[Hindrance]:
     """Yield every reason why the bundle's driver cannot be installed on a host, so that none comes later."""
     if driver.branch != offer.branch:
         names = ", ".join(dict.fromkeys(c.name or f"10de:{c.device}" for c in host.cards))
@@ -87,7 +87,7 @@ def hindrances(host: GpuHost, offer: Offer, driver: DriverChoice) -> Iterator[Hi
         )
 
 
-def cannot_build(host: GpuHost, branch: int, version: str, offer: Offer) -> Iterator[Hindrance]:
+def cannot_build(host: GpuHost, branch: int, version: str, offer: DriverOffer) -> Iterator[Hindrance]:
     """Yield why a driver's modules cannot be built or loaded for the kernel that runs."""
     release = numbers(version)
     for known in unbuilt():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from aiplat.frozen import Frozen
-from aiplat.gpu.choice import DriverChoice, Hindrance, Offer, cannot_build, driver_for, hindrances
+from aiplat.gpu.choice import DriverChoice, DriverOffer, Hindrance, cannot_build, driver_for, hindrances
 from aiplat.gpu.host import Flavour, GpuHost
 from aiplat.gpu.knowledge import answers, enrol_key, numbers, verdicts
 from aiplat.site.systems import SYSTEMS
@@ -88,7 +88,7 @@ class Decision(Frozen):
         return self.model_dump(mode="json", exclude_none=True)
 
 
-def decide(verdict: str, host: GpuHost, offer: Offer) -> Decision:
+def decide(verdict: str, host: GpuHost, offer: DriverOffer) -> Decision:
     """Return what to do about a verdict on a host with what a bundle offers; nothing else is looked at."""
     answer = answers()[verdict]
     if answer.person:
@@ -106,7 +106,7 @@ def decide(verdict: str, host: GpuHost, offer: Offer) -> Decision:
     return _acted(verdict, set(answer.do), host, offer)
 
 
-def _acted(verdict: str, asked: set[str], host: GpuHost, offer: Offer) -> Decision:
+def _acted(verdict: str, asked: set[str], host: GpuHost, offer: DriverOffer) -> Decision:
     if "fabric-manager" in asked and not (host.driver and host.driver == offer.version):
         asked = asked | {"driver"}  # both have one version to the last digit, and the bundle's is another
     driver = driver_for(host, offer) if "driver" in asked else None
@@ -142,7 +142,7 @@ def _completed(asked: set[str], host: GpuHost) -> set[str]:
 
 
 def _of_driver(
-    verdict: str, asked: set[str], host: GpuHost, offer: Offer, driver: DriverChoice | None
+    verdict: str, asked: set[str], host: GpuHost, offer: DriverOffer, driver: DriverChoice | None
 ) -> Iterator[Hindrance]:
     if driver:
         yield from hindrances(host, offer, driver)
@@ -153,7 +153,7 @@ def _of_driver(
         yield from cannot_build(host, host.branch, host.driver, offer)
 
 
-def _is_newer(offer: Offer, host: GpuHost) -> bool:
+def _is_newer(offer: DriverOffer, host: GpuHost) -> bool:
     if offer.version:
         return numbers(offer.version) > numbers(host.driver)
     return offer.branch > host.branch

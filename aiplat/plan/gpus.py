@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aiplat.catalog.versions import from_versions_yaml
-from aiplat.gpu.choice import Offer
+from aiplat.gpu.choice import DriverOffer
 from aiplat.gpu.decision import Decision, decide
 from aiplat.gpu.facts import Fact
 from aiplat.gpu.host import host_of
@@ -14,9 +14,9 @@ from aiplat.gpu.signals.all import read_signals
 DRIVER = "nvidia.driver"
 
 
-def usual_offer() -> Offer:
+def usual_offer() -> DriverOffer:
     """Return what any bundle of this version can have for a host."""
-    return Offer(branch=int(from_versions_yaml(DRIVER)))
+    return DriverOffer(branch=int(from_versions_yaml(DRIVER)))
 
 
 def decision_on(verdict: str, facts: Iterable[Fact]) -> Decision:

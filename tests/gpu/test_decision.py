@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from aiplat.gpu.choice import DriverChoice, Hindrance, Offer, driver_for
+from aiplat.gpu.choice import DriverChoice, DriverOffer, Hindrance, driver_for
 from aiplat.gpu.decision import decide
 from aiplat.gpu.facts import facts_of
 from aiplat.gpu.host import GpuCard, GpuHost, host_of, owner_of
@@ -19,7 +19,7 @@ from aiplat.gpu.signals.all import read_signals
 RECORDED: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(
     Path(__file__).parent / "recorded_hosts.yaml"
 )
-OFFER = Offer(branch=580)
+OFFER = DriverOffer(branch=580)
 
 
 def with_cards(*names: str, **seen: Any) -> GpuHost:
@@ -80,7 +80,7 @@ def test_a_driver_is_chosen_by_card(names: list[str], driver: DriverChoice) -> N
 )
 def test_cards_that_no_driver_takes_are_refused(names: list[str], branch: int, words: str) -> None:
     """Each with the reason, before anything is installed."""
-    found = driver_for(with_cards(*names), Offer(branch=branch))
+    found = driver_for(with_cards(*names), DriverOffer(branch=branch))
     assert isinstance(found, Hindrance)
     assert words in found.what
 
@@ -91,17 +91,17 @@ def test_cards_that_no_driver_takes_are_refused(names: list[str], branch: int, w
         (with_cards("Tesla K80"), OFFER, ("branch 470 at most, and the bundle has 580", "gpu: none")),
         (
             with_cards("Tesla P40"),
-            Offer(branch=580, modules=("open",)),
+            DriverOffer(branch=580, modules=("open",)),
             ("the proprietary kernel modules", "`nvidia: {modules: proprietary}`"),
         ),
         (
             with_cards("GeForce RTX 5090"),
-            Offer(branch=580, modules=("proprietary",)),
+            DriverOffer(branch=580, modules=("proprietary",)),
             ("the open kernel modules", "`nvidia: {modules: open}`"),
         ),
         (
             with_cards("H200", switches=True),
-            Offer(branch=580, fabric_manager=False),
+            DriverOffer(branch=580, fabric_manager=False),
             ("NVSwitches", "`nvidia: {fabricManager: true}`"),
         ),
         (
@@ -118,12 +118,14 @@ def test_cards_that_no_driver_takes_are_refused(names: list[str], branch: int, w
         (with_cards("L4", system="fedora-44"), OFFER, ("fedora-44", "debian-12")),
         (
             with_cards("L4", kernel="6.17.9-arch1"),
-            Offer(branch=580, version="580.119.02"),
+            DriverOffer(branch=580, version="580.119.02"),
             ("driver 580.119.02 does not build for kernel 6.17.9-arch1", "older kernel"),
         ),
     ],
 )
-def test_what_is_known_not_to_work_is_refused(host: GpuHost, offer: Offer, words: tuple[str, str]) -> None:
+def test_what_is_known_not_to_work_is_refused(
+    host: GpuHost, offer: DriverOffer, words: tuple[str, str]
+) -> None:
     """The problem and what to do about it are named; nothing is to be done on the host."""
     found = decide("driver-not-installed", host, offer)
     assert (found.outcome, found.actions) == ("refused", ())
@@ -134,7 +136,7 @@ def test_what_is_known_not_to_work_is_refused(host: GpuHost, offer: Offer, words
 def test_all_problems_are_told_at_once() -> None:
     """Who mends one does not meet the next in another run."""
     host = with_cards("Tesla P40", headers=False, secure_boot=True, system="fedora-44")
-    assert len(decide("driver-not-installed", host, Offer(branch=580, modules=("open",))).problems) == 4
+    assert len(decide("driver-not-installed", host, DriverOffer(branch=580, modules=("open",))).problems) == 4
 
 
 @pytest.mark.parametrize(
@@ -143,13 +145,13 @@ def test_all_problems_are_told_at_once() -> None:
         (with_cards("L4", secure_boot=True, key_enrolled=True), OFFER),
         (
             with_cards("L4", kernel="6.8.0-51-generic", headers=False),
-            Offer(branch=580, headers=("6.8.0-51-generic",)),
+            DriverOffer(branch=580, headers=("6.8.0-51-generic",)),
         ),
-        (with_cards("L4", kernel="6.17.9"), Offer(branch=580, version="580.142")),
-        (with_cards("L4", kernel="6.16.0"), Offer(branch=580, version="580.119.02")),
+        (with_cards("L4", kernel="6.17.9"), DriverOffer(branch=580, version="580.142")),
+        (with_cards("L4", kernel="6.16.0"), DriverOffer(branch=580, version="580.119.02")),
     ],
 )
-def test_what_was_put_right_is_no_obstacle(host: GpuHost, offer: Offer) -> None:
+def test_what_was_put_right_is_no_obstacle(host: GpuHost, offer: DriverOffer) -> None:
     """A key that is enrolled, headers in the bundle, a release that builds again, a kernel that is older."""
     assert decide("driver-not-installed", host, offer).outcome == "act"
 
@@ -179,7 +181,9 @@ def test_a_driver_that_is_too_old_is_replaced_by_a_newer_one_alone(
 ) -> None:
     """The same or an older one would not help."""
     found = decide(
-        "gpu-not-supported-by-driver", with_cards("L4", driver=driver), Offer(branch=580, version=version)
+        "gpu-not-supported-by-driver",
+        with_cards("L4", driver=driver),
+        DriverOffer(branch=580, version=version),
     )
     assert found.outcome == outcome
 
@@ -187,8 +191,8 @@ def test_a_driver_that_is_too_old_is_replaced_by_a_newer_one_alone(
 def test_a_fabric_manager_has_the_drivers_version() -> None:
     """Where the bundle's is another than the host's driver, both are replaced."""
     host = with_cards("H200", driver="580.142", switches=True)
-    alone = decide("fabricmanager-not-running", host, Offer(branch=580, version="580.142"))
-    both = decide("fabricmanager-version-mismatch", host, Offer(branch=580, version="580.159.04"))
+    alone = decide("fabricmanager-not-running", host, DriverOffer(branch=580, version="580.142"))
+    both = decide("fabricmanager-version-mismatch", host, DriverOffer(branch=580, version="580.159.04"))
     assert [a.kind for a in alone.actions] == ["fabric-manager"]
     assert {"driver", "fabric-manager", "reboot"} <= {a.kind for a in both.actions}
 
