@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import subprocess
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -19,6 +21,9 @@ from aiplat.frozen import Frozen
 from aiplat.site.models import Host, Site
 
 Reply = TypeVar("Reply", bound=Frozen)
+# A host whose disk hangs keeps its connection and says nothing. The slowest honest answer is the digest of a
+# blob of 100 GB from a disk of 60 MB/s.
+ANSWER_SECONDS = 1800.0
 REMOTE = Path(__file__).parent / "remote"
 # The script comes first on the same stream, so that its text is on no command line.
 _LOADER = (
@@ -76,15 +81,16 @@ class Stream:
         """Send one JSON line."""
         self.send(json.dumps(document).encode() + b"\n")
 
-    def hear(self, kind: type[Reply]) -> Reply:
+    def hear(self, kind: type[Reply], seconds: float = ANSWER_SECONDS) -> Reply:
         """Wait for one JSON line of a kind; what a shell's start files print before it is passed over.
 
         Raises:
-            HostError: the other side ended instead, reports an error itself, or says something else.
+            HostError: the other side ended instead, reports an error itself, says something else, or nothing
+                within `seconds`.
         """
-        left = HEARD_BYTES
+        left, until = HEARD_BYTES, time.monotonic() + seconds
         while True:
-            line = self._line(left)
+            line = self._line(left, until)
             left -= len(line)
             try:
                 reply = document_of(line)
@@ -131,12 +137,26 @@ class Stream:
         fix = "see what its shell prints at a login without a terminal (`ssh HOST true`)"
         return HostError(Finding(self.host.name, "its answer is not understood", fix))
 
-    def _line(self, most: int) -> bytes:
+    def _mute(self) -> HostError:
+        self.process.kill()
+        self.close()
+        fix = "see whether its disk hangs (`dmesg`), then run it again"
+        return HostError(Finding(self.host.name, "is connected and does not answer", fix))
+
+    def _comes(self, until: float) -> bool:
+        """Wait for something to read; whether it, or the end, came in time."""
+        waiting = select.poll()
+        waiting.register(self._from, select.POLLIN)
+        return bool(waiting.poll(max(0.0, until - time.monotonic()) * 1000))
+
+    def _line(self, most: int, until: float) -> bytes:
         line = bytearray()
         while not line.endswith(b"\n"):
             if len(line) >= most:
                 raise self._not_understood()
             try:
+                if not self._comes(until):
+                    raise self._mute()
                 piece = self._from.read(1)
             except (OSError, ValueError) as error:
                 raise self.failure() from error

@@ -118,3 +118,14 @@ def test_what_start_files_print_is_passed_over(site: Site, host_here: Path, tmp_
     assert run_on(site, site.hosts[0], ["printf", "Welcome"]).stdout == b"Welcome"
     with hold_lease(site, "run-1", ["s1"]) as lease:
         assert lease._streams[0].process.poll() is None
+
+
+def test_a_host_that_stays_connected_and_says_nothing_is_given_up(
+    site: Site, host_here: Path, tmp_path: Path
+) -> None:
+    """As one does whose disk hangs; the connection is ended with it."""
+    (tmp_path / "bin/ssh").write_text("#!/bin/sh\nexec sleep 100000\n")
+    stream = Stream(site, site.hosts[0], ["receive_blobs.py"])
+    with pytest.raises(HostError, match="s1: is connected and does not answer"):
+        stream.hear(Frozen, seconds=0.1)
+    assert stream.process.poll() is not None

@@ -39,7 +39,7 @@ async def reload_on_change(
     Which paths there are may itself change with what was read: then `paths` is asked each time.
     """
     listed = paths if callable(paths) else lambda: paths
-    seen = fingerprint(listed())
+    seen, said = fingerprint(listed()), ""
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
         try:
@@ -49,6 +49,10 @@ async def reload_on_change(
                 read()
                 seen = now
                 log.info("read again: %s", ", ".join(str(p) for p in listed()))
+            said = ""
         except Exception as error:
-            # Whatever is in a file, what was read before continues.
-            log.warning("cannot be read, the old content stays: %s", str(error) or type(error).__name__)
+            # Whatever is in a file, what was read before continues. It is tried every second, and said once.
+            problem = str(error) or type(error).__name__
+            if problem != said:
+                log.warning("cannot be read, the old content stays: %s", problem)
+            said = problem
