@@ -19,6 +19,7 @@ from aiplat.services.api.routes import (
     checks,
     health,
     keys,
+    me,
     models,
     plans,
     runs,
@@ -54,7 +55,7 @@ def create_app(context: ApiContext) -> ASGIApp:
     )
     app.state.context = context
     api = APIRouter(prefix=PREFIX)
-    for module in (health, site, models, checks, plans, runs, catalog, keys, teams, usage, audit):
+    for module in (health, site, models, checks, plans, runs, catalog, me, keys, teams, usage, audit):
         api.include_router(module.router)
     app.include_router(api)
     add_handlers(app)

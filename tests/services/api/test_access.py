@@ -54,6 +54,8 @@ ROUTES: dict[str, tuple[str, str, Any, tuple[int, int, int, int]]] = {
     "setTeamBudget": ("PUT", "/teams/red/budgets", BUDGET, (401, 403, 403, 200)),
     "removeTeamBudget": ("DELETE", "/teams/red/budgets/tokens/day", None, (401, 403, 403, 204)),
     "deleteTeam": ("DELETE", "/teams/green", None, (401, 403, 403, 204)),
+    "getMe": ("GET", "/me", None, (401, 200, 200, 200)),
+    "getMyUsage": ("GET", "/me/usage", None, (401, 200, 200, 200)),
     "getUsage": ("GET", "/usage", None, (401, 200, 200, 200)),
     "listUsedRequests": ("GET", "/usage/requests", None, (401, 200, 200, 200)),
     "getCosts": ("GET", "/costs", None, (401, 200, 200, 200)),
