@@ -24,6 +24,7 @@ _GOOD, _GOOD_END = 200, 300
 # Kind and group as they are asked for → how the API's paths call them.
 _PATHS = {
     "Node": ("api/v1", "nodes"),
+    "RuntimeClass": ("apis/node.k8s.io/v1", "runtimeclasses"),
     "Pod": ("api/v1", "pods"),
     "Service": ("api/v1", "services"),
     "Deployment": ("apis/apps/v1", "deployments"),
@@ -32,7 +33,7 @@ _PATHS = {
     "Model.aiplat.dev": ("apis/aiplat.dev/v1alpha1", "models"),
     "Model.ollama.ayaka.io": ("apis/ollama.ayaka.io/v1", "models"),
 }
-_CLUSTER_WIDE = {"Node"}
+_CLUSTER_WIDE = {"Node", "RuntimeClass"}
 
 
 class Refused(AiplatError):

@@ -9,12 +9,17 @@ from typing import Any
 
 from aiplat.fit.devices import find_device
 from aiplat.fit.placement import gib
+from aiplat.plan.role_variables import SharedGpus, SharedNode, SharingConfig
+from aiplat.plan.yaml_text import to_yaml
+from aiplat.site.gpu_settings import GpuSettings
 from aiplat.site.mig import mig_card
 from aiplat.site.models import Host, Site
 
 GPU = "nvidia.com/gpu"
 PLUGIN_LABEL, MIG_LABEL = "nvidia.com/device-plugin.config", "nvidia.com/mig.config"
 WHOLE, NO_MIG = "whole", "all-disabled"
+PLUGIN_CONFIGS, MIG_LAYOUTS = "gpu-sharing", "mig-layouts"
+"""The ConfigMaps that gpu-operator's values name."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +40,40 @@ def offers(site: Site) -> tuple[Offer, ...]:
     return tuple(_offer(host) for host in site.hosts if host.has_gpus)
 
 
-def plugin_configs(site: Site) -> dict[str, dict[str, Any]]:
+def plugin_data(site: Site) -> dict[str, str]:
     """Return the device plugin's configurations by the names that nodes are labelled with."""
-    return {WHOLE: _plugin({})} | {_plugin_name(host): _plugin_config(host) for host in _with_gpus(site)}
+    found = {WHOLE: _plugin({})} | {_plugin_name(host): _plugin_config(host) for host in _with_gpus(site)}
+    return {name: to_yaml(config) for name, config in found.items()}
 
 
-def mig_configs(site: Site) -> dict[str, list[dict[str, Any]]]:
-    """Return the MIG manager's configurations by name; empty where no host asks for MIG."""
-    found = {
+def mig_data(site: Site) -> dict[str, str]:
+    """Return the file of the MIG manager's layouts by its name; empty where no host asks for MIG."""
+    found: dict[str, Any] = {
         _mig_name(layout): [{"devices": "all", "mig-enabled": True, "mig-devices": layout}]
         for host in _with_gpus(site)
         if (layout := mig_layout(host))
     }
-    return {NO_MIG: [{"devices": "all", "mig-enabled": False}], **found} if found else {}
+    layouts = {NO_MIG: [{"devices": "all", "mig-enabled": False}], **found}
+    return {"config.yaml": to_yaml({"version": "v1", "mig-configs": layouts})} if found else {}
+
+
+def gpu_sharing(site: Site, namespace: str | None) -> list[SharedGpus]:
+    """Return the variables of the role that shares GPUs; none where nobody asked.
+
+    `namespace` is where gpu-operator keeps its configurations, None where the site goes without it.
+    """
+    asked = namespace is not None or any(isinstance(host.gpu, GpuSettings) for host in site.hosts)
+    nodes = tuple(
+        SharedNode(name=o.host, labels=dict(o.labels), resources=dict(o.resources), says=o.says)
+        for o in offers(site)
+    )
+    data = {PLUGIN_CONFIGS: plugin_data(site), MIG_LAYOUTS: mig_data(site)}
+    configs = tuple(
+        SharingConfig(name=name, namespace=namespace, data=entries)
+        for name, entries in data.items()
+        if namespace is not None and entries
+    )
+    return [SharedGpus(nodes=nodes, configs=configs)] if asked and nodes else []
 
 
 def mig_layout(host: Host) -> dict[str, int]:
@@ -105,4 +131,4 @@ def _plugin(sharing: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mig_name(layout: Mapping[str, int]) -> str:
-    return "_".join(f"{profile}-{number}" for profile, number in layout.items())
+    return "_".join(f"{profile}-{number}" for profile, number in sorted(layout.items()))

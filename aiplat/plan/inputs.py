@@ -7,7 +7,7 @@ from functools import cache
 
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.content import digest_of, digest_tree
-from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SiteRegistry
+from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SharedGpus, SiteRegistry
 from aiplat.plan.steps import managed, step_kind
 from aiplat.plan.variables import content_digest, packages_of
 from aiplat.shipped import shipped
@@ -15,8 +15,8 @@ from aiplat.site.models import Host
 from aiplat.site.references import identity_name
 from aiplat.vault.generated import OF_COMPONENT
 
-# Variables that the artifacts' own inputs already stand for.
-_BY_ARTIFACT = {"binary", "helm", "packages", "content", "releases"}
+# Variables that inputs of their own already stand for.
+_BY_ARTIFACT = {"binary", "helm", "packages", "content", "releases", "nodes", "configs"}
 START = "start"
 """The input that stands for all others a role's unit is started with: another value is a restart."""
 
@@ -30,8 +30,8 @@ def step_inputs(
     """Return the inputs of one role on one host.
 
     Names: `role` (its files), `variable:<name>`, `artifact:<name>` (value `version@digest`),
-    `chart:<release>`, `values:<release>`, `secret:<name>` (digest of what others may see of it), and `start`
-    of a role with a unit.
+    `chart:<release>`, `values:<release>`, `secret:<name>` (digest of what others may see of it),
+    `gpus:<node>` (a sentence), and `start` of a role with a unit.
     """
     role = variables.role
     plain = variables.model_dump(mode="json", exclude=_BY_ARTIFACT)
@@ -39,6 +39,8 @@ def step_inputs(
     inputs |= {f"variable:{name}": digest_of(value) for name, value in plain.items()}
     inputs |= {f"artifact:{a.name}": identity(a) for a in _artifacts_of(variables, lock, host)}
     inputs |= {f"secret:{n}": identities[n] for n in step_kind(role).secrets if n in identities}
+    if isinstance(variables, SharedGpus):
+        inputs |= {f"gpus:{node.name}": node.says for node in variables.nodes}
     if isinstance(variables, PlaneRelease):
         inputs |= {f"secret:{n}": i for n, i in identities.items() if n.startswith(OF_COMPONENT)}
         for release in variables.releases:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from aiplat.plan.inputs import START
 from aiplat.plan.models import HostFacts, LedgerStep
-from aiplat.plan.role_variables import PlaneRelease, RoleVariables
+from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SharedGpus
 from aiplat.vault.generated import OF_COMPONENT
 
 # More than this many causes are counted, not listed.
@@ -33,11 +33,15 @@ def reason_for(
     """
     recorded = facts.ledger.steps.get(variables.role) if facts.ledger else None
     if recorded is None:
+        if isinstance(variables, SharedGpus):
+            return _sentence([f"GPUs of {node.name}: {node.says}" for node in variables.nodes])
         stranger = variables.role == "k3s_agent" and facts.host in nodes and not facts.node_password
         return _sentence(["not installed yet", *([_FORGOTTEN] if stranger else [])])
     causes = [*changed_inputs(recorded, inputs, rotations or {}), *_drift(variables.role, facts)]
     if variables.role == "k3s_server" and _another_k3s(recorded, inputs):
         causes.insert(1, "the k3s that runs and its datastore are kept first")
+    if isinstance(variables, SharedGpus) and nodes:
+        causes += [f"{node.name} joins the cluster" for node in variables.nodes if node.name not in nodes]
     if isinstance(variables, PlaneRelease):
         causes += _release_causes(variables, facts, inputs_say_why=bool(causes))
     return _sentence(list(dict.fromkeys(causes)))
@@ -65,13 +69,20 @@ def _phrase(name: str, before: str | None, after: str | None) -> str:
         return "aiplat does this step differently now"
     if kind in {"artifact", "chart"}:
         return _version_phrase(f"chart of {what}" if kind == "chart" else what, before, after)
-    if kind == "values":
-        return f"values of {what} changed"
+    if kind in {"gpus", "values"}:
+        return f"values of {what} changed" if kind == "values" else _gpus_phrase(what, before, after)
     if kind == "secret" and what.startswith(OF_COMPONENT):
         return f"secret {what.removeprefix(OF_COMPONENT)} {'changed' if before else 'is new'}"
     if kind == "variable" and what in _ADDRESSES:
         return _ADDRESSES[what]
     return f"{what} changed" if kind == "secret" else f"setting {what} changed"
+
+
+def _gpus_phrase(node: str, before: str | None, after: str | None) -> str:
+    """Return what a node offers of its GPUs, after what it offered."""
+    if after is None:
+        return f"GPUs of {node} are left as they are"
+    return f"GPUs of {node}: {before} → {after}" if before else f"GPUs of {node}: {after}"
 
 
 def _version_phrase(what: str, before: str | None, after: str | None) -> str:

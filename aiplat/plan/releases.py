@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from io import StringIO
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
@@ -22,9 +21,10 @@ from aiplat.catalog.values import merged, values_of
 from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
 from aiplat.plan.fitting import fitted
-from aiplat.plan.gpu_sharing import mig_configs, plugin_configs
+from aiplat.plan.gpu_sharing import mig_data, plugin_data
 from aiplat.plan.needs import connections, databases, declared_keys, names_askers, needed_objects, passwords
 from aiplat.plan.role_variables import NOT_YET, Namespace, ReleaseWanted, ServedWeights, inputs_label
+from aiplat.plan.yaml_text import to_yaml
 from aiplat.site.models import Site
 from aiplat.site.references import identity_name, references_in, with_secrets
 
@@ -98,7 +98,7 @@ def private_values(
     for release in releases_of(site, lock, catalog, identities):
         if release.secret_names:
             values = with_secrets(YAML(typ="safe", pure=True).load(release.values), given)
-            content = {"values": _to_yaml(values), "secrets": [given[name] for name in release.secret_names]}
+            content = {"values": to_yaml(values), "secrets": [given[name] for name in release.secret_names]}
             found.append({"release": release.name, "content": json.dumps(content)})
     return found
 
@@ -109,7 +109,7 @@ def _release(
     context = _context(component, site, lock, catalog, identities)
     rendered = _render(component, "values.yaml.j2", context) or {}
     document = merged(rendered, values_of(site, component))
-    values, names = _to_yaml(document), sorted({name for _, name in references_in(document)})
+    values, names = to_yaml(document), sorted({name for _, name in references_in(document)})
     chart = _chart(component, lock)
     digest = chart.file or chart.digest or chart.inputs
     return ReleaseWanted(
@@ -151,7 +151,7 @@ def _context(
         "databases": databases(on, identities),
         "connections": connections(on),
         "names_askers": names_askers(on),
-        "gpu_configs": {"plugin": plugin_configs(site), "mig": mig_configs(site)},
+        "gpu_configs": {"plugin": plugin_data(site), "mig": mig_data(site)},
         # Before the first run there are no secrets yet, and a plan is wanted all the same.
         "identities": identities or defaultdict(lambda: NOT_YET),
     }
@@ -216,21 +216,12 @@ def _render(component: Component, name: str, context: Mapping[str, Any]) -> Any:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - YAML
     )
-    environment.filters |= {"to_json": json.dumps, "to_yaml": _to_yaml}
+    environment.filters |= {"to_json": json.dumps, "to_yaml": to_yaml}
     path = component.folder / name
     if not path.exists():
         return {}
     text = environment.from_string(path.read_text(encoding="utf-8")).render(context)
     return YAML(typ="safe", pure=True).load(text)
-
-
-def _to_yaml(document: Any) -> str:
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
-    writer.width = 4096
-    stream = StringIO()
-    writer.dump(document, stream)
-    return stream.getvalue()
 
 
 def _namespace(name: str, members: list[Component]) -> Namespace:

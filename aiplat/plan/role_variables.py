@@ -129,6 +129,31 @@ class K3sAgent(K3sVariables):
     token_file: str
 
 
+class SharedNode(Frozen):
+    """A node with GPUs: `labels` make it offer `resources`; `says` is what that gives and takes."""
+
+    name: str
+    labels: dict[str, str]
+    resources: dict[str, int]
+    says: str
+
+
+class SharingConfig(Frozen):
+    """A ConfigMap whose entries nodes' labels name; one that is not there yet comes with its release."""
+
+    name: str
+    namespace: str
+    data: dict[str, str]
+
+
+class SharedGpus(RoleVariables):
+    """Makes nodes offer their GPUs as the site says, and watches them then; runs on the first server."""
+
+    role: ClassVar[str] = "gpu_sharing"
+    nodes: tuple[SharedNode, ...] = ()
+    configs: tuple[SharingConfig, ...] = ()
+
+
 class Namespace(Frozen):
     """A namespace the platform owns; labels carry the Pod Security level and the plane."""
 
@@ -204,6 +229,7 @@ ROLES: tuple[type[RoleVariables], ...] = (
     SiteRegistry,
     K3sServer,
     K3sAgent,
+    SharedGpus,
     PlaneRelease,
     HostReset,
     NodeDrain,

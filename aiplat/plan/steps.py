@@ -94,6 +94,7 @@ STEPS = (
         dirs=_K3S_DIRS,
         links=_K3S_LINKS,
     ),
+    StepKind("gpu_sharing", "Share the GPUs"),
     StepKind(
         "plane_release",
         "Install and upgrade the planes",

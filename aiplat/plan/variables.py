@@ -8,7 +8,10 @@ from ipaddress import IPv6Network, ip_network
 
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.catalog import Catalog
+from aiplat.catalog.gpu_hosts import OPERATOR
+from aiplat.catalog.resolve import components_on
 from aiplat.hosts.paths import paths_of
+from aiplat.plan.gpu_sharing import gpu_sharing
 from aiplat.plan.releases import namespaces_of, releases_of, served_weights
 from aiplat.plan.role_variables import (
     NOT_YET,
@@ -66,6 +69,8 @@ def _of_host(
     variables: list[RoleVariables] = [prepare, _site_registry(host, lock, public)]
     variables.append(k3s_variables(site, host, lock))
     if host == site.servers[0]:
+        operator = next((c for c in components_on(site, catalog) if c.name == OPERATOR), None)
+        variables += gpu_sharing(site, (operator.namespace or "") if operator else None)
         variables.append(_plane_release(site, lock, catalog, public))
     return variables
 

@@ -123,7 +123,7 @@ def test_mig_comes_out_as_a_layout_of_the_mig_manager() -> None:
     """A profile alone is as many instances as fit; instances by profile are taken as they are."""
     for gpu, card, name, devices in (
         ("1g.18gb", "H200", "1g.18gb-7", {"1g.18gb": 7}),
-        ({"3g.40gb": 1, "1g.10gb": 4}, "H100 80GB", "3g.40gb-1_1g.10gb-4", {"3g.40gb": 1, "1g.10gb": 4}),
+        ({"3g.40gb": 1, "1g.10gb": 4}, "H100 80GB", "1g.10gb-4_3g.40gb-1", {"3g.40gb": 1, "1g.10gb": 4}),
     ):
         config = rendered(site_with({"sharing": {"mig": gpu}}, card))["migManager"]["config"]
         layouts = YAML(typ="safe", pure=True).load(config["data"]["config.yaml"])["mig-configs"]

@@ -12,4 +12,5 @@ def test_every_play_of_bootstrap_is_named_after_its_steps_group() -> None:
     groups = [line.removeprefix("  hosts: step_") for line in lines if line.startswith("  hosts: ")]
     settings = [line for line in lines if line == "  max_fail_percentage: 0"]
     assert len(settings) == len(names)
-    assert names == groups == ["host_prepare", "site_registry", "k3s_server", "k3s_agent", "plane_release"]
+    steps = ["host_prepare", "site_registry", "k3s_server", "k3s_agent", "gpu_sharing", "plane_release"]
+    assert names == groups == steps

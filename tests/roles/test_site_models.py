@@ -57,6 +57,13 @@ def test_a_refusal_and_the_end_of_patience_are_said_in_the_operators_words(
     assert said.endswith("Starting: it is Starting; m-1: cannot pull")
 
 
+def test_a_refusal_for_want_of_a_gpu_is_waited_out(waits: Callable[..., list[str]]) -> None:
+    """Device plugins start minutes after the release that brings them; the operator then decides again."""
+    refused = model("Refused")
+    refused["status"]["message"] = "asks 1 nvidia.com/gpu, no node has one; add a larger node"
+    assert waits([refused], [model("Serving")]) == ["m: it is Serving"]
+
+
 def test_without_models_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A site may serve none."""
     module = load_module("plane_release/library/site_models.py")

@@ -11,7 +11,13 @@ from aiplat.cluster.quantity import amount, in_bytes, plain
 
 Asked = Mapping[str, str | int]
 
-GPU = "nvidia.com/gpu"
+NVIDIA = "nvidia.com/"
+"""What the names of NVIDIA's resources begin with: whole cards, shares of them, MIG instances."""
+_GPU = "nvidia.com/gpu"
+# Set by NVIDIA's feature discovery, and by what stands in for it.
+_STRATEGY = "nvidia.com/gpu.sharing-strategy"
+SIMULATED = "aiplat.dev/simulated-gpu"
+"""The label of a node whose GPUs are made up by a device plugin of tests."""
 # Seconds that a pod stays where its node went away; set by Kubernetes itself on every pod.
 _ALWAYS_TOLERATED = "node.kubernetes.io/"
 
@@ -24,6 +30,12 @@ class Machine:
     allocatable: Mapping[str, Decimal]
     labels: Mapping[str, str]
     taints: tuple[Mapping[str, Any], ...] = ()
+
+    def for_one_pod(self, resource: str) -> Decimal:
+        """Return how much of a resource one pod may have: of the shares of a card, one."""
+        has = self.allocatable.get(resource, Decimal(0))
+        shared = resource == _GPU and self.labels.get(_STRATEGY, "none") != "none"
+        return min(has, Decimal(1)) if shared else has
 
 
 def machine_of(node: Mapping[str, Any]) -> Machine:
@@ -69,13 +81,27 @@ def listed(asked: Asked) -> str:
 
 
 def _misfit(resource: str, value: Decimal, machines: Sequence[Machine]) -> str:
-    largest = max(m.allocatable.get(resource, Decimal(0)) for m in machines)
+    largest = max(m.for_one_pod(resource) for m in machines)
     if value <= largest:
         return ""
     asks = f"asks {spoken(resource, value)}"
     if not largest:
-        return f"{asks}, no node has one"
+        return f"{asks}, no node has one{_others(resource, machines)}"
+    if value <= max(m.allocatable.get(resource, Decimal(0)) for m in machines):
+        return f"{asks}, which are shares of cards there: a pod gets one, and a second would give it nothing"
     return f"{asks}, the largest node has {_bare(resource, largest)}"
+
+
+def _others(resource: str, machines: Sequence[Machine]) -> str:
+    """Return what nodes have instead of one of NVIDIA's resources that none of them has."""
+    if not resource.startswith(NVIDIA):
+        return ""
+    most: dict[str, Decimal] = {}
+    for machine in machines:
+        for name, value in machine.allocatable.items():
+            if name.startswith(NVIDIA) and value:
+                most[name] = max(value, most.get(name, Decimal(0)))
+    return f" (the largest have {listed({n: plain(v) for n, v in sorted(most.items())})})" if most else ""
 
 
 def _bare(resource: str, value: Decimal) -> str:
@@ -83,7 +109,7 @@ def _bare(resource: str, value: Decimal) -> str:
 
 
 def _holds(machine: Machine, asked: Asked) -> bool:
-    return all(amount(v) <= machine.allocatable.get(name, Decimal(0)) for name, v in asked.items())
+    return all(amount(v) <= machine.for_one_pod(name) for name, v in asked.items())
 
 
 def _admits(machine: Machine, selector: Mapping[str, str], tolerations: list[Mapping[str, Any]]) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
+from aiplat.services.operator.capacity import NVIDIA
 from aiplat.services.operator.decide import Engaged
 from aiplat.services.operator.engines import (
     GRACE_SECONDS,
@@ -22,15 +24,20 @@ LABEL_MODEL, LABEL_ENGINE = "aiplat.dev/model", "aiplat.dev/engine"
 OWNED = "aiplat.dev/managed-by=operator"
 MODEL_UID, MODEL_TITLE = "aiplat.dev/model-uid", "aiplat.dev/model-object"
 UID = 10001
+NVIDIA_RUNTIME = "nvidia"
+"""The RuntimeClass with which k3s starts containers that are to have GPUs; k3s brings it."""
 
 
-def desired(engaged: Engaged, namespace: str, replicas: int) -> list[Document]:
-    """Return the Service, disruption budget and Deployment of a Model, in the order they are made."""
-    return [
-        _service(engaged, namespace),
-        _disruption_budget(engaged, namespace),
-        _deployment(engaged, namespace, replicas),
-    ]
+def desired(engaged: Engaged, namespace: str, replicas: int, runtimes: Container[str] = ()) -> list[Document]:
+    """Return the Service, disruption budget and Deployment of a Model, in the order they are made.
+
+    `runtimes` are the names of the cluster's RuntimeClasses.
+    """
+    deployment = _deployment(engaged, namespace, replicas)
+    has_gpu = any(name.startswith(NVIDIA) for name in engaged.resources.limits)
+    if has_gpu and NVIDIA_RUNTIME in runtimes:
+        deployment["spec"]["template"]["spec"]["runtimeClassName"] = NVIDIA_RUNTIME
+    return [_service(engaged, namespace), _disruption_budget(engaged, namespace), deployment]
 
 
 def object_name(model_spec: ModelSpec) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from aiplat.errors import AiplatError
 from aiplat.services.operator.bundle import HeldModel, SiteBundle
-from aiplat.services.operator.capacity import machine_of
+from aiplat.services.operator.capacity import SIMULATED, machine_of
 from aiplat.services.operator.decide import Decision, Engaged, Refusal, decide_all, number_wanted
 from aiplat.services.operator.desired import LABEL_MODEL, MODEL_UID, OWNED, desired, object_name
 from aiplat.services.operator.model_spec import MANAGED_BY, OWN_GROUP, ModelSpec, model_spec_of
@@ -78,6 +78,8 @@ class Reconciler:
         cluster_state = self._look()
         machines = [machine_of(node) for node in self.objects.listed("Node")]
         decisions = decide_all(model_specs.values(), bundle, machines)
+        cluster_state.runtimes = {c["metadata"]["name"] for c in self.objects.listed("RuntimeClass")}
+        cluster_state.simulated = {m.name for m in machines if SIMULATED in m.labels}
         loads = self.loads() if any(w.scales for w in model_specs.values()) else {}
         settled = [self._one(document, model_specs, decisions, cluster_state, loads) for document in models]
         swept = self._sweep(decisions, cluster_state)
@@ -138,6 +140,7 @@ class Reconciler:
                 None if isinstance(decision, Refusal) else cluster_state.deployment(model_spec),
                 () if isinstance(decision, Refusal) else tuple(cluster_state.pods[model_spec.slug]),
                 load_known=load is not None,
+                simulated=frozenset(cluster_state.simulated),
             )
             return self._tell(document, model_spec, decision, seen)
         except AiplatError as error:
@@ -156,7 +159,7 @@ class Reconciler:
         replicas = number_wanted(engaged, asked)
         if current != replicas:
             log.info("%s: %d replicas, were %d", model_spec.title, replicas, current)
-        for document in desired(engaged, self.namespace, replicas):
+        for document in desired(engaged, self.namespace, replicas, cluster_state.runtimes):
             if (
                 document["kind"] == "Service"
                 and cluster_state.serves_elsewhere(model_spec)
@@ -198,8 +201,13 @@ class Reconciler:
 
 @dataclass
 class _World:
-    """What runs for Models: objects by kind and name, pods by slug."""
+    """What runs for Models: objects by kind and name, pods by slug; and what of the cluster matters to them.
 
+    `runtimes` are the names of RuntimeClasses, `simulated` the nodes whose GPUs are made up.
+    """
+
+    runtimes: set[str] = field(default_factory=set)
+    simulated: set[str] = field(default_factory=set)
     made: dict[str, dict[str, Document]] = field(default_factory=lambda: defaultdict(dict))
     pods: dict[str, list[Document]] = field(default_factory=lambda: defaultdict(list))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiplat.catalog.engines import Resources
 from aiplat.services.operator.bundle import Engine, HeldModel, SiteBundle
-from aiplat.services.operator.capacity import GPU, listed
+from aiplat.services.operator.capacity import NVIDIA, listed
 from aiplat.services.operator.model_spec import ModelSpec
 
 
@@ -40,5 +40,5 @@ def size(
 
 def _completed(asked: Resources) -> Resources:
     # Without a request Kubernetes takes the limit for one, and of devices both must be the same.
-    devices = {name: value for name, value in asked.requests.items() if name == GPU}
+    devices = {name: value for name, value in asked.requests.items() if name.startswith(NVIDIA)}
     return Resources(requests={**asked.limits, **asked.requests}, limits={**devices, **asked.limits})

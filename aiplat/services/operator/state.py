@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from aiplat.services.operator.capacity import NVIDIA
 from aiplat.services.operator.decide import Decision, Refusal
 from aiplat.services.operator.desired import selector_of
 from aiplat.services.operator.model_spec import ModelSpec
@@ -17,11 +18,20 @@ _NEWS_LENGTH = 600
 
 @dataclass(frozen=True)
 class Seen:
-    """What runs of a Model: its Deployment (None: not there), its pods, and whether the load is known."""
+    """What runs of a Model: its Deployment (None: not there), its pods, and whether the load is known.
+
+    `simulated` are the nodes whose GPUs are made up.
+    """
 
     deployment: Document | None = None
     pods: tuple[Document, ...] = ()
     load_known: bool = True
+    simulated: frozenset[str] = frozenset()
+
+    @property
+    def problem(self) -> str:
+        """The most telling of what Kubernetes says of pods that do not run, empty where all do."""
+        return _problem(self.pods) or _not_made(self.deployment)
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ def _phase(decision: Decision, seen: Seen, counted: Counted) -> str:
         return "Starting"
     if counted.settled:
         return "Serving" if counted.wanted else "Idle"
-    if _problem(seen.pods):
+    if seen.problem:
         return "Failing" if not counted.ready else "Updating"
     return "Updating" if counted.ready else "Starting"
 
@@ -99,6 +109,10 @@ def _conditions(
     )
     if decision.adjusted:
         yield _condition("RequestsAdjusted", True, "Computed", decision.adjusted, model_spec)
+    if made_up := sorted({p.get("spec", {}).get("nodeName", "") for p in seen.pods} & seen.simulated):
+        said = f"GPUs of {', '.join(made_up)} are simulated; what it gets there computes on the processor"
+        if any(name.startswith(NVIDIA) for name in decision.resources.limits):
+            yield _condition("SimulatedGpu", True, "Simulated", said, model_spec)
     if model_spec.scales:
         yield _condition("Autoscaling", *_autoscaling(model_spec, decision.target, seen), model_spec)
 
@@ -111,7 +125,7 @@ def _autoscaling(model_spec: ModelSpec, target: int, seen: Seen) -> tuple[bool, 
 
 
 def _available(model_spec: ModelSpec, seen: Seen, counted: Counted) -> tuple[bool, str, str]:
-    problem = _problem(seen.pods)
+    problem = seen.problem
     if counted.ready and counted.settled:
         serve = "replica serves" if counted.ready == 1 else "replicas serve"
         return True, "Serving", f"{counted.ready} {serve} {model_spec.name!r}"
@@ -129,6 +143,15 @@ def _problem(pods: Iterable[Document]) -> str:
         if said := _killed_for_memory(pod) or _pod_problem(pod.get("status", {})):
             return said[:_NEWS_LENGTH]
     return ""
+
+
+def _not_made(deployment: Document | None) -> str:
+    """Return why pods of a Deployment are not even made, as where a quota of the namespace is used up."""
+    conditions = deployment.get("status", {}).get("conditions", ()) if deployment else ()
+    told = (
+        c.get("message", "") for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"
+    )
+    return next(told, "")[:_NEWS_LENGTH]
 
 
 def _killed_for_memory(pod: Document) -> str:

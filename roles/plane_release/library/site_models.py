@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -38,6 +39,8 @@ NAMESPACE = "aiplat-model"
 # Idle: somebody let its Model have no replica while nobody asks.
 SERVES = {"Serving", "Idle"}
 PAUSE_SECONDS = 1.0
+# A refusal for want of a GPU is not the last word: device plugins start after the release that brings them.
+COMES = re.compile(r" nvidia\.com/\S+, no node has one(?! \()")
 
 
 def statuses() -> dict[str, dict[str, Any]]:
@@ -61,6 +64,8 @@ def waits_for(model: dict[str, str], status: dict[str, Any]) -> str:
         HostProblem: it never will.
     """
     if status.get("phase") == "Refused":
+        if COMES.search(status["message"]):
+            return str(status["message"])
         raise HostProblem(f"model {model['slug']}: {status['message']}")
     if status.get("image") != model["ref"]:
         return "the operator has not looked at it yet"

@@ -202,3 +202,47 @@ def test_the_number_stays_within_what_the_model_says(spec: Document, scaled: int
     """`replicas` fixes it, also outside of the bounds."""
     found = engaged(model("m", {"source": {"catalogue": "small"}, **spec}))
     assert number_wanted(found, scaled) == number
+
+
+def asking(gpu: int) -> Document:
+    """Return a Model of the small weights that asks for cards."""
+    return model(
+        "notes", {"source": {"catalogue": "small:1b"}, "resources": {"limits": {"nvidia.com/gpu": gpu}}}
+    )
+
+
+def test_more_gpus_than_any_node_has_are_refused_with_both_numbers() -> None:
+    """One card serves a Model for one GPU and says why not to one for two."""
+    one = node(allocatable={"nvidia.com/gpu": "1"})
+    assert engaged(asking(gpu=1), one).resources.limits == {"nvidia.com/gpu": 1}
+    said = refusal(asking(gpu=2), one)
+    assert said.message.startswith("asks 2 nvidia.com/gpu, the largest node has 1; lower its requests")
+
+
+@pytest.mark.parametrize("strategy", ["time-slicing", "mps"])
+def test_of_the_shares_of_a_card_a_pod_gets_one(strategy: str) -> None:
+    """Two shares are no more than one: the device plugin would refuse the pod."""
+    shared = node(
+        allocatable={"nvidia.com/gpu": "4"},
+        labels={"nvidia.com/gpu.sharing-strategy": strategy, "nvidia.com/gpu.replicas": "4"},
+    )
+    assert engaged(asking(gpu=1), shared).resources.limits == {"nvidia.com/gpu": 1}
+    assert "asks 2 nvidia.com/gpu, which are shares of cards there" in refusal(asking(gpu=2), shared).message
+    whole = node(allocatable={"nvidia.com/gpu": "2"}, labels={"nvidia.com/gpu.sharing-strategy": "none"})
+    assert engaged(asking(gpu=2), shared, whole).resources.limits == {"nvidia.com/gpu": 2}
+
+
+def test_mig_profiles_are_matched_by_name() -> None:
+    """A larger instance is not a smaller one, and what there is instead is named."""
+    parted = node(
+        allocatable={"nvidia.com/mig-1g.10gb": "4", "nvidia.com/mig-3g.40gb": "1", "nvidia.com/gpu": "0"}
+    )
+    wanted = model(
+        "notes",
+        {"source": {"catalogue": "small:1b"}, "resources": {"requests": {"nvidia.com/mig-1g.10gb": 1}}},
+    )
+    assert engaged(wanted, parted).resources.limits == {"nvidia.com/mig-1g.10gb": 1}
+    wanted["spec"]["resources"] = {"limits": {"nvidia.com/mig-2g.20gb": 1}}
+    there = "4 nvidia.com/mig-1g.10gb, 1 nvidia.com/mig-3g.40gb"
+    said = f"asks 1 nvidia.com/mig-2g.20gb, no node has one (the largest have {there}); lower its requests"
+    assert refusal(wanted, parted).message.startswith(said)

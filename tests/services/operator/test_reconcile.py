@@ -177,6 +177,58 @@ def test_a_pod_that_cannot_start_is_told_in_kubernetes_words() -> None:
     assert (told["phase"], told["message"]) == ("Failing", "CrashLoopBackOff: back-off restarting")
 
 
+def test_a_quota_that_is_used_up_is_told_in_kubernetes_words() -> None:
+    """There is no pod that could say it: the Deployment does."""
+    cluster = MemoryCluster(model("notes", SMALL), node())
+    run(cluster)
+    message = 'pods "x" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=1'
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    deployment = cluster.one("Deployment", "model-notes")
+    deployment["status"] = {**deployment.get("status", {}), "conditions": [failure]}
+    run(cluster)
+    told = status(cluster, "notes")
+    assert (told["phase"], told["message"]) == ("Failing", message)
+
+
+ON_GPU: Document = {**SMALL, "resources": {"limits": {"nvidia.com/gpu": 1}}}
+RUNTIME: Document = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "nvidia"}}
+
+
+@pytest.mark.parametrize(("spec", "there", "named"), [
+    (ON_GPU, True, "nvidia"), (ON_GPU, False, None), (SMALL, True, None),
+])  # fmt: skip
+def test_pods_with_gpus_get_the_runtime_that_k3s_has_for_them(
+    spec: Document, there: bool, named: str | None
+) -> None:
+    """Where the cluster has it, and no other pods."""
+    gpus = node(allocatable={"nvidia.com/gpu": "1"})
+    cluster = MemoryCluster(model("notes", spec), gpus, *([RUNTIME] if there else []))
+    run(cluster)
+    pod = cluster.one("Deployment", "model-notes")["spec"]["template"]["spec"]
+    assert pod.get("runtimeClassName") == named
+
+
+def test_a_model_on_a_simulated_gpu_says_so() -> None:
+    """Nobody takes what an engine for processors does there for what a card does."""
+    label = {"aiplat.dev/simulated-gpu": "true"}
+    cluster = MemoryCluster(
+        model("notes", ON_GPU), node(allocatable={"nvidia.com/gpu": "1"}, labels=label), node("n2")
+    )
+    meta = {"name": "p", "namespace": SPACE, "labels": {"aiplat.dev/model": "notes"}}
+    pod: Document = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": meta,
+        "spec": {"nodeName": "n1", "containers": []},
+    }
+    cluster.keep(pod)
+    run(cluster)
+    assert conditions(status(cluster, "notes"))["SimulatedGpu"] == ("True", "Simulated")
+    cluster.keep({**pod, "spec": {"nodeName": "n2", "containers": []}})
+    run(cluster)
+    assert "SimulatedGpu" not in conditions(status(cluster, "notes"))
+
+
 @pytest.mark.parametrize("state", ["state", "lastState"])
 def test_an_engine_that_was_killed_for_memory_says_its_limit(state: str) -> None:
     """While it is not ready again; Kubernetes' own words are only that it backs off."""
