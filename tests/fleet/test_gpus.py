@@ -30,6 +30,7 @@ WELL = {
     "'[1.0] nvidia: module verification failed: signature and/or required key missing - tainting kernel' "
     "'[1.1] NVRM: loading NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Release Build'",
     "systemctl": "printf '%s\\n' Id=nvidia-fabricmanager.service LoadState=not-found ActiveState=inactive",
+    "nvidia-container-runtime": "exit 0",
     "kubectl": "printf '%s\\n' '  allocatable:' '    cpu: \"64\"' '    nvidia.com/gpu: \"1\"' '  capacity:' "
     "'    cpu: \"64\"' '    nvidia.com/gpu: \"1\"' '  conditions:'",
     "nvidia-smi": """case "$*" in
