@@ -14,6 +14,7 @@ from aiplat.fit.memory import plan_memory
 from aiplat.fit.placement import FITS
 from aiplat.fit.question import FitQuestion, as_request
 from aiplat.fit.request import EngineSettings
+from aiplat.fit.shares import devices_of
 from aiplat.fit.throughput import batched, single_stream
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
@@ -98,7 +99,12 @@ def _layout(
 ) -> dict[str, Any]:
     engine, models = asked
     machines = [machine(host, gpus[host.name], prices) for host in hosts]
-    answers = {model: [_answer(model, one, engine) for one in machines] for model in models}
+    # A card that the example adds is a whole one.
+    seen = [devices_of(h) if h.hardware.gpus else gpus[h.name] for h in hosts]
+    answers = {
+        model: [_answer(model, one, engine, devices) for one, devices in zip(machines, seen, strict=True)]
+        for model in models
+    }
     return {
         "machines": [asdict(one) for one in machines],
         "capex_eur": sum(one.eur for one in machines),
@@ -108,17 +114,18 @@ def _layout(
     }
 
 
-def _answer(model: str, one: MachineCost, engine: str) -> LayoutVerdict:
-    processor = _on(model, one, (f"cpu {one.cpu} {one.memory_gib} GB",), engine)
-    cards = _on(model, one, one.gpus, engine) if one.gpus else processor
+def _answer(model: str, one: MachineCost, engine: str, devices: tuple[str, ...]) -> LayoutVerdict:
+    processor = _on(model, one, (f"cpu {one.cpu} {one.memory_gib} GB",), engine, on_cards=False)
+    cards = _on(model, one, devices, engine, on_cards=True) if devices else processor
     return cards if cards.verdict == FITS or processor.verdict != FITS else processor
 
 
-def _on(model: str, one: MachineCost, devices: tuple[str, ...], engine: str) -> LayoutVerdict:
-    on_cards = devices == one.gpus
+def _on(
+    model: str, one: MachineCost, devices: tuple[str, ...], engine: str, *, on_cards: bool
+) -> LayoutVerdict:
     program = engine if on_cards or engine == "ollama" else f"{engine}-cpu"
     arch = find_architecture(model)
-    together = divisors(arch, len(one.gpus))[-1:] if arch and on_cards else []
+    together = divisors(arch, len(devices))[-1:] if arch and on_cards else []
     settings = EngineSettings(context=CONTEXT, tensor_parallel=together[0] if together else 1)
     stored = None if arch and arch.published else _stored(engine)
     request = as_request(FitQuestion(model, devices, program, stored, settings))

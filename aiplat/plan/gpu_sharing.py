@@ -12,7 +12,7 @@ from aiplat.fit.placement import gib
 from aiplat.plan.role_variables import SharedGpus, SharedNode, SharingConfig
 from aiplat.plan.yaml_text import to_yaml
 from aiplat.site.gpu_settings import GpuSettings
-from aiplat.site.mig import mig_card
+from aiplat.site.mig import layout_on, mig_card
 from aiplat.site.models import Host, Site
 
 GPU = "nvidia.com/gpu"
@@ -78,8 +78,7 @@ def gpu_sharing(site: Site, namespace: str | None) -> list[SharedGpus]:
 
 def mig_layout(host: Host) -> dict[str, int]:
     """Return the MIG instances of each card of a host, by profile; empty where it asks for none."""
-    card = mig_card(host.hardware.gpus[0]) if host.has_gpus else None
-    return card.layout(host.sharing.mig) if card and host.sharing.mig else {}
+    return layout_on(host.hardware.gpus, host.sharing.mig) if host.has_gpus else {}
 
 
 def _with_gpus(site: Site) -> list[Host]:

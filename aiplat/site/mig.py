@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -53,6 +53,12 @@ class MigCard:
 def mig_card(name: str) -> MigCard | None:
     """Return the kind of card that a GPU's name means, or None where MIG cannot part it."""
     return next((card for card in _cards() if re.search(card.match, name, re.IGNORECASE)), None)
+
+
+def layout_on(gpus: Sequence[str], wanted: str | Mapping[str, int] | None) -> dict[str, int]:
+    """Return the MIG instances of each of a host's cards, by profile; empty where none are wanted."""
+    card = mig_card(gpus[0]) if gpus else None
+    return card.layout(wanted) if card and wanted else {}
 
 
 def mig_names() -> list[str]:

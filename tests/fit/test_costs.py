@@ -118,3 +118,32 @@ def test_a_site_without_hardware_is_all_processors() -> None:
     compared = compare_layouts(bare, "ollama", ("llama-3.1-8b",))
     assert compared["layouts"][0]["models"][0]["tok_s"] is None
     assert compared["layouts"][1]["models"][0]["tok_s"] is not None
+
+
+def shared_site(gpu: dict[str, object]) -> Site:
+    """Return the example with each RTX 4090 an H100 that is shared as told."""
+    document = EXAMPLE_SITE.model_dump(mode="json", by_alias=True)
+    for host in document["hosts"]:
+        if host["hardware"]["gpus"]:
+            host |= {"hardware": {**host["hardware"], "gpus": ["H100 80GB"]}, "gpu": gpu}
+    return Site.model_validate(document)
+
+
+@pytest.mark.parametrize(
+    ("sharing", "device", "small", "large"),
+    [
+        ({"mig": "1g.10gb"}, "1g.10gb", "GPU", "CPU"),
+        ({"mps": 4}, "of 19.5 GiB", "GPU", "CPU"),
+        ({"timeSlicing": 4}, "of 79.2 GiB", "GPU", "GPU"),
+    ],
+)
+def test_a_model_is_to_fit_what_a_pod_gets_of_a_card(
+    sharing: dict[str, object], device: str, small: str, large: str
+) -> None:
+    """A MIG instance, an equal part of the memory, or in turns all of it; machines cost what they cost."""
+    compared = compare_layouts(shared_site({"sharing": sharing}), "ollama", ("llama3.1:8b", "llama3.1:70b"))
+    whole = compare_layouts(shared_site({}), "ollama", ("llama3.1:8b",))
+    assert compared["layouts"][0]["capex_eur"] == whole["layouts"][0]["capex_eur"]
+    first, second = (m["on"] for m in compared["layouts"][0]["models"])
+    assert {on["on"] for on in first if device in on["why"]} == {small}
+    assert any(on["on"] == "GPU" for on in second) is (large == "GPU")
