@@ -9,6 +9,7 @@ from ansible.template import Templar, trust_as_template
 from ruamel.yaml import YAML
 
 from aiplat.plan.role_variables import RoleVariables
+from aiplat.plan.steps import managed
 from aiplat.shipped import shipped
 
 FACTS = {
@@ -24,7 +25,7 @@ def files_of(variables: RoleVariables, **facts: Any) -> dict[str, Any]:
     """Return `config` and `registries` as documents and `resolver` as text, for one role on one host."""
     role = variables.role
     own = trusted(document(role, "vars/main.yml"))
-    known = document(role, "defaults/main.yml") | variables.ansible()
+    known = document(role, "defaults/main.yml") | variables.ansible() | {f"{role}_managed": managed(role)}
     known |= {f"{role}_token": "secret", f"{role}_server_token": TOKEN, "inventory_hostname": "s1"}
     own_facts = {"node_ips": variables.model_dump()["node_ip"].split(",")}
     known |= {f"{role}_host": FACTS | own_facts | facts, f"{role}_site": "ward-3", **own}
