@@ -11,7 +11,7 @@ OPERATOR = "gpu-operator"
 
 
 def unshared_gpus(site: Site, on: Collection[str], supply: str) -> Iterator[Finding]:
-    """Yield hosts whose sharing nothing would make so, and hosts where the device plugin finds no kubelet.
+    """Yield hosts whose sharing nothing would make so.
 
     Under `packages` only lab hosts are made, whose device plugin is a simulated one.
     """
@@ -20,7 +20,3 @@ def unshared_gpus(site: Site, on: Collection[str], supply: str) -> Iterator[Find
             problem = f"{OPERATOR} is off, and nothing else shares the GPUs of {host.name}"
             fix = f"turn planes.resource.{OPERATOR} on, or leave `sharing` out"
             yield Finding(f"hosts[{index}].gpu.sharing", problem, fix)
-        if host.has_gpus and host.data_dir and OPERATOR in on:
-            problem = f"the device plugin looks for the kubelet in /var/lib/kubelet, not in {host.data_dir}"
-            fix = f"leave dataDir of {host.name} out, or mount the disk at /var/lib/kubelet"
-            yield Finding(f"hosts[{index}].dataDir", problem, fix)

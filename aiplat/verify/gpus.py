@@ -21,13 +21,19 @@ _ASK = (
 _NO_ROOM = "it computes partly on the processor: give it a larger card or share, a smaller context or model"
 
 
-def gpus_offered(context: CheckContext) -> str:
-    """Compare what each node offers with what the site makes of its host's GPUs."""
+def gpus_offered(component: Component, context: CheckContext) -> str:
+    """Compare what each node offers with what the site makes of its host's GPUs.
+
+    What the operator runs on a node comes minutes after its release.
+    """
     wanted = offers(context.site)
     if not wanted:
         raise Skipped("no host of the site names GPUs")
     nodes = {node.name: node for node in context.nodes}
     seen = {offer.host: nodes[offer.host].gpus if offer.host in nodes else {} for offer in wanted}
+    starting = [p.name for p in context.pods if p.namespace == component.namespace and not p.ready]
+    if starting and not any(seen.values()):
+        raise Skipped(f"{starting[0]} is still starting; look again with `aiplat verify`")
     fail_on(
         [
             f"{offer.host} offers {_listed(seen[offer.host])}, expected {_listed(offer.resources)}"

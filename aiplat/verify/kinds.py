@@ -55,7 +55,7 @@ def _look_of(component: Component, way: DeclaredPart) -> Look:
         case ConnectionCheck():
             return partial(_connection, way)
         case GpusOffered():
-            return gpus_offered
+            return partial(gpus_offered, component)
         case ModelOnGpu():
             return partial(model_on_gpu, component, way)
     raise TypeError(f"no way to look at {type(way).__name__}")

@@ -248,10 +248,3 @@ def test_sharing_needs_who_makes_it_so() -> None:
     fix = "turn planes.resource.gpu-operator on, or leave `sharing` out"
     assert [str(f) for f in undeliverable(without)] == [f"hosts[0].gpu.sharing: {problem}; {fix}"]
     assert undeliverable(_site(hosts=[shared], supply="upstream", planes=WITH_OPERATOR)) == []
-
-
-def test_a_data_folder_hides_the_kubelet_from_the_device_plugin() -> None:
-    """The chart's plugin looks in one place alone."""
-    site = _site(hosts=[{**GPU_HOST, "dataDir": "/data/aiplat"}], supply="upstream", planes=WITH_OPERATOR)
-    (said,) = [str(f) for f in undeliverable(site)]
-    assert said.startswith("hosts[0].dataDir: the device plugin looks for the kubelet in /var/lib/kubelet")

@@ -17,6 +17,7 @@ from tests.cluster import kube as given
 from tests.verify.loopback import Loopback
 
 OLLAMA = next(c for c in load_catalog().engines if c.name == "ollama")
+OPERATOR = next(c for c in load_catalog().components if c.name == "gpu-operator")
 BY_ANSWER = ModelOnGpu(path="/api/ps")
 BY_LOG = ModelOnGpu(log=r"offloaded (?P<part>\d+)/(?P<whole>\d+) layers to GPU")
 
@@ -46,7 +47,7 @@ def test_a_node_that_offers_what_the_site_says_is_well(healthy: Loopback) -> Non
     """Four shares of one card; resources that it has none of do not count."""
     offer(healthy, {"nvidia.com/gpu": "4", "nvidia.com/mig-1g.10gb": "0", "cpu": "8"})
     site = with_gpus(healthy.site, {"sharing": {"timeSlicing": 4}})
-    assert gpus_offered(CheckContext(site)) == "s1: 4 nvidia.com/gpu"
+    assert gpus_offered(OPERATOR, CheckContext(site)) == "s1: 4 nvidia.com/gpu"
 
 
 def test_a_node_that_offers_something_else_is_named(healthy: Loopback) -> None:
@@ -54,13 +55,25 @@ def test_a_node_that_offers_something_else_is_named(healthy: Loopback) -> None:
     offer(healthy, {"nvidia.com/gpu": "1"})
     site = with_gpus(healthy.site, {"sharing": {"timeSlicing": 4}})
     with pytest.raises(Failed, match=r"s1 offers 1 nvidia\.com/gpu, expected 4 nvidia\.com/gpu"):
-        gpus_offered(CheckContext(site))
+        gpus_offered(OPERATOR, CheckContext(site))
+
+
+def test_a_device_plugin_that_is_still_starting_is_not_a_failure(healthy: Loopback) -> None:
+    """It comes minutes after its release; a node that offers nothing when all pods run is one."""
+    site = with_gpus(healthy.site)
+    plugin = given.pod("nvidia-device-plugin-x", "aiplat-gpu", {}, "image")
+    healthy.kube.lists["pods"].append(plugin)
+    with pytest.raises(Failed, match="s1 offers no GPU"):
+        gpus_offered(OPERATOR, CheckContext(site))
+    plugin["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    with pytest.raises(Skipped, match="nvidia-device-plugin-x is still starting"):
+        gpus_offered(OPERATOR, CheckContext(site))
 
 
 def test_simulated_gpus_are_called_so(healthy: Loopback) -> None:
     """Nobody takes them for cards."""
     offer(healthy, {"nvidia.com/gpu": "1"}, **{"aiplat.dev/simulated-gpu": "true"})
-    assert gpus_offered(CheckContext(with_gpus(healthy.site))) == "s1: 1 nvidia.com/gpu (simulated)"
+    assert gpus_offered(OPERATOR, CheckContext(with_gpus(healthy.site))) == "s1: 1 nvidia.com/gpu (simulated)"
 
 
 @pytest.mark.parametrize(("part", "well"), [(900, True), (500, False)])

@@ -11,9 +11,9 @@ from aiplat.cluster.quantity import amount, in_bytes, plain
 
 Asked = Mapping[str, str | int]
 
+GPU = "nvidia.com/gpu"
 NVIDIA = "nvidia.com/"
 """What the names of NVIDIA's resources begin with: whole cards, shares of them, MIG instances."""
-_GPU = "nvidia.com/gpu"
 # Set by NVIDIA's feature discovery, and by what stands in for it.
 _STRATEGY = "nvidia.com/gpu.sharing-strategy"
 SIMULATED = "aiplat.dev/simulated-gpu"
@@ -34,7 +34,7 @@ class Machine:
     def for_one_pod(self, resource: str) -> Decimal:
         """Return how much of a resource one pod may have: of the shares of a card, one."""
         has = self.allocatable.get(resource, Decimal(0))
-        shared = resource == _GPU and self.labels.get(_STRATEGY, "none") != "none"
+        shared = resource == GPU and self.labels.get(_STRATEGY, "none") != "none"
         return min(has, Decimal(1)) if shared else has
 
 
