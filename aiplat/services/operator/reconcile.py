@@ -78,8 +78,10 @@ class Reconciler:
         cluster_state = self._look()
         machines = [machine_of(node) for node in self.objects.listed("Node")]
         decisions = decide_all(model_specs.values(), bundle, machines)
-        cluster_state.runtimes = {c["metadata"]["name"] for c in self.objects.listed("RuntimeClass")}
         cluster_state.simulated = {m.name for m in machines if SIMULATED in m.labels}
+        if not cluster_state.simulated:
+            # k3s has the class everywhere, and the runtime behind it only where NVIDIA's toolkit is.
+            cluster_state.runtimes = {c["metadata"]["name"] for c in self.objects.listed("RuntimeClass")}
         loads = self.loads() if any(w.scales for w in model_specs.values()) else {}
         settled = [self._one(document, model_specs, decisions, cluster_state, loads) for document in models]
         swept = self._sweep(decisions, cluster_state)
