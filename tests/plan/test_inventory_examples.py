@@ -1,0 +1,42 @@
+"""The example sites of inventory/: each is good, says what it is for, and is planned on bare hosts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aiplat.plan.make import make_plan
+from aiplat.shipped import shipped
+from aiplat.site.load import load_site
+from aiplat.site.models import Site
+from tests.plan.worlds import PUBLIC, facts_of, lock_of, small_catalog
+
+EXAMPLES = sorted(shipped("inventory").glob("*/site.yaml"))
+KINDS = {"lab", "lab-agents", "vagrant", "single-host", "three-hosts-one-gpu", "air-gapped"}
+
+
+def test_there_is_an_example_of_each_kind_of_site() -> None:
+    """Whoever looks for one finds it by the folder's name."""
+    assert {path.parent.name for path in EXAMPLES} >= KINDS
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+def test_an_example_is_good_and_says_what_it_is_for(path: Path) -> None:
+    """`aiplat site check` finds nothing: its models, components and networks are known and agree."""
+    assert path.read_text().startswith("# ")
+    assert load_site(path).hosts
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+def test_an_example_is_planned_on_bare_hosts(path: Path) -> None:
+    """Every host gets what its role asks for; the tests' catalogue has one model, which stands for any."""
+    written = load_site(path)
+    asked = written.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    kept = {name: value for name, value in asked.items() if name not in ("planes", "supply", "upstream")}
+    site = Site.model_validate({**kept, "models": [{"name": "tiny:1b"}]})
+    plan = make_plan(site, lock_of({"lab_only": False}), facts_of(site, {}, {}), PUBLIC, small_catalog())
+    assert [str(found) for found in plan.refusals] == []
+    hosts = {step.id: set(step.hosts) for step in plan.steps}
+    assert hosts["k3s_server"] == {host.name for host in site.servers}
+    assert hosts.get("k3s_agent", set()) == {host.name for host in site.agents}
