@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -68,6 +68,18 @@ class Adapters(Frozen):
     each: tuple[str, ...] = Field(min_length=1)
 
 
+class Variant(Frozen):
+    """Arguments for Models that have all of some features and lack all of others."""
+
+    having: tuple[ModelFeature, ...] = ()
+    lacking: tuple[ModelFeature, ...] = ()
+    args: tuple[str, ...] = Field(min_length=1)
+
+    def is_for(self, features: Collection[str]) -> bool:
+        """Whether a Model with these features is started with it."""
+        return set(self.having) <= set(features) and not set(self.lacking) & set(features)
+
+
 class EngineApi(Frozen):
     """Paths of OpenAI's and Ollama's API that the engine has, and the words it knows in requests.
 
@@ -110,13 +122,15 @@ class EngineRun(Frozen):
     """An engine's container. Command, arguments, environment and probes may hold `{placeholders}`.
 
     They are port, mount, model (its name in the engine), context (tokens of one request), total_context
-    (of all parallel ones), parallel and the engine's own `settings`, which a site may give other values. A
+    (of all parallel ones), parallel and the engine's own `settings`, which a site may give other values.
+    `variants` are further arguments by what a Model is for. A
     Model that is asleep or starts is waited for `hold_seconds`;
     `home_size` is what HOME, which is writable, may grow to.
     """
 
     command: tuple[str, ...] = Field(min_length=1)
     args: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = ()
     port: int = Field(gt=0, lt=65536)
     env: dict[str, str] = Field(default_factory=dict)
     weights: MountedWeights
@@ -132,6 +146,7 @@ class EngineRun(Frozen):
     @model_validator(mode="after")
     def _known_placeholders(self) -> Self:
         texts = [*self.command, *self.args, *self.env.values(), self.health.model_dump_json()]
+        texts += [text for variant in self.variants for text in variant.args]
         own = {name for text in texts for name in _PLACEHOLDER.findall(text)}
         each = {
             n for text in (self.adapters.each if self.adapters else ()) for n in _PLACEHOLDER.findall(text)

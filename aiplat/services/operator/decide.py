@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiplat.catalog.engines import Resources
@@ -56,17 +56,27 @@ def decide_all(
     for model_spec in sorted(
         model_specs, key=lambda w: (not w.by_site, w.created, w.namespace, w.object_name)
     ):
-        other = taken.get(f"slug {model_spec.slug}") or taken.get(f"name {model_spec.name}")
-        if other is not None:
-            decisions[model_spec.uid] = Refusal("NameTaken", _taken(other))
+        names = _names(model_spec)
+        other = next((taken[name] for name in names if name in taken), None)
+        if other is not None or len(set(names)) < len(names):
+            decisions[model_spec.uid] = Refusal("NameTaken", _taken(other or model_spec, names, taken))
             continue
-        taken[f"slug {model_spec.slug}"] = taken[f"name {model_spec.name}"] = model_spec
+        taken |= dict.fromkeys(names, model_spec)
         decisions[model_spec.uid] = decide(model_spec, bundle, machines)
     return decisions
 
 
-def _taken(other: ModelSpec) -> str:
-    return f"{other.title} already serves {other.name!r}; delete one of them, or give this one another name"
+def _names(model_spec: ModelSpec) -> list[str]:
+    """Return what no other Model may have: the object's name, the Model's, and those of its adapters."""
+    called = [model_spec.name, *(adapter.name for adapter in model_spec.adapters)]
+    return [f"slug {model_spec.slug}", *(f"name {name}" for name in called)]
+
+
+def _taken(other: ModelSpec, names: Sequence[str], taken: Mapping[str, ModelSpec]) -> str:
+    name = next((n for n in names if n in taken), None) or next(n for n in names if names.count(n) > 1)
+    kind, _, said = name.partition(" ")
+    served = other.name if kind == "slug" else said
+    return f"{other.title} already serves {served!r}; delete one of them, or give this one another name"
 
 
 def decide(model_spec: ModelSpec, bundle: SiteBundle, machines: Sequence[Machine]) -> Decision:

@@ -101,6 +101,7 @@ def _service(engaged: Engaged, namespace: str) -> Document:
     notes = {
         "aiplat.dev/model-aliases": ",".join(engaged.aliases),
         "aiplat.dev/served-as": engaged.served_as,
+        "aiplat.dev/adapters": ",".join(adapter.name for adapter in model_spec.adapters),
         "aiplat.dev/features": ",".join(engaged.features),
         "aiplat.dev/paths": ",".join(run.api.paths),
         "aiplat.dev/output-limit": run.api.output_limit,

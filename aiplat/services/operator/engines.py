@@ -30,7 +30,9 @@ def adapter_mount(number: int) -> str:
 def command_of(engaged: Engaged) -> list[str]:
     """Return command and arguments of a Model's engine."""
     run = engaged.engine.run
-    words = [filled(word, _values(engaged)) for word in (*run.command, *run.args)]
+    said = [*run.command, *run.args]
+    said += [word for variant in run.variants if variant.is_for(engaged.features) for word in variant.args]
+    words = [filled(word, _values(engaged)) for word in said]
     adapters = engaged.model_spec.adapters if run.adapters else ()
     if run.adapters and adapters:
         words += run.adapters.once

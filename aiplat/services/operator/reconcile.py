@@ -20,7 +20,7 @@ from aiplat.services.operator.capacity import SIMULATED, machine_of
 from aiplat.services.operator.decide import Decision, Engaged, Refusal, decide_all, number_wanted
 from aiplat.services.operator.desired import LABEL_MODEL, MODEL_UID, OWNED, desired, object_name
 from aiplat.services.operator.model_spec import MANAGED_BY, OWN_GROUP, ModelSpec, model_spec_of
-from aiplat.services.operator.scaling import Load, Scaler
+from aiplat.services.operator.scaling import Load, Scaler, together
 from aiplat.services.operator.state import Seen, is_settled, status_of
 
 Document = dict[str, Any]
@@ -134,7 +134,8 @@ class Reconciler:
     ) -> bool:
         """Bring one Model nearer to what it should be, and say how it stands; whether it is there."""
         model_spec = model_specs[document["metadata"]["uid"]]
-        decision, load = decisions[model_spec.uid], loads.get(model_spec.name)
+        decision = decisions[model_spec.uid]
+        load = together(loads.get(name) for name in (model_spec.name, *(a.name for a in model_spec.adapters)))
         try:
             if isinstance(decision, Engaged):
                 self._engage(decision, cluster_state, load)

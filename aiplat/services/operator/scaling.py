@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -18,6 +19,15 @@ class Load:
     def requests(self) -> int:
         """Requests being answered or held."""
         return self.in_flight + self.waiting
+
+
+def together(loads: Iterable[Load | None]) -> Load | None:
+    """Return the load of a model and its adapters, which the same replicas answer; None without any news."""
+    known = [load for load in loads if load]
+    if not known:
+        return None
+    counted = (sum(load.in_flight for load in known), sum(load.waiting for load in known))
+    return Load(*counted, all(load.complete for load in known))
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 from ruamel.yaml import YAML
 
-from aiplat.services.gateway.routing.discovery import ServiceWatch, endpoints_of, model_of
+from aiplat.services.gateway.routing.discovery import ServiceWatch, adapters_of, endpoints_of, model_of
 from aiplat.services.gateway.routing.models import SAMPLING, ModelTable
 
 
@@ -319,3 +319,15 @@ def test_without_the_right_to_see_slices_the_service_is_asked() -> None:
             assert model.replicas == ("http://10.43.0.9:11434",)
 
     run(body)
+
+
+def test_adapters_are_models_of_their_own_names() -> None:
+    """On the same replicas, under the names the engine knows them by; the model's aliases stay its own."""
+    described = service("llama", model_aliases="base", served_as="llama:8b", adapters="tuned,legal")
+    model = model_of(described, ("http://10.42.0.9:8000",))
+    assert model is not None
+    found = adapters_of(described, model)
+    assert [(m.name, m.engine_name, m.aliases, m.urls) for m in found] == [
+        ("tuned", "tuned", (), model.urls),
+        ("legal", "legal", (), model.urls),
+    ]

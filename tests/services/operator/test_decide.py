@@ -246,3 +246,17 @@ def test_mig_profiles_are_matched_by_name() -> None:
     there = "4 nvidia.com/mig-1g.10gb, 1 nvidia.com/mig-3g.40gb"
     said = f"asks 1 nvidia.com/mig-2g.20gb, no node has one (the largest have {there}); lower its requests"
     assert refusal(wanted, parted).message.startswith(said)
+
+
+def test_an_adapter_may_not_have_the_name_of_another_model() -> None:
+    """Nor of the Model it is an adapter of."""
+    adapters = [{"name": "one", "image": OTHER}]
+    one = model("one", {"source": {"catalogue": "small"}, "name": "one"})
+    two = model("two", {"source": {"catalogue": "small"}, "name": "two", "adapters": adapters})
+    own = model("own", {"source": {"catalogue": "small"}, "name": "one", "adapters": adapters})
+    for documents, served in (([one, two], "'one'"), ([own], "'one'")):
+        found = decide_all([model_spec_of(d) for d in documents], bundle(), [machine_of(node())])
+        said = found[model_spec_of(documents[-1]).uid]
+        assert isinstance(said, Refusal)
+        assert said.reason == "NameTaken"
+        assert served in said.message

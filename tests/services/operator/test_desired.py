@@ -109,3 +109,22 @@ def test_waiting_for_the_last_answer_ends_when_nobody_is_connected() -> None:
     """The very script, on a port that nobody uses, ends by itself within seconds."""
     command = drain(9)["preStop"]["exec"]["command"]
     assert subprocess.run(command, timeout=PATIENCE, check=False).returncode == 0
+
+
+def command(**more: object) -> list[str]:
+    """Return the command of an engine of vLLM for a Model."""
+    pod = objects({**VLLM, **more})["Deployment"]["spec"]["template"]["spec"]
+    return list(pod["containers"][0]["command"])
+
+
+def test_what_a_model_is_for_decides_how_vllm_is_started() -> None:
+    """Calls of tools need a parser, vectors another runner; a plain chat neither."""
+    tools, vectors, plain = (command(features=f) for f in (["chat", "tools"], ["embedding"], ["chat"]))
+    assert "--tool-call-parser=hermes" in tools
+    assert "--runner=pooling" in vectors
+    assert not [word for word in plain if word.startswith(("--runner", "--enable-auto-tool"))]
+
+
+def test_the_gateway_is_told_of_adapters() -> None:
+    """By name, in the Service's annotations."""
+    assert objects(VLLM)["Service"]["metadata"]["annotations"]["aiplat.dev/adapters"] == "tuned"

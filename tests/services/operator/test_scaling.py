@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aiplat.services.operator.load import loads
-from aiplat.services.operator.scaling import Load, Scaler
+from aiplat.services.operator.scaling import Load, Scaler, together
 
 DELAY = 60
 
@@ -82,3 +82,9 @@ def test_a_gateway_that_does_not_answer_leaves_sums_incomplete() -> None:
 
     assert loads(["one", "two"], fetch)["a"] == Load(2, 1, complete=False)
     assert loads(["two"], fetch) == {}
+
+
+def test_the_load_of_adapters_is_the_models() -> None:
+    """The same replicas answer them; without any news of either there is none."""
+    assert together([Load(1, 2), None, Load(3, 0, complete=False)]) == Load(4, 2, complete=False)
+    assert together([None, None]) is None

@@ -20,6 +20,7 @@ LABEL_SERVICE = "kubernetes.io/service-name"
 NOTE_NAME = "aiplat.dev/model-name"
 NOTE_ALIASES = "aiplat.dev/model-aliases"
 NOTE_SERVED_AS = "aiplat.dev/served-as"
+NOTE_ADAPTERS = "aiplat.dev/adapters"
 NOTE_FALLBACKS = "aiplat.dev/fallbacks"
 NOTE_HOLD = "aiplat.dev/hold-seconds"
 # How the engine's own component describes what it speaks.
@@ -62,6 +63,13 @@ def model_of(service: dict[str, Any], endpoints: tuple[str, ...] | None = None) 
     )
 
 
+def adapters_of(service: dict[str, Any], model: Model) -> tuple[Model, ...]:
+    """Return the adapters that a Service's engine serves beside its model, each a model of its own name."""
+    names = _listed(service["metadata"].get("annotations", {}), NOTE_ADAPTERS)
+    own = {"aliases": (), "fallbacks": ()}
+    return tuple(model.model_copy(update={"name": name, "served_as": name, **own}) for name in names)
+
+
 def _words(notes: dict[str, str]) -> dict[str, Any]:
     """Return what the engine says of the words it knows; what it does not say is left to the model."""
     given = {
@@ -102,7 +110,7 @@ class ServiceWatch:
         services = f"{api}/api/v1/namespaces/{namespace}/services"
         self._services = ObjectWatch(services, LABEL_MODEL, self._publish, account)
         self._leases = ObjectWatch(leases, LABEL_SERVICE, self._publish, account)
-        self._published: dict[str, Model] = {}
+        self._published: tuple[Model, ...] = ()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -114,18 +122,21 @@ class ServiceWatch:
         if not self._services.listed:
             return
         endpoints = endpoints_of(self._leases.objects.values()) if self._leases.listed else None
-        models = {uid: m for uid, s in self._services.objects.items() if (m := _read(s, endpoints))}
+        models = tuple(model for s in self._services.objects.values() for model in _read(s, endpoints))
         # Slices of other Services change as well; pods come and go by the dozen while a node restarts.
         if models != self._published or not self._table.ready:
             self._published = models
-            self._table.replace(models.values())
+            self._table.replace(models)
             log.info("models: %s", ", ".join(self._table.names()) or "none")
 
 
-def _read(service: dict[str, Any], endpoints: dict[str, tuple[str, ...]] | None) -> Model | None:
+def _read(service: dict[str, Any], endpoints: dict[str, tuple[str, ...]] | None) -> tuple[Model, ...]:
+    """Return the model of a Service and its adapters; none where it is not usable."""
     name = service["metadata"]["name"]
     try:
-        return model_of(service, None if endpoints is None else endpoints.get(name, ()))
+        model = model_of(service, None if endpoints is None else endpoints.get(name, ()))
+        # An adapter's name is before the model's own in the table, which a model's own must win.
+        return (*adapters_of(service, model), model) if model else ()
     except ValueError as error:
         log.warning("Service %s is not a usable model: %s", name, error)
-        return None
+        return ()
