@@ -19,12 +19,16 @@ ApiVersion = Literal["aiplat.dev/v1alpha1"]
 
 
 class ArtifactRecipe(Frozen):
-    """One artifact of a component and how each supply gets it; `hosts` are those that install or run it."""
+    """One artifact of a component and how each supply gets it; `hosts` are those that install or run it.
+
+    With `when: gpu` only sites with GPUs have it, and a supply that cannot get it still has the component.
+    """
 
     kind: ArtifactKind
     name: str
     version: VersionSource
     hosts: Literal["all", "server"] = "server"
+    when: Literal["always", "gpu"] = "always"
     packages: Recipe | None = None
     upstream: UpstreamRecipe | None = None
 
@@ -33,7 +37,8 @@ class ArtifactRecipe(Frozen):
         """The one supply whose artifact it is, where the other has another for the same."""
         if self.packages and self.packages.deb and not self.upstream:
             return "packages"
-        return "upstream" if self.upstream and self.upstream.ospackages and not self.packages else None
+        of_hosts = self.upstream and (self.upstream.ospackages or self.when == "gpu")
+        return "upstream" if of_hosts and not self.packages else None
 
 
 class Licence(Frozen):

@@ -15,8 +15,9 @@ ModelFeature = Literal["completion", "chat", "embedding", "tools", "vision"]
 Amounts = dict[str, str | int]
 UrlPath = Annotated[str, Field(pattern=r"^/\S*$")]
 
-PLACEHOLDERS = ("port", "mount", "model", "context", "total_context", "parallel")
+PLACEHOLDERS = ("port", "mount", "model", "context", "total_context", "parallel", "gpus")
 ADAPTER_PLACEHOLDERS = ("name", "path")
+AUTO = "auto"
 _PLACEHOLDER = re.compile(r"\{([a-zA-Z_]+)\}")
 
 
@@ -69,15 +70,26 @@ class Adapters(Frozen):
 
 
 class Variant(Frozen):
-    """Arguments for Models that have all of some features and lack all of others."""
+    """Arguments and environment by the kind of device, and by the features that a Model has and lacks."""
 
+    device: Literal["cpu", "gpu"] | None = None
     having: tuple[ModelFeature, ...] = ()
     lacking: tuple[ModelFeature, ...] = ()
-    args: tuple[str, ...] = Field(min_length=1)
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)
 
-    def is_for(self, features: Collection[str]) -> bool:
-        """Whether a Model with these features is started with it."""
-        return set(self.having) <= set(features) and not set(self.lacking) & set(features)
+    def is_for(self, features: Collection[str], gpus: int) -> bool:
+        """Whether a Model with these features on so many GPUs is started with it."""
+        kind = "gpu" if gpus else "cpu"
+        fits = set(self.having) <= set(features) and not set(self.lacking) & set(features)
+        return fits and self.device in (None, kind)
+
+
+class CompileCache(Frozen):
+    """Where an engine keeps what it compiles for a GPU, and how much that may be."""
+
+    mount: UrlPath
+    size: str
 
 
 class EngineApi(Frozen):
@@ -97,10 +109,15 @@ class EngineApi(Frozen):
 
 
 class FitRules(Frozen):
-    """Which of aiplat.fit's rules compute what it needs; with `reserves` it takes what it is given."""
+    """Which of aiplat.fit's rules compute what it needs.
+
+    With `reserves` it takes memory for tokens when it starts: it is told how much (the setting `cacheGiB`
+    where that is `auto`). `processes_mib` is what its programs take before there are weights.
+    """
 
     rules: str
     reserves: bool = False
+    processes_mib: int = Field(default=0, ge=0, alias="processesMiB")
 
 
 class EngineDefaults(Frozen):
@@ -112,7 +129,7 @@ class EngineDefaults(Frozen):
 
 
 class Setting(Frozen):
-    """A placeholder of the engine's own: its value, and the form that another value must have."""
+    """A placeholder of the engine's own: its value (`auto`: computed), and the form another one must have."""
 
     default: str
     pattern: str
@@ -122,10 +139,11 @@ class EngineRun(Frozen):
     """An engine's container. Command, arguments, environment and probes may hold `{placeholders}`.
 
     They are port, mount, model (its name in the engine), context (tokens of one request), total_context
-    (of all parallel ones), parallel and the engine's own `settings`, which a site may give other values.
-    `variants` are further arguments by what a Model is for. A
+    (of all parallel ones), parallel, gpus (of one replica) and the engine's own `settings`, which a site may
+    give other values. `variants` are further arguments by what a Model is for and runs on. A
     Model that is asleep or starts is waited for `hold_seconds`;
-    `home_size` is what HOME, which is writable, may grow to.
+    `home_size` is what HOME, which is writable, may grow to; `shared_memory` what the processes of several
+    GPUs share.
     """
 
     command: tuple[str, ...] = Field(min_length=1)
@@ -139,6 +157,8 @@ class EngineRun(Frozen):
     without_adapters: str = Field(default="it takes no adapters", alias="withoutAdapters")
     hold_seconds: int = Field(alias="holdSeconds", gt=0)
     start_seconds: int = Field(default=1800, alias="startSeconds", gt=0)
+    compile_cache: CompileCache | None = Field(default=None, alias="compileCache")
+    shared_memory: str | None = Field(default=None, alias="sharedMemory")
     home_size: str = Field(default="64Mi", alias="homeSize")
     settings: dict[str, Setting] = Field(default_factory=dict)
     api: EngineApi
@@ -146,7 +166,7 @@ class EngineRun(Frozen):
     @model_validator(mode="after")
     def _known_placeholders(self) -> Self:
         texts = [*self.command, *self.args, *self.env.values(), self.health.model_dump_json()]
-        texts += [text for variant in self.variants for text in variant.args]
+        texts += [text for v in self.variants for text in (*v.args, *v.env.values())]
         own = {name for text in texts for name in _PLACEHOLDER.findall(text)}
         each = {
             n for text in (self.adapters.each if self.adapters else ()) for n in _PLACEHOLDER.findall(text)
@@ -160,10 +180,12 @@ class EngineRun(Frozen):
 class EngineSpec(Frozen):
     """An engine: its image (an artifact of the component), how it is run and what it can do.
 
+    `gpu_image` is there where GPUs need another image; a site may be without it.
     No model of the engine may claim a feature that is not in `features`.
     """
 
     image: str
+    gpu_image: str | None = Field(default=None, alias="gpuImage")
     run: EngineRun
     features: tuple[ModelFeature, ...]
     defaults: EngineDefaults

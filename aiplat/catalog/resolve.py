@@ -228,6 +228,8 @@ def _wanted(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[Wanted
         for recipe in component.artifacts:
             if recipe.only not in (None, supply):
                 continue
+            if recipe.when == "gpu" and not any(host.has_gpus for host in site.hosts):
+                continue
             for platform, system in _targets(site, recipe, supply):
                 yield WantedArtifact(component, recipe, platform=platform, os=system)
     for component, model in site_models(site, catalog, supply):

@@ -29,6 +29,7 @@ _PATHS = {
     "Service": ("api/v1", "services"),
     "Deployment": ("apis/apps/v1", "deployments"),
     "DaemonSet": ("apis/apps/v1", "daemonsets"),
+    "PersistentVolumeClaim": ("api/v1", "persistentvolumeclaims"),
     "PodDisruptionBudget": ("apis/policy/v1", "poddisruptionbudgets"),
     "Model.aiplat.dev": ("apis/aiplat.dev/v1alpha1", "models"),
     "Model.ollama.ayaka.io": ("apis/ollama.ayaka.io/v1", "models"),

@@ -163,11 +163,17 @@ def engines_of(site: Site, lock: Lock, catalog: Catalog) -> dict[str, dict[str, 
     return {
         component.name: {
             "image": images[component.engine.image],
+            **_gpu_image(component.engine, images),
             **_run(component.engine, values_of(site, component)),
         }
         for component in components_on(site, catalog)
         if component.engine and component.engine.image in images
     }
+
+
+def _gpu_image(engine: EngineSpec, images: Mapping[str, str]) -> dict[str, str]:
+    """Return the image for GPUs where that is another one, empty where the site has none."""
+    return {"gpuImage": images.get(engine.gpu_image, "")} if engine.gpu_image else {}
 
 
 def served_weights(site: Site, lock: Lock, catalog: Catalog) -> tuple[ServedWeights, ...]:

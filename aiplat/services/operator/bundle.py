@@ -13,20 +13,43 @@ from aiplat.catalog.engines import Amounts, EngineRun, Resources
 from aiplat.frozen import Frozen
 
 _MIB = 1 << 20
+_GIB = 1 << 30
 _SPARE = 1.25
 
 
+class GpuNeed(Frozen):
+    """What a model needs of GPUs, as computed: `memory_mib` without tokens, and bytes for each token."""
+
+    memory_mib: int = Field(alias="memoryMiB", gt=0)
+    bytes_per_token: int = Field(alias="bytesPerToken", ge=0)
+
+    def bytes_for(self, context: int) -> int:
+        """Return the bytes for the model and one request of the longest context."""
+        return self.memory_mib * _MIB + self.bytes_per_token * context
+
+
 class Computed(Frozen):
-    """What a replica was computed to need: `memory_mib` for `tokens` of context of all parallel requests."""
+    """What a replica was computed to need: `memory_mib` for `tokens` of context of all parallel requests.
+
+    An engine that `reserves` memory for tokens takes whole gibibytes, and `memory_mib` is without any.
+    """
 
     cpu: str
     memory_mib: int = Field(alias="memoryMiB", gt=0)
-    tokens: int = Field(gt=0)
+    tokens: int = Field(ge=0)
     bytes_per_token: int = Field(alias="bytesPerToken", ge=0)
+    reserves: bool = False
+    gpu: GpuNeed | None = None
+
+    def cache_gib(self, tokens: int) -> int:
+        """Return the gibibytes that hold so many tokens."""
+        return max(1, math.ceil(tokens * self.bytes_per_token / _GIB))
 
     def resources(self, tokens: int) -> Resources:
         """Return what a replica with so many tokens of context asks for, and a quarter more as its limit."""
         more = max(tokens - self.tokens, 0) * self.bytes_per_token
+        if self.reserves:
+            more = self.cache_gib(tokens) * _GIB
         memory = self.memory_mib + math.ceil(more / _MIB)
         limits: Amounts = {"memory": f"{math.ceil(memory * _SPARE)}Mi"}
         return Resources(requests={"cpu": self.cpu, "memory": f"{memory}Mi"}, limits=limits)
@@ -35,10 +58,12 @@ class Computed(Frozen):
 class Engine(Frozen):
     """An engine: its image by digest, how it is run, and with what where a Model says nothing.
 
+    `gpu_image` is None where GPUs need no other image, and empty where the bundle does not have it.
     `parallel` is how many requests one replica answers side by side; `context_length` in tokens.
     """
 
     image: str = Field(pattern=r"@sha256:[0-9a-f]{64}$")
+    gpu_image: str | None = Field(default=None, alias="gpuImage", pattern=r"^$|@sha256:[0-9a-f]{64}$")
     run: EngineRun
     resources: Resources
     parallel: int = Field(gt=0)

@@ -66,6 +66,23 @@ def misfits(
     return said
 
 
+def able_to_run(
+    asked: Asked,
+    machines: Sequence[Machine],
+    selector: Mapping[str, str] | None = None,
+    tolerations: Iterable[Mapping[str, Any]] = (),
+) -> list[Machine]:
+    """Return the nodes that could run it, were they free."""
+    tolerated = list(tolerations)
+    return [m for m in machines if _admits(m, selector or {}, tolerated) and _holds(m, asked)]
+
+
+def card_mib(machine: Machine) -> int | None:
+    """Return the memory of a node's GPUs as feature discovery labels it, None where nobody did."""
+    said = machine.labels.get(f"{GPU}.memory", "")
+    return int(said) if said.isdecimal() else None
+
+
 def spoken(resource: str, value: Decimal) -> str:
     """Return an amount of a resource as people say it: `4 CPU`, `8Gi of memory`, `1 nvidia.com/gpu`."""
     if resource == "cpu":

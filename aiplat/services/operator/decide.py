@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiplat.catalog.engines import Resources
-from aiplat.services.operator.bundle import Engine, HeldModel, SiteBundle
-from aiplat.services.operator.capacity import Machine, misfits
+from aiplat.cluster.quantity import amount
+from aiplat.services.operator.bundle import Computed, Engine, HeldModel, SiteBundle
+from aiplat.services.operator.cache import cache_name
+from aiplat.services.operator.capacity import GPU, Machine, able_to_run, card_mib, misfits
 from aiplat.services.operator.model_spec import ModelSpec
 from aiplat.services.operator.sizing import size
 
+_KIB = 1 << 10
+_GIB = 1 << 30
 _ADD = "add it under `models` in site.yaml (`serve: false` keeps it for Models like this one), then bootstrap"
 
 
@@ -37,6 +42,24 @@ class Engaged:
     parallel: int
     context_length: int
     adjusted: str = ""
+    cache: str = ""
+    computed: Computed | None = None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica."""
+        return gpus_of(self.resources)
+
+    @property
+    def cache_gib(self) -> int:
+        """Gibibytes for the tokens of all its requests, where that was computed; else one."""
+        tokens = self.context_length * self.parallel
+        return self.computed.cache_gib(tokens) if self.computed else 1
+
+    @property
+    def image(self) -> str:
+        """The engine's image for what a replica runs on."""
+        return self.engine.gpu_image if self.gpus and self.engine.gpu_image else self.engine.image
 
     @property
     def target(self) -> int:
@@ -93,10 +116,44 @@ def decide(model_spec: ModelSpec, bundle: SiteBundle, machines: Sequence[Machine
     return refusal or _placed(_engaged(model_spec, bundle, name, engine, held), bundle, machines)
 
 
+def gpus_of(resources: Resources) -> int:
+    """Return how many GPUs a replica gets."""
+    return int(amount(resources.requests.get(GPU, 0)))
+
+
 def _placed(engaged: Engaged, bundle: SiteBundle, machines: Sequence[Machine]) -> Decision:
     model_spec, asked = engaged.model_spec, engaged.resources.requests
     said = misfits(asked, machines, model_spec.node_selector, model_spec.tolerations)
-    return Refusal("DoesNotFit", _does_not_fit(said, bundle)) if said else engaged
+    if said:
+        return Refusal("DoesNotFit", _does_not_fit(said, bundle))
+    if engaged.gpus and engaged.engine.gpu_image == "":
+        what = f"the site's bundle has no image of {engaged.engine_name} for GPUs"
+        fix = "leave nvidia.com/gpu out, or make a bundle with `supply: upstream` and hosts with GPUs"
+        return Refusal("NoGpuImage", f"{what}; {fix}")
+    able = able_to_run(asked, machines, model_spec.node_selector, model_spec.tolerations)
+    if too_small := _too_small(engaged, able):
+        return Refusal("DoesNotFit", too_small)
+    if engaged.engine.run.compile_cache is None:
+        return engaged
+    name = cache_name(engaged.engine_name, engaged.image, engaged.weights, asked, able)
+    return replace(engaged, cache=name)
+
+
+def _too_small(engaged: Engaged, able: Sequence[Machine]) -> str:
+    """Return why no node's cards hold the model, empty where some do or nobody knows how large they are."""
+    need = engaged.computed.gpu if engaged.computed and engaged.gpus else None
+    sizes = [card_mib(machine) for machine in able]
+    if need is None or not sizes or None in sizes:
+        return ""
+    largest = max(size for size in sizes if size is not None)
+    share = float(engaged.engine.run.settings["utilisation"].default)
+    wanted, offered = need.bytes_for(engaged.context_length) / _GIB, largest * engaged.gpus * share / _KIB
+    if wanted <= offered:
+        return ""
+    asks = f"needs {wanted:.1f} GiB of GPU memory for {engaged.context_length} tokens of context"
+    there = f"{engaged.gpus} of the largest cards offer {offered:.1f} GiB"
+    fix = f"lower contextLength, or ask for {math.ceil(wanted / (largest * share / _KIB))} of them"
+    return f"{asks}, {there}; {fix}"
 
 
 def _engaged(
@@ -119,6 +176,7 @@ def _engaged(
         parallel=parallel,
         context_length=context,
         adjusted=sized.adjusted,
+        computed=held.fit if held else None,
     )
 
 

@@ -6,6 +6,9 @@ from collections.abc import Container
 from typing import Any
 
 from aiplat.services.operator.capacity import NVIDIA
+
+
+from aiplat.services.operator.cache import claim
 from aiplat.services.operator.decide import Engaged
 from aiplat.services.operator.engines import (
     GRACE_SECONDS,
@@ -38,6 +41,23 @@ def desired(engaged: Engaged, namespace: str, replicas: int, runtimes: Container
     if has_gpu and NVIDIA_RUNTIME in runtimes:
         deployment["spec"]["template"]["spec"]["runtimeClassName"] = NVIDIA_RUNTIME
     return [_service(engaged, namespace), _disruption_budget(engaged, namespace), deployment]
+
+
+def desired(engaged: Engaged, namespace: str, replicas: int) -> list[Document]:
+    """Return what serves a Model, in the order it is made: what the Deployment needs comes before it."""
+    return [
+        _service(engaged, namespace),
+        _disruption_budget(engaged, namespace),
+        *_cache(engaged, namespace),
+        _deployment(engaged, namespace, replicas),
+    ]
+
+
+def _cache(engaged: Engaged, namespace: str) -> list[Document]:
+    kept = engaged.engine.run.compile_cache
+    if not engaged.cache or kept is None:
+        return []
+    return [claim(_meta(engaged.model_spec, engaged.engine_name, namespace), engaged.cache, kept.size)]
 
 
 def object_name(model_spec: ModelSpec) -> str:
@@ -183,9 +203,13 @@ def _container(engaged: Engaged) -> Document:
     ]
     for number, _ in enumerate(engaged.model_spec.adapters):
         mounts.append({"name": f"adapter-{number}", "mountPath": adapter_mount(number), "readOnly": True})
+    if engaged.gpus and run.compile_cache:
+        mounts.append({"name": "compiled", "mountPath": run.compile_cache.mount})
+    if engaged.gpus > 1 and run.shared_memory:
+        mounts.append({"name": "shared", "mountPath": "/dev/shm"})  # noqa: S108 - as above
     return {
         "name": "engine",
-        "image": engaged.engine.image,
+        "image": engaged.image,
         "imagePullPolicy": "IfNotPresent",
         "command": command_of(engaged),
         "env": [{"name": name, "value": value} for name, value in environment_of(engaged).items()],
@@ -231,7 +255,15 @@ def _volumes(engaged: Engaged) -> list[Document]:
         {"name": f"adapter-{number}", "image": _image(adapter.image)}
         for number, adapter in enumerate(engaged.model_spec.adapters)
     ]
-    volumes += [{"name": "home", "emptyDir": {"sizeLimit": engaged.engine.run.home_size}}]
+    run = engaged.engine.run
+    if engaged.gpus and run.compile_cache:
+        kept = {"persistentVolumeClaim": {"claimName": engaged.cache}}
+        lost = {"emptyDir": {"sizeLimit": run.compile_cache.size}}
+        volumes.append({"name": "compiled", **(kept if engaged.cache else lost)})
+    if engaged.gpus > 1 and run.shared_memory:
+        shared = {"medium": "Memory", "sizeLimit": run.shared_memory}
+        volumes.append({"name": "shared", "emptyDir": shared})
+    volumes += [{"name": "home", "emptyDir": {"sizeLimit": run.home_size}}]
     return [*volumes, {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
 
 

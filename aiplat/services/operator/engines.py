@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiplat.catalog.engines import Probe, filled
+from aiplat.catalog.engines import AUTO, Probe, Setting, Variant, filled
 from aiplat.services.operator.decide import Engaged
 
 Document = dict[str, Any]
@@ -30,8 +30,7 @@ def adapter_mount(number: int) -> str:
 def command_of(engaged: Engaged) -> list[str]:
     """Return command and arguments of a Model's engine."""
     run = engaged.engine.run
-    said = [*run.command, *run.args]
-    said += [word for variant in run.variants if variant.is_for(engaged.features) for word in variant.args]
+    said = [*run.command, *run.args, *(word for variant in _variants(engaged) for word in variant.args)]
     words = [filled(word, _values(engaged)) for word in said]
     adapters = engaged.model_spec.adapters if run.adapters else ()
     if run.adapters and adapters:
@@ -44,7 +43,10 @@ def command_of(engaged: Engaged) -> list[str]:
 
 def environment_of(engaged: Engaged) -> dict[str, str]:
     """Return the environment of a Model's engine."""
-    given = {name: filled(value, _values(engaged)) for name, value in engaged.engine.run.env.items()}
+    said = dict(engaged.engine.run.env)
+    for variant in _variants(engaged):
+        said |= variant.env
+    given = {name: filled(value, _values(engaged)) for name, value in said.items()}
     return {**given, "HOME": HOME}
 
 
@@ -63,6 +65,14 @@ def drain(port: int) -> Document:
     return {"preStop": {"exec": {"command": ["bash", "-c", script]}}}
 
 
+def _variants(engaged: Engaged) -> list[Variant]:
+    return [v for v in engaged.engine.run.variants if v.is_for(engaged.features, engaged.gpus)]
+
+
+def _setting(engaged: Engaged, setting: Setting) -> str | int:
+    return engaged.cache_gib if setting.default == AUTO else setting.default
+
+
 def _values(engaged: Engaged) -> dict[str, str | int]:
     run = engaged.engine.run
     return {
@@ -72,5 +82,6 @@ def _values(engaged: Engaged) -> dict[str, str | int]:
         "context": engaged.context_length,
         "total_context": engaged.context_length * engaged.parallel,
         "parallel": engaged.parallel,
-        **{name: setting.default for name, setting in run.settings.items()},
+        "gpus": engaged.gpus,
+        **{name: _setting(engaged, setting) for name, setting in run.settings.items()},
     }

@@ -26,7 +26,7 @@ from aiplat.services.operator.state import Seen, is_settled, status_of
 Document = dict[str, Any]
 
 MODELS = ("Model.aiplat.dev", "Model.ollama.ayaka.io")
-_MADE = ("Service", "PodDisruptionBudget", "Deployment")
+_MADE = ("Service", "PodDisruptionBudget", "PersistentVolumeClaim", "Deployment")
 _VERSIONS = {OWN_GROUP: f"{OWN_GROUP}/v1alpha1", "ollama.ayaka.io": "ollama.ayaka.io/v1"}
 
 log = logging.getLogger("aiplat.operator")
@@ -186,16 +186,14 @@ class Reconciler:
 
     def _sweep(self, decisions: dict[str, Decision], cluster_state: _World) -> bool:
         """Delete what was made for Models that are gone or refused; whether there was any."""
-        kept = {
-            uid: decision.model_spec for uid, decision in decisions.items() if isinstance(decision, Engaged)
-        }
+        kept = {uid: decision for uid, decision in decisions.items() if isinstance(decision, Engaged)}
         swept = False
         key, value = OWNED.split("=")
         for kind in _MADE:
             for name, document in cluster_state.made[kind].items():
                 labels = document["metadata"].get("labels", {})
-                model_spec = kept.get(labels.get(MODEL_UID, ""))
-                if labels.get(key) == value and not (model_spec and cluster_state.needs(model_spec, name)):
+                engaged = kept.get(labels.get(MODEL_UID, ""))
+                if labels.get(key) == value and not (engaged and cluster_state.needs(engaged, name)):
                     log.info("%s %s: its Model is gone or refused, and so it goes", kind, name)
                     self.objects.delete(kind, self.namespace, name, document["metadata"]["uid"])
                     swept = True
@@ -218,9 +216,11 @@ class _World:
         """Return the Deployment of a Model, or None where there is none."""
         return self.made["Deployment"].get(object_name(model_spec))
 
-    def needs(self, model_spec: ModelSpec, name: str) -> bool:
+    def needs(self, engaged: Engaged, name: str) -> bool:
         """Whether an object of a Model stays: of another name than now, until what has the name serves."""
-        return name == object_name(model_spec) or not _is_available(self.deployment(model_spec))
+        model_spec = engaged.model_spec
+        named = {object_name(model_spec), engaged.cache}
+        return name in named or not _is_available(self.deployment(model_spec))
 
     def serves_elsewhere(self, model_spec: ModelSpec) -> bool:
         """Whether a Service that is not the Model's stands for its weights: one of a former Helm release."""

@@ -260,3 +260,14 @@ def test_an_adapter_may_not_have_the_name_of_another_model() -> None:
         assert isinstance(said, Refusal)
         assert said.reason == "NameTaken"
         assert served in said.message
+
+
+def test_a_model_for_gpus_needs_an_image_for_them() -> None:
+    """A bundle of packages has vLLM for processors alone."""
+    document = bundle().model_dump(by_alias=True)["engines"]
+    document["ollama"]["gpuImage"] = ""
+    wants = model("big", {"source": {"catalogue": "small"}, "resources": {"requests": {"nvidia.com/gpu": 1}}})
+    large = node(allocatable={"cpu": "8", "memory": "16Gi", "nvidia.com/gpu": "1"})
+    said = refusal(wants, large, site=bundle(engines=document))
+    assert said.reason == "NoGpuImage"
+    assert "no image of ollama for GPUs; leave nvidia.com/gpu out, or" in said.message

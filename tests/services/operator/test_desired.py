@@ -128,3 +128,56 @@ def test_what_a_model_is_for_decides_how_vllm_is_started() -> None:
 def test_the_gateway_is_told_of_adapters() -> None:
     """By name, in the Service's annotations."""
     assert objects(VLLM)["Service"]["metadata"]["annotations"]["aiplat.dev/adapters"] == "tuned"
+
+
+def gpu_objects(cards: dict[str, int], gpus: int = 1) -> dict[str, Document]:
+    """Return the objects of a Model of vLLM on GPUs, by kind, on nodes with so many each."""
+    engines = {**bundle().model_dump(by_alias=True)["engines"]}
+    engines["vllm"] = {
+        **engines["ollama"],
+        "run": run_of("vllm"),
+        "gpuImage": ENGINE.replace("ollama", "cuda"),
+    }
+    nodes = [
+        node(
+            name=name,
+            labels={"nvidia.com/gpu.product": "NVIDIA-L4"},
+            allocatable={"cpu": "8", "memory": "32Gi", "nvidia.com/gpu": str(count)},
+        )
+        for name, count in cards.items()
+    ]
+    asked = {"requests": {"nvidia.com/gpu": gpus}}
+    document = model("notes", {"engine": "vllm", "source": {"image": OTHER}, "resources": asked})
+    found = decide(model_spec_of(document), bundle(engines=engines), [machine_of(n) for n in nodes])
+    assert isinstance(found, Engaged), found
+    return {d["kind"]: d for d in desired(found, "aiplat-model", 1)}
+
+
+def test_on_gpus_another_image_runs_with_what_they_need() -> None:
+    """As many ranks as cards, memory that their processes share, and no settings of processors."""
+    pod = gpu_objects({"one": 2}, gpus=2)["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"] == ENGINE.replace("ollama", "cuda")
+    assert "--tensor-parallel-size=2" in container["command"]
+    assert "--enforce-eager" not in container["command"]
+    assert "VLLM_CPU_KVCACHE_SPACE" not in {variable["name"] for variable in container["env"]}
+    assert {"name": "shared", "mountPath": "/dev/shm"} in container["volumeMounts"]
+
+
+def test_what_is_compiled_outlives_a_pod_where_one_node_can_run_it() -> None:
+    """A claim keyed by engine, weights and card; on several nodes it would hold the Model on one of them."""
+    alone = gpu_objects({"one": 1, "none": 0})
+    claim = alone["PersistentVolumeClaim"]["metadata"]["name"]
+    assert claim.startswith("compiled-vllm-nvidia-l4-")
+    volumes = {v["name"]: v for v in alone["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["compiled"] == {"name": "compiled", "persistentVolumeClaim": {"claimName": claim}}
+    several = gpu_objects({"one": 1, "two": 1})
+    assert "PersistentVolumeClaim" not in several
+    volumes = {v["name"]: v for v in several["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+    assert "emptyDir" in volumes["compiled"]
+
+
+def test_objects_on_gpus_are_valid_for_the_pinned_kubernetes() -> None:
+    """By the published schema, unknown fields refused."""
+    for document in gpu_objects({"one": 2}, gpus=2).values():
+        validate(document, kubernetes_minor(), strict=True)
