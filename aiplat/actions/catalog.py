@@ -65,6 +65,7 @@ class ModelEntry(Base):
     quantisation: str
     context_length: int | None
     features: tuple[str, ...]
+    adapter: bool
     engine: str
     source: str
 

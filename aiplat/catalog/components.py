@@ -69,6 +69,7 @@ class Provides(Frozen):
 class CatalogModel(Frozen):
     """A model that a site can serve; `aliases` are other names for the very same weights.
 
+    An `adapter` is served beside other weights, never by itself, and has no features of its own.
     `shape` is the name under which aiplat.fit knows its architecture, where that is not its own.
     """
 
@@ -82,6 +83,7 @@ class CatalogModel(Frozen):
     shape: str = ""
     context_length: int | None = Field(default=None, gt=0)
     features: tuple[ModelFeature, ...] = ()
+    adapter: bool = False
     artifact: ArtifactRecipe
 
     @property

@@ -48,7 +48,7 @@ class Slim(Frozen):
     stand_ins_in: str = ""
 
 
-class Snapshot(Frozen):
+class WrittenSnapshot(Frozen):
     """A Hugging Face snapshot that a `script` of the component writes: `python SCRIPT ARGUMENTS… FOLDER`."""
 
     script: str
@@ -105,7 +105,7 @@ class Recipe(Frozen):
     # a program in the build context's `cmake/`
     cmake: CMakeProgram | None = None
 
-    snapshot: Snapshot | None = None
+    snapshot: WrittenSnapshot | None = None
 
     # a folder with a Helm chart
     chart: str | None = None

@@ -208,6 +208,11 @@ def _unserved_models(site: Site, catalog: Catalog) -> Iterator[Finding]:
         elif engine.name not in on:
             problem = f"{wanted.name} needs {engine.name}, which is off"
             yield Finding(where, problem, f"turn planes.{engine.plane}.{engine.name} on")
+        else:
+            model = catalog.model(wanted.name, engine.name)
+            if model and wanted.serve and model.adapter:
+                problem = f"{model.name} is not served by itself: it is an adapter"
+                yield Finding(where, problem, "write `serve: false`, and name its image in a Model")
 
 
 def _ports_taken_twice(site: Site, catalog: Catalog) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ def test_the_catalogue_lists_every_plane_and_component(aiplat: Aiplat) -> None:
     assert [p["order"] for p in planes] == list(range(1, 12))
     found = {c["name"]: c for p in planes for c in p["components"]}
     assert (found["ollama"]["state"], found["ollama"]["supplies"]) == ("on", ["packages", "upstream"])
-    assert (found["vllm"]["state"], found["vllm"]["supplies"]) == ("request", [])
+    assert (found["vllm"]["state"], found["vllm"]["supplies"]) == ("request", ["packages", "upstream"])
     assert found["weaviate"]["state"] == "later"
 
 

@@ -248,3 +248,30 @@ def test_sharing_needs_who_makes_it_so() -> None:
     fix = "turn planes.resource.gpu-operator on, or leave `sharing` out"
     assert [str(f) for f in undeliverable(without)] == [f"hosts[0].gpu.sharing: {problem}; {fix}"]
     assert undeliverable(_site(hosts=[shared], supply="upstream", planes=WITH_OPERATOR)) == []
+
+
+def test_an_image_for_gpus_comes_for_sites_with_gpus_alone() -> None:
+    """Upstream has both of vLLM's; packages build the one for processors, and say so of no site."""
+    vllm = {"model": {"vllm": {"state": "on"}}}
+    card = {"name": "s1", "address": "10.0.0.11", "role": "server", "hardware": {"gpus": ["L4"]}}
+    for site, with_cuda in (
+        (_site(supply="upstream", planes=vllm), False),
+        (_site(supply="upstream", planes=vllm, hosts=[card]), True),
+        (_site(supply="packages", planes=vllm, hosts=[card]), False),
+    ):
+        images = {a.name for a in resolve(site).of("image")}
+        assert "docker.io/vllm/vllm-openai-cpu" in images
+        assert ("docker.io/vllm/vllm-openai" in images) is with_cuda
+
+
+def test_an_adapter_is_held_for_models_and_not_served_by_itself() -> None:
+    """An engine could not start with it."""
+    wanted = {"name": "random-lora:1m", "engine": "vllm"}
+    planes = {"model": {"vllm": {"state": "on"}}}
+    said = [str(f) for f in undeliverable(_site(supply="packages", planes=planes, models=[wanted]))]
+    assert said == [
+        "models[0]: random-lora:1m is not served by itself: it is an adapter; "
+        "write `serve: false`, and name its image in a Model"
+    ]
+    held = [{**wanted, "serve": False}]
+    assert undeliverable(_site(supply="packages", planes=planes, models=held)) == []

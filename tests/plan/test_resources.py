@@ -36,6 +36,21 @@ def test_larger_models_get_what_they_need(name: str, least: int) -> None:
     assert "cpu" not in given.limits
 
 
+def test_an_engine_that_reserves_memory_is_told_how_much() -> None:
+    """Weights and processes, and whole gibibytes for the tokens of all its requests; of GPUs it says both."""
+    engine = load_catalog().component("vllm")
+    assert engine
+    _, model = catalogued("llama3.2:3b")
+    computed = Computed.model_validate(fitted(engine, model.model_copy(update={"quantisation": "BF16"})))
+    assert computed.reserves
+    assert computed.cache_gib(8192) == 1
+    assert computed.cache_gib(8 * 4096) == 4
+    more = computed.memory_mib + 4 * 1024
+    assert computed.resources(8 * 4096).requests["memory"] == f"{more}Mi"
+    assert computed.gpu
+    assert 6 << 30 < computed.gpu.bytes_for(4096) < 10 << 30
+
+
 def values_of(values: dict[str, Any]) -> dict[str, Any]:
     """Return the values of the operator's release where the site says this of Ollama."""
     site = SITE.model_copy(update={"planes": {"model": {"ollama": ComponentSetting(values=values)}}})

@@ -271,3 +271,33 @@ def test_a_model_for_gpus_needs_an_image_for_them() -> None:
     said = refusal(wants, large, site=bundle(engines=document))
     assert said.reason == "NoGpuImage"
     assert "no image of ollama for GPUs; leave nvidia.com/gpu out, or" in said.message
+
+
+def test_a_model_that_no_card_holds_is_refused_with_both_numbers() -> None:
+    """By what was computed and what feature discovery says of the cards; where nobody says, it may try."""
+    document = bundle().model_dump(by_alias=True)
+    run = document["engines"]["ollama"]["run"]
+    run["settings"]["utilisation"] = {"default": "0.9", "pattern": ".*"}
+    (small, *_) = document["models"]
+    small["fit"]["gpu"] = {"memoryMiB": 20480, "bytesPerToken": 1 << 20}
+    site = bundle(engines=document["engines"], models=[small])
+    wants = model(
+        "big",
+        {
+            "source": {"catalogue": "small"},
+            "contextLength": 4096,
+            "resources": {"requests": {"nvidia.com/gpu": 1}},
+        },
+    )
+
+    def on(memory: str, cards: str = "4") -> Document:
+        labels = {"nvidia.com/gpu.memory": memory} if memory else {}
+        return node(labels=labels, allocatable={"cpu": "8", "memory": "64Gi", "nvidia.com/gpu": cards})
+
+    said = refusal(wants, on("16384"), site=site)
+    assert said.message == (
+        "needs 24.0 GiB of GPU memory for 4096 tokens of context, 1 of the largest cards offer 14.4 GiB; "
+        "lower contextLength, or ask for 2 of them"
+    )
+    assert engaged(wants, on("81920"), site=site).gpus == 1
+    assert engaged(wants, on(""), site=site).gpus == 1
