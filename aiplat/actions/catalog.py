@@ -66,6 +66,7 @@ class ModelEntry(Base):
     context_length: int | None
     features: tuple[str, ...]
     adapter: bool
+    settings: dict[str, str]
     engine: str
     source: str
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from aiplat.catalog.artifacts import ArtifactKind
-from aiplat.catalog.engines import EngineSpec, ModelFeature
+from aiplat.catalog.engines import EngineSpec, ModelFeature, wrong_settings
 from aiplat.catalog.needs import NeedKind, Needs, Provided
 from aiplat.catalog.recipes import Recipe
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
@@ -69,7 +69,8 @@ class Provides(Frozen):
 class CatalogModel(Frozen):
     """A model that a site can serve; `aliases` are other names for the very same weights.
 
-    An `adapter` is served beside other weights, never by itself, and has no features of its own.
+    An `adapter` is served beside other weights, never by itself, and has no features of its own. `settings`
+    are the engine's own, as this model needs them.
     `shape` is the name under which aiplat.fit knows its architecture, where that is not its own.
     """
 
@@ -84,6 +85,7 @@ class CatalogModel(Frozen):
     context_length: int | None = Field(default=None, gt=0)
     features: tuple[ModelFeature, ...] = ()
     adapter: bool = False
+    settings: dict[str, str] = Field(default_factory=dict)
     artifact: ArtifactRecipe
 
     @property
@@ -125,6 +127,14 @@ class Component(Frozen):
         beyond = {model.name: sorted(set(model.features) - can) for model in self.models}
         if said := [f"{name}: {', '.join(features)}" for name, features in beyond.items() if features]:
             raise ValueError(f"features that the engine does not have: {'; '.join(said)}")
+        return self
+
+    @model_validator(mode="after")
+    def _models_set_what_the_engine_has(self) -> Self:
+        known = self.engine.run.settings if self.engine else {}
+        for model in self.models:
+            if said := wrong_settings(model.settings, known):
+                raise ValueError(f"{model.name}: {'; '.join(said)}")
         return self
 
     @property

@@ -135,6 +135,16 @@ class Setting(Frozen):
     pattern: str
 
 
+def wrong_settings(said: Mapping[str, str], known: Mapping[str, Setting]) -> list[str]:
+    """Return what is wrong with values that a model has for settings of its engine."""
+    wrong = [f"there is no setting {name}" for name in said if name not in known]
+    return wrong + [
+        f"{name}: {value!r} does not match {known[name].pattern}"
+        for name, value in said.items()
+        if name in known and not re.fullmatch(known[name].pattern, value)
+    ]
+
+
 class EngineRun(Frozen):
     """An engine's container. Command, arguments, environment and probes may hold `{placeholders}`.
 

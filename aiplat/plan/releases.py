@@ -199,6 +199,7 @@ def _model(
         "digest": artifact.digest or artifact.inputs,
         "aliases": list(model.aliases),
         "features": list(model.features),
+        "settings": dict(model.settings),
         "context_length": model.context_length,
         "serve": (engine, model) in served_models(site, catalog, lock.supply),
         # What a site gives an engine's pods replaces what was computed for them.

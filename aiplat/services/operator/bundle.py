@@ -82,6 +82,7 @@ class HeldModel(Frozen):
     context_length: int | None = Field(default=None, alias="contextLength")
     serve: bool = True
     fit: Computed | None = None
+    settings: dict[str, str] = Field(default_factory=dict)
 
 
 class SiteBundle(Frozen):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from aiplat.catalog.engines import Resources
+from aiplat.catalog.engines import Resources, wrong_settings
 from aiplat.cluster.quantity import amount
 from aiplat.services.operator.bundle import Computed, Engine, HeldModel, SiteBundle
 from aiplat.services.operator.cache import cache_name
@@ -44,6 +44,7 @@ class Engaged:
     adjusted: str = ""
     cache: str = ""
     computed: Computed | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def gpus(self) -> int:
@@ -112,7 +113,7 @@ def decide(model_spec: ModelSpec, bundle: SiteBundle, machines: Sequence[Machine
     if engine is None:
         message = f"the engine {name} is not on this site; turn planes.model.{name} on in site.yaml"
         return Refusal("EngineNotThere", message)
-    refusal = _adapters(model_spec, name, engine, bundle) or _settings(model_spec, bundle, held)
+    refusal = _adapters(model_spec, name, engine, bundle) or _settings(model_spec, bundle, held, engine)
     return refusal or _placed(_engaged(model_spec, bundle, name, engine, held), bundle, machines)
 
 
@@ -146,7 +147,7 @@ def _too_small(engaged: Engaged, able: Sequence[Machine]) -> str:
     if need is None or not sizes or None in sizes:
         return ""
     largest = max(size for size in sizes if size is not None)
-    share = float(engaged.engine.run.settings["utilisation"].default)
+    share = float(engaged.settings.get("utilisation", 1))
     wanted, offered = need.bytes_for(engaged.context_length) / _GIB, largest * engaged.gpus * share / _KIB
     if wanted <= offered:
         return ""
@@ -177,6 +178,11 @@ def _engaged(
         context_length=context,
         adjusted=sized.adjusted,
         computed=held.fit if held else None,
+        settings={
+            **{name: setting.default for name, setting in engine.run.settings.items()},
+            **(held.settings if held else {}),
+            **model_spec.settings,
+        },
     )
 
 
@@ -221,7 +227,12 @@ def _adapters(model_spec: ModelSpec, name: str, engine: Engine, bundle: SiteBund
     return Refusal("NotInBundle", f"{missing} is not in the site's bundle; {_ADD}") if missing else None
 
 
-def _settings(model_spec: ModelSpec, bundle: SiteBundle, held: HeldModel | None) -> Refusal | None:
+def _settings(
+    model_spec: ModelSpec, bundle: SiteBundle, held: HeldModel | None, engine: Engine
+) -> Refusal | None:
+    if said := wrong_settings(model_spec.settings, engine.run.settings):
+        there = ", ".join(engine.run.settings) or "none"
+        return Refusal("UnknownSetting", f"{'; '.join(said)}; the engine's settings are: {there}")
     if model_spec.profile and model_spec.profile not in bundle.profiles:
         there = ", ".join(bundle.profiles) or "none"
         message = f"there is no resource profile {model_spec.profile!r}; this site has: {there}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiplat.catalog.engines import AUTO, Probe, Setting, Variant, filled
+from aiplat.catalog.engines import AUTO, Probe, Variant, filled
 from aiplat.services.operator.decide import Engaged
 
 Document = dict[str, Any]
@@ -69,10 +69,6 @@ def _variants(engaged: Engaged) -> list[Variant]:
     return [v for v in engaged.engine.run.variants if v.is_for(engaged.features, engaged.gpus)]
 
 
-def _setting(engaged: Engaged, setting: Setting) -> str | int:
-    return engaged.cache_gib if setting.default == AUTO else setting.default
-
-
 def _values(engaged: Engaged) -> dict[str, str | int]:
     run = engaged.engine.run
     return {
@@ -83,5 +79,5 @@ def _values(engaged: Engaged) -> dict[str, str | int]:
         "total_context": engaged.context_length * engaged.parallel,
         "parallel": engaged.parallel,
         "gpus": engaged.gpus,
-        **{name: _setting(engaged, setting) for name, setting in run.settings.items()},
+        **{name: engaged.cache_gib if v == AUTO else v for name, v in engaged.settings.items()},
     }

@@ -59,6 +59,7 @@ class ModelSpec:
     parallel: int | None = None
     adapters: tuple[Adapter, ...] = ()
     features: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
 
@@ -124,6 +125,7 @@ def _own(document: Document) -> ModelSpec:
         parallel=spec.get("parallel"),
         adapters=tuple(Adapter(a["name"], a["image"]) for a in spec.get("adapters", ())),
         features=tuple(spec.get("features", ())),
+        settings=spec.get("settings", {}),
         node_selector=placement.get("nodeSelector", {}),
         tolerations=tuple(placement.get("tolerations", ())),
     )
