@@ -301,3 +301,12 @@ def test_a_model_that_no_card_holds_is_refused_with_both_numbers() -> None:
     )
     assert engaged(wants, on("81920"), site=site).gpus == 1
     assert engaged(wants, on(""), site=site).gpus == 1
+
+
+def test_a_setting_that_the_engine_does_not_have_is_refused_by_name() -> None:
+    """With those it has; a value of another form too."""
+    wants = {"source": {"catalogue": "small"}, "settings": {"toolParser": "mistral", "keepAlive": "long"}}
+    said = refusal(model("odd", wants))
+    assert said.reason == "UnknownSetting"
+    assert said.message.startswith("there is no setting toolParser; keepAlive: 'long' does not match")
+    assert said.message.endswith("the engine's settings are: keepAlive")

@@ -181,3 +181,8 @@ def test_objects_on_gpus_are_valid_for_the_pinned_kubernetes() -> None:
     """By the published schema, unknown fields refused."""
     for document in gpu_objects({"one": 2}, gpus=2).values():
         validate(document, kubernetes_minor(), strict=True)
+
+
+def test_a_model_sets_what_its_engine_lets_it_set() -> None:
+    """How it writes calls of tools differs from model to model."""
+    assert "--tool-call-parser=mistral" in command(features=["tools"], settings={"toolParser": "mistral"})
