@@ -6,10 +6,10 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
-from aiplat.services.operator.capacity import GPU, Asked, Machine
+from aiplat.services.operator.capacity import NVIDIA, Asked, Machine
 
 # What the GPU operator's feature discovery calls the card of a node.
-_PRODUCT = f"{GPU.rpartition('/')[0]}/gpu.product"
+_PRODUCT = f"{NVIDIA}gpu.product"
 _LONGEST = 63
 
 
@@ -19,10 +19,11 @@ def cache_name(engine: str, image: str, weights: str, asked: Asked, able: Sequen
     It lies on one node. So there is one only where a single node can run the Model anyway: elsewhere it would
     keep the Model from moving when its node goes away. Other engines, weights or cards have another.
     """
-    if GPU not in asked or len(able) != 1:
+    kinds = [name for name in asked if name.startswith(NVIDIA)]
+    if not kinds or len(able) != 1:
         return ""
     card = able[0].labels.get(_PRODUCT, "gpu")
-    key = hashlib.sha256("\n".join((engine, image, weights, card)).encode()).hexdigest()[:10]
+    key = hashlib.sha256("\n".join((engine, image, weights, card, *kinds)).encode()).hexdigest()[:10]
     word = re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-")
     return f"compiled-{engine}-{word}"[: _LONGEST - len(key) - 1].rstrip("-") + f"-{key}"
 

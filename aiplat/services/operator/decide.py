@@ -10,7 +10,7 @@ from aiplat.catalog.engines import Resources, wrong_settings
 from aiplat.cluster.quantity import amount
 from aiplat.services.operator.bundle import Computed, Engine, HeldModel, SiteBundle
 from aiplat.services.operator.cache import cache_name
-from aiplat.services.operator.capacity import GPU, Machine, able_to_run, card_mib, misfits
+from aiplat.services.operator.capacity import GPU, NVIDIA, Machine, able_to_run, card_mib, misfits
 from aiplat.services.operator.model_spec import ModelSpec
 from aiplat.services.operator.sizing import size
 
@@ -118,8 +118,9 @@ def decide(model_spec: ModelSpec, bundle: SiteBundle, machines: Sequence[Machine
 
 
 def gpus_of(resources: Resources) -> int:
-    """Return how many GPUs a replica gets."""
-    return int(amount(resources.requests.get(GPU, 0)))
+    """Return how many GPUs a replica gets: whole cards, shares of one, or MIG instances."""
+    asked = {**resources.limits, **resources.requests}
+    return sum(int(amount(value)) for name, value in asked.items() if name.startswith(NVIDIA))
 
 
 def _placed(engaged: Engaged, bundle: SiteBundle, machines: Sequence[Machine]) -> Decision:
@@ -142,7 +143,9 @@ def _placed(engaged: Engaged, bundle: SiteBundle, machines: Sequence[Machine]) -
 
 def _too_small(engaged: Engaged, able: Sequence[Machine]) -> str:
     """Return why no node's cards hold the model, empty where some do or nobody knows how large they are."""
-    need = engaged.computed.gpu if engaged.computed and engaged.gpus else None
+    # A MIG instance has a part of what the card is labelled with.
+    whole = GPU in engaged.resources.requests
+    need = engaged.computed.gpu if engaged.computed and whole else None
     sizes = [card_mib(machine) for machine in able]
     if need is None or not sizes or None in sizes:
         return ""

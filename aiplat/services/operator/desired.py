@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
-from aiplat.services.operator.capacity import NVIDIA
-
-
 from aiplat.services.operator.cache import claim
 from aiplat.services.operator.decide import Engaged
 from aiplat.services.operator.engines import (
@@ -32,24 +29,18 @@ NVIDIA_RUNTIME = "nvidia"
 
 
 def desired(engaged: Engaged, namespace: str, replicas: int, runtimes: Container[str] = ()) -> list[Document]:
-    """Return the Service, disruption budget and Deployment of a Model, in the order they are made.
+    """Return what serves a Model, in the order it is made: what the Deployment needs comes before it.
 
     `runtimes` are the names of the cluster's RuntimeClasses.
     """
     deployment = _deployment(engaged, namespace, replicas)
-    has_gpu = any(name.startswith(NVIDIA) for name in engaged.resources.limits)
-    if has_gpu and NVIDIA_RUNTIME in runtimes:
+    if engaged.gpus and NVIDIA_RUNTIME in runtimes:
         deployment["spec"]["template"]["spec"]["runtimeClassName"] = NVIDIA_RUNTIME
-    return [_service(engaged, namespace), _disruption_budget(engaged, namespace), deployment]
-
-
-def desired(engaged: Engaged, namespace: str, replicas: int) -> list[Document]:
-    """Return what serves a Model, in the order it is made: what the Deployment needs comes before it."""
     return [
         _service(engaged, namespace),
         _disruption_budget(engaged, namespace),
         *_cache(engaged, namespace),
-        _deployment(engaged, namespace, replicas),
+        deployment,
     ]
 
 

@@ -100,7 +100,7 @@ def test_vllm_serves_adapters_under_their_own_names() -> None:
     """Each adapter is an image volume of its own."""
     pod = objects(VLLM)["Deployment"]["spec"]["template"]["spec"]
     command = pod["containers"][0]["command"]
-    assert command[:3] == ["vllm", "serve", "/model"]
+    assert command[3:5] == ["serve", "/model"]
     assert "tuned=/adapters/0" in command
     assert {v["name"]: v.get("image", {}).get("reference") for v in pod["volumes"]}["adapter-0"] == WEIGHTS
 
