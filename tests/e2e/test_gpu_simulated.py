@@ -149,8 +149,7 @@ def test_four_models_share_a_card_in_turns(ward: Journey) -> None:
 
 
 def test_mig_profiles_are_matched_by_name_and_quotas_hold(ward: Journey) -> None:
-    """Who used the whole card has to leave it; instances are found by their exact name, and counted."""
-    share(ward, "{}")
+    """Who used the card, or a share of it, has to leave; instances are found by their exact name."""
     forget_models(ward)
     deploy(ward, "whole", GPU)
     phase(ward, "whole", "Serving")
@@ -164,6 +163,8 @@ def test_mig_profiles_are_matched_by_name_and_quotas_hold(ward: Journey) -> None
     assert "no node has one (the largest have" in phase(ward, "other", "Refused")["message"]
     quota = "--hard=requests.nvidia.com/mig-1g.10gb=1"
     ward.on_host(f"k3s kubectl -n aiplat-model create quota gpus {quota}")
+    # Until it is counted for the first time, everything is refused in other words.
+    wait(ward, "quota/gpus", r"{.status.used.requests\.nvidia\.com/mig-1g\.10gb}", "1")
     try:
         deploy(ward, "beyond", "nvidia.com/mig-1g.10gb")
         assert "exceeded quota: gpus" in phase(ward, "beyond", "Failing")["message"]
