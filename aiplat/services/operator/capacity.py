@@ -77,9 +77,12 @@ def able_to_run(
     return [m for m in machines if _admits(m, selector or {}, tolerated) and _holds(m, asked)]
 
 
-def card_mib(machine: Machine) -> int | None:
-    """Return the memory of a node's GPUs as feature discovery labels it, None where nobody did."""
-    said = machine.labels.get(f"{GPU}.memory", "")
+def card_mib(machine: Machine, resource: str = GPU) -> int | None:
+    """Return the memory of a node's GPUs, or of its MIG instances of one profile; None where nobody says.
+
+    Feature discovery labels nodes with it.
+    """
+    said = machine.labels.get(f"{resource}.memory", "")
     return int(said) if said.isdecimal() else None
 
 

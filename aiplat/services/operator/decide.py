@@ -143,10 +143,9 @@ def _placed(engaged: Engaged, bundle: SiteBundle, machines: Sequence[Machine]) -
 
 def _too_small(engaged: Engaged, able: Sequence[Machine]) -> str:
     """Return why no node's cards hold the model, empty where some do or nobody knows how large they are."""
-    # A MIG instance has a part of what the card is labelled with.
-    whole = GPU in engaged.resources.requests
-    need = engaged.computed.gpu if engaged.computed and whole else None
-    sizes = [card_mib(machine) for machine in able]
+    kinds = [name for name in engaged.resources.requests if name.startswith(NVIDIA)]
+    need = engaged.computed.gpu if engaged.computed and len(kinds) == 1 else None
+    sizes = [card_mib(machine, kinds[0]) for machine in able] if need else []
     if need is None or not sizes or None in sizes:
         return ""
     largest = max(size for size in sizes if size is not None)
@@ -155,6 +154,9 @@ def _too_small(engaged: Engaged, able: Sequence[Machine]) -> str:
     if wanted <= offered:
         return ""
     asks = f"needs {wanted:.1f} GiB of GPU memory for {engaged.context_length} tokens of context"
+    if kinds != [GPU]:
+        # A program sees one instance, however many it is given.
+        return f"{asks}, a {kinds[0]} offers {offered:.1f} GiB; lower contextLength, or name a larger profile"
     there = f"{engaged.gpus} of the largest cards offer {offered:.1f} GiB"
     fix = f"lower contextLength, or ask for {math.ceil(wanted / (largest * share / _KIB))} of them"
     return f"{asks}, {there}; {fix}"

@@ -162,6 +162,10 @@ func parted(offer *Offer, cards int, layout map[string]int) {
 			}
 		}
 		offer.Labels[resource+".count"] = fmt.Sprint(number * cards)
+		var slices, gigabytes int
+		if _, err := fmt.Sscanf(profile, "%dg.%dgb", &slices, &gigabytes); err == nil {
+			offer.Labels[resource+".memory"] = fmt.Sprint(gigabytes * 1024)
+		}
 	}
 }
 

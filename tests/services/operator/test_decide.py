@@ -301,6 +301,12 @@ def test_a_model_that_no_card_holds_is_refused_with_both_numbers() -> None:
     )
     assert engaged(wants, on("81920"), site=site).gpus == 1
     assert engaged(wants, on(""), site=site).gpus == 1
+    instance = "nvidia.com/mig-1g.10gb"
+    labels = {"nvidia.com/gpu.memory": "81559", f"{instance}.memory": "9984"}
+    parted = node(labels=labels, allocatable={"cpu": "8", "memory": "64Gi", instance: "7"})
+    wants["spec"]["resources"] = {"requests": {instance: 1}}
+    there = f"a {instance} offers 8.8 GiB; lower contextLength, or name a larger profile"
+    assert refusal(wants, parted, site=site).message.endswith(there)
 
 
 def test_a_setting_that_the_engine_does_not_have_is_refused_by_name() -> None:
