@@ -117,7 +117,7 @@ def _answer(question: FitQuestion) -> dict[str, Any]:
     request = as_request(question)
     plan = plan_memory(request)
     speeds = {"single_stream": single_stream(request)} if plan.verdict != NO else {}
-    if speeds and batches(request.engine):
+    if speeds and (batches(request.engine) or request.settings.parallel > 1):
         speeds["batched"] = batched(request)
     return {
         "kind": "Fit",

@@ -34,7 +34,7 @@ def print_answer(console: Console, answer: dict[str, Any]) -> None:
             console.print(f"{word}: {line}", markup=False)
     for kind, speed in answer["tok_s"].items():
         if speed:
-            span = f"{speed['low']:.3g} to {speed['high']:.3g} tokens/s, likely {speed['likely']:.3g}"
+            span = f"{speed['low']:,.0f} to {speed['high']:.3g} tokens/s, likely {speed['likely']:.3g}"
             console.print(f"speed, {kind.replace('_', ' ')}: {span}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from statistics import median
@@ -10,11 +9,12 @@ from typing import Any
 
 from aiplat.fit.cases import in_fitting_half
 from aiplat.fit.devices import Device
+from aiplat.fit.held_out import fit_serving, serving_runs
 from aiplat.fit.knowledge import GIB, constant
 from aiplat.fit.quantisation import find_quantisation
 from aiplat.fit.request import Incomplete, Request, block, read_request
 from aiplat.fit.speeds import recorded_speed
-from aiplat.fit.throughput import SERVERS, Work, batched_seconds, embedding, embedding_share, work_of
+from aiplat.fit.throughput import SERVERS, Work, embedding, embedding_share, work_of
 
 Case = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ def fit_throughput(cases: Iterable[Case]) -> dict[str, float]:
         works = work_of(request)
         if len(works) == 1:
             points[f"{_family(request)} {works[0].group}"].append((works[0], 1 / speed))
-    return _solve(points) | _batched(list(_measured(half, "output_tok_s"))) | _embedding(half)
+    return _solve(points) | _serving(half) | _embedding(half)
 
 
 def _measured(cases: Iterable[Case], key: str) -> Iterable[tuple[Request, float]]:
@@ -51,18 +51,9 @@ def _measured(cases: Iterable[Case], key: str) -> Iterable[tuple[Request, float]
             yield request, float(speed or 0)
 
 
-def _batched(runs: list[tuple[Request, float]]) -> dict[str, float]:
-    """Return the shares of compute and bandwidth that many requests at once reach."""
-    steps = [round(0.02 * 1.25**n, 3) for n in range(18)]
-
-    def left(shares: tuple[float, float]) -> float:
-        times = ((batched_seconds(request, *shares), speed) for request, speed in runs)
-        return sum(abs(math.log(speed * seconds)) for seconds, speed in times if seconds)
-
-    if not runs:
-        return {}
-    best = min(((c, b) for c in steps for b in steps), key=left)
-    return {"throughput.compute_share": best[0], "throughput.batched_bandwidth_share": best[1]}
+def _serving(cases: list[Case]) -> dict[str, float]:
+    runs = serving_runs(cases)
+    return {f"serving.{name}": value for name, value in fit_serving(runs).items()} if runs else {}
 
 
 def _embedding(cases: Iterable[Case]) -> dict[str, float]:

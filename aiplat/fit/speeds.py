@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiplat.fit.cases import table
+from aiplat.fit.load import read_load
 from aiplat.fit.request import Incomplete, Request, block, read_request
 from aiplat.fit.throughput import Speed, batched, embedding, single_stream
 
@@ -62,7 +63,7 @@ def predicted_speed(request: Request, case: Case) -> tuple[str, Speed | None]:
     if request.arch.encoder:
         return "embedding", embedding(request)
     if case.get("mode") == "batched":
-        return "batched", batched(request)
+        return "batched", batched(request, read_load(case, request))
     return "single_stream", single_stream(request)
 
 

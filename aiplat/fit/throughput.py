@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
-from aiplat.fit.architecture import Architecture, parameters, tensors
+from aiplat.fit.architecture import tensors
 from aiplat.fit.devices import Device
 from aiplat.fit.knowledge import constant
+from aiplat.fit.load import Load, asked
 from aiplat.fit.request import Request
+from aiplat.fit.serving import known_constants, served
 
 SERVERS = ("vllm", "vllm-cpu", "sglang", "tensorrt-llm", "vllm-ascend")
-_SERVED_AT_ONCE = 256
+# Their kernels for MXFP4 were slow on every card that it was recorded on; vLLM's are not.
+_WITHOUT_MXFP4 = ("sglang", "tensorrt-llm")
 # Since when a whole token is one graph, as far as it was recorded: numbers, month, build.
 _GRAPHS_SINCE: dict[str, tuple[tuple[int, ...], str, int]] = {
     "llama.cpp": ((1 << 30,), "2025-10", 6700),
@@ -51,7 +55,10 @@ def single_stream(request: Request) -> Speed | None:
     if not works:
         return None
     own = "_by_graphs" if starts_by_graphs(request) else ""
-    wait = delay(request.program, own)
+    serving_experts = own and request.program in SERVERS and request.weights.experts
+    wait = delay(request.program, f"{own}_experts" if serving_experts else own)
+    if request.settings.eager and request.program in SERVERS:
+        wait = constant("serving", "eager_layer_us") / 1e6
     seconds = sum(w.seconds(efficiency(w.group, own), wait) for w in works)
     spread = constant("throughput", "spread_single" if len(works) == 1 else "spread_split")
     return _range(1 / seconds, spread)
@@ -78,29 +85,30 @@ def work_of(request: Request) -> list[Work]:
     return _works([on_gpu, Work("cpu", outside, cpu, 0)])
 
 
-def batched(request: Request) -> Speed | None:
+def batched(request: Request, load: Load | None = None) -> Speed | None:
     """Return output tokens a second over all requests where many are served at once."""
-    shares = constant("throughput", "compute_share"), constant("throughput", "batched_bandwidth_share")
-    seconds = batched_seconds(request, *shares)
-    if not seconds:
+    if request.engine not in SERVERS:
+        return _by_slots(request)
+    load = load or asked(request)
+    model = served(request, load, by_graphs=starts_by_graphs(request))
+    if model is None or request.hardware.unclear:
         return None
-    speed = _range(1 / seconds, constant("throughput", "spread_batched"))
-    # Replayed conversations were fitted; requests of one length that begin together run much faster.
-    return replace(speed, high=speed.likely * constant("throughput", "best_batched"))
+    likely, low, high = 1 / model.seconds(known_constants()), "spread_low", "spread_high"
+    if request.weights.quantisation == "mxfp4" and request.program in _WITHOUT_MXFP4:
+        likely, low = likely * constant("serving", "mxfp4_share"), "mxfp4_spread_low"
+    slowest, fastest = likely / (1 + constant("serving", low)), likely * (1 + constant("serving", high))
+    # Clients that send so many a second get no more.
+    most = load.rate * load.answer if load.rate else math.inf
+    return Speed(min(likely, most), min(slowest, 0.8 * most), min(fastest, 1.1 * most))
 
 
-def batched_seconds(request: Request, compute_share: float, bandwidth_share: float) -> float | None:
-    """Return the time of one token among many at these shares of compute and bandwidth."""
-    gpus = request.hardware.gpus
-    if not gpus or not gpus[0].tensor_tflops or not gpus[0].bandwidth:
+def _by_slots(request: Request) -> Speed | None:
+    """Return tokens a second over all slots: each request beside the first adds a part of the time of one."""
+    one, slots = single_stream(request), request.settings.parallel
+    if one is None:
         return None
-    gpu, count = gpus[0], len(gpus)
-    # As many tokens are read as are written, in the conversations that benchmarks replay.
-    work = 2 * 2 * parameters_at_work(request.arch)
-    compute = work / (gpu.tensor_tflops * 1e12 * count * compute_share)
-    at_once = min(_SERVED_AT_ONCE, request.settings.max_seqs or _SERVED_AT_ONCE)
-    steps = request.weights.total / (gpu.bandwidth * count * bandwidth_share) / at_once
-    return compute + steps
+    factor = slots / (1 + constant("throughput", "slot_share") * (slots - 1))
+    return Speed(one.likely * factor, one.low * factor, one.high * factor)
 
 
 def embedding(request: Request) -> Speed | None:
@@ -117,12 +125,6 @@ def embedding(request: Request) -> Speed | None:
 def embedding_share(request: Request) -> str:
     """Return the name of the constant that says which share of the compute an encoder reaches there."""
     return "embedding_share" if request.hardware.gpus else "embedding_share_cpu"
-
-
-def parameters_at_work(arch: Architecture) -> float:
-    """Return the parameters that one token uses: without embedding and experts that are not chosen."""
-    counted = sum(t.elements * t.share for t in tensors(arch))
-    return float(min(counted, parameters(arch))) + (arch.vocab * arch.hidden if arch.tied else 0)
 
 
 def starts_by_graphs(request: Request) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.fit.cases import RAN, in_fitting_half, is_throughput, judge_memory, read_cases, table
+from aiplat.fit.held_out import held_out, serving_runs
+from aiplat.fit.knowledge import constant
 from aiplat.fit.speeds import judge_throughput
 
 HERE = Path(__file__).parent
@@ -28,7 +30,7 @@ def page(files: list[Path]) -> str:
         cases, shapes = cases + found, {**shapes, **more}
     memory = judge_memory([case for case in cases if not is_throughput(case)], shapes)
     speed = judge_throughput([case for case in cases if is_throughput(case)], shapes)
-    return "\n".join([*_memory(memory), *_verdicts(memory), *_speed(speed)]) + "\n"
+    return "\n".join([*_memory(memory), *_verdicts(memory), *_speed(speed), *_held_out()]) + "\n"
 
 
 def _memory(report: Mapping[str, Any]) -> list[str]:
@@ -85,6 +87,24 @@ def _speed(report: Mapping[str, Any]) -> list[str]:
         *_halves("kind", rows, "quantity"),
         "",
         *_table("engine", report["engines"]),
+    ]
+
+
+def _held_out() -> list[str]:
+    """Return how far many requests at once are off on sources that the constants were not fitted on."""
+    files = (HERE.parents[1] / f"tests/fit/{name}.yaml" for name in ("served", "h200"))
+    runs = serving_runs(case for file in files for case in read_cases(file)[0])
+    ratios = held_out(runs)
+    low, high = (1 + constant("serving", f"spread_{end}") for end in ("high", "low"))
+    told = sum(1 / low <= ratio <= high for ratio in ratios.values())
+    rows = [{"source": run.source, "counted": True, "error": ratios[run.id] - 1} for run in runs]
+    return [
+        "",
+        "## Many requests at once, a source at a time held out",
+        f"{len(runs)} runs of [this file](../../tests/fit/served.yaml) and [this one](../../tests/fit/h200.yaml): for each source the "
+        f"constants are fitted on the others alone. {told} of {len(runs)} lie in the range that is told.",
+        "",
+        *_table("source", table(rows, lambda row: str(row["source"])) | table(rows, lambda _row: "all")),
     ]
 
 

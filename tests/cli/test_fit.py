@@ -89,7 +89,7 @@ def test_a_file_of_speeds_is_counted() -> None:
 def test_constants_are_fitted_from_a_file() -> None:
     """`--calibrate` prints constants by name."""
     constants = json.loads(run("--cases", str(SPEEDS), "--calibrate")[1])
-    assert all(name.startswith("throughput.") for name in constants)
+    assert all(name.startswith(("throughput.", "serving.")) for name in constants)
 
 
 def test_a_site_is_compared_with_gpus_everywhere(tmp_path: Path) -> None:

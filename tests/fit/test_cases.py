@@ -43,9 +43,10 @@ def test_predictions_of_memory_read_inputs_only(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_predictions_of_speed_read_inputs_only(seed: int) -> None:
-    """A recorded speed and the conditions beside it change no predicted range."""
+    """A recorded speed and its source change no predicted range; conditions are the load, an input."""
     for case in SPEEDS:
-        plain, mixed = throughput_row(case, {}), throughput_row(scrambled(case, SPEEDS, seed), {})
+        mixed_up = scrambled(case, SPEEDS, seed) | {"conditions": case.get("conditions")}
+        plain, mixed = throughput_row(case, {}), throughput_row(mixed_up, {})
         assert plain.get("predicted") == mixed.get("predicted"), case["id"]
 
 

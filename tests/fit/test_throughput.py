@@ -8,7 +8,7 @@ import pytest
 
 from aiplat.fit.calibrate import fit_memory, fit_throughput
 from aiplat.fit.cases import in_fitting_half
-from aiplat.fit.knowledge import constant
+from aiplat.fit.knowledge import constant, knowledge
 from aiplat.fit.question import FitQuestion, as_request
 from aiplat.fit.request import EngineSettings, Incomplete, read_request
 from aiplat.fit.throughput import batched, delay, efficiency, single_stream, work_of
@@ -106,4 +106,6 @@ def test_constants_are_physical(group: str) -> None:
     """No memory is read faster than its data sheet says, and every delay is a fraction of a millisecond."""
     assert 0 < efficiency(group) <= 1
     assert all(0 <= delay(program) < 1e-3 for program in ("llama.cpp", "vllm", "transformers"))
-    assert 0 < constant("throughput", "compute_share") < 1
+    shares = [name for name in knowledge("engines")["serving"] if name.endswith("share")]
+    assert len(shares) > 4
+    assert all(0 < constant("serving", name) < 1 for name in shares)
