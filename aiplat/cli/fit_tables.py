@@ -14,6 +14,9 @@ _STYLES = {"fits": "green", "tight": "yellow", "does not fit": "red"}
 _GIB = 1 << 30
 
 
+_WHOLE_FROM = 1000
+
+
 def print_answer(console: Console, answer: dict[str, Any]) -> None:
     """Print one answer: verdict, devices, reasons, what else would fit, speed."""
     model, memory = answer["model"], answer["memory"]
@@ -34,8 +37,14 @@ def print_answer(console: Console, answer: dict[str, Any]) -> None:
             console.print(f"{word}: {line}", markup=False)
     for kind, speed in answer["tok_s"].items():
         if speed:
-            span = f"{speed['low']:,.0f} to {speed['high']:.3g} tokens/s, likely {speed['likely']:.3g}"
+            low, likely, high = (_rate(speed[key]) for key in ("low", "likely", "high"))
+            span = f"{low} to {high} tokens/s, likely {likely}"
             console.print(f"speed, {kind.replace('_', ' ')}: {span}")
+
+
+def _rate(speed: float) -> str:
+    """Return tokens a second as people write them: 0.43, 84.2, 1,260."""
+    return f"{speed:,.0f}" if speed >= _WHOLE_FROM else f"{speed:.3g}"
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:

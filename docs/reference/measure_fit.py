@@ -101,8 +101,8 @@ def _held_out() -> list[str]:
     return [
         "",
         "## Many requests at once, a source at a time held out",
-        f"{len(runs)} runs of [this file](../../tests/fit/served.yaml) and [this one](../../tests/fit/h200.yaml): for each source the "
-        f"constants are fitted on the others alone. {told} of {len(runs)} lie in the range that is told.",
+        f"{len(runs)} runs of [others](../../tests/fit/served.yaml) and [ours](../../tests/fit/h200.yaml): for "
+        f"each source the constants are fitted on the rest. {told} of {len(runs)} lie in the range that is told.",
         "",
         *_table("source", table(rows, lambda row: str(row["source"])) | table(rows, lambda _row: "all")),
     ]
