@@ -102,7 +102,8 @@ def _held_out() -> list[str]:
         "",
         "## Many requests at once, a source at a time held out",
         f"{len(runs)} runs of [others](../../tests/fit/served.yaml) and [ours](../../tests/fit/h200.yaml): for "
-        f"each source the constants are fitted on the rest. {told} of {len(runs)} lie in the range that is told.",
+        "each source the constants are fitted on the rest. "
+        f"{told} of {len(runs)} lie in the range that is told.",
         "",
         *_table("source", table(rows, lambda row: str(row["source"])) | table(rows, lambda _row: "all")),
     ]
