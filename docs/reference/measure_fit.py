@@ -101,8 +101,8 @@ def _held_out() -> list[str]:
     return [
         "",
         "## Many requests at once, a source at a time held out",
-        f"{len(runs)} runs of [others](../../tests/fit/served.yaml) and [ours](../../tests/fit/h200.yaml): for "
-        "each source the constants are fitted on the rest. "
+        f"{len(runs)} runs of [others](../../tests/fit/served.yaml) and [ours](../../tests/fit/h200.yaml): "
+        "for each source the constants are fitted on the rest. "
         f"{told} of {len(runs)} lie in the range that is told.",
         "",
         *_table("source", table(rows, lambda row: str(row["source"])) | table(rows, lambda _row: "all")),
