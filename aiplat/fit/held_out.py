@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiplat.fit.load import read_load
 from aiplat.fit.request import Incomplete, block, read_request
 from aiplat.fit.serving import Served, known_constants, served
 from aiplat.fit.throughput import starts_by_graphs
+from aiplat.fit.traffic import read_traffic
 
 Case = Mapping[str, Any]
 _MOST = 0.9  # no share of a data sheet's number is larger
@@ -36,7 +36,7 @@ _STEPS = (1.3, 1.1, 1.03)
 
 
 @dataclass(frozen=True)
-class Run:
+class ServedRun:
     """One recorded run, its source and its answer tokens a second."""
 
     id: str
@@ -49,7 +49,7 @@ class Run:
         return 1 / (self.served.seconds(known) * self.tok_s)
 
 
-def serving_runs(cases: Iterable[Case]) -> list[Run]:
+def serving_runs(cases: Iterable[Case]) -> list[ServedRun]:
     """Return the cases that recorded many requests at once on a serving engine with known cards."""
     found = []
     for case in cases:
@@ -57,15 +57,15 @@ def serving_runs(cases: Iterable[Case]) -> list[Run]:
         request = read_request(case) if tok_s and case.get("mode") == "batched" else None
         if request is None or isinstance(request, Incomplete) or request.engine.startswith(("llama", "oll")):
             continue
-        load = read_load(case, request)
+        load = read_traffic(case, request)
         model = served(request, load, by_graphs=starts_by_graphs(request)) if not load.rate else None
         if model:
             source = str(case.get("source") or str(case.get("id")).split("-")[0])
-            found.append(Run(str(case.get("id")), source, model, float(tok_s or 0)))
+            found.append(ServedRun(str(case.get("id")), source, model, float(tok_s or 0)))
     return found
 
 
-def fit_serving(runs: list[Run]) -> dict[str, float]:
+def fit_serving(runs: list[ServedRun]) -> dict[str, float]:
     """Return the constants of the least mean error, each source counted by the root of its runs."""
     first = known_constants() | _BEGIN
     free = list(_BEGIN)
@@ -92,7 +92,7 @@ def fit_serving(runs: list[Run]) -> dict[str, float]:
     return {name: float(f"{value:.3g}") for name, value in best.items()}
 
 
-def held_out(runs: list[Run]) -> dict[str, float]:
+def held_out(runs: list[ServedRun]) -> dict[str, float]:
     """Return for each run predicted over recorded, with constants fitted on the other sources alone."""
     ratios: dict[str, float] = {}
     for source in sorted({run.source for run in runs}):

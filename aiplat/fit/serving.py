@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from aiplat.fit.architecture import Architecture, parameters, tensors
 from aiplat.fit.knowledge import constant, knowledge
 from aiplat.fit.kv_cache import token_bytes
-from aiplat.fit.load import Load
 from aiplat.fit.request import Request
+from aiplat.fit.traffic import Traffic
 
 # The last answers of many are made by few requests at once.
 _LAST = 16
@@ -41,7 +41,7 @@ class Served:
     eager: bool
     several_cards: bool
     at_once: float
-    load: Load
+    load: Traffic
 
     def step(self, at_once: float, known: Mapping[str, float]) -> float:
         """Return the seconds in which each of `at_once` requests gets one token."""
@@ -75,7 +75,7 @@ def known_constants() -> dict[str, float]:
     return {name: constant("serving", name) for name in knowledge("engines")["serving"]}
 
 
-def served(request: Request, load: Load, *, by_graphs: bool) -> Served | None:
+def served(request: Request, load: Traffic, *, by_graphs: bool) -> Served | None:
     """Return what the formula needs; None where a card's bandwidth or compute is not known."""
     gpus, arch, weights = request.hardware.gpus, request.arch, request.weights
     if not gpus or not gpus[0].tensor_tflops or not gpus[0].bandwidth:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiplat.fit.cases import table
-from aiplat.fit.load import read_load
 from aiplat.fit.request import Incomplete, Request, block, read_request
 from aiplat.fit.throughput import Speed, batched, embedding, single_stream
+from aiplat.fit.traffic import read_traffic
 
 Case = Mapping[str, Any]
 
@@ -63,7 +63,7 @@ def predicted_speed(request: Request, case: Case) -> tuple[str, Speed | None]:
     if request.arch.encoder:
         return "embedding", embedding(request)
     if case.get("mode") == "batched":
-        return "batched", batched(request, read_load(case, request))
+        return "batched", batched(request, read_traffic(case, request))
     return "single_stream", single_stream(request)
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from aiplat.fit.architecture import tensors
 from aiplat.fit.devices import Device
 from aiplat.fit.knowledge import constant
-from aiplat.fit.load import Load, asked
 from aiplat.fit.request import Request
 from aiplat.fit.serving import known_constants, served
+from aiplat.fit.traffic import Traffic, asked
 
 SERVERS = ("vllm", "vllm-cpu", "sglang", "tensorrt-llm", "vllm-ascend")
 # Their kernels for MXFP4 were slow on every card that it was recorded on; vLLM's are not.
@@ -85,7 +85,7 @@ def work_of(request: Request) -> list[Work]:
     return _works([on_gpu, Work("cpu", outside, cpu, 0)])
 
 
-def batched(request: Request, load: Load | None = None) -> Speed | None:
+def batched(request: Request, load: Traffic | None = None) -> Speed | None:
     """Return output tokens a second over all requests where many are served at once."""
     if request.engine not in SERVERS:
         return _by_slots(request)

@@ -11,11 +11,11 @@ import pytest
 from aiplat.fit.cases import read_cases
 from aiplat.fit.held_out import fit_serving, held_out, serving_runs
 from aiplat.fit.knowledge import constant
-from aiplat.fit.load import asked, read_load
 from aiplat.fit.question import FitQuestion, as_request
 from aiplat.fit.request import EngineSettings, Request
 from aiplat.fit.serving import known_constants
 from aiplat.fit.throughput import batched
+from aiplat.fit.traffic import asked, read_traffic
 
 CASES = [
     case for name in ("served", "h200") for case in read_cases(Path(__file__).parent / f"{name}.yaml")[0]
@@ -30,7 +30,7 @@ def question(device: str = "H100", quant: str | None = "bf16", **settings: Any) 
 
 def likely(request: Request, conditions: str = "") -> float:
     """Return the likely tokens a second, under conditions where they are given."""
-    speed = batched(request, read_load({"conditions": conditions}, request))
+    speed = batched(request, read_traffic({"conditions": conditions}, request))
     assert speed
     return speed.likely
 
@@ -67,7 +67,7 @@ def test_the_constants_are_those_that_the_recorded_runs_give() -> None:
 )
 def test_a_load_is_read_from_how_a_run_was_made(conditions: str, load: tuple[float | None, ...]) -> None:
     """Lengths, requests at once, their number and the cards of a command."""
-    found = read_load({"conditions": conditions}, question())
+    found = read_traffic({"conditions": conditions}, question())
     assert (found.prompt, found.answer, found.at_once, found.requests, found.cards) == load
 
 
@@ -75,7 +75,7 @@ def test_a_load_is_read_from_how_a_run_was_made(conditions: str, load: tuple[flo
 def test_conditions_that_say_nothing_are_no_load(conditions: Any) -> None:
     """Whatever stands there, a load with some request comes out."""
     request = question()
-    speed = batched(request, read_load({"conditions": conditions}, request))
+    speed = batched(request, read_traffic({"conditions": conditions}, request))
     assert speed is not None
     assert 0 < speed.low < speed.likely < speed.high
 
@@ -96,7 +96,7 @@ def test_long_prompts_cost_answers() -> None:
 def test_a_rate_bounds_what_comes_out() -> None:
     """Two requests a second of 100 tokens are at most 200 tokens a second."""
     request = question()
-    speed = batched(request, read_load({"conditions": "random 800/100, request-rate 2"}, request))
+    speed = batched(request, read_traffic({"conditions": "random 800/100, request-rate 2"}, request))
     assert speed
     assert speed.likely == 200
     assert speed.low < 200 < speed.high

@@ -21,7 +21,7 @@ _FEW = 4
 
 
 @dataclass(frozen=True)
-class Load:
+class Traffic:
     """Requests as they come. None: nobody said."""
 
     prompt: float = _PROMPT
@@ -38,13 +38,13 @@ class Load:
     """Cards that the engine was started on."""
 
 
-def asked(request: Request) -> Load:
+def asked(request: Request) -> Traffic:
     """Return the load that a question names: its parallel requests, on and on."""
     settings = request.settings
-    return Load(at_once=settings.parallel if settings.parallel > 1 else settings.max_seqs)
+    return Traffic(at_once=settings.parallel if settings.parallel > 1 else settings.max_seqs)
 
 
-def read_load(case: Mapping[str, Any], request: Request) -> Load:
+def read_traffic(case: Mapping[str, Any], request: Request) -> Traffic:
     """Return the load that a recorded run's conditions tell."""
     text = str(case.get("conditions") or "")
     if not text:
@@ -52,7 +52,7 @@ def read_load(case: Mapping[str, Any], request: Request) -> Load:
     lengths = next((m for pattern in _LENGTHS if (m := re.search(pattern, text))), None)
     at_once = _number(r"max-concurrency[ =](\d+)", text) or request.settings.max_seqs
     rate = re.search(r"request-rate[ =](\d+(?:\.\d+)?)", text)
-    return Load(
+    return Traffic(
         float(lengths[1]) if lengths else _PROMPT,
         float(lengths[2]) if lengths else _ANSWER,
         at_once or (_FEW if "latency" in text else None),
