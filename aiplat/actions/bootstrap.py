@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aiplat.actions.ending import end_of
+from aiplat.actions.gpu_facts import gather_with_gpus
 from aiplat.actions.known_lock import bundle_of, known_lock
 from aiplat.actions.make_bundle import complete_bundle
 from aiplat.actions.plan import PlanView, plan_site, view_of
@@ -18,7 +19,6 @@ from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.lockfile import write_lock
 from aiplat.catalog.resolve import components_on
 from aiplat.fleet.kubeconfig import fetch_kubeconfig
-from aiplat.fleet.probe import gather_facts
 from aiplat.lab import LabEvent, lab_status, lab_up
 from aiplat.plan.needs import generated_names
 from aiplat.runs.context import RunContext
@@ -91,7 +91,7 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
 
 def _decide(run: Run, site: Site, agreed_plan: str | None, *, lab: bool) -> tuple[PlanView, SiteSecrets]:
     """Make what is missing on this side (secrets, bundle) and return the plan for the hosts as they are."""
-    known, lock, facts = read_secrets(site.name), known_lock(site), gather_facts(site)
+    known, lock, facts = read_secrets(site.name), known_lock(site), gather_with_gpus(site)
     view = view_of(site, lock, facts, known)
     if agreed_plan:
         view.is_still(agreed_plan)
@@ -100,7 +100,7 @@ def _decide(run: Run, site: Site, agreed_plan: str | None, *, lab: bool) -> tupl
     secrets = ensure_secrets(site, lab=lab, needed=needed)
     if not lock.complete or _lacks_bundle(site, view):
         # Building takes minutes, so the hosts are looked at again.
-        lock, facts = complete_bundle(run, site, lock).lock, gather_facts(site)
+        lock, facts = complete_bundle(run, site, lock).lock, gather_with_gpus(site)
     if secrets != known or lock is not view.lock:
         view = view_of(site, lock, facts, secrets)
     run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))

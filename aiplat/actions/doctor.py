@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from aiplat.actions.gpu_facts import NO_GPU, judgement_of
 from aiplat.fleet.gpus import GpuFacts, gather_gpu_facts
 from aiplat.gpu.decision import Decision
-from aiplat.gpu.judge import UNKNOWN, Judgement, judge
+from aiplat.gpu.judge import Judgement
 from aiplat.plan.gpus import decision_on
 from aiplat.site.models import Site
-
-NO_GPU = "no-gpu"
 
 
 @dataclass(frozen=True)
@@ -40,18 +39,6 @@ def judge_site(site: Site) -> tuple[HostVerdict, ...]:
 
 
 def _verdict(seen: GpuFacts) -> HostVerdict:
-    judgement = _judge(seen)
+    judgement = judgement_of(seen)
     decision = None if seen.problem else decision_on(judgement.verdict, seen.facts)
     return HostVerdict(seen.host, judgement, not seen.problem, decision)
-
-
-def _judge(seen: GpuFacts) -> Judgement:
-    if seen.problem:
-        return Judgement(
-            UNKNOWN, f"The host could not be looked at: {seen.problem}.", "Make it reachable first."
-        )
-    if not seen.has_gpu:
-        return Judgement(
-            NO_GPU, "The host has no NVIDIA GPU on its bus.", "None needed: models run on its CPU."
-        )
-    return judge(seen.facts, seen.k3s)

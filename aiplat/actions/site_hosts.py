@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiplat.fleet.probe import gather_facts
+from aiplat.actions.gpu_facts import gather_with_gpus
 from aiplat.lab import lab_status
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.shipped import shipped
@@ -30,7 +30,7 @@ def host_facts(site: Site) -> tuple[Facts, bool]:
     # What another user's lab of that name left on this machine is not a host of this one.
     if is_lab(site) and not lab_status(site.name).hosts:
         return Facts(hosts=tuple(_fresh(host.name, site.name) for host in site.hosts)), True
-    return gather_facts(site), False
+    return gather_with_gpus(site), False
 
 
 def _fresh(host: str, lab: str) -> HostFacts:

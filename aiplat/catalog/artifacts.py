@@ -11,7 +11,7 @@ from aiplat.frozen import Frozen
 from aiplat.site.systems import Arch, OsName
 
 ArtifactKind = Literal["image", "hostfile", "chart", "model"]
-When = Literal["always", "selinux", "apparmor", "gpu"]
+When = Literal["always", "selinux", "apparmor", "gpu", "gpu-open", "gpu-proprietary", "gpu-fabric"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f-\x9f\"'`{}\[\]#$\\<>|;&]{1,255}$")]
 """A name or version: a lock may come from outside, and these reach hosts, Ansible and the terminal."""

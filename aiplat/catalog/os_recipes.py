@@ -81,9 +81,10 @@ class OsPackages(Frozen):
     """Packages of the hosts' own operating systems with all they need, by family.
 
     `when` says for which hosts: all, those whose kernel runs SELinux or AppArmor (brought to all of the
-    family, installed there alone), or those whose `hardware` in site.yaml names GPUs. `branch` is a key of
-    versions.yaml: of packages that match a pattern of `one_version` only those of that branch are looked at,
-    and all that are taken must have one version.
+    family, installed there alone), or those whose `hardware` in site.yaml names GPUs: all of them, those that
+    want open or proprietary kernel modules, those with a fabric manager. `branch` is a key of versions.yaml:
+    of packages that match a pattern of `one_version` only those of that branch are looked at, and all that
+    are taken must have one version.
     `{branch}` in a package's name is the branch.
     """
 

@@ -273,7 +273,7 @@ def gets_packages(host: Host, recipe: OsPackages) -> bool:
     """Whether packages of a recipe are for a host, by what site.yaml says of it."""
     if host.os is None or SYSTEMS[host.os].like not in recipe.families:
         return False
-    return recipe.when != "gpu" or host.has_gpus
+    return host.takes(recipe.when)
 
 
 def site_models(

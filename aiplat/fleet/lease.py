@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,10 @@ class LeaseError(AiplatError):
 class Lease:
     """A held lock on some hosts; it ends with `hold_lease`'s block or with this process."""
 
-    def __init__(self, streams: Sequence[Stream]) -> None:
-        self._streams = tuple(streams)
+    def __init__(self, streams: Sequence[Stream], run_id: str = "", reboots: Collection[str] = ()) -> None:
+        self._streams = list(streams)
+        self._run_id = run_id
+        self._reboots = frozenset(reboots)
         self._stop = threading.Event()
         self._beats = threading.Thread(target=self._beat, daemon=True, name="lease heartbeats")
         self._beats.start()
@@ -75,16 +77,28 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            for stream in self._streams:
-                with contextlib.suppress(AiplatError):
+            for position, stream in enumerate(self._streams):
+                try:
                     stream.send(b"\n")
+                except AiplatError:
+                    self._take_again(position, stream)
+
+    def _take_again(self, position: int, stream: Stream) -> None:
+        """Take the lock of a host again that reboots in this run, as soon as it is back."""
+        if stream.host.name not in self._reboots:
+            return
+        with contextlib.suppress(AiplatError):
+            self._streams[position] = _take(stream.site, stream.host, self._run_id)
 
 
 @contextlib.contextmanager
-def hold_lease(site: Site, run_id: str, hosts: Sequence[str] | None = None) -> Iterator[Lease]:
+def hold_lease(
+    site: Site, run_id: str, hosts: Sequence[str] | None = None, *, reboots: Collection[str] = ()
+) -> Iterator[Lease]:
     """Hold the run's lock on hosts (all of the site if None) while the block runs.
 
     The connections that hold it are also those that Ansible uses: without the lock it reaches nobody.
+    The lock of a host that `reboots` in this run is taken again when the host is back; no other's is.
 
     Raises:
         LeaseError: another run holds a host; one finding per host names the holder.
@@ -102,7 +116,7 @@ def hold_lease(site: Site, run_id: str, hosts: Sequence[str] | None = None) -> I
 
     with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
         list(pool.map(take, chosen))
-    lease = Lease(taken)
+    lease = Lease(taken, run_id, reboots)
     try:
         if refusals:
             raise type(refusals[0])([finding for refusal in refusals for finding in refusal.findings])

@@ -30,7 +30,7 @@ NOT_THERE = 127  # what a shell answers where a command is not installed
 # What goes into the look alone; the rest of what it has is among the probe's own facts.
 _LOOKED_AT = set(HostLook.model_fields) - set(HostFacts.model_fields)
 # What follows from a look on this side: a host that says it itself is not believed.
-_OURS = {"host", "reachable", "look", "problem", "fix", "clock_off", "owner"}
+_OURS = {"host", "reachable", "look", "problem", "fix", "clock_off", "owner", "gpu"}
 
 
 def gather_facts(site: Site, *, thorough: bool = False) -> Facts:

@@ -76,12 +76,12 @@ def hindrances(host: GpuHost, offer: DriverOffer, driver: DriverChoice) -> Itera
         yield Hindrance(what=what, fix="write `gpu: none` for it in site.yaml, or use a newer card")
     elif driver.modules not in offer.modules:
         what = f"its cards need the {driver.modules} kernel modules, and the bundle has others for it"
-        fix = f"write `nvidia: {{modules: {driver.modules}}}` for it in site.yaml, then make the bundle again"
+        fix = f"write `gpu: {{modules: {driver.modules}}}` for it in site.yaml, then make the bundle again"
         yield Hindrance(what=what, fix=fix)
     version = offer.version if driver.branch == offer.branch else ""
     yield from cannot_build(host, driver.branch, version, offer)
     if host.switches and not offer.fabric_manager:
-        fix = "write `nvidia: {fabricManager: true}` for it in site.yaml, then make the bundle again"
+        fix = "write `gpu: {fabricManager: true}` for it in site.yaml, then make the bundle again"
         yield Hindrance(
             what="its cards are joined by NVSwitches and the bundle has no fabric manager", fix=fix
         )

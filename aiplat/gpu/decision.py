@@ -8,6 +8,7 @@ from typing import Any, Literal
 from aiplat.frozen import Frozen
 from aiplat.gpu.choice import DriverChoice, DriverOffer, Hindrance, cannot_build, driver_for, hindrances
 from aiplat.gpu.host import Flavour, GpuHost
+from aiplat.gpu.judge import UNKNOWN
 from aiplat.gpu.knowledge import answers, enrol_key, numbers, verdicts
 from aiplat.site.systems import SYSTEMS
 
@@ -44,11 +45,14 @@ _SENTENCES: dict[Kind, str] = {
 # Kinds that install packages: only for systems whose packages a bundle carries.
 _INSTALL = frozenset({"headers", "driver", "toolkit", "fabric-manager"})
 _OWNERS = {
+    "user": ("site.yaml leaves its driver to you", "put it right, or write `gpu: {driver: bundle}`"),
     "windows": ("this Linux runs inside Windows, which has the driver", "install the driver in Windows"),
     "container": ("it is a container, and its machine has the driver", "name the machine itself as the host"),
     "jetson": ("it is a Jetson, whose driver belongs to JetPack", "update JetPack"),
     "image": ("its system comes as one image with the driver in it", "use an image with the driver it needs"),
 }
+# What is done beside a driver that is not aiplat's.
+_BESIDE_DRIVER = frozenset({"toolkit", "cdi", "nodes", "reboot"})
 Outcome = Literal["nothing", "act", "refused", "elsewhere"]
 
 
@@ -91,19 +95,29 @@ class Decision(Frozen):
 def decide(verdict: str, host: GpuHost, offer: DriverOffer) -> Decision:
     """Return what to do about a verdict on a host with what a bundle offers; nothing else is looked at."""
     answer = answers()[verdict]
-    if answer.person:
-        return _refused(verdict, (_persons(verdict),))
     if answer.elsewhere:
         return Decision(outcome="elsewhere", why=f"nothing on the host: it is a matter of {answer.elsewhere}")
-    if not answer.do:
+    if verdict == UNKNOWN and host.works:
+        return Decision(outcome="nothing", why="the driver lists its cards; what else was seen is not clear")
+    if not answer.do and not answer.person:
         return Decision(outcome="nothing", why="nothing to do")
-    if host.owner != "host":
+    if forbids := _forbidden(verdict, host):
+        return _refused(verdict, (forbids,))
+    return _acted(verdict, set(answer.do), host, offer)
+
+
+def _forbidden(verdict: str, host: GpuHost) -> Hindrance | None:
+    """Return why nothing may be done on a host, whatever a bundle has: it is for somebody else to do."""
+    answer = answers()[verdict]
+    if answer.person:
+        return _persons(verdict)
+    if host.owner != "host" and not (host.owner == "user" and _BESIDE_DRIVER.issuperset(answer.do)):
         what, fix = _OWNERS[host.owner]
-        return _refused(verdict, (Hindrance(what=what, fix=fix),))
+        return Hindrance(what=what, fix=fix)
     if "enrol-key" in answer.do:
         what = "Secure Boot is on and refuses a module that is signed by no key this machine trusts"
-        return _refused(verdict, (Hindrance(what=what, fix=enrol_key()),))
-    return _acted(verdict, set(answer.do), host, offer)
+        return Hindrance(what=what, fix=enrol_key())
+    return None
 
 
 def _acted(verdict: str, asked: set[str], host: GpuHost, offer: DriverOffer) -> Decision:

@@ -13,7 +13,7 @@ from aiplat.gpu.signals.all import Signals
 from aiplat.site.systems import system_name
 
 Flavour = Literal["open", "proprietary"]
-Owner = Literal["host", "windows", "container", "jetson", "image"]
+Owner = Literal["host", "user", "windows", "container", "jetson", "image"]
 
 _SAID = re.compile(
     r"The NVIDIA (?:NVIDIA )?(.{3,60}?) GPU installed in this system|PCI ID: 10de:([0-9a-f]{4})"
@@ -60,6 +60,14 @@ class GpuHost(Frozen):
     def branch(self) -> int:
         """The branch of the driver that is there; 0 where there is none."""
         return int(self.driver.split(".")[0]) if self.driver else 0
+
+
+class GpuSeen(Frozen):
+    """What was seen of a host's cards: the verdict of `aiplat doctor gpu`, its cause, and the typed host."""
+
+    verdict: str
+    cause: str
+    host: GpuHost = GpuHost()
 
 
 def host_of(signals: Signals) -> GpuHost:

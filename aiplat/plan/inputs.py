@@ -7,9 +7,11 @@ from functools import cache
 
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.content import digest_of, digest_tree
-from aiplat.plan.role_variables import PlaneRelease, RoleVariables, SharedGpus, SiteRegistry
+from aiplat.plan.gpus import gpu_artifacts
+from aiplat.plan.packages import content_digest
+from aiplat.plan.role_variables import HostGpu, PlaneRelease, RoleVariables, SharedGpus, SiteRegistry
 from aiplat.plan.steps import managed, step_kind
-from aiplat.plan.variables import content_digest, packages_of
+from aiplat.plan.variables import packages_of
 from aiplat.shipped import shipped
 from aiplat.site.models import Host
 from aiplat.site.references import identity_name
@@ -17,6 +19,8 @@ from aiplat.vault.generated import OF_COMPONENT
 
 # Variables that inputs of their own already stand for.
 _BY_ARTIFACT = {"binary", "helm", "packages", "content", "releases", "nodes", "configs"}
+# Variables that say what a host was like when it was looked at, and are others when the role is done.
+_BY_FACTS = {"replace", "initramfs", "again", "fabric_manager", "restart", "drain", "node"}
 START = "start"
 """The input that stands for all others a role's unit is started with: another value is a restart."""
 
@@ -34,7 +38,7 @@ def step_inputs(
     `gpus:<node>` (a sentence), and `start` of a role with a unit.
     """
     role = variables.role
-    plain = variables.model_dump(mode="json", exclude=_BY_ARTIFACT)
+    plain = variables.model_dump(mode="json", exclude=_BY_ARTIFACT | _BY_FACTS)
     inputs = {"role": role_digest(role)}
     inputs |= {f"variable:{name}": digest_of(value) for name, value in plain.items()}
     inputs |= {f"artifact:{a.name}": identity(a) for a in _artifacts_of(variables, lock, host)}
@@ -83,6 +87,8 @@ def _artifacts_of(variables: RoleVariables, lock: Lock, host: Host) -> list[Arti
     named = [lock.hostfile(name, host.arch) for name in step_kind(variables.role).artifacts]
     if variables.role == "host_prepare":
         named += packages_of(host, lock)
+    if isinstance(variables, HostGpu):
+        named += [a for a in gpu_artifacts(host, lock) if variables.driver or a.when == "gpu"]
     if isinstance(variables, SiteRegistry):
         named += [a for a in lock.artifacts if a.kind != "hostfile"]
     return named

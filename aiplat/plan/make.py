@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from aiplat.catalog.artifacts import Blob, Lock
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.content import digest_of
+from aiplat.gpu.decision import Decision
+from aiplat.plan.gpus import decision_of, gpu_reason
 from aiplat.plan.inputs import START, step_inputs
 from aiplat.plan.models import Facts, HostFacts, LedgerStep, Plan, Running, Step
 from aiplat.plan.reasons import reason_for
-from aiplat.plan.role_variables import RoleVariables
+from aiplat.plan.role_variables import HostGpu, HostReboot, RoleVariables
 from aiplat.plan.staging import missing_blobs, wanted_artifacts, wanted_blobs
 from aiplat.plan.steps import ROLE_STEPS, step_kind
 from aiplat.plan.variables import PublicParts, role_variables
@@ -23,11 +25,15 @@ OPERATOR = "operator"
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known beside one host: the lock, what of secrets is public, and the cluster's nodes by name."""
+    """What is known beside one host: the lock, what of secrets is public, the cluster's nodes by name.
+
+    `decided` is what is to be done about each host's GPUs.
+    """
 
     lock: Lock
     public: PublicParts
     nodes: Collection[str]
+    decided: Mapping[str, Decision | None]
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class _Need:
     host: str
     reason: str
     inputs: Mapping[str, str]
+    restarts: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -48,10 +55,11 @@ def make_plan(
     Hosts that could not be reached are left out; `aiplat.plan.refusals` names them.
     """
     public = public or PublicParts()
-    variables = role_variables(site, lock, catalog or load_catalog(), public)
+    variables = role_variables(site, lock, catalog or load_catalog(), public, facts)
     seen = [f for f in facts.hosts if f.reachable]
     hosts = {host.name: host for host in site.hosts}
-    known = _Known(lock, public, {name for f in seen for name in f.nodes})
+    decided = {f.host: decision_of(site, hosts[f.host], lock, f) for f in seen}
+    known = _Known(lock, public, {name for f in seen for name in f.nodes}, decided)
     needs = [need for f in seen for need in _needs(variables[f.host], hosts[f.host], f, known)]
     blobs = wanted_blobs(site, lock)
     missing = {f.host: missing_blobs(blobs[f.host], f) for f in seen}
@@ -68,9 +76,24 @@ def _needs(variables: Sequence[RoleVariables], host: Host, seen: HostFacts, know
     found = []
     for role in variables:
         inputs = step_inputs(role, known.lock, known.public.identities, host)
-        if reason := reason_for(role, inputs, seen, known.nodes, known.public.rotations):
-            found.append(_Need(role.role, host.name, reason, inputs))
+        if reason := _reason(role, inputs, seen, known):
+            found.append(_Need(role.role, host.name, reason, inputs, _announced(role)))
     return found
+
+
+def _reason(role: RoleVariables, inputs: Mapping[str, str], seen: HostFacts, known: _Known) -> str:
+    of_gpus = gpu_reason(role.role, known.decided[seen.host], seen)
+    if isinstance(role, HostReboot):
+        return of_gpus  # what was done before says nothing about whether it is needed now
+    reason = reason_for(role, inputs, seen, known.nodes, known.public.rotations)
+    return "; ".join(part for part in (reason, of_gpus) if part)
+
+
+def _announced(role: RoleVariables) -> tuple[str, ...]:
+    """Return what a role restarts whatever its unit was started with."""
+    if isinstance(role, HostReboot):
+        return ("the whole host",)
+    return role.restart if isinstance(role, HostGpu) else ()
 
 
 def _bundle_steps(lock: Lock, missing: Mapping[str, tuple[Blob, ...]]) -> list[Step]:
@@ -111,7 +134,8 @@ def _role_steps(needs: Sequence[_Need], facts: Facts) -> list[Step]:
         mine = [need for need in needs if need.role == kind.id]
         if not mine:
             continue
-        restarts = (_restart(need, facts.host(need.host)) for need in mine)
+        restarts = [_restart(need, facts.host(need.host)) for need in mine]
+        restarts += [f"{what} on {need.host}" for need in mine for what in need.restarts]
         steps.append(
             Step(
                 id=kind.id,

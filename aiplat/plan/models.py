@@ -8,6 +8,7 @@ from pydantic import Field
 
 from aiplat.content import digest_of
 from aiplat.frozen import Frozen
+from aiplat.gpu.host import GpuSeen
 from aiplat.hosts.facts import HostLook
 
 
@@ -104,6 +105,8 @@ class HostFacts(Frozen):
     nodes: tuple[str, ...] = ()
     nodes_ready: tuple[str, ...] = ()
     releases: tuple[ReleaseState, ...] = ()
+    gpu: GpuSeen | None = None
+    """What was seen of its GPUs; None where the site does not have aiplat look after any."""
     look: HostLook | None = None
     """What the checks of hosts judge by; None where nobody looked."""
 

@@ -8,6 +8,7 @@ from aiplat.catalog.artifacts import Lock
 from aiplat.errors import Finding
 from aiplat.hosts.paths import paths_of
 from aiplat.plan.accepted import not_accepted
+from aiplat.plan.gpus import gpu_refusals
 from aiplat.plan.live import unchangeable
 from aiplat.plan.models import Facts, HostFacts
 from aiplat.plan.staging import missing_blobs, wanted_blobs
@@ -33,6 +34,7 @@ def refusals(site: Site, lock: Lock, facts: Facts, given: Collection[str] = ()) 
         *unchangeable(site, lock, facts),
         *not_accepted(site, lock, facts),
         *(f for host in facts.hosts for f in _of_host(site, lock, host)),
+        *gpu_refusals(site, lock, facts),
     )
 
 

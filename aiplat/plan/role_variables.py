@@ -63,6 +63,28 @@ class HostPrepare(OnHost):
     disk_free_mib: int = 4096
 
 
+class HostGpu(OnHost):
+    """Installs NVIDIA's driver and container toolkit. `driver`: it is aiplat's here, not the host's own."""
+
+    role: ClassVar[str] = "host_gpu"
+    packages: tuple[Package, ...] = ()
+    driver: bool = True
+    replace: bool = False
+    initramfs: bool = False
+    fabric_manager: Literal["on", "off", "leave"] = "leave"
+    again: bool = False
+    # Units that look for the container runtime when they start.
+    restart: tuple[str, ...] = ()
+
+
+class HostReboot(RoleVariables):
+    """Takes a host through a planned reboot; `drain`: it is a node whose pods can go elsewhere."""
+
+    role: ClassVar[str] = "host_reboot"
+    drain: bool = False
+    node: bool = False
+
+
 class Content(Frozen):
     """One manifest the registry serves; `repository` is the upstream name without the registry's host.
 
@@ -226,6 +248,8 @@ class NodeForget(RoleVariables):
 
 ROLES: tuple[type[RoleVariables], ...] = (
     HostPrepare,
+    HostGpu,
+    HostReboot,
     SiteRegistry,
     K3sServer,
     K3sAgent,

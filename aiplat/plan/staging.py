@@ -25,7 +25,7 @@ def _is_for(host: Host, artifact: Artifact) -> bool:
     if artifact.kind != "hostfile":
         return host.role == "server"
     mine = artifact.platform == f"linux/{host.arch}" and artifact.os in (None, host.os)
-    if artifact.when == "gpu" and not host.has_gpus:
+    if not host.takes(artifact.when):
         return False
     return mine and (artifact.hosts == "all" or host.role == "server")
 

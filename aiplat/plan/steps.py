@@ -58,6 +58,17 @@ STEPS = (
         dirs={"etc": "/etc/aiplat", "programs": "/usr/local/lib/aiplat", "state": "/var/lib/aiplat"},
     ),
     StepKind(
+        "host_gpu",
+        "Install GPU drivers",
+        unit="aiplat-gpu.service",
+        files={
+            "modprobe": "/etc/modprobe.d/aiplat-nvidia.conf",
+            "program": "/usr/local/lib/aiplat/gpu-at-start",
+        },
+        dirs={"programs": "/usr/local/lib/aiplat"},
+    ),
+    StepKind("host_reboot", "Reboot hosts"),
+    StepKind(
         "site_registry",
         "Serve images, charts and models",
         unit="aiplat-registry.service",

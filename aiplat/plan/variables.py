@@ -11,7 +11,11 @@ from aiplat.catalog.catalog import Catalog
 from aiplat.catalog.gpu_hosts import OPERATOR
 from aiplat.catalog.resolve import components_on
 from aiplat.hosts.paths import paths_of
+from aiplat.plan.gpu_roles import gpu_roles
 from aiplat.plan.gpu_sharing import gpu_sharing
+from aiplat.plan.gpus import COMPONENT as GPUS
+from aiplat.plan.models import Facts
+from aiplat.plan.packages import content_digest, packages_in
 from aiplat.plan.releases import namespaces_of, releases_of, served_weights
 from aiplat.plan.role_variables import (
     NOT_YET,
@@ -19,7 +23,6 @@ from aiplat.plan.role_variables import (
     HostPrepare,
     K3sAgent,
     K3sServer,
-    Package,
     PlaneRelease,
     RoleVariables,
     SiteRegistry,
@@ -48,25 +51,26 @@ class PublicParts:
     rotations: Mapping[str, str] = field(default_factory=dict)
 
 
-def content_digest(artifact: Artifact) -> str:
-    """Return the digest of an artifact's file; until it was supplied once, that of what it is made of."""
-    return artifact.file or artifact.digest or artifact.inputs
-
-
 def role_variables(
-    site: Site, lock: Lock, catalog: Catalog, public: PublicParts
+    site: Site, lock: Lock, catalog: Catalog, public: PublicParts, facts: Facts | None = None
 ) -> dict[str, tuple[RoleVariables, ...]]:
-    """Return each host's role variables, in the order the roles run."""
-    return {host.name: tuple(_of_host(site, host, lock, catalog, public)) for host in site.hosts}
+    """Return each host's role variables, in the order the roles run; `facts` are what was seen, if it was."""
+    return {
+        host.name: (
+            _host_prepare(host, lock, public),
+            *gpu_roles(site, host, lock, facts),
+            *_of_cluster(site, host, lock, catalog, public),
+        )
+        for host in site.hosts
+    }
 
 
-def _of_host(
+def _of_cluster(
     site: Site, host: Host, lock: Lock, catalog: Catalog, public: PublicParts
 ) -> list[RoleVariables]:
-    prepare = _host_prepare(host, lock, public)
     if host.role == "agent":
-        return [prepare, k3s_variables(site, host, lock)]
-    variables: list[RoleVariables] = [prepare, _site_registry(host, lock, public)]
+        return [k3s_variables(site, host, lock)]
+    variables: list[RoleVariables] = [_site_registry(host, lock, public)]
     variables.append(k3s_variables(site, host, lock))
     if host == site.servers[0]:
         operator = next((c for c in components_on(site, catalog) if c.name == OPERATOR), None)
@@ -81,17 +85,9 @@ def k3s_variables(site: Site, host: Host, lock: Lock) -> K3sServer | K3sAgent:
 
 
 def packages_of(host: Host, lock: Lock) -> list[Artifact]:
-    """Return the packages of the operating system that are brought to a host."""
-    every = [a for a in wanted_artifacts(host, lock) if a.kind == "hostfile"]
+    """Return the packages of the operating system that are brought to a host, without those for its GPUs."""
+    every = [a for a in wanted_artifacts(host, lock) if a.kind == "hostfile" and a.component != GPUS]
     return [a for a in every if a.os or a.component == PACKAGES_COMPONENT]
-
-
-def _packages(artifact: Artifact) -> list[Package]:
-    needs = artifact.when if artifact.when in ("selinux", "apparmor") else ""
-    if artifact.os:
-        every = artifact.packages
-        return [Package(name=p.name, version=p.version, digest=p.digest, needs=needs) for p in every]
-    return [Package(name=artifact.name, version=artifact.version, digest=content_digest(artifact))]
 
 
 def x86_64_level(host: Host, lock: Lock) -> int:
@@ -103,7 +99,7 @@ def _host_prepare(host: Host, lock: Lock, public: PublicParts) -> HostPrepare:
     return HostPrepare(
         paths=paths_of(host.data_dir),
         ca_certificate=public.ca_certificate,
-        packages=tuple(package for artifact in packages_of(host, lock) for package in _packages(artifact)),
+        packages=tuple(package for artifact in packages_of(host, lock) for package in packages_in(artifact)),
         lab_only=any(a.lab_only for a in lock.artifacts),
         x86_64_level=x86_64_level(host, lock),
     )

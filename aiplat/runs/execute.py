@@ -44,7 +44,8 @@ def execute(run: Run, plan: Plan, context: RunContext) -> None:
     if "bundle" in steps:
         with run.step("bundle", steps["bundle"].title, steps["bundle"].hosts):
             check_bundle(run, context.bundle, involved_blobs(context.lock, missing))
-    with hold_lease(context.site, run.id, [host.name for host in context.site.hosts]):
+    names, reboots = [host.name for host in context.site.hosts], _reboots(steps)
+    with hold_lease(context.site, run.id, names, reboots=reboots):
         if "stage" in steps:
             with run.step("stage", steps["stage"].title, steps["stage"].hosts):
                 _stage(run, context, missing)
@@ -55,6 +56,10 @@ def execute(run: Run, plan: Plan, context: RunContext) -> None:
             # Only now nothing on the hosts is made of what an earlier lock named.
             wanted = wanted_blobs(context.site, context.lock)
             prune_blobs(context.site, {h: [b.digest for b in blobs] for h, blobs in wanted.items()}, run.id)
+
+
+def _reboots(steps: Mapping[str, Step]) -> tuple[str, ...]:
+    return steps["host_reboot"].hosts if "host_reboot" in steps else ()
 
 
 @contextmanager
@@ -120,7 +125,7 @@ def by_ansible(plan: Plan) -> Plan:
 
 
 def _play(run: Run, plan: Plan, context: RunContext, steps: Mapping[str, Step]) -> None:
-    variables = role_variables(context.site, context.lock, context.catalog, context.public)
+    variables = role_variables(context.site, context.lock, context.catalog, context.public, context.facts)
     chosen: dict[str, Sequence[RoleVariables]] = {
         host: [role for role in roles if role.role in steps and host in steps[role.role].hosts]
         for host, roles in variables.items()

@@ -44,6 +44,12 @@ class GpuSharing(Strict):
 class GpuSettings(Strict):
     """How a host's GPUs are used."""
 
+    driver: Literal["bundle", "own"] = "bundle"
+    """`bundle` installs the driver that the bundle has where one is needed, `own` leaves it to you."""
+    modules: Literal["open", "proprietary"] = "open"
+    """Its kernel modules: cards before Turing need `proprietary`, Blackwell needs `open`."""
+    fabric_manager: bool = Field(default=False, alias="fabricManager", strict=True)
+    """Whether the fabric manager is brought: boards with NVSwitches (HGX, DGX) do not work without it."""
     sharing: GpuSharing = GpuSharing()
     """How each GPU is shared; left out, a pod gets whole GPUs."""
 
@@ -57,3 +63,8 @@ GpuUse = Annotated[
 def sharing_of(use: Any) -> GpuSharing:
     """Return how a host's GPUs are shared, whichever form its setting has."""
     return use.sharing if isinstance(use, GpuSettings) else GpuSharing()
+
+
+def settings_of(use: Any) -> GpuSettings:
+    """Return how a host's GPUs are used, whichever form its setting has."""
+    return use if isinstance(use, GpuSettings) else GpuSettings()

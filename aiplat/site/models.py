@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from aiplat.site.addresses import listed
-from aiplat.site.gpu_settings import GpuSharing, GpuUse, sharing_of
+from aiplat.site.gpu_settings import GpuSettings, GpuSharing, GpuUse, settings_of, sharing_of
 from aiplat.site.strict import Strict
 from aiplat.site.systems import Arch, OsName
 
@@ -110,6 +110,18 @@ class Host(Strict):
     def has_gpus(self) -> bool:
         """Whether it is said to have GPUs that are to be used."""
         return bool(self.hardware.gpus) and self.gpu != "none"
+
+    @property
+    def gpu_settings(self) -> GpuSettings:
+        """How its GPUs are used."""
+        return settings_of(self.gpu)
+
+    def takes(self, when: str) -> bool:
+        """Whether packages are for it by what it says of its GPUs; `when` is an artifact's."""
+        settings = self.gpu_settings
+        of_driver = settings.driver == "bundle" and when == f"gpu-{settings.modules}"
+        of_switches = when == "gpu-fabric" and settings.driver == "bundle" and settings.fabric_manager
+        return not when.startswith("gpu") or (self.has_gpus and (when == "gpu" or of_driver or of_switches))
 
     @property
     def sharing(self) -> GpuSharing:

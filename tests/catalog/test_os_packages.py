@@ -82,12 +82,31 @@ def test_the_driver_is_for_hosts_that_name_gpus() -> None:
     )
     wanted = _site(*hosts, planes={"resource": {"nvidia": {"state": "on"}}})
     lock = resolve(wanted)
-    assert [a.label for a in lock.artifacts if a.when == "gpu"] == [
-        "hostfile nvidia-packages for ubuntu-24.04"
+    assert [a.label for a in lock.artifacts if a.component == "nvidia"] == [
+        "hostfile nvidia-driver-open for ubuntu-24.04",
+        "hostfile nvidia-toolkit for ubuntu-24.04",
     ]
     got = [any(a.when == "gpu" for a in wanted_artifacts(host, lock)) for host in wanted.hosts]
     assert got == [False, True, False]
-    assert not [a for a in resolve(_site(*hosts)).artifacts if a.when == "gpu"]
+    assert not [a for a in resolve(_site(*hosts)).artifacts if a.component == "nvidia"]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "brought"),
+    [
+        ("auto", {"nvidia-driver-open", "nvidia-toolkit"}),
+        ({"modules": "proprietary"}, {"nvidia-driver-proprietary", "nvidia-toolkit"}),
+        ({"fabricManager": True}, {"nvidia-driver-open", "nvidia-fabricmanager", "nvidia-toolkit"}),
+        ({"driver": "own", "fabricManager": True}, {"nvidia-toolkit"}),
+        ("none", set()),
+    ],
+)
+def test_a_host_says_which_driver_it_gets(gpu: Any, brought: set[str]) -> None:
+    """One flavour of modules a host, the fabric manager on request, and no driver where it has its own."""
+    host = {"os": "ubuntu-24.04", "hardware": {"gpus": ["L4"]}, "gpu": gpu}
+    wanted = _site(host, planes={"resource": {"nvidia": {"state": "on"}}})
+    sets = [a.name for a in wanted_artifacts(wanted.hosts[0], resolve(wanted)) if a.component == "nvidia"]
+    assert set(sets) == brought
 
 
 def test_what_another_supply_has_alone_is_refused_with_its_name() -> None:

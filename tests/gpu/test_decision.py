@@ -92,17 +92,17 @@ def test_cards_that_no_driver_takes_are_refused(names: list[str], branch: int, w
         (
             with_cards("Tesla P40"),
             DriverOffer(branch=580, modules=("open",)),
-            ("the proprietary kernel modules", "`nvidia: {modules: proprietary}`"),
+            ("the proprietary kernel modules", "`gpu: {modules: proprietary}`"),
         ),
         (
             with_cards("GeForce RTX 5090"),
             DriverOffer(branch=580, modules=("proprietary",)),
-            ("the open kernel modules", "`nvidia: {modules: open}`"),
+            ("the open kernel modules", "`gpu: {modules: open}`"),
         ),
         (
             with_cards("H200", switches=True),
             DriverOffer(branch=580, fabric_manager=False),
-            ("NVSwitches", "`nvidia: {fabricManager: true}`"),
+            ("NVSwitches", "`gpu: {fabricManager: true}`"),
         ),
         (
             with_cards("L4", system="rocky-9", kernel="5.14.0-570.el9.x86_64", headers=False),

@@ -17,13 +17,14 @@ from aiplat.shipped import shipped
 TYPES = {str: "str", int: "int", bool: "bool", dict: "dict", tuple: "list"}
 # Set by a role for people who run it by hand; the plan has no opinion on them.
 OWN = {
+    "host_reboot": {"seconds"},
     "host_prepare": {"modules", "sysctls"},
     "k3s_server": {"start_seconds", "ready_seconds"},
     "k3s_agent": {"start_seconds", "ready_seconds"},
 }
 ALWAYS = {"site", "inputs"}
 # Roles that put things on hosts or take them off are told where those are.
-MANAGED = {"host_prepare", "site_registry", "k3s_server", "k3s_agent", "host_reset"}
+MANAGED = {"host_prepare", "host_gpu", "site_registry", "k3s_server", "k3s_agent", "host_reset"}
 # They take away, so there is nothing to record.
 UNDOING = {"host_reset", "node_drain", "node_forget"}
 by_role = pytest.mark.parametrize("model", ROLES, ids=lambda model: model.role)

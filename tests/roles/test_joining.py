@@ -183,7 +183,7 @@ def test_a_node_is_drained_once(
     monkeypatch: pytest.MonkeyPatch, unschedulable: bool, pods: int, notes: list[str]
 ) -> None:
     """Pods of DaemonSets and ended ones do not count; a second time there is nothing to do."""
-    module = load_module("node_drain/library/drained_node.py")
+    module = load_module("aiplat_modules/library/drained_node.py")
     running = [
         {"metadata": {"namespace": "t", "name": f"p{i}"}, "status": {"phase": "Running"}} for i in range(pods)
     ]

@@ -14,7 +14,7 @@ from tests.roles.conftest import RunModule, load_module
 from tests.upstreams.apt_repository import Deb
 from tests.upstreams.rpm_repository import Rpm
 
-MODULE = "host_prepare/library/os_packages.py"
+MODULE = "aiplat_modules/library/os_packages.py"
 
 
 class Tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aiplat.plan.steps import ROLE_STEPS
 from aiplat.shipped import shipped_root
 
 
@@ -12,5 +13,4 @@ def test_every_play_of_bootstrap_is_named_after_its_steps_group() -> None:
     groups = [line.removeprefix("  hosts: step_") for line in lines if line.startswith("  hosts: ")]
     settings = [line for line in lines if line == "  max_fail_percentage: 0"]
     assert len(settings) == len(names)
-    steps = ["host_prepare", "site_registry", "k3s_server", "k3s_agent", "gpu_sharing", "plane_release"]
-    assert names == groups == steps
+    assert names == groups == [step.id for step in ROLE_STEPS]

@@ -14,6 +14,8 @@ KINDS = (
 )
 RELEASE = "meta.helm.sh/release-name"
 MODEL = "aiplat.dev/model"
+# On a node that aiplat closed for a reboot and opens again.
+FOR_REBOOT = "aiplat.dev/closed-for-reboot"
 # What is wanted of an object, whatever its kind; what controllers say of it stands elsewhere.
 WANTED = ("spec", "data", "binaryData", "rules", "roleRef", "subjects")
 

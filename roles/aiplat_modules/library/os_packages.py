@@ -30,6 +30,7 @@ description:
   - What is going to be installed is recorded in the ledger first, so that a reset after a kill knows it.
 options:
   site: {description: "Name of the site the host belongs to.", type: str, required: true}
+  step: {description: "Step of the ledger that keeps what was installed.", type: str, default: host_prepare}
   packages:
     description: "Packages, each with name, version, digest of its file and what the host must run for it."
     type: list
@@ -48,7 +49,6 @@ installed: {description: "Packages installed now.", type: list, returned: always
 ours: {description: "Packages that aiplat installed here, now or earlier.", type: list, returned: always}
 """
 
-STEP = "host_prepare"
 # Where the kernel says that it has SELinux, enforcing or not, and that AppArmor is on.
 RUNS = {
     "selinux": ("/sys/fs/selinux/enforce", "01"),
@@ -85,10 +85,10 @@ def older(
     return [p for p in there if is_older(present[p["name"]], p["version"])]
 
 
-def record(root: str, site: str, names: list[str]) -> list[str]:
+def record(root: str, site: str, kept_by: str, names: list[str]) -> list[str]:
     """Add packages to the ledger before they are installed; return all that are recorded."""
     ledger = read_ledger(root, site)
-    step: dict[str, Any] = ledger["steps"].setdefault(STEP, {"inputs": {}})
+    step: dict[str, Any] = ledger["steps"].setdefault(kept_by, {"inputs": {}})
     step["packages"] = sorted({*step.get("packages", ()), *names})
     if names:
         write_ledger(root, ledger)
@@ -147,10 +147,10 @@ class Transaction:
 
 def install(module: AnsibleModule) -> dict[str, Any]:
     """Do what there is to do, and say what that was."""
-    root, site = module.params["root"], module.params["site"]
+    root, site, step = (module.params[name] for name in ("root", "site", "step"))
     packages = wanted(root, module.params["packages"])
     if not packages:
-        return {"changed": False, "installed": [], "ours": record(root, site, [])}
+        return {"changed": False, "installed": [], "ours": record(root, site, step, [])}
     tool = manager(root)
     if not module.check_mode:
         tool.ready()
@@ -158,7 +158,7 @@ def install(module: AnsibleModule) -> dict[str, Any]:
     transaction.try_out()
     # An upgraded package was the host's own before; only new ones are recorded as ours.
     new = [p["name"] for p in absent(packages, transaction.present)]
-    ours = record(root, site, [] if module.check_mode else new)
+    ours = record(root, site, step, [] if module.check_mode else new)
     if transaction.todo and not module.check_mode:
         transaction.carry_out()
     done = [p["name"] for p in transaction.todo]
@@ -171,6 +171,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "site": text,
+            "step": {"type": "str", "default": "host_prepare"},
             "blobs": {"type": "path", "default": BLOBS},
             "root": {"type": "path", "default": "/"},
             "packages": {

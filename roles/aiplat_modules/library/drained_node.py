@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 from ansible.module_utils.aiplat_host import HostProblem, kubectl
+from ansible.module_utils.aiplat_objects import FOR_REBOOT
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -15,6 +16,7 @@ description:
   - Runs on a server. A node that the cluster does not have is drained.
 options:
   name: {description: "Name of the node.", type: str, required: true}
+  for_reboot: {description: "It is marked, so that C(open_node) opens it again.", type: bool, default: false}
   host_is_gone: {description: "The host cannot answer: pods are not waited for.", type: bool, default: false}
   timeout: {description: "Seconds that pods may take to end.", type: int, default: 700}
 author: [aiplat]
@@ -53,6 +55,12 @@ def takes_pods(node: str) -> bool:
     return bool(found.strip()) and not json.loads(found)["spec"].get("unschedulable", False)
 
 
+def mark(node: str) -> None:
+    """Say on a node that it is closed for a reboot; one that takes no pods was closed by somebody else."""
+    if takes_pods(node):
+        kubectl("annotate", "node", node, f"{FOR_REBOOT}=", "--overwrite")
+
+
 def drain(node: str, gone: bool, timeout: int, check: bool) -> list[str]:
     """Take the pods off the node; return what there is to say.
 
@@ -74,6 +82,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
+            "for_reboot": {"type": "bool", "default": False},
             "host_is_gone": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 700},
         },
@@ -81,6 +90,8 @@ def main() -> None:
     )
     p = module.params
     try:
+        if p["for_reboot"] and not module.check_mode:
+            mark(p["name"])
         notes = drain(p["name"], p["host_is_gone"], p["timeout"], module.check_mode)
     except HostProblem as error:
         module.fail_json(msg=str(error))
