@@ -19,7 +19,7 @@ from aiplat.site.models import Host, Site
 
 DRIVER = "nvidia.driver"
 REBOOT_FROM = "from"
-"""What the ledger has of a reboot that goes on: the start of the host that it began in."""
+"""What the ledger has of a reboot that is not over: the start of the host that it began in."""
 COMPONENT = "nvidia"
 FLAVOURS: tuple[Flavour, ...] = ("open", "proprietary")
 _OF_DRIVER = re.compile(r"(?:lib)?nvidia-(?!container).*|kmod-nvidia.*")

@@ -275,7 +275,8 @@ def _gpu_decisions() -> str:
         "What `aiplat bootstrap` does on a host about a verdict of `aiplat doctor gpu`, which shows it too. "
         "The verdict says what is wrong; cards, driver, kernel and system say how it is put right, and the "
         "bundle with what. All reasons for a refusal are told at once, by `aiplat plan` already, before "
-        "anything is changed."
+        "anything is changed. From a card to a model on it: "
+        "[how-to](../how-to/from-a-card-to-a-model.md)."
     )
     cases = YAML(typ="safe", pure=True).load(HERE.parents[1] / "tests/gpu/recorded_hosts.yaml")
     answered = "".join(f"| `{name}` | {_answer(answer)} |\n" for name, answer in answers().items())

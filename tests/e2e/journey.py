@@ -65,6 +65,11 @@ class Journey:
         assert done.returncode == expect, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def reached(self, host: str) -> bool:
+        """Whether a host lets in whoever comes by ssh."""
+        argv = [*ssh_argv(self.name, host), "true"]
+        return subprocess.run(argv, capture_output=True, timeout=PATIENCE, check=False).returncode == 0
+
     def environment(self) -> dict[str, str]:
         """Return the environment of a shell after `eval "$(aiplat env SITE)"`."""
         script = f'eval "$({AIPLAT} env {self.site_file})" && env -0'

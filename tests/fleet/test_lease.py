@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,40 @@ def test_what_a_run_left_in_its_temporary_folder_goes_with_it(
     (scratch / "left").write_text("x")
     holder.communicate(timeout=LIMIT)
     assert not scratch.exists()
+
+
+def test_the_lock_of_a_host_that_reboots_is_taken_again(
+    site: Site, host_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keeper went with the host; when that is back the same run holds it by another connection."""
+    monkeypatch.setattr("aiplat.fleet.lease.HEARTBEAT_SECONDS", 0.05)
+    with hold_lease(site, "run-1", ["s1"], reboots=["s1"]) as lease:
+        before = lease._streams[0].process
+        before.kill()
+        before.wait(LIMIT)
+        deadline = time.monotonic() + 60
+        while lease._streams[0].process is before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert lease._streams[0].process is not before
+        assert json.loads((host_here / "lock").read_text())["run"] == "run-1"
+    assert not host_here.exists()
+
+
+def test_the_lock_of_no_other_host_is_taken_again(
+    site: Site, host_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that breaks ends the run on its host, as what ran there ended."""
+    monkeypatch.setattr("aiplat.fleet.lease.HEARTBEAT_SECONDS", 0.05)
+    asked: list[str] = []
+    with hold_lease(site, "run-1", ["s1"]) as lease:
+        before = lease._streams[0]
+        monkeypatch.setattr(lease, "_take_again", lambda _, stream: asked.append(stream.host.name))
+        before.process.kill()
+        before.process.wait(LIMIT)
+        deadline = time.monotonic() + 60
+        while not asked and time.monotonic() < deadline:
+            time.sleep(0.05)
+        monkeypatch.undo()
+        lease._take_again(0, before)
+        assert lease._streams[0] is before
+    assert asked
