@@ -33,6 +33,8 @@ WELL = {
     "nvidia-container-runtime": "exit 0",
     "kubectl": "printf '%s\\n' '  allocatable:' '    cpu: \"64\"' '    nvidia.com/gpu: \"1\"' '  capacity:' "
     "'    cpu: \"64\"' '    nvidia.com/gpu: \"1\"' '  conditions:'",
+    "nvidia-container-runtime": "exit 0",
+    "systemd-detect-virt": "echo none; exit 1",
     "nvidia-smi": """case "$*" in
 -L) echo 'GPU 0: NVIDIA L40S (UUID: GPU-00000000-0000-0000-0000-000000000000)';;
 -q*) printf '%s\\n' '    Remapped Rows' '        Uncorrectable Error : 0' \
@@ -93,6 +95,12 @@ def test_one_tool_that_complains_decides(
 ) -> None:
     """The same host with one thing wrong gets that verdict, whatever else is well."""
     assert seen_with(WELL | {tool: script}, tmp_path, monkeypatch).verdict == verdict
+
+
+def test_a_host_without_a_container_runtime_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its driver works, and no container would get the card."""
+    tools = {name: script for name, script in WELL.items() if name != "nvidia-container-runtime"}
+    assert seen_with(tools, tmp_path, monkeypatch).verdict == "container-toolkit-missing"
 
 
 def test_hosts_are_asked_by_one_call_each(site: Site, host_here: Path) -> None:
