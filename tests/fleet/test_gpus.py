@@ -33,7 +33,6 @@ WELL = {
     "nvidia-container-runtime": "exit 0",
     "kubectl": "printf '%s\\n' '  allocatable:' '    cpu: \"64\"' '    nvidia.com/gpu: \"1\"' '  capacity:' "
     "'    cpu: \"64\"' '    nvidia.com/gpu: \"1\"' '  conditions:'",
-    "nvidia-container-runtime": "exit 0",
     "systemd-detect-virt": "echo none; exit 1",
     "nvidia-smi": """case "$*" in
 -L) echo 'GPU 0: NVIDIA L40S (UUID: GPU-00000000-0000-0000-0000-000000000000)';;
