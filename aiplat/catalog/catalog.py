@@ -11,11 +11,12 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component, Plane, Planned
+from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component, LaterModel, Plane, Planned
 from aiplat.catalog.needs import NeedKind
 from aiplat.errors import AiplatError, Finding
 from aiplat.frozen import findings_of
 from aiplat.shipped import shipped
+from aiplat.site.model_files import later_entries, model_entries
 
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -44,6 +45,11 @@ class Catalog:
     def providers(self, need: NeedKind) -> tuple[Component, ...]:
         """Return the components that together provide what others need; empty where nobody does."""
         return tuple(c for c in self.components if need in c.provides.needs)
+
+    @property
+    def models_later(self) -> tuple[LaterModel, ...]:
+        """Return the models that no engine of this version runs."""
+        return tuple(model for plane in self.planes for model in plane.models_later)
 
     @property
     def engines(self) -> tuple[Component, ...]:
@@ -122,9 +128,14 @@ def _read(path: Path, model: type[Document], findings: list[Finding]) -> Documen
         data: Any = YAML(typ="safe", pure=True).load(path)
         if model is Component and isinstance(data, dict):
             data["folder"] = path.parent
+            data["models"] = [*data.get("models", ()), *model_entries(path.parent)]
+        if model is Plane and isinstance(data, dict):
+            data["models_later"] = later_entries(path.parent)
         return model.model_validate(data)
     except YAMLError as error:
         findings.append(Finding(where, f"this is not YAML: {error}"))
     except ValidationError as error:
         findings += findings_of(error, where, model)
+    except ValueError as error:
+        findings.append(Finding(where, f"its models: {error}"))
     return None

@@ -71,7 +71,8 @@ class CatalogModel(Frozen):
 
     An `adapter` is served beside other weights, never by itself, and has no features of its own. `settings`
     are the engine's own, as this model needs them.
-    `shape` is the name under which aiplat.fit knows its architecture, where that is not its own.
+    `shape` is the name under which aiplat.fit knows its architecture, where that is not its own. `suits` is
+    what it was made for; nobody who does not ask for it gets a coder.
     """
 
     name: str
@@ -86,7 +87,13 @@ class CatalogModel(Frozen):
     features: tuple[ModelFeature, ...] = ()
     adapter: bool = False
     settings: dict[str, str] = Field(default_factory=dict)
+    suits: Literal["anything", "code", "reasoning"] = "anything"
     artifact: ArtifactRecipe
+
+    @property
+    def lab_only(self) -> bool:
+        """Whether labs alone may have it: it stands in for another, or is too small to work with."""
+        return self.artifact.packages is not None and self.artifact.packages.lab_only
 
     @property
     def tag(self) -> str:
@@ -94,12 +101,25 @@ class CatalogModel(Frozen):
         return self.name.partition(":")[2]
 
 
+class LaterModel(Frozen):
+    """A model that no engine of this version runs, and what it needs."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    purpose: str
+    parameters: str = ""
+    needs: str
+    source: str
+    licence: Licence
+
+
 class Component(Frozen):
     """One thing a plane can have.
 
     A Helm release has a `namespace` and a chart among its artifacts; `chart` is the folder of one of ours.
     `engine` is set when it serves models. `profiles` has the values of sizes other than `small`, which is
-    what the chart or the engine says by itself. `folder` is where component.yaml was found.
+    what the chart or the engine says by itself. `folder` is where component.yaml was found; `models` are
+    also those of its folder `models/`.
     """
 
     api_version: ApiVersion = Field(alias="apiVersion")
@@ -171,3 +191,4 @@ class Plane(Frozen):
     order: int
     purpose: str
     planned: tuple[Planned, ...] = ()
+    models_later: tuple[LaterModel, ...] = ()

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from aiplat.actions.catalog import catalog_document, model_catalog
+from aiplat.actions.catalog import ModelEntry, ModelOffers, catalog_document, model_catalog, model_offers
 from aiplat.catalog.catalog import Catalog, load_catalog
-from aiplat.catalog.components import CatalogModel, Component, Plane
-from aiplat.catalog.inputs import source_digest
+from aiplat.catalog.components import Plane
 from aiplat.cli.arguments import JsonOption
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
+from aiplat.errors import BadInput, Finding
+from aiplat.fit.placement import FITS, TIGHT
+from aiplat.plan.model_offers import CONTEXT
+
+DeviceOption = Annotated[
+    list[str] | None, typer.Option(help="Show what fits on 'RTX 4090', '2x L4', 'cpu 64 GB'; once or more.")
+]
+EngineOption = Annotated[str, typer.Option(help="Show the models of one engine.")]
 
 catalog_app = typer.Typer(
     invoke_without_command=True,
@@ -47,15 +56,60 @@ def catalog(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 @catalog_app.command()
-def models(as_json: JsonOption = False) -> None:
-    """Show the models that a site can serve, with their real conditions of use."""
+def models(  # noqa: PLR0913 - one option each is what a command line is
+    *,
+    device: DeviceOption = None,
+    context: Annotated[int, typer.Option(min=256, help="Tokens of one request.")] = CONTEXT,
+    parallel: Annotated[int, typer.Option(min=1, max=1024, help="Requests at once.")] = 1,
+    engine: EngineOption = "",
+    everything: Annotated[bool, typer.Option("--all", help="Also what does not fit, and why.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the models that a site can serve, with their real conditions of use.
+
+    With --device only those that fit there, as a person would pick: first what fits comfortably and answers
+    as fast as people read, models for anything before coders and embeddings, the largest first. Nothing is
+    asked: the devices need not be there yet.
+    """
     known = load_catalog()
+    if engine and engine not in {c.name for c in known.engines}:
+        names = ", ".join(c.name for c in known.engines)
+        raise BadInput(Finding("--engine", f"{engine!r} is not an engine", f"use {names}"))
+    if device:
+        found = model_offers(known, tuple(device), context, parallel, engine)
+        if as_json:
+            print_json(found.model_dump(mode="json"))
+        else:
+            _print_offers(Console(highlight=False, soft_wrap=True), found, everything)
+        return
+    shown = model_catalog(known)
+    entries = tuple(m for m in shown.models if engine in ("", m.engine))
     if as_json:
-        print_json(model_catalog(known).model_dump(mode="json"))
+        print_json(shown.model_copy(update={"models": entries}).model_dump(mode="json"))
         return
     console = Console(highlight=False, soft_wrap=True)
-    for component, model in known.models:
-        _print_model(console, component, model)
+    for entry in entries:
+        _print_model(console, entry)
+    for later in shown.later if not engine else ():
+        names = " = ".join((later.name, *later.aliases))
+        console.print(f"[bold]{escape(names)}[/bold]  not in this version")
+        console.print(f"  {later.purpose}", markup=False)
+        console.print(f"  {'needs':13} {later.needs}", markup=False)
+
+
+def _print_offers(console: Console, found: ModelOffers, everything: bool) -> None:
+    fitting = [m for m in found.models if m.verdict in (FITS, TIGHT)]
+    others = [m for m in found.models if m.verdict not in (FITS, TIGHT)]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "engine", "for", "size", "verdict"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for m in (*fitting, *others) if everything else fitting:
+        size = f"{m.parameters} {m.quantisation}"
+        table.add_row(*map(escape, (m.name, m.engine, m.suits, size, m.verdict, m.reason)))
+    console.print(table)
+    if others and not everything:
+        console.print(f"{len(others)} more do not fit; --all says why")
 
 
 def _table(known: Catalog, plane: Plane) -> Table:
@@ -72,18 +126,22 @@ def _table(known: Catalog, plane: Plane) -> Table:
     return table
 
 
-def _print_model(console: Console, component: Component, model: CatalogModel) -> None:
+def _print_model(console: Console, model: ModelEntry) -> None:
     names = " = ".join((model.name, *model.aliases))
-    console.print(f"[bold]{escape(names)}[/bold]  engine {component.name}")
+    console.print(f"[bold]{escape(names)}[/bold]  engine {model.engine}")
     console.print(f"  {model.purpose}", markup=False)
+    needs = model.memory
+    told = f"{needs.total_gib} GiB with {needs.context} tokens, weights {needs.weights_gib}" if needs else ""
     facts = (
         ("family", model.family),
         ("parameters", model.parameters),
         ("quantisation", model.quantisation),
         ("context", f"{model.context_length} tokens" if model.context_length else ""),
+        ("memory", told),
         ("features", ", ".join(model.features)),
         ("licence", " ".join(t for t in (model.licence.name or model.licence.spdx, model.licence.url) if t)),
-        ("source", source_digest(model.artifact)),
+        ("source", ", ".join(f"{place} ({supply})" for supply, place in model.source.items())),
+        ("pinned", model.pinned),
     )
     for name, value in facts:
         if value:

@@ -12,12 +12,12 @@ from aiplat.catalog.catalog import load_catalog
 from aiplat.cli import fit_tables
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
-from aiplat.errors import EXIT_CHECK_FAILED, BadInput, Finding
+from aiplat.errors import EXIT_BAD_INPUT, EXIT_CHECK_FAILED, BadInput, Finding
 from aiplat.fit.calibrate import fit_memory, fit_throughput
 from aiplat.fit.cases import is_throughput, judge_memory, prediction, read_cases
 from aiplat.fit.layouts import compare_layouts, planned_site
 from aiplat.fit.memory import plan_memory
-from aiplat.fit.placement import NO
+from aiplat.fit.placement import INCOMPLETE, NO
 from aiplat.fit.question import FitQuestion, as_request
 from aiplat.fit.request import COMPARED, DEFAULT_ENGINE, EngineSettings, batches, counts_one_request
 from aiplat.fit.speeds import judge_throughput
@@ -109,8 +109,8 @@ def _tell(question: FitQuestion, *, as_json: bool) -> None:
         print_json(answer)
     else:
         fit_tables.print_answer(Console(highlight=False, soft_wrap=True), answer)
-    if answer["verdict"] == NO:
-        raise typer.Exit(EXIT_CHECK_FAILED)
+    if answer["verdict"] in (NO, INCOMPLETE):
+        raise typer.Exit(EXIT_CHECK_FAILED if answer["verdict"] == NO else EXIT_BAD_INPUT)
 
 
 def _answer(question: FitQuestion) -> dict[str, Any]:

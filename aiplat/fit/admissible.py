@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from aiplat.fit.architecture import Architecture
+from aiplat.fit.division import cut_blocks, divides, divisors, uneven
 from aiplat.fit.knowledge import GIB, constant
+from aiplat.fit.quantisation import is_gguf
 from aiplat.fit.request import Request, utilisation
 
 # Types of KV cache, in the words of each engine. vLLM takes the model's own 16 bits under any of their names.
@@ -19,7 +20,14 @@ _CACHES = {
 }
 # What an engine of NVIDIA's counts as too old: everything before Volta.
 _BEFORE_VOLTA = re.compile(r"(Tesla|Quadro) [KMP]\d|GTX 10|GTX 9|TITAN X")
-_BLOCK = 128  # rows and columns of one scale in checkpoints of FP8 blocks; rows of a group in most of 4 bits
+_CACHE_BLOCK = 32  # elements that share a scale in every quantised type of cache
+# Forms that no GGUF file has.
+_CHECKPOINTS_ONLY = ("fp8", "int8", "awq", "gptq", "int4", "bnb4", "bnb4_dynamic")
+# vLLM's methods say from which generation on they have kernels: 7.5 (Turing), or later.
+_NOT_ON_VOLTA = ("fp8", "int8", "awq", "mxfp4", "nvfp4")
+_VOLTA = re.compile(r"V100|GV100|TITAN V\b")
+_TURING = re.compile(r"\bT4|\bT[46]00\b|T1000|RTX 20[678]0|GTX 16|Quadro RTX|TITAN RTX")
+_AMD_FP8 = re.compile(r"MI3\d\d|RX 90|R9700")
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Obstacle:
 
 def obstacles(request: Request) -> list[Obstacle]:
     """Return every setting that the engine refuses at its start."""
-    found = list(_of_caches(request))
+    found = [*_of_forms(request), *_of_caches(request), *_of_numbers(request)]
     return [*found, *_of_vllm(request), *_of_devices(request)] if _is_vllm(request) else found
 
 
@@ -48,33 +56,13 @@ def cautions(request: Request) -> list[str]:
 
 def doubts(request: Request) -> list[str]:
     """Return why a fit is not certain, although memory and settings allow it."""
-    return list(_of_blocks(request)) if _is_vllm(request) else []
+    if not _is_vllm(request) or request.engine == "vllm-cpu":
+        return []
+    return [*(why for sure, why in cut_blocks(request) if not sure), *_of_forms_unsure(request)]
 
 
 def _is_vllm(request: Request) -> bool:
     return request.engine.startswith("vllm")
-
-
-def divisors(arch: Architecture, most: int) -> list[int]:
-    """Return over how many GPUs, `most` at most, vLLM can divide the model's attention.
-
-    vLLM wants as many query heads on each GPU, and either as many key heads or a whole number of copies
-    (vllm/config and QKVParallelLinear).
-    """
-    return [n for n in range(1, most + 1) if _divides(arch, n) and not _uneven(arch, n)]
-
-
-def _divides(arch: Architecture, cards: int) -> bool:
-    if arch.heads % cards:
-        return False
-    # A latent is kept whole on each GPU.
-    return bool(arch.mla) or not arch.kv_heads % cards or not cards % arch.kv_heads
-
-
-def _uneven(arch: Architecture, cards: int) -> int:
-    """Return a width of the feed-forward layers that GPUs cannot share evenly; 0 where there is none."""
-    widths = [arch.ffn, arch.moe.expert_ffn if arch.moe else 0]
-    return next((width for width in widths if width % cards), 0)
 
 
 def _kind(said: str | None) -> str:
@@ -88,11 +76,30 @@ def _of_caches(request: Request) -> Iterator[Obstacle]:
     if kind and known and kind not in known:
         yield Obstacle(f"{request.engine} has no KV cache of type {kind}", f"--kv-type {' or '.join(known)}")
     # llama.cpp ends, Ollama keeps 16 bits: in neither is the cache as small as asked.
-    quantised = (_kind(settings.type_v) or "f16") not in (*_SIXTEEN, "f32")
+    sixteen = (*_SIXTEEN, "f32")
+    quantised = (_kind(settings.type_v) or "f16") not in sixteen
+    of_keys = (_kind(settings.type_k) or "f16") not in sixteen
+    head = request.arch.mla.kv_rank if request.arch.mla else request.arch.head_dim
+    if (quantised or of_keys) and head % _CACHE_BLOCK and not _is_vllm(request):
+        why = f"a quantised KV cache has blocks of {_CACHE_BLOCK}, which heads of {head} do not divide into"
+        yield Obstacle(why, "--kv-type f16")
     if quantised and settings.flash_attention is False and engine in ("llama.cpp", "ollama"):
         yield Obstacle(
             f"{request.engine} keeps a quantised KV cache with flash attention only", "--flash-attention"
         )
+
+
+def _of_numbers(request: Request) -> Iterator[Obstacle]:
+    gpus, settings = request.hardware.gpus, request.settings
+    wanted = (settings.tensor_parallel or 1) * settings.pipeline_parallel
+    if gpus and wanted > len(gpus) and request.engine != "vllm-cpu":
+        sliced = gpus[0].sliced
+        fix = (
+            "whole cards: a program sees one MIG instance"
+            if sliced
+            else f"name all of them, as --device '{wanted}x {gpus[0].name}'"
+        )
+        yield Obstacle(f"{wanted} GPUs are to share the model, and {len(gpus)} are named", fix)
 
 
 def _of_devices(request: Request) -> Iterator[Obstacle]:
@@ -100,11 +107,6 @@ def _of_devices(request: Request) -> Iterator[Obstacle]:
     if not gpus or request.engine == "vllm-cpu":
         return
     wanted = (settings.tensor_parallel or 1) * settings.pipeline_parallel
-    if wanted > len(gpus):
-        yield Obstacle(
-            f"{wanted} GPUs are to share the model, and {len(gpus)} are named",
-            f"name all of them, as --device '{wanted}x {gpus[0].name}'",
-        )
     kinds = sorted({gpu.kind for gpu in gpus})
     if wanted > 1 and len(kinds) > 1:
         yield Obstacle(f"vLLM does not share a model over {' and '.join(kinds)}", "GPUs of one maker")
@@ -120,44 +122,72 @@ def _of_devices(request: Request) -> Iterator[Obstacle]:
         )
 
 
-def _of_blocks(request: Request) -> Iterator[str]:
-    """FP8 checkpoints of most makers have a scale for each block of 128 rows, which no GPU may halve.
-
-    So have those of 4 bits for each group of rows.
-    """
-    moe, cards = request.arch.moe, request.settings.tensor_parallel or 1
-    grouped = request.weights.quantisation in ("awq", "gptq")
-    if grouped and not moe and cards > 1 and (request.arch.ffn // cards) % _BLOCK:
-        yield (
-            f"{request.arch.ffn} rows of a feed-forward layer over {cards} GPUs are not whole groups of "
-            f"{_BLOCK}: vLLM refuses such checkpoints unless their maker padded them"
-        )
-    if moe and request.weights.quantisation == "fp8" and (moe.expert_ffn // cards) % _BLOCK:
-        yield (
-            f"experts of {moe.expert_ffn} rows over {cards} GPUs are not whole blocks of {_BLOCK}: vLLM "
-            "refuses checkpoints whose FP8 scales are by block, and takes others"
-        )
-
-
 def _of_vllm(request: Request) -> Iterator[Obstacle]:
     arch, settings = request.arch, request.settings
     cards = settings.tensor_parallel or 1
-    if not _divides(arch, cards):
-        fewer = " or ".join(str(n) for n in divisors(arch, max(cards, len(request.hardware.gpus))))
+    fewer = " or ".join(str(n) for n in divisors(arch, max(cards, len(request.hardware.gpus))))
+    if not divides(arch, cards):
         yield Obstacle(
             f"vLLM divides {arch.heads} heads ({arch.kv_heads} of keys) evenly over the GPUs of a "
             f"tensor-parallel group, and {cards} do not divide them",
             f"--tensor-parallel-size {fewer}",
         )
-    elif width := _uneven(arch, cards):
+    elif width := uneven(arch, cards):
         yield Obstacle(
             f"vLLM divides the {width} rows of a feed-forward layer evenly, and {cards} GPUs do not "
             "divide them",
-            f"--tensor-parallel-size {' or '.join(str(n) for n in divisors(arch, cards))}",
+            f"--tensor-parallel-size {fewer}",
         )
+    else:
+        whole = " or ".join(str(n) for n in _without_cuts(request))
+        yield from (
+            Obstacle(why, f"--tensor-parallel-size {whole}") for sure, why in cut_blocks(request) if sure
+        )
+    if settings.pipeline_parallel > arch.layers:
+        told = f"{arch.layers} layers cannot be laid out over {settings.pipeline_parallel} stages"
+        yield Obstacle(told, f"--pipeline-parallel-size of at most {arch.layers}")
     if settings.context and arch.max_ctx and settings.context > arch.max_ctx:
         yield Obstacle(
             f"{arch.name} was made for {arch.max_ctx} tokens, and vLLM refuses a longer max_model_len "
             f"({settings.context})",
             f"a context of at most {arch.max_ctx} tokens",
         )
+
+
+def _without_cuts(request: Request) -> Iterator[int]:
+    for cards in divisors(request.arch, request.settings.tensor_parallel or 1):
+        fewer = replace(request, settings=replace(request.settings, tensor_parallel=cards))
+        if not any(sure for sure, _ in cut_blocks(fewer)):
+            yield cards
+
+
+def _of_forms(request: Request) -> Iterator[Obstacle]:
+    """Weights in a form that the engine does not read."""
+    stored = request.weights.quantisation
+    if not _is_vllm(request) and stored in _CHECKPOINTS_ONLY:
+        why = f"{stored} is a form of Hugging Face checkpoints, and {request.engine} reads GGUF files alone"
+        yield Obstacle(why, "--quant Q4_K_M or Q8_0, or --engine vllm")
+    if not _is_vllm(request) or request.engine == "vllm-cpu":
+        return
+    for gpu in request.hardware.gpus:
+        if stored in _NOT_ON_VOLTA and _VOLTA.search(gpu.name):
+            yield Obstacle(
+                f"vLLM has no kernels for {stored} on {gpu.name}", "--quant gptq or bf16, or a later card"
+            )
+            return
+        if stored == "nvfp4" and gpu.kind == "rocm":
+            yield Obstacle(f"vLLM has no kernels for nvfp4 on {gpu.name}", "--quant fp8 or awq")
+            return
+
+
+def _of_forms_unsure(request: Request) -> Iterator[str]:
+    stored = request.weights.quantisation
+    if is_gguf(stored):
+        yield "vLLM reads GGUF files as an experiment, and not of every model"
+    for gpu in request.hardware.gpus:
+        if stored in ("fp8", "mxfp4", "nvfp4") and _TURING.search(gpu.name):
+            yield f"whether vLLM has kernels for {stored} on {gpu.name} depends on its version"
+            return
+        if stored in ("fp8", "mxfp4") and gpu.kind == "rocm" and not _AMD_FP8.search(gpu.name):
+            yield f"whether vLLM has kernels for {stored} on {gpu.name} depends on its version"
+            return

@@ -59,6 +59,12 @@ class Recurrent(_Shape):
         """Elements of one sequence's state over all recurrent layers."""
         return self.layers * (self.value_heads * self.key_dim * self.value_dim + 4 * self.conv_channels)
 
+    @property
+    def key_heads(self) -> int:
+        """Heads of keys, by the channels that are left beside the values'."""
+        left = self.conv_channels - self.value_heads * self.value_dim
+        return max(left // (2 * self.key_dim), 1) if self.key_dim and left > 0 else self.value_heads
+
 
 class Vision(_Shape):
     """A projector for images that is loaded beside the language model."""
@@ -92,6 +98,10 @@ class Architecture(_Shape):
     hf: str = ""
     published: str = ""
     """The quantisation its makers publish it in, where that is not 16-bit."""
+    kept: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """By quantisation, the parts that its makers leave in 16 bits (aiplat.fit.kept)."""
+    padded: bool = False
+    """Its makers pad quantised checkpoints, so that groups of GPUs can share their scales."""
 
     @property
     def encoder(self) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 from aiplat.fit.knowledge import GIB, MIB, constant, knowledge
+from aiplat.fit.slices import core_share, has_part, profile_in, profiles_of, seen_gib
 
 _MAKERS = {
     "nvidia",
@@ -26,15 +28,14 @@ _FORMS = {"pcie", "sxm", "sxm2", "sxm4", "sxm5", "nvl", "oam"}
 _SERIES = {"rtx", "gtx", "rx", "pro", "arc"}
 # Bare numbers that name no card without their series.
 _TOO_SHORT = {"2000", "4000", "5000", "6000", "8000", "4500", "vii", "2", "5", "4"}
-# Profiles as nvidia-smi, node labels and hypervisors write them: MIG 1g.10gb (also 1g.10gb+me, and
-# 1c.3g.20gb with some of its cores), A100-10C, A100-1-5CME.
-_MIG = re.compile(
-    r"(?<![\w.])(?:[1-7]c\.)?(?P<sevenths>[1-7])g[. -]{1,2}(?P<gb>\d{1,3})gb(?:\+[a-z.]+)?", re.IGNORECASE
+# Max-Q is also what a workstation's card of less power is called.
+_MOBILE = re.compile(r"\b(laptop|notebook|mobile)\b|\bmax-q\b(?! workstation)", re.IGNORECASE)
+# How many there are, before a name or after it; the XT of an RX 7900 XT is its name.
+TIMES = re.compile(
+    r"(?:^\s*(\d{1,4})|(?<=\s)(\d{1,2}))\s*[x\u00d7*]\s*(?=[a-z])(?!(?<=x)tx?\b)"
+    r"|(?<![a-z])[x\u00d7*]\s*(\d{1,4})\)?\s*$",
+    re.IGNORECASE,
 )
-_VGPU = re.compile(r"-(?P<gb>\d{1,3})[CQAB](?:ME)?\d?\b", re.IGNORECASE)
-# The largest share of a card's memory that a profile of so many compute slices has, on any card.
-_LARGEST_SHARE = {1: 1 / 4, 2: 1 / 2, 3: 1 / 2}
-_MOBILE = re.compile(r"\b(laptop|notebook|mobile|max-q)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class _Entry:
 
 def tokens(text: str) -> list[str]:
     """Split a device's name as people write it into comparable words (`3080Ti 12GB` → 3080 ti 12 gb)."""
-    parted = re.sub(r"\b(rtx|gtx|rx|arc|epyc)(?=\d)", r"\1 ", text.lower())
+    parted = re.sub(r"\b(rtx|gtx|rx|arc|epyc)(?=\d)", r"\1 ", TIMES.sub(" ", text.lower()))
     return re.findall(r"[a-z]+\d+[a-z]*|\d+|[a-z]+", parted)
 
 
@@ -95,47 +96,54 @@ def find_device(text: str, sections: tuple[str, ...] = ("gpus", "systems")) -> D
         return None
     # `6000` inside `RTX 6000 Ada` is not a match of its own: the longest name wins.
     longest = max(len(entry.tokens) for entry, _ in matches)
-    best = max((m for m in matches if len(m[0].tokens) == longest), key=lambda m: _score(m[0], m[1], words))
+    named = [m for m in matches if len(m[0].tokens) == longest]
+    # `A100 3g.40gb` is a part of the larger card of that name.
+    profile = profile_in(text)
+    unsaid = profile.name if profile and memory_in(text.replace(profile.text, "")) is None else ""
+    having = [m for m in named if unsaid in profiles_of(str(m[0].fields["name"]))]
+    best = max(having or named, key=lambda m: _score(m[0], m[1], words))
     return _device(best[0], text)
 
 
 def part_of(device: Device | None, text: str) -> Device | None:
     """Return the part of a card that a MIG profile (`1g.10gb`) or a vGPU profile (`A100-10C`) names, or None.
 
-    A profile's memory is a share of the card's, its bandwidth the same share; a MIG profile's first number
-    counts sevenths of the card's cores.
+    Its bandwidth is the same share of the card's as its memory.
     """
-    mig, vgpu = _MIG.search(text), _VGPU.search(text) if device else None
-    profile = mig or vgpu
+    profile = profile_in(text, vgpu=device is not None)
     if profile is None:
         return None
     base = device or Device("a card", "cuda")
-    size = int(profile["gb"]) * GIB
+    size = profile.gb * GIB
     share = min(1.0, size / base.total) if base.total else 1.0
-    cores = int(mig["sevenths"]) / 7 if mig else share
+    seen = round(seen_gib(base.name, profile) * GIB) if profile.mig else seen_by_driver(size)
+    cores = core_share(base.name, profile) if profile.mig else share
     return replace(
         base,
-        name=f"{base.name} {profile[0].lstrip('-')}",
-        total=seen_by_driver(size),
+        name=f"{base.name} {profile.text}",
+        total=min(seen, base.total or seen),
         bandwidth=base.bandwidth * share,
         tensor_tflops=base.tensor_tflops * cores,
-        sliced=bool(mig),
+        sliced=profile.mig,
     )
 
 
 def doubt_about(device: Device | None, text: str) -> str:
     """Return why a text does not say how much of a card there is; empty where it does.
 
-    A part that is larger than cards have it is a slip; a laptop's card of a name has less than the desktop's.
+    A part that a card does not have is a slip; a laptop's card of a name has less than the desktop's.
     """
-    mig, vgpu = _MIG.search(text), _VGPU.search(text)
-    profile = mig or vgpu
+    if re.match(r"\s*0+\s*[x\u00d7*]", text):
+        return "names no card; say how many, as '2x RTX 4090'"
+    profile = profile_in(text)
     if profile is None and re.search(r"\bmig\b", text, re.IGNORECASE):
         return "is in MIG mode; name the profile, as '1g.10gb'"
-    if profile and device and device.total:
-        share = int(profile["gb"]) * GIB / device.total
-        if share > 1.1 * _LARGEST_SHARE.get(int(mig["sevenths"]) if mig else 7, 1):
-            return f"has no part {profile[0].lstrip('-')}; see nvidia-smi mig -lgip"
+    if profile and device and device.kind == "cuda" and profile.mig and not profiles_of(device.name):
+        return "has no MIG; name the whole card"
+    if profile and not has_part(device.name if device else "", device.total if device else None, profile):
+        known = ", ".join(profiles_of(device.name)) if device and profile.mig else ""
+        fix = f"it has {known}" if known else "see nvidia-smi mig -lgip"
+        return f"has no part {profile.text}; {fix}"
     if device and profile is None and _MOBILE.search(text) and memory_in(text) is None:
         return "is a laptop's card; say its memory, as 'RTX 4090 Laptop 16 GB'"
     return ""
@@ -144,6 +152,16 @@ def doubt_about(device: Device | None, text: str) -> str:
 def device_names() -> list[str]:
     """Return the names of all known devices."""
     return [str(entry["name"]) for key in ("gpus", "systems", "cpus") for entry in knowledge("hardware")[key]]
+
+
+def near_devices(text: str) -> list[str]:
+    """Return the names of known devices that look like one, with or without their makers' names."""
+    short = {
+        re.sub(r"^(geforce|radeon|tesla|quadro|apple|intel|amd) ", "", n.lower()): n for n in device_names()
+    }
+    every = short | {name.lower(): name for name in device_names()}
+    asked = re.sub(r"^(nvidia|amd|intel)?[ -]*(geforce|radeon|tesla|quadro)? *", "", text.lower().strip())
+    return list(dict.fromkeys(every[n] for n in get_close_matches(asked, every, n=3, cutoff=0.4)))
 
 
 def memory_in(text: str) -> int | None:
@@ -206,7 +224,7 @@ def _places(entry: _Entry, words: list[str]) -> list[int]:
     return [i for i in range(len(words) - n + 1) if tuple(words[i : i + n]) == entry.tokens]
 
 
-def _score(entry: _Entry, at: int, words: list[str]) -> tuple[int, int, int, int]:
+def _score(entry: _Entry, at: int, words: list[str]) -> tuple[int, int, int, int, int]:
     after = words[at + len(entry.tokens) : at + len(entry.tokens) + 4]
     said = next((int(w) for w, unit in pairwise(after) if w.isdigit() and unit.startswith("g")), 0)
     size = entry.size or int(entry.fields.get("memory_gb", 0))
@@ -214,7 +232,8 @@ def _score(entry: _Entry, at: int, words: list[str]) -> tuple[int, int, int, int
     form = len({w[:3] for w in entry.forms} & {w[:3] for w in after})
     # A bare "H100" is the SXM one that clouds rent out.
     usual = 1 if not form and any(f.startswith("sxm") for f in entry.forms) and "h100" in entry.tokens else 0
-    return right_size, form, usual, -size
+    # A few were sold with less, or with more, than what people mean who do not say how much.
+    return right_size, form, usual, 0 if entry.fields.get("rare") else 1, -size
 
 
 def _device(entry: _Entry, text: str) -> Device:

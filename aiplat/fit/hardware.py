@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aiplat.fit.devices import Device, doubt_about, find_device, memory_in, part_of, seen_by_driver
+from aiplat.fit.devices import TIMES, Device, doubt_about, find_device, memory_in, part_of, seen_by_driver
 from aiplat.fit.knowledge import GIB, MIB
 
 # `-SHARED` ends the product's label of a card whose time is sliced: its memory is everybody's.
@@ -18,9 +18,6 @@ _MOST = 1e9  # of any unit: what is beyond, or no number at all, says nothing
 _MOST_CARDS = 1024
 # Memory that was set aside for graphics, rather than that of the whole machine.
 _CARVED = re.compile(r"\b(vram|carve|gtt)", re.IGNORECASE)
-_TIMES = re.compile(
-    r"(?:^|\s)(\d{1,2})\s*[x\u00d7*]\s*(?=[A-Za-z])|(?<![A-Za-z])[x\u00d7*]\s*(\d{1,2})\s*$", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -72,9 +69,9 @@ def _parts(text: str) -> list[str]:
 def _count(said: Mapping[str, Any], text: str) -> int:
     if isinstance(said.get("count"), int) and said["count"] > 0:
         return min(int(said["count"]), _MOST_CARDS)
-    match = _TIMES.search(text)
+    match = TIMES.search(text)
     sizes = max((len(said[k]) for k in said if isinstance(said[k], list)), default=1)
-    return int(match[1] or match[2]) if match else sizes
+    return min(int(match[match.lastindex or 1]), _MOST_CARDS) if match else sizes
 
 
 def _one(text: str, said: Mapping[str, Any]) -> Device | None:

@@ -11,6 +11,7 @@ from typing import Any
 from aiplat.content import parsed_json
 from aiplat.errors import BadInput, Finding
 from aiplat.fit.architecture import Architecture
+from aiplat.fit.kept import kept_modules
 from aiplat.fit.quantisation import find_quantisation
 from aiplat.fit.weights import Weights, counted_weights
 
@@ -155,7 +156,7 @@ def _counted(config: Mapping[str, Any], arch: Architecture) -> Weights:
     named = named or str(config.get("torch_dtype") or config.get("dtype") or "bf16")
     quantisation = find_quantisation(named, checkpoint=True) or find_quantisation("bf16", checkpoint=True)
     assert quantisation  # noqa: S101 - bf16 is known
-    return counted_weights(arch, quantisation)
+    return counted_weights(arch, quantisation, kept_modules(method))
 
 
 def _variants(text: Mapping[str, Any], layers: int) -> dict[str, Any]:

@@ -6,15 +6,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aiplat.fit.admissible import divisors
 from aiplat.fit.costs import MachineCost, Prices, machine, use
+from aiplat.fit.division import divisors
 from aiplat.fit.knowledge import knowledge
 from aiplat.fit.known_models import find_architecture
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.placement import FITS
 from aiplat.fit.question import FitQuestion, as_request
-from aiplat.fit.request import EngineSettings
+from aiplat.fit.request import EngineSettings, shares_layers
 from aiplat.fit.shares import devices_of
+from aiplat.fit.slices import profile_in
 from aiplat.fit.throughput import batched, single_stream
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
@@ -125,7 +126,9 @@ def _on(
 ) -> LayoutVerdict:
     program = engine if on_cards or engine == "ollama" else f"{engine}-cpu"
     arch = find_architecture(model)
-    together = divisors(arch, len(devices))[-1:] if arch and on_cards else []
+    # A program sees one MIG instance, and only some engines are told how many cards share a layer.
+    shared = on_cards and shares_layers(program) and not profile_in(devices[0], vgpu=False)
+    together = divisors(arch, len(devices))[-1:] if arch and shared else []
     settings = EngineSettings(context=CONTEXT, tensor_parallel=together[0] if together else 1)
     stored = None if arch and arch.published else _stored(engine)
     request = as_request(FitQuestion(model, devices, program, stored, settings))

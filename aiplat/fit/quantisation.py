@@ -26,6 +26,7 @@ _CHECKPOINTS = (
 _GGUF_NAME = re.compile(
     r"\b(I?Q\d\w*|TQ\d_0|BF16|F16|F32|MXFP4)\b(?:\s*-\s*(Small|Medium|Large))?", re.IGNORECASE
 )
+_OTHERS = re.compile(r"neuralmagic|red.?hat|nvidia|unsloth|amd[/-]|intel/|cyankiwi", re.IGNORECASE)
 _SIZES = {"small": "S", "medium": "M", "large": "L"}
 
 
@@ -41,6 +42,8 @@ class Quantisation:
     """Share by which files of this name differ in size."""
     base_bits: float = 0.0
     """Bits of the type that a mixture is named after."""
+    by_others: bool = False
+    """Somebody else than the model's makers quantised it."""
 
 
 def find_quantisation(text: str | None, *, checkpoint: bool) -> Quantisation | None:
@@ -65,6 +68,11 @@ def published_quantisation(arch: Architecture, *, checkpoint: bool) -> Quantisat
     return find_quantisation(arch.published, checkpoint=True) if checkpoint else _gguf(arch.published)
 
 
+def is_gguf(name: str) -> bool:
+    """Whether a quantisation is one of GGUF files alone: 16 bits are everybody's."""
+    return name not in ("F16", "BF16", "F32") and _gguf(name) is not None and name != "mxfp4"
+
+
 def cache_bits(name: str | None) -> float | None:
     """Return the bits of one element of a KV cache of type `name`; None where the type is not known."""
     if not name:
@@ -81,7 +89,10 @@ def _checkpoint(words: str) -> Quantisation | None:
         bits = float(found[:2])
         return Quantisation(found, lambda _arch, _tensor: bits)
     spec: Mapping[str, float] = knowledge("quantisations")["checkpoints"][found]
-    return Quantisation(found, lambda _arch, tensor: _checkpoint_bits(spec, tensor), doubt=spec["doubt"])
+    others = bool(_OTHERS.search(words))
+    return Quantisation(
+        found, lambda _arch, tensor: _checkpoint_bits(spec, tensor), doubt=spec["doubt"], by_others=others
+    )
 
 
 def _checkpoint_bits(spec: Mapping[str, float], tensor: Tensor) -> float:

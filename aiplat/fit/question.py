@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from aiplat.errors import BadInput, Finding
 from aiplat.fit.architecture import Architecture
-from aiplat.fit.devices import device_names, doubt_about, find_device
+from aiplat.fit.devices import doubt_about, find_device, near_devices
 from aiplat.fit.gguf import read_gguf
 from aiplat.fit.hardware import Hardware, read_hardware
 from aiplat.fit.huggingface import read_snapshot
@@ -60,6 +59,19 @@ def as_request(question: FitQuestion) -> Request:
     )
 
 
+def read_devices(devices: tuple[str, ...]) -> Hardware:
+    """Return the devices that people name.
+
+    Raises:
+        BadInput: none is named, or one is not known, with names that are alike.
+    """
+    wrong: list[Finding] = []
+    hardware = _hardware(devices, wrong)
+    if wrong or hardware is None:
+        raise BadInput(wrong)
+    return hardware
+
+
 def _hardware(devices: tuple[str, ...], wrong: list[Finding]) -> Hardware | None:
     if not devices:
         wrong.append(
@@ -72,7 +84,7 @@ def _hardware(devices: tuple[str, ...], wrong: list[Finding]) -> Hardware | None
             problem, _, fix = doubt.partition("; ")
             wrong.append(Finding(f"--device {text!r}", problem, fix))
         elif hardware.unclear:
-            near = get_close_matches(text, device_names(), n=3, cutoff=0.4)
+            near = near_devices(text)
             fix = f"did you mean {' or '.join(near)}?" if near else "say its memory, as '24 GB card'"
             wrong.append(Finding(f"--device {text!r}", "is not known", fix))
     cpus = [hardware.cpu for hardware in found if not hardware.gpus]

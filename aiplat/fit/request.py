@@ -37,6 +37,16 @@ def counts_one_request(engine: str) -> bool:
     return engine.startswith("vllm")
 
 
+def shares_layers(engine: str) -> bool:
+    """Whether an engine is told over how many cards to share each layer; others lay layers out."""
+    return engine == "vllm"
+
+
+def without_gpus(engine: str) -> str:
+    """Return the rules of an engine on a machine that has no GPU."""
+    return "vllm-cpu" if engine == "vllm" else engine
+
+
 def batches(engine: str) -> bool:
     """Whether its speed for many requests at once can be computed."""
     return engine == "vllm"

@@ -96,7 +96,7 @@ def rank_token_bytes(request: Request, context: int) -> float:
     if arch.mla and not latent:
         per_token /= tp
     caches = layer_bytes(heads, per_token, Cells(context, _local_cells(request, context)))
-    return sum(caches) / context if context else 0.0
+    return sum(caches) * _stage_layers(request) / arch.layers / context if context else 0.0
 
 
 def graph_bytes(request: Request) -> float:
@@ -105,12 +105,11 @@ def graph_bytes(request: Request) -> float:
 
 
 def _rank(request: Request, gpu: Device, context: int) -> DeviceLoad:
-    tp, pp = _tensor_parallel(request), request.settings.pipeline_parallel
-    share = utilisation(request)
+    tp, share = _tensor_parallel(request), utilisation(request)
     vision = request.arch.vision.weights_mib * MIB if request.arch.vision else 0.0
     images = request.arch.vision.graph_mib * MIB if request.arch.vision else 0.0
     load = DeviceLoad(gpu.name)
-    load.weights = request.weights.total / (tp * pp) + vision / tp
+    load.weights = _stage_bytes(request) / tp + vision / tp
     load.compute = activation_bytes(request, context) + images
     load.kv = rank_token_bytes(request, context) * context / request.settings.context_parallel
     load.overhead = _non_torch(gpu, tp)
@@ -118,6 +117,19 @@ def _rank(request: Request, gpu: Device, context: int) -> DeviceLoad:
         load.overhead += graph_bytes(request)
     load.capacity = round(share * gpu.total) if gpu.total else None
     return load
+
+
+def _stage_bytes(request: Request) -> float:
+    """Return the weights of the fullest stage: of layers the most, beside the embedding or the output."""
+    weights, stages = request.weights, request.settings.pipeline_parallel
+    if stages == 1:
+        return weights.total
+    ends = max(weights.embedding, weights.head)
+    return sum(sorted(weights.layers)[-_stage_layers(request) :]) + ends
+
+
+def _stage_layers(request: Request) -> int:
+    return -(-request.arch.layers // request.settings.pipeline_parallel)
 
 
 def _non_torch(gpu: Device, tp: int) -> float:

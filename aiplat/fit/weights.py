@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aiplat.fit.architecture import Architecture, parameters, tensors
+from aiplat.fit.kept import Kept, kept_parts
 from aiplat.fit.quantisation import Quantisation
 
 
@@ -38,14 +39,20 @@ class Weights:
         return self.output or self.embedding
 
 
-def counted_weights(arch: Architecture, quantisation: Quantisation) -> Weights:
-    """Return the bytes of a model of this shape under this quantisation."""
+def counted_weights(arch: Architecture, quantisation: Quantisation, kept: Kept | None = None) -> Weights:
+    """Return the bytes of a model of this shape under this quantisation.
+
+    What is `kept` is in 16 bits; left out, it is what the model's makers keep.
+    """
+    parts = () if quantisation.by_others else arch.kept.get(quantisation.name, ())
+    kept = kept or (kept_parts(arch, parts) if parts else None)
     layers = [0.0] * arch.layers
     outside = {"embedding": 0.0, "output": 0.0}
     active = experts = 0.0
     largest = elements = 0
     for tensor in tensors(arch):
-        size = tensor.elements * quantisation.bits(arch, tensor) / 8
+        bits = quantisation.bits(arch, tensor)
+        size = tensor.elements * (max(bits, 16.0) if kept and kept(tensor) else bits) / 8
         if tensor.layer < 0:
             outside[tensor.role] = size
         else:

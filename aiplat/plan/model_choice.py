@@ -88,8 +88,8 @@ def parameters_of(model: CatalogModel) -> float:
 def _can_come(model: CatalogModel, supply: SupplyName) -> bool:
     recipe = model.artifact
     known = recipe.packages if supply == "packages" else recipe.upstream
-    stands_in = recipe.packages is not None and recipe.packages.lab_only
-    return known is not None and not stands_in and "embedding" not in model.features
+    general = model.suits == "anything" and "embedding" not in model.features
+    return known is not None and general and not model.lab_only
 
 
 def _on(model: CatalogModel, host: SeenHost, rules: str) -> Option:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from aiplat.shipped import shipped
+from aiplat.site.model_files import later_entries, model_entries
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Known:
     models: tuple[KnownModel, ...]
     engines: tuple[str, ...] = ()
     """Components that serve models; those that are on by default come first."""
+    later: Mapping[str, str] = field(default_factory=dict)
+    """Names of models that no engine of this version runs, with what they need."""
 
     def planes_of(self, component: str) -> list[str]:
         """Return the planes that have a component of this name."""
@@ -52,14 +56,21 @@ def known_names() -> Known:
         plane = _read(path)
         present = {p.parent.name for p in path.parent.glob("*/component.yaml")}
         components[path.parent.name] = frozenset(present | {c["name"] for c in plane.get("planned", ())})
-    serving = [c for c in map(_read, sorted(charts.glob("*/*/component.yaml"))) if "engine" in c]
-    serving.sort(key=lambda c: c.get("default") != "on")
+    read = {path.parent: _read(path) for path in sorted(charts.glob("*/*/component.yaml"))}
+    serving = [(folder, component) for folder, component in read.items() if "engine" in component]
+    serving.sort(key=lambda one: one[1].get("default") != "on")
     models = tuple(
         KnownModel(m["name"], tuple(m.get("aliases", ())), engine["name"])
-        for engine in serving
-        for m in engine.get("models", ())
+        for folder, engine in serving
+        for m in (*engine.get("models", ()), *model_entries(folder))
     )
-    return Known(components, models, tuple(engine["name"] for engine in serving))
+    later = {
+        name: str(m["needs"])
+        for plane in sorted(charts.iterdir())
+        for m in later_entries(plane)
+        for name in (m["name"], *m.get("aliases", ()))
+    }
+    return Known(components, models, tuple(engine["name"] for _, engine in serving), later)
 
 
 def _read(path: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from ruamel.yaml import YAML
 
+from aiplat.actions.catalog import source_of
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import CatalogModel, Component, Plane
 from aiplat.cli.main import command_line
@@ -24,6 +25,7 @@ from aiplat.gpu.rules.order import RULES as GPU_RULES
 from aiplat.hosts.check import HostCheck
 from aiplat.hosts.judge import CHECKS
 from aiplat.plan.gpus import usual_offer
+from aiplat.plan.model_offers import CONTEXT, model_needs
 from aiplat.site.rules import RULES
 from aiplat.site.schema import site_schema
 
@@ -38,6 +40,7 @@ def pages() -> dict[str, str]:
         "fit.md": _fit(),
         "fit-real-gpu.md": _real_gpu(),
         "catalog.md": _catalog(load_catalog()),
+        "models.md": _models_page(load_catalog()),
         "gpu-verdicts.md": _gpu_verdicts(),
         "gpu-decisions.md": _gpu_decisions(),
         "host-checks.md": _host_checks(),
@@ -180,7 +183,8 @@ def _catalog(catalog: Catalog) -> str:
         f"# Catalogue\n{_NOTE}\n`on`: every site gets it. `request`: one line in the site file brings it. "
         "`later`: known, but not in this version.\n"
     )
-    return head + "".join(_plane(catalog, plane) for plane in catalog.planes) + _models(catalog)
+    models = "\nThe models of the engines are on [a page of their own](models.md).\n"
+    return head + "".join(_plane(catalog, plane) for plane in catalog.planes) + models
 
 
 def _plane(catalog: Catalog, plane: Plane) -> str:
@@ -192,28 +196,48 @@ def _plane(catalog: Catalog, plane: Plane) -> str:
     return f"{head}| component | state | licence | purpose |\n|---|---|---|---|\n{table}"
 
 
-def _models(catalog: Catalog) -> str:
+def _models_page(catalog: Catalog) -> str:
     head = (
-        "\n## Models\n\n| model | engine | size | context | features | licence |\n|---|---|---|---|---|---|\n"
+        f"# Models\n{_NOTE}\nWhat `models:` of a site file may name, by the engine that serves it. GiB are "
+        f"computed: the weights, and everything on one card with {CONTEXT} tokens of one request (or as many "
+        "as the model was made for). `aiplat catalog models --device 'RTX 4090'` says what fits where, and "
+        "how fast it is there.\n"
     )
-    rows = "".join(_model(component, model) for component, model in catalog.models)
-    asked = (
-        f"\nWhat the licence of `{model.name}` asks:\n\n"
-        + "".join(f"- {condition}\n" for condition in model.licence.conditions)
-        for _, model in catalog.models
-        if model.licence.conditions
+    engines = "".join(_models_of(component) for component in catalog.engines if component.models)
+    licences = {m.licence.name: m.licence for _, m in catalog.models if m.licence.conditions}
+    asked = "".join(
+        f"\n### {name}\n\n{licence.url}\n\n" + "".join(f"- {one}\n" for one in licence.conditions)
+        for name, licence in sorted(licences.items())
     )
-    return head + rows + "".join(asked)
+    later = "".join(
+        f"| {', '.join(f'`{n}`' for n in (m.name, *m.aliases))} | {m.purpose} | {m.needs} |\n"
+        for m in catalog.models_later
+    )
+    return (
+        f"{head}{engines}\n## What licences ask\n{asked}\n## Not in this version\n\n"
+        f"| model | purpose | needs |\n|---|---|---|\n{later}"
+    )
+
+
+def _models_of(component: Component) -> str:
+    rows = "".join(_model(component, model) for model in component.models)
+    head = "| model | for | size | GiB | context | features | licence | source |"
+    return f"\n## {component.name}\n\n{head}\n{'|---' * 8}|\n{rows}"
 
 
 def _model(component: Component, model: CatalogModel) -> str:
+    needs = model_needs(component, model)
+    gib = f"{needs.weights / 2**30:.1f}, {needs.total / 2**30:.1f}" if needs else ""
+    suits = "labs alone" if model.lab_only else "" if model.suits == "anything" else model.suits
     cells = (
         ", ".join(f"`{name}`" for name in (model.name, *model.aliases)),
-        component.name,
+        suits,
         f"{model.parameters} {model.quantisation}",
-        f"{model.context_length} tokens",
+        gib,
+        str(model.context_length),
         ", ".join(model.features),
         f"[{model.licence.name or model.licence.spdx}]({model.licence.url})",
+        ", ".join(source_of(model).values()).replace("https://", ""),
     )
     return f"| {' | '.join(cells)} |\n"
 

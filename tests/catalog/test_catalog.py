@@ -91,7 +91,7 @@ def test_no_model_claims_what_its_engine_cannot_do() -> None:
     document = llama.model_dump(by_alias=True, mode="json")
     assert type(llama).model_validate(document).models
     document["models"][0]["features"] += ["vision", "tools"]
-    with pytest.raises(ValidationError, match=r"the engine does not have: smollm2:135m: tools, vision"):
+    with pytest.raises(ValidationError, match=r"the engine does not have: \S+: tools, vision"):
         type(llama).model_validate(document)
 
 

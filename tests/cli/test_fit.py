@@ -53,6 +53,14 @@ def test_what_does_not_fit_ends_with_three() -> None:
     assert "would fit:" in text
 
 
+@pytest.mark.parametrize("device", ["cpu", "0 GB card"])
+def test_memory_that_nobody_said_is_no_answer(device: str) -> None:
+    """Without an amount there is no verdict: exit code 2, not that of a fit."""
+    code, text = run("llama3.1:8b", "--device", device)
+    assert code == 2
+    assert "how much memory there is was not said" in text
+
+
 def test_slots_multiply_the_context() -> None:
     """`--context` is one request's: four slots keep four times as many tokens."""
     one = answer("llama3.1:8b", "--device", "RTX 4090", "--context", "4096")

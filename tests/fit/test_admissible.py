@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from aiplat.fit.admissible import divisors
+from aiplat.fit.division import divisors
 from aiplat.fit.known_models import find_architecture
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.placement import FITS, NO, TIGHT, MemoryPlan
 from aiplat.fit.question import FitQuestion, as_request
-from aiplat.fit.request import EngineSettings
+from aiplat.fit.request import EngineSettings, Request, read_request
 
 
 def plan(
@@ -142,23 +142,108 @@ def test_a_program_sees_one_slice_of_a_card() -> None:
     assert "1 of 2 devices are left out" in refused.why[-1]
 
 
-def test_experts_that_are_no_whole_blocks_are_not_certain() -> None:
-    """Of FP8 checkpoints some scale by blocks of 128 rows, which GPUs of a group cannot halve."""
-    asked = {"context": 8192}
-    halved = plan("qwen3-235b-a22b", "8x H200", "vllm", "fp8", tensor_parallel=8, **asked)
-    assert halved.verdict == TIGHT
-    assert "128" in halved.why[-1]
-    assert plan("qwen3-235b-a22b", "4x H200", "vllm", "fp8", tensor_parallel=4, **asked).verdict == FITS
+@pytest.mark.parametrize(
+    ("model", "cards", "fewer"), [("qwen3-235b-a22b", 8, 4), ("qwen3-30b-a3b", 4, 2), ("qwen3-4b", 8, 4)]
+)
+def test_blocks_of_fp8_weights_that_are_cut_are_no_fit(model: str, cards: int, fewer: int) -> None:
+    """A scale holds for a block of 128 rows, which the GPUs of a group cannot share; fewer can."""
+    refused = plan(model, f"{cards}x H200", "vllm", "fp8", tensor_parallel=cards, context=8192)
+    assert refused.verdict == NO
+    assert "128" in refused.why[0]
+    assert refused.remedies[0].endswith(f"or {fewer}")
+    assert plan(model, f"{fewer}x H200", "vllm", "fp8", tensor_parallel=fewer, context=8192).verdict == FITS
 
 
-@pytest.mark.parametrize(("model", "verdict"), [("llama-3.1-70b", FITS), ("qwen2.5-72b", TIGHT)])
-def test_groups_of_four_bit_weights_that_are_cut_are_not_certain(model: str, verdict: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "verdict"), [("llama-3.1-70b", FITS), ("qwen2.5-72b", TIGHT), ("qwen2.5-14b", NO)]
+)
+def test_groups_of_four_bit_weights_that_are_cut_are_no_fit_unless_padded(model: str, verdict: str) -> None:
     """A scale holds for a group of rows: over 8 GPUs each has 3696 of 29568 rows, which are 28.9 groups."""
     found = plan(model, "8x H100", "vllm", "awq", context=8192, tensor_parallel=8)
     assert found.verdict == verdict
-    assert any("groups" in why for why in found.why) == (verdict == TIGHT)
+    assert any("groups" in why for why in found.why) == (verdict != FITS)
 
 
 def test_what_a_log_says_beside_a_type_of_cache_is_not_part_of_it() -> None:
     """`auto (bf16)` is what vLLM takes by itself."""
     assert plan("qwen3-8b", "H100", "vllm", context=8192, type_k="auto (bf16)").verdict == FITS
+
+
+@pytest.mark.parametrize(
+    ("engine", "stored", "device", "word"),
+    [
+        ("ollama", "awq", "RTX 4090", "GGUF files alone"),
+        ("llama.cpp", "fp8", "RTX 4090", "GGUF files alone"),
+        ("vllm", "fp8", "V100 32GB", "no kernels for fp8"),
+        ("vllm", "awq", "TITAN V", "no kernels for awq"),
+        ("vllm", "nvfp4", "MI300X", "no kernels for nvfp4"),
+    ],
+)
+def test_weights_in_a_form_that_an_engine_cannot_read_are_no_fit(
+    engine: str, stored: str, device: str, word: str
+) -> None:
+    """An engine for GGUF reads only that, and old cards lack the kernels of new forms."""
+    refused = plan("llama-3.2-1b", device, engine, stored, context=4096)
+    assert refused.verdict == NO
+    assert word in refused.why[0]
+
+
+@pytest.mark.parametrize(
+    ("stored", "device"), [("Q4_K_M", "RTX 4090"), ("fp8", "T4"), ("fp8", "RX 7900 XTX")]
+)
+def test_weights_that_some_versions_of_vllm_read_are_not_certain(stored: str, device: str) -> None:
+    """GGUF files in vLLM, and forms whose kernels for a card came late."""
+    assert plan("llama-3.2-1b", device, "vllm", stored, context=4096).verdict == TIGHT
+
+
+@pytest.mark.parametrize("engine", ["ollama", "llama.cpp", "vllm"])
+def test_no_engine_shares_a_model_over_cards_that_are_not_there(engine: str) -> None:
+    """Whoever asks for four and names one is told so."""
+    refused = plan("llama-3.1-8b", "RTX 4090", engine, context=8192, tensor_parallel=4)
+    assert refused.verdict == NO
+    assert "4 GPUs are to share the model, and 1 are named" in refused.why
+
+
+def test_a_quantised_cache_is_for_heads_that_its_blocks_divide() -> None:
+    """Blocks have 32 elements; heads of 80 are two and a half of them."""
+    shape = {"layers": 4, "heads": 4, "head_dim": 80, "hidden": 320, "ffn": 1024, "vocab": 1000}
+    case = {
+        "engine": "llama.cpp",
+        "model": {"name": "ours", "quant": "F16", "architecture": shape},
+        "hardware": {"gpu": "RTX 4090"},
+        "config": {"n_ctx": 4096, "flash_attn": True, "type_k": "q8_0", "type_v": "q8_0"},
+    }
+    assert plan_memory(asked(case)).verdict == NO
+    assert plan_memory(asked({**case, "config": {"n_ctx": 4096}})).verdict == FITS
+
+
+def test_layers_that_keep_a_state_are_divided_by_their_own_heads() -> None:
+    """Of qwen3.5-27b a state has 16 heads of keys beside 24 heads of attention."""
+    arch = find_architecture("qwen3.5-27b")
+    assert arch
+    assert arch.recurrent
+    assert arch.recurrent.key_heads == 16
+    assert divisors(arch, 16) == [1, 2, 4, 8]
+
+
+def test_a_stage_of_a_pipeline_has_its_share_of_layers_and_cache() -> None:
+    """Two stages need half each, and the embedding or the output whole; stages without layers are refused."""
+    case = {
+        "engine": "vllm",
+        "model": {"name": "llama-3.1-8b", "quant": "bf16"},
+        "hardware": {"gpu": "RTX 4090", "count": 2},
+        "config": {"max_model_len": 8192, "pipeline_parallel": 2},
+    }
+    halved = plan_memory(asked(case))
+    whole = plan_memory(asked({**case, "config": {"max_model_len": 8192, "tensor_parallel": 1}}))
+    assert 0.5 <= halved.loads[0].weights / whole.loads[0].weights < 0.55
+    assert halved.loads[0].kv == whole.loads[0].kv / 2
+    many = {**case, "hardware": {"gpu": "RTX 4090", "count": 40}, "config": {"pipeline_parallel": 40}}
+    assert "32 layers cannot be laid out" in plan_memory(asked(many)).why[0]
+
+
+def asked(case: dict[str, Any]) -> Request:
+    """Return the request of a complete case."""
+    request = read_request(case)
+    assert isinstance(request, Request)
+    return request

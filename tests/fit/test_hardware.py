@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from ruamel.yaml import YAML
 
 from aiplat.errors import BadInput
 from aiplat.fit.devices import doubt_about, find_device, metal_working_set
@@ -10,6 +13,8 @@ from aiplat.fit.hardware import read_hardware
 from aiplat.fit.knowledge import GIB, knowledge
 from aiplat.fit.question import FitQuestion, as_request
 from aiplat.fit.request import EngineSettings
+from aiplat.fit.slices import profiles_of
+from tests.house.tree import ROOT
 
 
 @pytest.mark.parametrize(
@@ -43,16 +48,21 @@ def test_devices_are_found_under_their_many_names(text: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "gib"),
     [
-        ("NVIDIA-A100-SXM4-80GB-MIG-1g.10gb", 10),
-        ("MIG 1g.10gb", 10),
-        ("H100 MIG 3g.40gb", 40),
-        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb+me", 5),
-        ("NVIDIA H200 MIG 1g.18gb", 18),
+        ("NVIDIA-A100-SXM4-80GB-MIG-1g.10gb", 9.5),
+        ("MIG 1g.10gb", 9.5),
+        ("nvidia.com/mig-3g.40gb", 39.25),
+        ("H100 MIG 3g.40gb", 39.25),
+        ("A100 3g.40gb", 39.25),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb+me", 4.75),
+        ("NVIDIA H200 MIG 1g.18gb", 16),
+        ("NVIDIA H100 NVL MIG 1g.12gb", 10.62),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition MIG 1g.24gb-me", 23.6),
+        ("NVIDIA-B200-MIG-1g.23gb", 20.5),
         ("GRID A100-10C", 10),
         ("NVIDIA A40-8Q", 8),
     ],
 )
-def test_a_part_of_a_card_has_its_own_memory(text: str, gib: int) -> None:
+def test_a_part_of_a_card_has_its_own_memory(text: str, gib: float) -> None:
     """A MIG or vGPU profile is never taken for the whole card, however the name is spelt."""
     (gpu,) = read_hardware({"gpu": text}).gpus
     assert (gpu.total or 0) / GIB == pytest.approx(gib, rel=0.02)
@@ -149,7 +159,7 @@ def test_every_price_has_a_source_and_a_date() -> None:
     ("text", "gib"),
     [
         ("A100 80GB MIG 1c.3g.40gb", 40),
-        ("A100 80GB 1g 10gb", 10),
+        ("A100 80GB 1g 10gb", 9.5),
         ("A100-1-5CME", 5),
         ("a100-10c", 10),
         ("T4-1B4", 1),
@@ -157,7 +167,7 @@ def test_every_price_has_a_source_and_a_date() -> None:
         ("DGX Spark", 119),
     ],
 )
-def test_less_than_the_whole_card_is_never_read_as_the_whole(text: str, gib: int) -> None:
+def test_less_than_the_whole_card_is_never_read_as_the_whole(text: str, gib: float) -> None:
     """Parts in every spelling, cards of one name with less memory, and memory that a system shares."""
     gpu = read_hardware({"gpu": text}).gpus[0]
     assert (gpu.total or 0) / GIB == pytest.approx(gib, rel=0.03)
@@ -165,7 +175,17 @@ def test_less_than_the_whole_card_is_never_read_as_the_whole(text: str, gib: int
 
 @pytest.mark.parametrize(
     "text",
-    ["A100 40GB 1g.999gb", "H100 1g.80gb", "A100-80C", "A100 MIG", "RTX 4090 Laptop GPU"],
+    [
+        "A100 40GB 1g.999gb",
+        "A100 40GB 4g.40gb",
+        "A100 8g.80gb",
+        "H100 1g.80gb",
+        "RTX 4090 MIG 1g.5gb",
+        "A100-80C",
+        "A100 MIG",
+        "RTX 4090 Laptop GPU",
+        "0x RTX 4090",
+    ],
 )
 def test_a_part_that_no_card_has_or_nobody_named_is_asked_for(text: str) -> None:
     """A slip in a profile, MIG without one, and a laptop's card, which has less than the desktop's."""
@@ -178,3 +198,71 @@ def test_a_part_that_no_card_has_or_nobody_named_is_asked_for(text: str) -> None
 def test_a_laptops_card_has_the_memory_that_is_said() -> None:
     """Its name is the desktop's, its memory is not."""
     assert round((read_hardware({"gpu": "RTX 4090 Laptop 16GB"}).gpus[0].total or 0) / GIB) == 16
+
+
+@pytest.mark.parametrize("row", knowledge("hardware")["mig"], ids=lambda row: row["cards"][0])
+def test_every_mig_profile_is_a_part_of_its_cards_and_of_no_whole_one(row: dict[str, Any]) -> None:
+    """By the label that a node has: less memory than the name says, and a share of bandwidth and cores."""
+    for card in row["cards"]:
+        whole = find_device(card)
+        assert whole
+        assert whole.name == card
+        for name, gib in row["profiles"].items():
+            (part,) = read_hardware({"gpu": f"NVIDIA-{card.replace(' ', '-')}-MIG-{name}"}).gpus
+            assert part.sliced
+            assert part.total == min(round(gib * GIB), whole.total or 0)
+            assert part.bandwidth <= whole.bandwidth
+            assert part.tensor_tflops <= whole.tensor_tflops
+
+
+@pytest.mark.parametrize("section", ["gpus", "systems"])
+def test_every_device_is_found_by_its_own_name_and_its_aliases(section: str) -> None:
+    """None is hidden by another of a similar name."""
+    for device in knowledge("hardware")[section]:
+        for name in (device["name"], *device.get("aliases", ())):
+            found = find_device(name)
+            assert found, name
+            assert found.name == device["name"], name
+
+
+@pytest.mark.parametrize(
+    ("text", "gib"),
+    [
+        ("NVIDIA A16", 16),
+        ("NVIDIA-L40S", 48),
+        ("RTX 4000", 8),
+        ("NVIDIA RTX 4000 SFF Ada Generation", 20),
+        ("RTX A4000", 16),
+        ("RTX PRO 4000", 24),
+        ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", 96),
+        ("NVIDIA GH200 480GB", 96),
+        ("NVIDIA B200", 180),
+        ("Tesla M40", 12),
+        ("RTX 2060 SUPER", 8),
+        ("Jetson Orin Nano 8GB", 8),
+    ],
+)
+def test_a_number_in_a_cards_name_is_not_its_memory(text: str, gib: int) -> None:
+    """Nor is the memory of the processor beside it, which a GH200 has in its name."""
+    found = (read_hardware({"gpu": text}).gpus[0].total or 0) / GIB
+    assert 0.9 * gib < found <= gib
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("8xH100 80GB", 8), ("H100x8", 8), ("100x RTX 4090", 100), ("RX 7900 XT", 1), ("4*L4", 4)],
+)
+def test_how_many_cards_there_are_is_said_before_or_after_their_name(text: str, count: int) -> None:
+    """With or without a space; the XT of a Radeon is its name."""
+    assert len(read_hardware({"gpu": text}).gpus) == count
+
+
+SHARED = YAML(typ="safe", pure=True).load(ROOT / "charts/resource/gpu-operator/mig.yaml")["cards"]
+
+
+@pytest.mark.parametrize("card", SHARED, ids=lambda card: card["card"])
+def test_the_profiles_that_a_site_may_lay_out_are_those_that_fit_knows(card: dict[str, Any]) -> None:
+    """What a card is parted into by a site's file is judged with the memory of that part."""
+    found = find_device(card["card"])
+    assert found
+    assert set(card["profiles"]) == set(profiles_of(found.name))

@@ -124,7 +124,7 @@ def test_windows_latents_and_states_shrink_the_cache() -> None:
         ("unsloth/meta-llama-3.1-8b-instruct-unsloth-bnb-4bit", "llama-3.1-8b"),
         ("Qwen/Qwen3-235B-A22B-Instruct-2507-FP8", "qwen3-235b-a22b"),
         ("gemma3:27b (gemma3, Q4_K_M, 1247 tensors)", "gemma-3-27b"),
-        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-14B", "qwen2.5-14b"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-14B", "deepseek-r1-distill-qwen-14b"),
         ("Qwen3 235B A22B", "qwen3-235b-a22b"),
         ("c4ai-command-r7b-12-2024-Q6_K_L", "command-r7b"),
     ],

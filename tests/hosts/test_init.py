@@ -213,7 +213,7 @@ def one(memory: int, cpu: str = "Intel(R) N100", *gpus: str) -> list[SeenHost]:
 @pytest.mark.parametrize(
     ("memory", "cpu", "expected"),
     [
-        (15800, "Intel(R) N100", "qwen3:1.7b"),
+        (15800, "Intel(R) N100", "granite3.3:2b"),
         (15800, "AMD Ryzen 7 5800X 8-Core Processor", "gemma3:4b"),
         (3800, "Intel(R) N100", "gemma3:270m"),
     ],

@@ -8,12 +8,18 @@ from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, did_you_mean, shown
 from aiplat.site.known import Known
 
+_ALL = "the catalogue has"
+
 
 def unknown_model(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Every model is in the catalogue, by its name or an alias."""
     for path, name, _ in _models(document):
-        if not known.named(name):
-            fix = did_you_mean(name, known.model_names, "the catalogue has")
+        if needs := known.later.get(name):
+            problem = f"no engine of this version runs {shown(name)}: it needs {needs}"
+            yield document.finding((*path, "name"), problem, "leave it out")
+        elif not known.named(name):
+            fix = did_you_mean(name, known.model_names, _ALL)
+            fix = fix if not fix.startswith(_ALL) else "see `aiplat catalog models`"
             yield document.finding((*path, "name"), f"{shown(name)} is not in the catalogue", fix)
 
 

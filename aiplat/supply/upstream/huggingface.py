@@ -62,7 +62,7 @@ class HuggingFaceModels:
         return Pin(digest=found.digest, source=found.source, size=size)
 
     def fetch(self, order: FetchOrder, pin: Pin, folder: Path) -> Made:
-        """Fetch the files that were pinned; the image's root is the snapshot's folder.
+        """Fetch the files that were pinned; the image's root is the snapshot's folder, or has `model.gguf`.
 
         Raises:
             AiplatError: they cannot be had, or are others by now.
@@ -76,7 +76,7 @@ class HuggingFaceModels:
         order.phase("make the image", 0, 0)
         image = ModelImage(folder, order.work)
         for name, blob in found.files.items():
-            image.add(name, downloads.path(blob.digest))
+            image.add(_stored(name, found.files), downloads.path(blob.digest))
         labels = {
             "dev.aiplat.supply": "upstream",
             VERSION: order.artifact.version,
@@ -97,6 +97,12 @@ def _recipe(order: FetchOrder) -> HuggingFaceModel:
 def endpoint() -> str:
     """Return the address of the hub, or of the mirror that its own tools would ask."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or _HUB
+
+
+def _stored(name: str, files: Mapping[str, Blob]) -> str:
+    """Return the name of a file in the image: one GGUF alone is where engines look for it."""
+    ggufs = [file for file in files if file.endswith(".gguf")]
+    return "model.gguf" if ggufs == [name] else name
 
 
 def _headers(http: HttpClient) -> dict[str, str]:
