@@ -176,6 +176,7 @@ class EngineRun(Frozen):
     @model_validator(mode="after")
     def _known_placeholders(self) -> Self:
         texts = [*self.command, *self.args, *self.env.values(), self.health.model_dump_json()]
+        texts += self.adapters.once if self.adapters else ()
         texts += [text for v in self.variants for text in (*v.args, *v.env.values())]
         own = {name for text in texts for name in _PLACEHOLDER.findall(text)}
         each = {

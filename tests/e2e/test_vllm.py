@@ -34,6 +34,7 @@ apiVersion: aiplat.dev/v1alpha1
 kind: Model
 metadata: {{name: talker, namespace: default}}
 spec:
+  name: talker
   source: {{catalogue: "random-llama:1m"}}
   engine: vllm
   contextLength: 1024
@@ -44,6 +45,7 @@ apiVersion: aiplat.dev/v1alpha1
 kind: Model
 metadata: {{name: vectors, namespace: default}}
 spec:
+  name: vectors
   source: {{catalogue: "random-llama:1m"}}
   engine: vllm
   contextLength: 1024
@@ -54,6 +56,7 @@ apiVersion: aiplat.dev/v1alpha1
 kind: Model
 metadata: {{name: long, namespace: default}}
 spec:
+  name: long
   source: {{catalogue: "random-llama:1m"}}
   engine: vllm
   contextLength: 32768

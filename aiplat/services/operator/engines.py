@@ -34,7 +34,7 @@ def command_of(engaged: Engaged) -> list[str]:
     words = [filled(word, _values(engaged)) for word in said]
     adapters = engaged.model_spec.adapters if run.adapters else ()
     if run.adapters and adapters:
-        words += run.adapters.once
+        words += [filled(word, _values(engaged)) for word in run.adapters.once]
         for number, adapter in enumerate(adapters):
             given = {"name": adapter.name, "path": adapter_mount(number)}
             words += [filled(word, given) for word in run.adapters.each]

@@ -102,6 +102,7 @@ def test_vllm_serves_adapters_under_their_own_names() -> None:
     command = pod["containers"][0]["command"]
     assert command[3:5] == ["serve", "/model"]
     assert "tuned=/adapters/0" in command
+    assert not [word for word in command if "{" in word]
     assert {v["name"]: v.get("image", {}).get("reference") for v in pod["volumes"]}["adapter-0"] == WEIGHTS
 
 
