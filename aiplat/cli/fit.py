@@ -76,6 +76,7 @@ def fit(  # noqa: PLR0913 - one option each is what a command line is
 
     Exit codes: 0 it fits or is tight, 2 something is not known, 3 it does not fit.
     """
+    model = _catalogued(model, engine)
     engine = _rules_of(engine)
     if cases:
         return _run_cases(cases, calibrate=calibrate, as_json=as_json)
@@ -101,6 +102,12 @@ def _rules_of(engine: str) -> str:
     """Return the rules of an engine of the catalogue; rules are also asked for by their own name."""
     component = load_catalog().component(engine)
     return component.engine.fit.rules if component and component.engine else engine
+
+
+def _catalogued(model: str | None, engine: str) -> str | None:
+    """Return the model that a name without a tag means with this engine: of `deepseek-r1` there are many."""
+    known = load_catalog().model(model, engine, "upstream") if model and ":" not in model else None
+    return (known.shape or known.name) if known else model
 
 
 def _tell(question: FitQuestion, *, as_json: bool) -> None:

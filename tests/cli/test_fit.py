@@ -53,6 +53,12 @@ def test_what_does_not_fit_ends_with_three() -> None:
     assert "would fit:" in text
 
 
+def test_a_name_without_a_tag_means_what_the_engine_serves_under_it() -> None:
+    """Ollama's `deepseek-r1` has 8B; with its size the large one is meant."""
+    assert answer("deepseek-r1", "--device", "RTX 4090")["model"]["name"] == "deepseek-r1-0528-qwen3-8b"
+    assert answer("deepseek-r1:671b", "--device", "RTX 4090")["verdict"] == "does not fit"
+
+
 @pytest.mark.parametrize("device", ["cpu", "0 GB card"])
 def test_memory_that_nobody_said_is_no_answer(device: str) -> None:
     """Without an amount there is no verdict: exit code 2, not that of a fit."""
