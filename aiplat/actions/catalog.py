@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from aiplat.catalog.catalog import Catalog
+from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import CatalogModel, Component, Licence, Plane
 from aiplat.catalog.inputs import source_digest
 from aiplat.fit.knowledge import GIB
@@ -143,6 +144,12 @@ def model_catalog(known: Catalog) -> ModelCatalog:
     """Return the models with their real conditions of use."""
     later = (LaterModelEntry(**model.model_dump(mode="json")) for model in known.models_later)
     return ModelCatalog(models=tuple(_model(c, m) for c, m in known.models), later=tuple(later))
+
+
+@cache
+def shipped_models() -> ModelCatalog:
+    """Return the models of this version, computed once: a service is asked for them again and again."""
+    return model_catalog(load_catalog())
 
 
 def model_offers(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from aiplat.actions.catalog import CatalogDocument, ModelCatalog, catalog_document, model_catalog
+from aiplat.actions.catalog import CatalogDocument, ModelCatalog, catalog_document, shipped_models
 from aiplat.catalog.catalog import load_catalog
 from aiplat.services.api.callers import needs
 from aiplat.services.api.problems import problems
@@ -21,4 +21,4 @@ def get_catalog() -> CatalogDocument:
 @router.get("/models", operation_id="listCatalogModels", **needs("member"))
 def list_catalog_models() -> ModelCatalog:
     """Return every model that a site can serve, with its real conditions of use."""
-    return model_catalog(load_catalog())
+    return shipped_models()
