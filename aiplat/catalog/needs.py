@@ -91,10 +91,14 @@ class OidcClientNeed(Frozen):
 
 
 class MetricsNeed(Frozen):
-    """Where Prometheus reads the component's metrics."""
+    """Where Prometheus reads the metrics of the component's pods; their containers declare the port.
+
+    Optional ones are read where the site has Prometheus.
+    """
 
     port: Port
-    path: str = "/metrics"
+    path: Annotated[str, Field(pattern="^/")] = "/metrics"
+    optional: bool = False
 
 
 class VolumeNeed(Frozen):
@@ -147,7 +151,7 @@ class Needs(Frozen):
             "gatewayKeys": bool(self.gateway_keys),
             "routes": bool(self.routes),
             "oidcClients": bool(self.oidc_clients),
-            "metrics": bool(self.metrics),
+            "metrics": any(not m.optional for m in self.metrics),
         }
         return tuple(kind for kind, needed in asked.items() if needed)
 

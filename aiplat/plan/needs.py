@@ -95,7 +95,17 @@ def connections(on: Sequence[Component]) -> list[dict[str, Any]]:
         asked = [(by_name[c.to], c.port) for c in component.needs.connections if c.to in by_name]
         for to, port in (*_to_providers(component, on), *asked):
             found.append({"from": _pods(component), "to": _pods(to), "port": port})
-    return found
+    return found + _scrapes(on)
+
+
+def metrics_targets(on: Sequence[Component]) -> list[dict[str, Any]]:
+    """Return what Prometheus is to scrape: the pods of the components that say where their metrics are."""
+    return [
+        {**_pods(component), "port": metrics.port, "path": metrics.path}
+        for component in on
+        for metrics in component.needs.metrics
+        if component.namespace
+    ]
 
 
 def names_askers(on: Sequence[Component]) -> list[dict[str, str]]:
@@ -113,6 +123,18 @@ def _to_providers(component: Component, on: Sequence[Component]) -> Iterator[tup
             provided = other.provides.needs.get(kind)
             if provided and provided.port and other.name != component.name:
                 yield other, provided.port
+
+
+def _scrapes(on: Sequence[Component]) -> list[dict[str, Any]]:
+    """Return the connections that whoever reads metrics makes: the other way round than for other needs."""
+    readers = [c for c in on if "metrics" in c.provides.needs]
+    return [
+        {"from": _pods(reader), "to": _pods(component), "port": metrics.port}
+        for reader in readers
+        for component in on
+        if component.namespace and component.name != reader.name
+        for metrics in component.needs.metrics
+    ]
 
 
 def _pods(component: Component) -> dict[str, str]:

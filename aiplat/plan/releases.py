@@ -22,7 +22,15 @@ from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
 from aiplat.plan.fitting import fitted
 from aiplat.plan.gpu_sharing import mig_data, plugin_data
-from aiplat.plan.needs import connections, databases, declared_keys, names_askers, needed_objects, passwords
+from aiplat.plan.needs import (
+    connections,
+    databases,
+    declared_keys,
+    metrics_targets,
+    names_askers,
+    needed_objects,
+    passwords,
+)
 from aiplat.plan.role_variables import NOT_YET, Namespace, ReleaseWanted, ServedWeights, inputs_label
 from aiplat.plan.yaml_text import to_yaml
 from aiplat.site.models import Site
@@ -151,6 +159,7 @@ def _context(
         "databases": databases(on, identities),
         "connections": connections(on),
         "names_askers": names_askers(on),
+        "metrics_targets": metrics_targets(on),
         "gpu_configs": {"plugin": plugin_data(site), "mig": mig_data(site)},
         # Before the first run there are no secrets yet, and a plan is wanted all the same.
         "identities": identities or defaultdict(lambda: NOT_YET),

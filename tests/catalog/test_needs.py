@@ -66,7 +66,6 @@ def test_who_provides_what_is_needed_is_on(tmp_path: Path) -> None:
         ("buckets", {"name": "uploads"}),
         ("routes", {"name": "thing", "service": "thing", "port": 80, "groups": ["member"]}),
         ("oidcClients", {"name": "thing", "redirectPaths": ["/back"]}),
-        ("metrics", {"port": 9090}),
     ],
 )
 def test_what_nobody_provides_is_refused_by_name(tmp_path: Path, kind: str, need: dict[str, Any]) -> None:
@@ -85,6 +84,13 @@ def test_an_optional_database_needs_nobody(tmp_path: Path) -> None:
     assert undeliverable(site(data={**ON, "postgresql": OFF}), catalog) == []
 
 
+def test_metrics_bring_prometheus_unless_they_are_optional(tmp_path: Path) -> None:
+    """A component that must be watched brings who watches it; the gateway's metrics do not."""
+    catalog = catalog_with(tmp_path, {"metrics": [{"port": 9090}]})
+    assert "prometheus" in {c.name for c in components_on(site(data=ON), catalog)}
+    assert "prometheus" not in {c.name for c in components_on(site(), catalog)}
+
+
 @pytest.mark.parametrize(
     ("needs", "said"),
     [
@@ -94,6 +100,7 @@ def test_an_optional_database_needs_nobody(tmp_path: Path) -> None:
         ({"secrets": [{"name": "a", "kind": "token"}, {"name": "a", "kind": "token"}]}, "a is there twice"),
         ({"secrets": [{"name": "a", "kind": "pin"}]}, "should be 'password', 'token'"),
         ({"routes": [{"name": "a", "service": "a", "port": 80, "groups": []}]}, "at least 1 item"),
+        ({"metrics": [{"port": 9090, "path": "metrics"}]}, "it must match ^/"),
         ({"disks": []}, "disks: is not a key"),
     ],
 )

@@ -73,7 +73,7 @@ def test_pods_are_restricted(name: str, rendered: dict[str, str]) -> None:
     for workload, pod in pods(rendered[name]):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert pod["automountServiceAccountToken"] is (workload in {"gateway", "operator"})
+        assert pod["automountServiceAccountToken"] is (workload in {"gateway", "operator", "prometheus"})
         for container in pod["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -94,11 +94,13 @@ def test_containers_have_probes_requests_and_limits(name: str, rendered: dict[st
 
 @pytest.mark.parametrize("name", NAMES)
 def test_pods_without_a_state_leave_a_lost_node_soon(name: str, rendered: dict[str, str]) -> None:
-    """Kubernetes' own five minutes would be minutes without a model; a database stays with its volume."""
+    """Kubernetes' own five minutes would be minutes without a model; what has a volume, or a pod for each node, stays."""
     for workload, pod in pods(rendered[name]):
-        waits = {t["key"]: t.get("tolerationSeconds") for t in pod.get("tolerations", ())}
+        waits = {t.get("key"): t.get("tolerationSeconds") for t in pod.get("tolerations", ())}
         soon = {f"node.kubernetes.io/{state}": 30 for state in ("not-ready", "unreachable")}
-        assert (soon.items() <= waits.items()) is (workload != "postgresql")
+        assert (soon.items() <= waits.items()) is (
+            workload not in {"postgresql", "prometheus", "node-exporter"}
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -144,6 +146,8 @@ def test_the_planes_are_closed_before_anything_is_opened(rendered: dict[str, str
         ("postgresql", "database=Robert'); DROP", "database"),
         ("postgresql", "storage.size=lots", "size"),
         ("policies", "namespaces[0]=kube-system", "namespaces"),
+        ("prometheus", "retention.size=lots", "size"),
+        ("prometheus", "targets[0].path=metrics", "path"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(

@@ -40,7 +40,10 @@ SITE = Site.model_validate(
             {"name": "a1", "address": "10.0.0.12", "role": "agent"},
         ],
         "models": [{"name": "gemma3:270m"}],
-        "planes": {"model": {"operator": {"state": "on"}}},
+        "planes": {
+            "model": {"operator": {"state": "on"}},
+            "platform": {"prometheus": {"state": "on"}, "node-exporter": {"state": "on"}},
+        },
     }
 )
 # Marked words, so that a test can look for them where they must not be.

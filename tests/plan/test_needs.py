@@ -13,6 +13,7 @@ from aiplat.plan.needs import (
     databases,
     declared_keys,
     generated_names,
+    metrics_targets,
     names_askers,
     needed_objects,
     passwords,
@@ -131,6 +132,18 @@ def test_connections_lead_to_providers_and_to_those_that_are_named() -> None:
         (c["from"]["component"], c["to"]["component"], c["port"]) for c in connections((*ON, registry))
     }
     assert names_askers(ON) == [{"namespace": "aiplat-data", "component": "thing"}]
+
+
+def test_metrics_are_read_where_they_are_and_nowhere_else() -> None:
+    """A component that says where its metrics are is a target and lets Prometheus in; another is neither."""
+    more = [c for c in load_catalog().components if c.name in {"prometheus", "node-exporter"}]
+    assert metrics_targets((*ON, *more)) == [
+        {"component": "gateway", "namespace": "aiplat-access", "port": 9090, "path": "/metrics"},
+        {"component": "node-exporter", "namespace": "aiplat-platform", "port": 9100, "path": "/metrics"},
+    ]
+    opened = [c for c in connections((*ON, *more)) if c["from"]["component"] == "prometheus"]
+    assert [(c["to"]["component"], c["port"]) for c in opened] == [("gateway", 9090), ("node-exporter", 9100)]
+    assert not [c for c in connections(ON) if c["port"] == 9090]
 
 
 def test_without_postgresql_the_gateway_gets_no_database() -> None:
