@@ -94,7 +94,7 @@ def test_containers_have_probes_requests_and_limits(name: str, rendered: dict[st
 
 @pytest.mark.parametrize("name", NAMES)
 def test_pods_without_a_state_leave_a_lost_node_soon(name: str, rendered: dict[str, str]) -> None:
-    """Kubernetes' own five minutes would be minutes without a model; what has a volume, or a pod for each node, stays."""
+    """Kubernetes' own five minutes are long without a model; what has a volume or a pod per node stays."""
     for workload, pod in pods(rendered[name]):
         waits = {t.get("key"): t.get("tolerationSeconds") for t in pod.get("tolerations", ())}
         soon = {f"node.kubernetes.io/{state}": 30 for state in ("not-ready", "unreachable")}

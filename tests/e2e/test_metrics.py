@@ -1,21 +1,19 @@
-"""Prometheus sees what says that it has metrics; each alert can come, and what was provoked clears by itself."""
+"""Prometheus sees what says that it has metrics; alerts can come, and provoked ones clear by themselves."""
 
 from __future__ import annotations
 
 import base64
 import json
 import shlex
-import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aiplat.lab import lab_down
-from tests.e2e.journey import SITES, Journey
+from tests.e2e.journey import Journey
 from tests.patience import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
@@ -26,16 +24,9 @@ IDLE_MIB = 250
 
 
 @pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+def ward(make_journey: Callable[[str], Journey]) -> Journey:
     """A lab host."""
-    state = tmp_path_factory.mktemp("state")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIPLAT_STATE", str(state))
-        ward = Journey("t-metrics", SITES / "metrics.yaml", state)
-        ward.aiplat("lab", "up", str(ward.site_file))
-        yield ward
-        lab_down("t-metrics")
-    shutil.rmtree(state)
+    return make_journey("metrics")
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +109,7 @@ def test_the_node_is_seen_without_privileges(ward: Journey, first: dict[str, Any
 
 @pytest.mark.parametrize("name", sorted(p.name for p in RECORDINGS.glob("*.yaml")))
 def test_each_rule_fires_on_a_recording(name: str, ward: Journey, first: dict[str, Any]) -> None:
-    """By promtool of the image, on the rules that are installed: texts and labels too; silent where all is well."""
+    """By the image's promtool, on the installed rules: labels and texts too; silent where all is well."""
     recording = (RECORDINGS / name).read_text().replace("RULES/", "/etc/aiplat/rules/")
     given = base64.b64encode(recording.encode()).decode()
     script = f"""cd /srv/prometheus && mkdir -p tried && echo {given} | base64 -d > tried/{name} \
