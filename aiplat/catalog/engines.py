@@ -152,8 +152,8 @@ class EngineRun(Frozen):
     (of all parallel ones), parallel, gpus (of one replica) and the engine's own `settings`, which a site may
     give other values. `variants` are further arguments by what a Model is for and runs on. A
     Model that is asleep or starts is waited for `hold_seconds`;
-    `home_size` is what HOME, which is writable, may grow to; `shared_memory` what the processes of several
-    GPUs share.
+    `home_size` is what HOME, which is writable, may grow to; `shared_memory` what its processes
+    share (/dev/shm).
     """
 
     command: tuple[str, ...] = Field(min_length=1)

@@ -196,7 +196,7 @@ def _container(engaged: Engaged) -> Document:
         mounts.append({"name": f"adapter-{number}", "mountPath": adapter_mount(number), "readOnly": True})
     if engaged.gpus and run.compile_cache:
         mounts.append({"name": "compiled", "mountPath": run.compile_cache.mount})
-    if engaged.gpus > 1 and run.shared_memory:
+    if run.shared_memory:
         mounts.append({"name": "shared", "mountPath": "/dev/shm"})  # noqa: S108 - as above
     return {
         "name": "engine",
@@ -251,7 +251,7 @@ def _volumes(engaged: Engaged) -> list[Document]:
         kept = {"persistentVolumeClaim": {"claimName": engaged.cache}}
         lost = {"emptyDir": {"sizeLimit": run.compile_cache.size}}
         volumes.append({"name": "compiled", **(kept if engaged.cache else lost)})
-    if engaged.gpus > 1 and run.shared_memory:
+    if run.shared_memory:
         shared = {"medium": "Memory", "sizeLimit": run.shared_memory}
         volumes.append({"name": "shared", "emptyDir": shared})
     volumes += [{"name": "home", "emptyDir": {"sizeLimit": run.home_size}}]

@@ -118,6 +118,13 @@ def command(**more: object) -> list[str]:
     return list(pod["containers"][0]["command"])
 
 
+def test_the_processes_of_vllm_share_more_than_a_container_has() -> None:
+    """Without GPUs too: it does not start in the 64 MiB of /dev/shm that a container has."""
+    pod = objects(VLLM)["Deployment"]["spec"]["template"]["spec"]
+    assert {"name": "shared", "mountPath": "/dev/shm"} in pod["containers"][0]["volumeMounts"]
+    assert {"name": "shared", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}} in pod["volumes"]
+
+
 def test_what_a_model_is_for_decides_how_vllm_is_started() -> None:
     """Calls of tools need a parser, vectors another runner; a plain chat neither."""
     tools, vectors, plain = (command(features=f) for f in (["chat", "tools"], ["embedding"], ["chat"]))
