@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from aiplat.lab import LabStatus, lab_up, ssh_argv
+from aiplat.plan.steps import managed
 from aiplat.shipped import shipped
 from tests.lab_driver.sites import site
 from tests.patience import PATIENCE
@@ -90,6 +91,6 @@ def test_packages_come_once_and_go_with_a_reset(lab: LabStatus, tmp_path: Path) 
     assert on_host("cat /usr/share/made/made-tool").strip() == "1.0-1"
     assert module("os_packages", tmp_path, site=NAME, packages=[tool, library])["changed"] is False
 
-    gone = module("host_reset", tmp_path, site=NAME)
+    gone = module("host_reset", tmp_path, site=NAME, managed=managed("host_reset"))
     assert gone["removed"]["packages that aiplat installed"] == ["made-library", "made-tool"]
     assert on_host("dpkg-query -W") == before
