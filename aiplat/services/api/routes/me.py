@@ -14,6 +14,7 @@ from aiplat.services.api.callers import Asking, Caller, needs
 from aiplat.services.api.dependencies import ApiContext, Here
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import problems
+from aiplat.services.api.routes.usage import counted
 from aiplat.services.store.budgets import BudgetState, budget_states
 from aiplat.services.store.keys import get_key
 from aiplat.services.store.teams import get_team
@@ -99,13 +100,4 @@ def _left(state: BudgetState) -> BudgetLeft:
 
 
 def _line(total: UsageSum) -> MyUsageLine:
-    return MyUsageLine(
-        model=total.model,
-        day=total.day,
-        requests=total.requests,
-        failed=total.failed,
-        prompt_tokens=total.prompt_tokens,
-        completion_tokens=total.completion_tokens,
-        estimated=total.estimated_requests,
-        cost=amount(total.cost),
-    )
+    return MyUsageLine(**counted(total), cost=amount(total.cost))

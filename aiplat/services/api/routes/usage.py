@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field
@@ -156,18 +156,14 @@ async def _sums(here: ApiContext, caller: Caller, wanted: Grouped) -> list[Usage
     return await sum_usage(here.database, query)
 
 
+def counted(total: UsageSum) -> dict[str, Any]:
+    """Return what every line of usage says of a sum, by field: model, day, requests and tokens."""
+    same = ("model", "day", "requests", "failed", "prompt_tokens", "completion_tokens")
+    return {name: getattr(total, name) for name in same} | {"estimated": total.estimated_requests}
+
+
 def _usage_line(total: UsageSum) -> UsageLine:
-    return UsageLine(
-        team=total.team,
-        key=total.key,
-        model=total.model,
-        day=total.day,
-        requests=total.requests,
-        failed=total.failed,
-        prompt_tokens=total.prompt_tokens,
-        completion_tokens=total.completion_tokens,
-        estimated=total.estimated_requests,
-    )
+    return UsageLine(team=total.team, key=total.key, **counted(total))
 
 
 def _cost_line(total: UsageSum) -> CostLine:
