@@ -16,11 +16,19 @@ def _not_the_servers(name: str) -> str:
     return name
 
 
+def _not_the_gateways(name: str) -> str:
+    if name == GATEWAY_NAME:
+        raise ValueError(f"{name} is the gateway's; take another name")
+    return name
+
+
+GATEWAY_NAME = "api"
+"""The name under the site's domain that is the gateway's."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"), AfterValidator(_not_the_servers)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 SecretKind = Literal["password", "token", "keyPair", "htpasswd", "apiKey"]
-NeedKind = Literal["databases", "buckets", "gatewayKeys", "routes", "oidcClients", "metrics"]
+NeedKind = Literal["databases", "buckets", "gatewayKeys", "routes", "forwardAuth", "oidcClients", "metrics"]
 
 
 class SecretNeed(Frozen):
@@ -69,12 +77,21 @@ class GatewayKeyNeed(Frozen):
 
 
 class RouteNeed(Frozen):
-    """A name under the site's domain that leads to a Service; only these groups may enter."""
+    """A name under the site's domain that leads to a Service; only these groups may enter.
 
-    name: Name
+    `port` is that of the Service and of its pods. With `signIn: own` the component signs people in itself;
+    else the site's sign-in is asked before every request. With `tls` the pods speak TLS, with a certificate
+    of the site CA for `<service>.<namespace>.svc`. An optional one is made where the site has an ingress, and
+    the sign-in that it asks for.
+    """
+
+    name: Annotated[Name, AfterValidator(_not_the_gateways)]
     service: Name
     port: Port
     groups: tuple[Name, ...] = Field(min_length=1)
+    sign_in: Literal["forwarded", "own"] = Field(default="forwarded", alias="signIn")
+    tls: bool = False
+    optional: bool = False
 
 
 class BucketNeed(Frozen):
@@ -136,6 +153,7 @@ class Needs(Frozen):
             ("databases", [d.name for d in self.databases]),
             ("databases", [d.secret or "" for d in self.databases]),
             ("gatewayKeys", [k.name for k in self.gateway_keys]),
+            ("routes", [r.name for r in self.routes]),
         ):
             twice = next((n for n in names if names.count(n) > 1), None)
             if twice is not None:
@@ -149,7 +167,8 @@ class Needs(Frozen):
             "databases": any(not d.optional for d in self.databases),
             "buckets": bool(self.buckets),
             "gatewayKeys": bool(self.gateway_keys),
-            "routes": bool(self.routes),
+            "routes": any(not r.optional for r in self.routes),
+            "forwardAuth": any(r.sign_in == "forwarded" and not r.optional for r in self.routes),
             "oidcClients": bool(self.oidc_clients),
             "metrics": any(not m.optional for m in self.metrics),
         }
@@ -157,6 +176,7 @@ class Needs(Frozen):
 
 
 class Provided(Frozen):
-    """What a component does for others: the port of its pods to connect to, if any."""
+    """What a component does for others: the port of its pods to connect to, if any, and the Service there."""
 
     port: Port | None = None
+    service: Name | None = None

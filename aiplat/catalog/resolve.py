@@ -12,6 +12,7 @@ from aiplat.catalog.engine_values import wrong_values
 from aiplat.catalog.gpu_hosts import unshared_gpus
 from aiplat.catalog.inputs import inputs_of, upstream_inputs
 from aiplat.catalog.os_recipes import OsPackages
+from aiplat.catalog.routes import names_taken_twice
 from aiplat.catalog.values import absent_profile
 from aiplat.catalog.versions import version_of
 from aiplat.errors import BadInput, Finding
@@ -135,6 +136,7 @@ def undeliverable(
         *(finding for engine in catalog.engines for finding in wrong_values(site, engine)),
         *(finding for component in catalog.components for finding in absent_profile(site, component)),
         *_ports_taken_twice(site, catalog),
+        *names_taken_twice(components_on(site, catalog)),
         *unshared_gpus(site, on, supply or supply_of(site)),
     ]
 

@@ -10,6 +10,7 @@ from aiplat.catalog.components import Component
 from aiplat.catalog.needs import DatabaseNeed, GatewayKeyNeed, NeedKind, SecretKind
 from aiplat.content import sha256_bytes
 from aiplat.plan.role_variables import NOT_YET
+from aiplat.plan.routes import routed
 from aiplat.vault.generated import generated_identity
 
 Entries = Mapping[str, Mapping[str, str]]
@@ -95,7 +96,8 @@ def connections(on: Sequence[Component]) -> list[dict[str, Any]]:
         asked = [(by_name[c.to], c.port) for c in component.needs.connections if c.to in by_name]
         for to, port in (*_to_providers(component, on), *asked):
             found.append({"from": _pods(component), "to": _pods(to), "port": port})
-    return found + _scrapes(on)
+    through = [{"from": _pods(door), "to": _pods(to), "port": port} for door, to, port in routed(on)]
+    return found + _scrapes(on) + through
 
 
 def metrics_targets(on: Sequence[Component]) -> list[dict[str, Any]]:

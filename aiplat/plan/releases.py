@@ -32,6 +32,7 @@ from aiplat.plan.needs import (
     passwords,
 )
 from aiplat.plan.role_variables import NOT_YET, Namespace, ReleaseWanted, ServedWeights, inputs_label
+from aiplat.plan.routes import forward_auth, forwarded_hosts, ingress, routes
 from aiplat.plan.yaml_text import to_yaml
 from aiplat.site.models import Site
 from aiplat.site.references import identity_name, references_in, with_secrets
@@ -160,6 +161,10 @@ def _context(
         "connections": connections(on),
         "names_askers": names_askers(on),
         "metrics_targets": metrics_targets(on),
+        "routes": routes(site, on),
+        "forwarded_hosts": forwarded_hosts(site, on),
+        "forward_auth": forward_auth(on),
+        "ingress": ingress(site, on),
         "gpu_configs": {"plugin": plugin_data(site), "mig": mig_data(site)},
         # Before the first run there are no secrets yet, and a plan is wanted all the same.
         "identities": identities or defaultdict(lambda: NOT_YET),

@@ -64,7 +64,7 @@ def test_who_provides_what_is_needed_is_on(tmp_path: Path) -> None:
     ("kind", "need"),
     [
         ("buckets", {"name": "uploads"}),
-        ("routes", {"name": "thing", "service": "thing", "port": 80, "groups": ["member"]}),
+        ("routes", {"name": "t", "service": "t", "port": 80, "groups": ["member"], "signIn": "own"}),
         ("oidcClients", {"name": "thing", "redirectPaths": ["/back"]}),
     ],
 )
@@ -100,6 +100,7 @@ def test_metrics_bring_prometheus_unless_they_are_optional(tmp_path: Path) -> No
         ({"secrets": [{"name": "a", "kind": "token"}, {"name": "a", "kind": "token"}]}, "a is there twice"),
         ({"secrets": [{"name": "a", "kind": "pin"}]}, "should be 'password', 'token'"),
         ({"routes": [{"name": "a", "service": "a", "port": 80, "groups": []}]}, "at least 1 item"),
+        ({"routes": [{"name": "api", "service": "a", "port": 80, "groups": ["b"]}]}, "api is the gateway's"),
         ({"metrics": [{"port": 9090, "path": "metrics"}]}, "it must match ^/"),
         ({"disks": []}, "disks: is not a key"),
     ],
