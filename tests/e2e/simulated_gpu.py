@@ -60,6 +60,10 @@ if ! test -e /run/simulated-gpu/driver; then
 fi
 case "$*" in ""|-L) echo "{CARD}";; esac
 """
+# Device nodes are there when somebody has made them since the start, as with the driver itself.
+MODPROBE = """#!/bin/sh
+test -e /run/simulated-gpu/driver && touch /dev/nvidia0 /dev/nvidiactl
+"""
 CTK = """#!/bin/sh
 for word; do case "$word" in --output=*) echo "cdiVersion: 0.5.0" >"${word#--output=}";; esac; done
 """
@@ -75,6 +79,7 @@ ExecStart=/usr/lib/simulated-gpu/at-boot
 FILES = {
     "nvidia-driver-cuda": {
         "usr/bin/nvidia-smi": SMI,
+        "usr/bin/nvidia-modprobe": MODPROBE,
         "usr/lib/simulated-gpu/at-boot": AT_BOOT,
         "usr/lib/systemd/system/simulated-gpu.service": UNIT,
     },
