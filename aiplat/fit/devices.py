@@ -88,21 +88,35 @@ def find_device(text: str, sections: tuple[str, ...] = ("gpus", "systems")) -> D
 
     Of cards sold with different memory the one whose size is said is taken, else the smallest.
     """
+    named = _named(text, sections)
+    return _device(max(named, key=lambda m: m[1])[0], text) if named else None
+
+
+def of_the_same_name(text: str) -> list[str]:
+    """Return the names of other cards that a text means as well: they have more memory than the one taken."""
+    if memory_in(text) is not None or profile_in(text):
+        return []
+    named = _named(text, ("gpus",))
+    best = max((score for _, score in named), default=())
+    size = -best[-1] if best else 0
+    others = (entry for entry, score in named if score[:-1] == best[:-1] and -score[-1] != size)
+    return list(dict.fromkeys(str(entry.fields["name"]) for entry in others))
+
+
+def _named(text: str, sections: tuple[str, ...]) -> list[tuple[_Entry, tuple[int, int, int, int, int]]]:
+    """Return the devices of a name with how well each fits, the least memory last in that."""
     words = tokens(text)
     matches = [
         (entry, at) for entry in _entries() if entry.section in sections for at in _places(entry, words)
     ]
-    if not matches:
-        return None
     # `6000` inside `RTX 6000 Ada` is not a match of its own: the longest name wins.
-    longest = max(len(entry.tokens) for entry, _ in matches)
+    longest = max((len(entry.tokens) for entry, _ in matches), default=0)
     named = [m for m in matches if len(m[0].tokens) == longest]
     # `A100 3g.40gb` is a part of the larger card of that name.
     profile = profile_in(text)
     unsaid = profile.name if profile and memory_in(text.replace(profile.text, "")) is None else ""
     having = [m for m in named if unsaid in profiles_of(str(m[0].fields["name"]))]
-    best = max(having or named, key=lambda m: _score(m[0], m[1], words))
-    return _device(best[0], text)
+    return [(entry, _score(entry, at, words)) for entry, at in having or named]
 
 
 def part_of(device: Device | None, text: str) -> Device | None:

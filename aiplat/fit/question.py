@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiplat.errors import BadInput, Finding
 from aiplat.fit.architecture import Architecture
-from aiplat.fit.devices import doubt_about, find_device, near_devices
+from aiplat.fit.devices import doubt_about, find_device, near_devices, of_the_same_name
 from aiplat.fit.gguf import read_gguf
 from aiplat.fit.hardware import Hardware, read_hardware
 from aiplat.fit.huggingface import read_snapshot
@@ -50,6 +50,7 @@ def as_request(question: FitQuestion) -> Request:
     if wrong or found is None or hardware is None:
         raise BadInput(wrong)
     arch, weights = found
+    assumed += _cards_assumed(question.devices)
     settings = question.settings
     if question.engine == "llama.cpp" and settings.flash_attention is None:
         settings = replace(settings, flash_attention=True)
@@ -91,6 +92,16 @@ def _hardware(devices: tuple[str, ...], wrong: list[Finding]) -> Hardware | None
     return Hardware(
         tuple(gpu for hardware in found for gpu in hardware.gpus), cpus[0] if cpus else found[0].cpu
     )
+
+
+def _cards_assumed(devices: tuple[str, ...]) -> list[str]:
+    """Return which card was taken where a name is that of several with different memory."""
+    taken = {text: (find_device(text), of_the_same_name(text)) for text in devices}
+    return [
+        f"card ({device.name}, the smallest that {text!r} means; {' or '.join(others)}, if you name it)"
+        for text, (device, others) in taken.items()
+        if device and others
+    ]
 
 
 def _model(

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from aiplat.errors import BadInput
-from aiplat.fit.devices import doubt_about, find_device, metal_working_set
+from aiplat.fit.devices import doubt_about, find_device, metal_working_set, of_the_same_name
 from aiplat.fit.hardware import read_hardware
 from aiplat.fit.knowledge import GIB, knowledge
 from aiplat.fit.question import FitQuestion, as_request
@@ -246,6 +246,28 @@ def test_a_number_in_a_cards_name_is_not_its_memory(text: str, gib: int) -> None
     """Nor is the memory of the processor beside it, which a GH200 has in its name."""
     found = (read_hardware({"gpu": text}).gpus[0].total or 0) / GIB
     assert 0.9 * gib < found <= gib
+
+
+@pytest.mark.parametrize(
+    ("text", "others"),
+    [
+        ("A100 SXM", ["A100 SXM4 80 GB"]),
+        ("A100 SXM 80GB", []),
+        ("A100 3g.40gb", []),
+        ("H100 SXM", []),
+        ("RTX 4090", []),
+        ("no card", []),
+    ],
+)
+def test_a_name_of_several_cards_is_told_from_one_that_says_which(text: str, others: list[str]) -> None:
+    """The smallest is taken; what nobody means without its memory is not among the others."""
+    assert of_the_same_name(text) == others
+
+
+def test_an_answer_says_which_card_of_a_name_it_is_for() -> None:
+    """Whoever has the larger one sees that the answer is not about it."""
+    asked = FitQuestion("llama3.1:8b", ("A100 SXM",), "ollama", None, EngineSettings())
+    assert any("A100 SXM4 40 GB" in said and "A100 SXM4 80 GB" in said for said in as_request(asked).assumed)
 
 
 @pytest.mark.parametrize(
