@@ -26,6 +26,7 @@ _PATHS = {
     "Node": ("api/v1", "nodes"),
     "RuntimeClass": ("apis/node.k8s.io/v1", "runtimeclasses"),
     "Pod": ("api/v1", "pods"),
+    "Event": ("api/v1", "events"),
     "Service": ("api/v1", "services"),
     "Deployment": ("apis/apps/v1", "deployments"),
     "DaemonSet": ("apis/apps/v1", "daemonsets"),
@@ -92,13 +93,16 @@ class RawObjects:
         go(settings, way)
         return cls(_client(settings), manager)
 
-    def listed(self, kind: str, namespace: str = "", selector: str = "") -> list[Document]:
-        """Return every object of a kind, of one namespace or all, that a label selector finds.
+    def listed(
+        self, kind: str, namespace: str = "", selector: str = "", *, fields: str = ""
+    ) -> list[Document]:
+        """Return every object of a kind, of one namespace or all, that selectors of labels and fields find.
 
         Raises:
             Refused, NoAnswer: the API does not say.
         """
         query = {"labelSelector": selector} if selector else {}
+        query |= {"fieldSelector": fields} if fields else {}
         found = self._ask("GET", _path(kind, namespace), query)
         # Items of a list do not say what they are, and what is passed on should.
         about = {"apiVersion": found["apiVersion"], "kind": str(found["kind"]).removesuffix("List")}

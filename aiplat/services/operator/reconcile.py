@@ -21,7 +21,7 @@ from aiplat.services.operator.decide import Decision, Engaged, Refusal, decide_a
 from aiplat.services.operator.desired import LABEL_MODEL, MODEL_UID, OWNED, desired, object_name
 from aiplat.services.operator.model_spec import MANAGED_BY, OWN_GROUP, ModelSpec, model_spec_of
 from aiplat.services.operator.scaling import Load, Scaler, together
-from aiplat.services.operator.state import Seen, is_settled, status_of
+from aiplat.services.operator.state import NO_SANDBOX, Seen, has_no_sandbox, is_settled, status_of
 
 Document = dict[str, Any]
 
@@ -35,7 +35,9 @@ log = logging.getLogger("aiplat.operator")
 class Objects(Protocol):
     """What a pass needs of a cluster."""
 
-    def listed(self, kind: str, namespace: str = "", selector: str = "") -> list[Document]:
+    def listed(
+        self, kind: str, namespace: str = "", selector: str = "", *, fields: str = ""
+    ) -> list[Document]:
         """Return every object of a kind."""
 
     def apply(self, document: Document, subresource: str = "") -> Document:
@@ -102,6 +104,9 @@ class Reconciler:
             if pod["metadata"].get("deletionTimestamp"):
                 continue
             cluster_state.pods[pod["metadata"]["labels"][LABEL_MODEL]].append(pod)
+        if any(has_no_sandbox(pod) for pods in cluster_state.pods.values() for pod in pods):
+            for event in self.objects.listed("Event", self.namespace, fields=f"reason={NO_SANDBOX}"):
+                cluster_state.no_sandbox[event["involvedObject"].get("uid", "")] = event.get("message", "")
         return cluster_state
 
     def _keep_site_models(self, bundle: SiteBundle, models: list[Document]) -> bool:
@@ -144,6 +149,7 @@ class Reconciler:
                 () if isinstance(decision, Refusal) else tuple(cluster_state.pods[model_spec.slug]),
                 load_known=load is not None,
                 simulated=frozenset(cluster_state.simulated),
+                no_sandbox=cluster_state.no_sandbox,
             )
             return self._tell(document, model_spec, decision, seen)
         except AiplatError as error:
@@ -204,11 +210,13 @@ class Reconciler:
 class _World:
     """What runs for Models: objects by kind and name, pods by slug; and what of the cluster matters to them.
 
-    `runtimes` are the names of RuntimeClasses, `simulated` the nodes whose GPUs are made up.
+    `runtimes` are the names of RuntimeClasses, `simulated` the nodes whose GPUs are made up, `no_sandbox`
+    what a node said of a pod that it could not begin, by the pod's uid.
     """
 
     runtimes: set[str] = field(default_factory=set)
     simulated: set[str] = field(default_factory=set)
+    no_sandbox: dict[str, str] = field(default_factory=dict)
     made: dict[str, dict[str, Document]] = field(default_factory=lambda: defaultdict(dict))
     pods: dict[str, list[Document]] = field(default_factory=lambda: defaultdict(list))
 

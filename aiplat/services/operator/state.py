@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiplat.services.operator.capacity import NVIDIA
@@ -14,24 +14,29 @@ from aiplat.services.operator.model_spec import ModelSpec
 Document = dict[str, Any]
 
 _NEWS_LENGTH = 600
+NO_SANDBOX = "FailedCreatePodSandBox"
+"""The reason of the event by which a node says that it could not even begin a pod."""
+_NO_RUNTIME = 'no runtime for "nvidia"'
 
 
 @dataclass(frozen=True)
 class Seen:
     """What runs of a Model: its Deployment (None: not there), its pods, and whether the load is known.
 
-    `simulated` are the nodes whose GPUs are made up.
+    `simulated` are the nodes whose GPUs are made up, `no_sandbox` what nodes said of pods that they could not
+    begin, by the pods' uids.
     """
 
     deployment: Document | None = None
     pods: tuple[Document, ...] = ()
     load_known: bool = True
     simulated: frozenset[str] = frozenset()
+    no_sandbox: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def problem(self) -> str:
         """The most telling of what Kubernetes says of pods that do not run, empty where all do."""
-        return _problem(self.pods) or _not_made(self.deployment)
+        return _problem(self.pods, self.no_sandbox) or _not_made(self.deployment)
 
 
 @dataclass(frozen=True)
@@ -137,12 +142,29 @@ def _available(model_spec: ModelSpec, seen: Seen, counted: Counted) -> tuple[boo
     return False, "NotReady", problem or "no replica is ready yet"
 
 
-def _problem(pods: Iterable[Document]) -> str:
+def has_no_sandbox(pod: Document) -> bool:
+    """Whether a node has the pod and has not begun it: it waits, or the node cannot."""
+    status = pod.get("status", {})
+    begun = any(
+        c["type"] == "PodReadyToStartContainers" and c["status"] == "True"
+        for c in status.get("conditions", ())
+    )
+    return status.get("phase") == "Pending" and bool(pod.get("spec", {}).get("nodeName")) and not begun
+
+
+def _problem(pods: Iterable[Document], no_sandbox: Mapping[str, str]) -> str:
     """Return the most telling of what Kubernetes says of pods that do not run, empty where all do."""
     for pod in pods:
-        if said := _killed_for_memory(pod) or _pod_problem(pod.get("status", {})):
+        told = no_sandbox.get(pod["metadata"].get("uid", ""), "") if has_no_sandbox(pod) else ""
+        if said := _killed_for_memory(pod) or _pod_problem(pod.get("status", {})) or _not_begun(told):
             return said[:_NEWS_LENGTH]
     return ""
+
+
+def _not_begun(told: str) -> str:
+    """Return what a node said of a pod that it could not begin, with what to do where that is known."""
+    fix = "; its node has no NVIDIA runtime, `aiplat doctor gpu` says why" if _NO_RUNTIME in told else ""
+    return told[: _NEWS_LENGTH - len(fix)] + fix
 
 
 def _not_made(deployment: Document | None) -> str:

@@ -24,6 +24,7 @@ _PATHS = {
     "Node": "api/v1/nodes",
     "ServiceAccount": "api/v1/namespaces/{}/serviceaccounts",
     "Pod": "api/v1/namespaces/{}/pods",
+    "Event": "api/v1/namespaces/{}/events",
     "Service": "api/v1/namespaces/{}/services",
     "Deployment": "apis/apps/v1/namespaces/{}/deployments",
     "PodDisruptionBudget": "apis/policy/v1/namespaces/{}/poddisruptionbudgets",

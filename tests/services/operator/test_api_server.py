@@ -237,6 +237,28 @@ def test_killed_again_and_again_it_ends_where_it_would_have(
     until(lambda: names(objects, "Deployment") == SITES, operator)
 
 
+def test_what_a_node_says_of_a_pod_that_it_cannot_begin_is_told(
+    api: ApiServer, operator: Operator, objects: RawObjects
+) -> None:
+    """The operator's account may read events where its pods are, and the API finds them by their reason."""
+    stuck = plain("stuck")
+    api.apply(stuck)
+    meta = {"name": "stuck", "namespace": SPACE, "labels": {"aiplat.dev/model": "stuck"}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
+    assert api.apply({**pod, "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "x"}]}}) == ""
+    made = objects.read("Pod", SPACE, "stuck")
+    assert made
+    about = {"kind": "Pod", "namespace": SPACE, "name": "stuck", "uid": made["metadata"]["uid"]}
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "stuck", "namespace": SPACE}}
+    told = {"reason": "FailedCreatePodSandBox", "message": "no network", "involvedObject": about}
+    assert api.apply({**event, **told}) == ""
+    until(lambda: api.table(stuck)["State"] == "Failing", operator)
+    assert api.table(stuck)["Message"] == "no network"
+    objects.delete("Pod", SPACE, "stuck")
+    objects.delete("Model.aiplat.dev", SPACE, "stuck")
+    until(lambda: names(objects, "Deployment") == SITES, operator)
+
+
 def test_the_number_follows_what_the_gateways_say(
     api: ApiServer, operator: Operator, objects: RawObjects, gateway: Gateway
 ) -> None:

@@ -177,6 +177,42 @@ def test_a_pod_that_cannot_start_is_told_in_kubernetes_words() -> None:
     assert (told["phase"], told["message"]) == ("Failing", "CrashLoopBackOff: back-off restarting")
 
 
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        (
+            'no runtime for "nvidia" is configured',
+            "its node has no NVIDIA runtime, `aiplat doctor gpu` says why",
+        ),
+        ("no network", ""),
+    ],
+)
+def test_a_pod_that_its_node_cannot_begin_is_told_in_the_nodes_words(said: str, fix: str) -> None:
+    """It has no container that could say it: an event does, until the pod has begun."""
+    cluster = MemoryCluster(model("notes", SMALL), node())
+    meta = {"name": "p", "namespace": SPACE, "uid": "u1", "labels": {"aiplat.dev/model": "notes"}}
+    pod: Document = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"nodeName": "n1"}}
+    cluster.keep({**pod, "status": {"phase": "Pending"}})
+    run(cluster)
+    assert status(cluster, "notes")["phase"] == "Starting"
+    for name, reason, of, message in (
+        ("other", "Pulling", "u1", "pulling"),
+        ("others", "FailedCreatePodSandBox", "u2", "of another pod"),
+        ("own", "FailedCreatePodSandBox", "u1", said),
+    ):
+        about = {"reason": reason, "message": message, "involvedObject": {"uid": of}}
+        cluster.keep(
+            {"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": SPACE}} | about
+        )
+    run(cluster)
+    told = status(cluster, "notes")
+    assert (told["phase"], told["message"]) == ("Failing", f"{said}; {fix}" if fix else said)
+    begun = {"type": "PodReadyToStartContainers", "status": "True"}
+    cluster.keep({**pod, "status": {"phase": "Pending", "conditions": [begun]}})
+    run(cluster)
+    assert status(cluster, "notes")["phase"] == "Starting"
+
+
 def test_a_quota_that_is_used_up_is_told_in_kubernetes_words() -> None:
     """There is no pod that could say it: the Deployment does."""
     cluster = MemoryCluster(model("notes", SMALL), node())

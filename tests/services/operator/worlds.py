@@ -128,9 +128,13 @@ class MemoryCluster:
         """Return the names of all objects of a kind."""
         return {name for _, name in self.kept[kind]}
 
-    def listed(self, kind: str, namespace: str = "", selector: str = "") -> list[Document]:
-        """Return copies, as an API does."""
+    def listed(
+        self, kind: str, namespace: str = "", selector: str = "", *, fields: str = ""
+    ) -> list[Document]:
+        """Return copies, as an API does; of fields it knows those at the top."""
+        name, _, value = fields.partition("=")
         found = [d for (space, _), d in self.kept[kind].items() if namespace in {"", space}]
+        found = [d for d in found if not fields or d.get(name) == value]
         return [copy.deepcopy(d) for d in found if not selector or _matches(d, selector)]
 
     def apply(self, document: Document, subresource: str = "") -> Document:
