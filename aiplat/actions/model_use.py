@@ -1,17 +1,17 @@
-"""What is done with one model: its engines' logs, its weights on every node, how clients reach it."""
+"""What is done with one model: its weights on every node, how clients reach it."""
 
 from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import httpx
 from pydantic import Field
 
 from aiplat.actions.access import access_to
-from aiplat.actions.model import NAMESPACE, DeclaredModel, find_model, object_name, objects_of
+from aiplat.actions.model import NAMESPACE, find_model, object_name, objects_of
 from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.lockfile import read_lock
@@ -62,27 +62,6 @@ def expose(site: Site, name: str) -> Exposed:
         fix = "look with `aiplat model list`"
         raise CheckFailed(Finding(f"Model {model.title}", f"is not offered: {model.message}", fix))
     return Exposed(model=model.served_as, url=url, state=model.state, message=model.message)
-
-
-def logs(site: Site, name: str, *, tail: int, follow: bool) -> Iterator[tuple[str, str]]:
-    """Yield pod and line of what a model's engines wrote; with `follow`, of the newest one, for good.
-
-    Raises:
-        BadInput: there is no such Model, or nothing runs for it.
-    """
-    model, objects = find_model(site, name), objects_of(site)
-    pods = _pods(objects, model)
-    if not pods:
-        raise BadInput(Finding(f"Model {model.title}", f"has no pod: {model.message}"))
-    for pod in pods[-1:] if follow else pods:
-        for line in objects.log(NAMESPACE, pod, tail=tail, follow=follow):
-            yield pod, line
-
-
-def _pods(objects: RawObjects, model: DeclaredModel) -> list[str]:
-    found = objects.listed("Pod", NAMESPACE, model.selector) if model.selector else []
-    ordered = sorted(found, key=lambda p: p["metadata"].get("creationTimestamp", ""))
-    return [p["metadata"]["name"] for p in ordered]
 
 
 def pull(site: Site, name: str, on_nodes: OnNodes, seconds: float) -> int:

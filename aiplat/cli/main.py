@@ -32,6 +32,7 @@ _VERBS = {
     "chat": "chat",
     "env": "env",
     "usage": "usage",
+    "logs": "logs",
     "tunnel": "tunnel",
     "node": "node",
     "reset": "reset",

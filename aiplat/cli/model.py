@@ -131,14 +131,12 @@ def logs(
     name: _Name,
     site: _Site = None,
     tail: Annotated[int, typer.Option(min=0, help="Last lines of each replica.")] = 100,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with the newest replica's lines.")
-    ] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
-    """Print what a model's engines wrote."""
-    from aiplat.cli.model_verbs import print_logs  # noqa: PLC0415
+    """Print what a model's engines wrote; `aiplat logs --model NAME` is the same with more options."""
+    from aiplat.cli.log_verbs import LogOptions, print_logs  # noqa: PLC0415
 
-    print_logs(site, name, tail=tail, follow=follow)
+    print_logs(site, "", name, LogOptions(tail=tail, follow=follow), as_json=False)
 
 
 @model_app.command()

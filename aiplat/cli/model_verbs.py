@@ -23,7 +23,7 @@ from aiplat.actions.model import (
     manifest_of,
     take_away,
 )
-from aiplat.actions.model_use import expose, logs, pull
+from aiplat.actions.model_use import expose, pull
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import AiplatError, BadInput, Finding
@@ -139,16 +139,6 @@ def delete_model(argument: str | None, name: str, *, yes: bool, as_json: bool) -
         print_json({"kind": "Deleted", "namespace": gone.namespace, "name": gone.name})
     else:
         typer.echo(f"{gone.title}: deleted, nothing runs for it any more")
-
-
-def print_logs(argument: str | None, name: str, *, tail: int, follow: bool) -> None:
-    """Print lines, with the pod's name before each where there are several pods."""
-    last = ""
-    for pod, line in logs(_site(argument), name, tail=tail, follow=follow):
-        if pod != last and not follow:
-            Console(stderr=True, highlight=False).print(pod, style="dim", markup=False)
-        last = pod
-        typer.echo(line)
 
 
 def pull_model(argument: str | None, name: str, seconds: float, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -36,6 +37,25 @@ _PATHS = {
     "Model.ollama.ayaka.io": ("apis/ollama.ayaka.io/v1", "models"),
 }
 _CLUSTER_WIDE = {"Node", "RuntimeClass"}
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """Which lines of a container's log; `previous` are those of the container before its last restart."""
+
+    container: str = ""
+    tail: int | None = None
+    since_seconds: int | None = None
+    follow: bool = False
+    previous: bool = False
+
+    def parameters(self) -> dict[str, str]:
+        """Return the API's words for it."""
+        numbers = {"tailLines": self.tail, "sinceSeconds": self.since_seconds}
+        words = {name: str(number) for name, number in numbers.items() if number is not None}
+        flags = {"follow": self.follow, "previous": self.previous, "timestamps": True}
+        words |= {name: "true" for name, wanted in flags.items() if wanted}
+        return words | ({"container": self.container} if self.container else {})
 
 
 class Refused(AiplatError):
@@ -149,16 +169,13 @@ class RawObjects:
             raise
         return True
 
-    def log(
-        self, namespace: str, pod: str, *, tail: int | None = None, follow: bool = False
-    ) -> Iterator[str]:
-        """Yield the lines that a pod's first container wrote, with `follow` also those still to come.
+    def log(self, namespace: str, pod: str, wanted: LogQuery) -> Iterator[str]:
+        """Yield the lines that a pod's container wrote, each begun by its time; with `follow` for good.
 
         Raises:
             Refused, NoAnswer: the API does not say.
         """
-        query = {"follow": "true"} if follow else {}
-        query |= {} if tail is None else {"tailLines": str(tail)}
+        query = wanted.parameters()
         answer = self._send("GET", f"{_path('Pod', namespace)}/{pod}/log", query, None, (_SECONDS[0], None))
         if not _GOOD <= answer.status < _GOOD_END:
             answer.read()

@@ -39,13 +39,15 @@ VERSION = {
 class Kube:
     """Holds lists of documents by plural name.
 
-    `executed` answers a command in a pod with output and code; `written` is every pod's log.
+    `executed` answers a command in a pod with output and code; `written` is every pod's log, but for those
+    that `logs` has by the pod's name.
     """
 
     def __init__(self) -> None:
         self.lists: dict[str, list[Document]] = {name: [] for name in LISTS.values()}
         self.executed: Callable[[str, list[str]], tuple[str, int]] = lambda _pod, _command: ("", 0)
         self.written = ""
+        self.logs: dict[str, str] = {}
         self.asked: list[str] = []
         self.refuse = 0
         self.url = ""
@@ -108,8 +110,10 @@ class Kube:
         document = {"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": found}
         return self._refusal() or web.json_response(document)
 
-    async def _log(self, _: web.Request) -> web.Response:
-        return self._refusal() or web.Response(text=self.written)
+    async def _log(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path_qs)
+        text = self.logs.get(request.match_info["pod"], self.written)
+        return self._refusal() or web.Response(text=text)
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))

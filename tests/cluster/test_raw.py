@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aiplat.cluster.raw import NoAnswer, RawObjects, Refused, kind_of
+from aiplat.cluster.raw import LogQuery, NoAnswer, RawObjects, Refused, kind_of
 from aiplat.errors import BadInput
 
 MODEL: dict[str, Any] = {
@@ -117,8 +117,8 @@ def test_a_refusal_is_the_apis_own_sentence(api: Api, objects: RawObjects) -> No
 def test_a_log_is_read_line_by_line(api: Api, objects: RawObjects) -> None:
     """The last line need not end."""
     api.answer = (200, b"one\ntwo")
-    assert list(objects.log("n", "p", tail=2)) == ["one", "two"]
-    assert api.seen[1] == "/api/v1/namespaces/n/pods/p/log?tailLines=2"
+    assert list(objects.log("n", "p", LogQuery(tail=2, container="c"))) == ["one", "two"]
+    assert api.seen[1] == "/api/v1/namespaces/n/pods/p/log?tailLines=2&timestamps=true&container=c"
 
 
 def test_nobody_there_is_said_soon(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ class Loopback:
         self._workload("operator", "operator", "ghcr.io/aiplat/aiplat", {}, 8080)
         self._workload("gateway", "gateway", "ghcr.io/aiplat/aiplat", {}, 443)
         self._workload("postgresql", "postgresql", "ghcr.io/aiplat/postgresql", {}, 5432)
-        self.kube.executed, self.kube.written = self._connect, ""
+        self.kube.executed, self.kube.written, self.kube.logs = self._connect, "", {}
 
     def _workload(self, name: str, release: str, image: str, labels: dict[str, str], port: int) -> None:
         namespace = {"operator": "aiplat-model", "gateway": "aiplat-access"}.get(release, "aiplat-data")

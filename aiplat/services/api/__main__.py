@@ -10,12 +10,13 @@ from aiplat.errors import EXIT_BAD_INPUT, AiplatError
 from aiplat.services.api.serve import run
 from aiplat.services.api.settings import parse
 from aiplat.services.background import as_process
+from aiplat.services.request_id import log_to_stderr
 
 
 def main() -> int:
     """Run the API; returns its exit code: 0 after a signal, 2 for input that cannot be worked with."""
     settings = parse(sys.argv[1:])
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     log = logging.getLogger("aiplat.api")
     try:
         asyncio.run(as_process(run(settings)))

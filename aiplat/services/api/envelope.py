@@ -1,4 +1,4 @@
-"""What is around every request and answer: a limit of size, security headers; not what is in them."""
+"""What is around every request and answer: its id, a limit of size, security headers; not what is in them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from http import HTTPStatus
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aiplat.services.request_id import REQUEST, new_request_id
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -30,12 +32,15 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        request = new_request_id()
+        REQUEST.set(request)
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
+                headers["X-Request-Id"] = request
                 if scope.get("scheme") == "https":
                     headers["Strict-Transport-Security"] = f"max-age={_YEAR}"
             await send(message)

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from aiplat.actions.plan import PlanMovedError, PlanRefusedError
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.services.api.documents import Document
+from aiplat.services.request_id import REQUEST
 from aiplat.services.store.faults import NotThere, Unreachable
 
 log = logging.getLogger("aiplat.api")
@@ -54,6 +55,7 @@ class Problem(Document):
     instance: str = Field(examples=["/api/v1/runs/20260102T030405Z-0a1b2c"])
     findings: tuple[ProblemFinding, ...] = ()
     plan_digest: str | None = Field(default=None, description="With plan-moved: the plan that holds now.")
+    request_id: str = Field(default="", description="What the API's log calls this request.")
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def answer(refusal: ApiProblem, path: str) -> JSONResponse:
         instance=path,
         findings=tuple(map(ProblemFinding.of, refusal.findings)),
         plan_digest=refusal.plan_digest,
+        request_id=REQUEST.get(),
     )
     content = problem.model_dump(mode="json", by_alias=True, exclude_none=True)
     return JSONResponse(content, refusal.kind.status, headers=refusal.headers, media_type=MEDIA_TYPE)

@@ -11,11 +11,12 @@ from aiplat.errors import AiplatError
 from aiplat.services.background import as_process
 from aiplat.services.gateway.serve import run
 from aiplat.services.gateway.settings import parse
+from aiplat.services.request_id import log_to_stderr
 
 
 def main() -> int:
     """Run the gateway; returns its exit code: 0 after a signal, 2 for input that cannot be worked with."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     try:
         uvloop.run(as_process(run(parse(sys.argv[1:]))))
     except AiplatError as error:

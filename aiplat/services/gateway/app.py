@@ -20,6 +20,7 @@ from aiplat.services.gateway.requests.auth import KeyStore, bearer
 from aiplat.services.gateway.requests.context import ClientLeft, Receive, RequestContext, Send
 from aiplat.services.gateway.requests.usage import RequestRecord
 from aiplat.services.gateway.upstream.backends import Backends
+from aiplat.services.request_id import REQUEST
 
 Handler = Callable[[RequestContext, Backends], Awaitable[None]]
 Outcome = Literal["done", "refused", "failed", "client_left"]
@@ -87,6 +88,7 @@ class GatewayApp:
         if scope["type"] != "http":
             raise RuntimeError(f"the gateway answers HTTP only, not {scope['type']}")
         context = RequestContext(scope, receive, send)
+        REQUEST.set(context.own_id)
         if b"origin" in context.headers:
             if (allowed := self._cors.preflight(context.method, context.headers)) is not None:
                 await send({"type": "http.response.start", "status": 204, "headers": allowed})
@@ -143,6 +145,8 @@ class GatewayApp:
             raise errors.expired_key()
 
     async def _refuse(self, context: RequestContext, error: ApiError) -> None:
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.warning("%s of %s: %d %s", context.path[:200], context.model, error.status, error.message)
         ollama_client = context.path.startswith("/api/")
         shape = errors.ollama_body if ollama_client else errors.openai_body
         await context.reply(error.status, shape(error), error.all_headers())

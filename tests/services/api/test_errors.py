@@ -22,6 +22,7 @@ def problem(answer: httpx.Response) -> Problem:
     assert found.status == answer.status_code
     assert found.instance == answer.request.url.path
     assert found.findings
+    assert found.request_id == answer.headers["x-request-id"]
     return found
 
 

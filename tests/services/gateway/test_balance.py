@@ -134,6 +134,9 @@ def test_a_fallback_answers_for_a_model_that_cannot(
     assert answer.headers["x-aiplat-model"] == "twice"
     assert answer.json()["model"] == "twice"
     assert balanced.metric(sample) == before + 1
+    # The log says which request it was, by the id that the answer has.
+    written = (balanced.folder / "log").read_text()
+    assert f"request={answer.headers['x-aiplat-request-id']}\n" in written
 
 
 def test_who_answers_itself_says_nothing_of_it(balanced: RunningGateway) -> None:
