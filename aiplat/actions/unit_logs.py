@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from aiplat.actions.log_line import Level, LogLine, level_of, level_of_priority
 from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.fleet.answers import document_of
 from aiplat.fleet.ssh import run_on
 from aiplat.site.models import Host, Site
 
@@ -57,7 +57,7 @@ def _of_host(
 
 def _line(host: str, entry: bytes, last: Level | None) -> LogLine | None:
     try:
-        said = json.loads(entry)
+        said = document_of(entry)
         text, stamp = said["MESSAGE"], int(said["__REALTIME_TIMESTAMP"])
     except (ValueError, KeyError, TypeError):
         return None
