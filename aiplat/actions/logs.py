@@ -117,7 +117,7 @@ def _container(objects: RawObjects, pod: Document, query: LogQuery) -> Iterator[
     try:
         for text in objects.log(namespace, name, query):
             stamp, _, said = text.partition(" ")
-            # A line that does not say how serious it is goes on with the one before.
+            # A line that does not say how serious it is takes the level of the one before.
             last = level_of(said) or last
             yield LogLine(time=_time(stamp), source=source, level=last or "", text=said)
     except AiplatError as error:

@@ -54,7 +54,7 @@ def test_a_level_is_found_in_every_form(line: str, level: str | None) -> None:
 
 
 def test_lines_of_all_pods_come_in_the_order_of_time(healthy: Loopback) -> None:
-    """Each with its pod; one that has no level goes on with the one before."""
+    """Each with its pod; one without a level has that of the one before."""
     lines = list(component_logs(two_gateways(healthy).site, "gateway", LogQuestion(tail=50)))
     assert [(line.source, line.level, line.text) for line in lines] == [
         ("gateway-1", "info", "INFO listening on 8443"),
