@@ -48,7 +48,8 @@ def is_behind(site: Site, host: Host) -> bool:
 
 def way_to(site: Site) -> Way:
     """Return how to reach a site's ports; what it opens stays open for whoever asks next."""
-    key = (site.name, site.endpoint, site.hosts)
+    # As text: settings of a host may be maps, which are no keys.
+    key = (site.name, site.endpoint, *(host.model_dump_json() for host in site.hosts))
     with _opening:
         if key not in _ways:
             _ways[key] = Tunnels(site)
@@ -261,5 +262,5 @@ def _free_port() -> int:
 
 
 _opening = threading.Lock()
-_ways: dict[tuple[str, str, tuple[Host, ...]], Tunnels] = {}
+_ways: dict[tuple[str, ...], Tunnels] = {}
 atexit.register(close_tunnels)

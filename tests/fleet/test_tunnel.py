@@ -158,6 +158,19 @@ def test_a_lost_connection_is_made_again(ssh: None, service: int) -> None:
     way.close()
 
 
+def test_a_site_has_one_way_whatever_its_hosts_say() -> None:
+    """MIG instances by profile are a map; another setting of a host is another way."""
+
+    def shared(layout: dict[str, int]) -> Site:
+        document = _site().model_dump(mode="json", by_alias=True)
+        document["hosts"][0] |= {"hardware": {"gpus": ["H100"]}, "gpu": {"sharing": {"mig": layout}}}
+        return Site.model_validate(document)
+
+    assert way_to(shared({"1g.10gb": 4})) is way_to(shared({"1g.10gb": 4}))
+    assert way_to(shared({"1g.10gb": 4})) is not way_to(shared({"1g.10gb": 2}))
+    close_tunnels()
+
+
 def test_ssh_is_reached_on_the_port_of_its_configuration(
     ssh: None, service: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
