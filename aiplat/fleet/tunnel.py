@@ -48,7 +48,7 @@ def is_behind(site: Site, host: Host) -> bool:
 
 def way_to(site: Site) -> Way:
     """Return how to reach a site's ports; what it opens stays open for whoever asks next."""
-    # As text: settings of a host may be maps, which are no keys.
+    # As text: settings of a host may be maps, and those cannot be keys.
     key = (site.name, site.endpoint, *(host.model_dump_json() for host in site.hosts))
     with _opening:
         if key not in _ways:
