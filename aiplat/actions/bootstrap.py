@@ -15,8 +15,8 @@ from aiplat.actions.site_hosts import is_lab
 from aiplat.actions.summary import Summary
 from aiplat.actions.vault import note_installed, note_proven
 from aiplat.bundle.build import open_ready
-from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.lockfile import write_lock
+from aiplat.catalog.own_models import catalog_of
 from aiplat.catalog.resolve import components_on
 from aiplat.fleet.kubeconfig import fetch_kubeconfig
 from aiplat.lab import LabEvent, lab_status, lab_up
@@ -119,7 +119,9 @@ def _carry_out(run: Run, site: Site, view: PlanView, secrets: SiteSecrets) -> No
         # Loading Ansible's runner takes a third of a second, which a run with nothing to do need not wait.
         from aiplat.runs.execute import execute  # noqa: PLC0415
 
-        context = RunContext(site, view.lock, load_catalog(), view.facts, secrets, bundle_of(site))
+        context = RunContext(
+            site, view.lock, catalog_of(site, view.lock), view.facts, secrets, bundle_of(site)
+        )
         execute(run, view.plan, context)
         write_lock(site_dir(site.name) / "lock.yaml", view.lock)
     if not view.plan.nothing_to_do or not (site_dir(site.name) / "kubeconfig").exists():

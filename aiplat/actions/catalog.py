@@ -239,7 +239,7 @@ def _plane(known: Catalog, plane: Plane) -> PlaneEntry:
 
 
 def _model(component: Component, model: CatalogModel) -> ModelEntry:
-    document = model.model_dump(mode="json", exclude={"artifact", "shape"})
+    document = model.model_dump(mode="json", exclude={"artifact", "shape", "own"})
     needs = model_needs(component, model)
     memory = needs and ModelMemory(
         weights_gib=round(needs.weights / GIB, 2),

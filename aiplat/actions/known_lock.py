@@ -6,6 +6,7 @@ from aiplat.bundle.bundle import Bundle, bundle_path
 from aiplat.bundle.document import DOCUMENT
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.lockfile import lock_path, read_lock
+from aiplat.catalog.own_models import catalog_of
 from aiplat.catalog.resolve import resolve
 from aiplat.errors import BadInput, Finding
 from aiplat.site.models import Site
@@ -62,7 +63,7 @@ def written_lock(site: Site) -> Lock | None:
 
 def _given_lock(site: Site) -> Lock:
     given = bundle_of(site).lock
-    lock = resolve(site, supply=given.supply)
+    lock = resolve(site, catalog_of(site, given), given.supply)
     there = {a.label for a in given.artifacts}
     findings = [
         Finding(

@@ -13,8 +13,8 @@ from pydantic import Field
 from aiplat.actions.access import access_to
 from aiplat.actions.model import NAMESPACE, find_model, object_name, objects_of
 from aiplat.catalog.artifacts import Lock
-from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.lockfile import read_lock
+from aiplat.catalog.own_models import catalog_of
 from aiplat.cluster.raw import RawObjects
 from aiplat.cluster.way import request_hooks
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
@@ -102,14 +102,15 @@ def _images(site: Site, name: str) -> tuple[str, str]:
     """Return the references of engine and weights by digest."""
     path = site_dir(site.name) / "lock.yaml"
     lock = read_lock(path)
-    for engine, model in load_catalog().models:
+    models = catalog_of(site, lock).models
+    for engine, model in models:
         if name in {model.name, *model.aliases}:
             weights = next(
                 (a for a in lock.of("model") if (a.name, a.version) == (model.artifact.name, model.tag)), None
             )
             if weights is not None:
                 return _engine_image(lock, engine.name), weights.ref
-    names = [m.name for _, m in load_catalog().models]
+    names = [m.name for _, m in models]
     hint = did_you_mean(name, names, "add it under `models` in the site file; the catalogue has")
     raise BadInput(Finding(f"model {name}", "is not in the site's bundle", hint))
 

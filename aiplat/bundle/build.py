@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.bundle.bundle import Bundle
+from aiplat.bundle.cards import add_card, card_files
 from aiplat.bundle.check import altered
 from aiplat.bundle.document import (
     CHECKSUM,
@@ -19,6 +20,7 @@ from aiplat.bundle.document import (
 )
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.lockfile import write_lock
+from aiplat.catalog.own_models import catalog_of
 from aiplat.content import canonical_json, sha256_bytes, sha256_file, write_atomic
 from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Site
@@ -26,7 +28,8 @@ from aiplat.state import bundle_dir, private_dir, site_dir
 from aiplat.supply.all_at_once import of_each
 from aiplat.supply.contract import DONE, Supplied, Supply, SupplyProgress
 from aiplat.supply.oci import INDEX as OCI_INDEX
-from aiplat.supply.oci import MANIFEST, REF_NAME, blob_path, link_or_copy, read_json, write_layout
+from aiplat.supply.oci import MANIFEST, REF_NAME, Descriptor, blob_path, link_or_copy, read_json, write_layout
+from aiplat.supply.scan import scanned
 
 ADD = "add bytes to the bundle"
 """The phase in which an artifact's content is compared and linked into the bundle."""
@@ -42,12 +45,13 @@ def build_bundle(site: Site, lock: Lock, supply: Supply, on_progress: SupplyProg
     """
     supply.check(lock.artifacts)
     path = private_dir(bundle_dir(site.name))
-    supplied = of_each(lock, supply, lambda artifact: _supply(artifact, supply, on_progress))
+    supplied = of_each(lock, supply, lambda artifact: _supply(artifact, site, supply, on_progress))
     try:
         for one in supplied:
             _add(path, one, supply, on_progress)
+        referrers = _cards(path, site, supplied)
         complete = lock.model_copy(update={"artifacts": tuple(one.artifact for one in supplied)})
-        bundle = _finish(path, complete)
+        bundle = _finish(path, complete, referrers)
         write_lock(site_dir(site.name) / "lock.yaml", complete)
     except OSError as error:
         problem = f"cannot be written: {error.strerror or error}"
@@ -70,12 +74,25 @@ def open_ready(site: Site, lock: Lock) -> Bundle | None:
     return bundle if whole else None
 
 
+def _cards(path: Path, site: Site, supplied: list[Supplied]) -> list[Descriptor]:
+    catalog = catalog_of(site)
+    models = [one for one in supplied if one.artifact.kind == "model"]
+    return [card for one in models for card in add_card(path, one, catalog, site.model_formats)]
+
+
 def _wanted(artifact: Artifact) -> tuple[str, str]:
     return artifact.label, artifact.key
 
 
-def _supply(artifact: Artifact, supply: Supply, told: SupplyProgress) -> Supplied:
+def _supply(artifact: Artifact, site: Site, supply: Supply, told: SupplyProgress) -> Supplied:
+    """Return an artifact; a model is looked into before anything of it becomes a part of the bundle.
+
+    Raises:
+        AiplatError: it cannot be made, or the scan found something.
+    """
     supplied = supply.supply(artifact, told)
+    if artifact.kind == "model":
+        scanned(supplied, site.model_formats, told)
     told(supplied.artifact, DONE, supplied.artifact.size, supplied.artifact.size)
     return supplied
 
@@ -108,13 +125,14 @@ def _whole(supplied: Supplied, digest: str, supply: Supply, told: SupplyProgress
     return source
 
 
-def _finish(path: Path, lock: Lock) -> Bundle:
-    """Write the bundle's own files, bundle.json last, and remove blobs that no artifact needs."""
-    write_layout(path, [_described(path, artifact) for artifact in lock.artifacts])
+def _finish(path: Path, lock: Lock, referrers: list[Descriptor]) -> Bundle:
+    """Write the bundle's own files, bundle.json last, and remove blobs that nothing needs."""
+    write_layout(path, [*(_described(path, artifact) for artifact in lock.artifacts), *referrers])
     blobs = {blob.digest: blob.size for artifact in lock.artifacts for blob in artifact.blobs}
     files = {
         f"blobs/sha256/{d.removeprefix('sha256:')}": BundledFile(sha256=d, size=s) for d, s in blobs.items()
     }
+    files |= card_files(path, referrers)
     for name in (LAYOUT, INDEX):
         files[name] = BundledFile(sha256=sha256_file(path / name), size=(path / name).stat().st_size)
     document = BundleDocument(lock_digest=lock_digest(lock), lock=lock, files=dict(sorted(files.items())))

@@ -62,7 +62,7 @@ def lock_digest(lock: Lock) -> Digest:
     document = lock.model_dump(mode="json", by_alias=True)
     for artifact in document["artifacts"]:
         # Bundles from before these were noted keep their digests.
-        for name in ("taken", "source", "pinned", "download", "platforms", "os", "packages"):
+        for name in ("taken", "source", "pinned", "download", "platforms", "os", "packages", "own"):
             if not artifact[name]:
                 del artifact[name]
         if artifact["when"] == "always":

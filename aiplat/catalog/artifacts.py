@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from aiplat.site.systems import Arch, OsName
 
 ArtifactKind = Literal["image", "hostfile", "chart", "model"]
 When = Literal["always", "selinux", "apparmor", "gpu", "gpu-open", "gpu-proprietary", "gpu-fabric"]
+ModelFeature = Literal["completion", "chat", "embedding", "tools", "vision"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f-\x9f\"'`{}\[\]#$\\<>|;&]{1,255}$")]
 """A name or version: a lock may come from outside, and these reach hosts, Ansible and the terminal."""
@@ -38,6 +39,24 @@ class OsPackage(Frozen):
     signed: str
 
 
+class OwnModel(Frozen):
+    """A model of a site's own, as its files were when they were pinned.
+
+    `digest` stands for the names and digests of all its files, `size` for their bytes. `shape` and `weights`
+    are what aiplat.fit computes with, None where it does not know the architecture.
+    """
+
+    digest: Digest
+    size: int = Field(ge=0)
+    features: tuple[ModelFeature, ...] = ()
+    adapter: bool = False
+    family: str = Field(default="", pattern=r"^[\w.-]{0,64}$")
+    quantisation: str = Field(default="", pattern=r"^[\w.-]{0,64}$")
+    context_length: int | None = Field(default=None, gt=0, alias="contextLength")
+    shape: dict[str, Any] | None = None
+    weights: dict[str, Any] | None = None
+
+
 class Artifact(Frozen):
     """One thing a host or the cluster installs, stored in the bundle as an OCI image or artefact.
 
@@ -51,7 +70,7 @@ class Artifact(Frozen):
     Debian packages are in it, `release/name` → version; None where there are none, or nothing noted them.
     Of what comes from upstream, `source` is where it is, `pinned` the digest of what is there (an image's
     index, a release's file, a model's manifest), `download` its bytes, and `platforms` which of several are
-    taken.
+    taken. `own` is there for a model of the site's own.
     """
 
     kind: ArtifactKind
@@ -72,6 +91,7 @@ class Artifact(Frozen):
     download: int | None = None
     platforms: tuple[str, ...] | None = None
     packages: tuple[OsPackage, ...] = ()
+    own: OwnModel | None = None
     blobs: tuple[Blob, ...] = ()
 
     @property

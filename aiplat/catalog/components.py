@@ -7,8 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from aiplat.catalog.artifacts import ArtifactKind
-from aiplat.catalog.engines import EngineSpec, ModelFeature, wrong_settings
+from aiplat.catalog.artifacts import ArtifactKind, ModelFeature, OwnModel
+from aiplat.catalog.engines import EngineSpec, wrong_settings
 from aiplat.catalog.needs import NeedKind, Needs, Provided
 from aiplat.catalog.recipes import Recipe
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
@@ -72,7 +72,8 @@ class CatalogModel(Frozen):
     An `adapter` is served beside other weights, never by itself, and has no features of its own. `settings`
     are the engine's own, as this model needs them.
     `shape` is the name under which aiplat.fit knows its architecture, where that is not its own. `suits` is
-    what it was made for; nobody who does not ask for it gets a coder.
+    what it was made for; nobody who does not ask for it gets a coder. `own` is what the files of a model say
+    that is a site's own.
     """
 
     name: str
@@ -89,6 +90,7 @@ class CatalogModel(Frozen):
     settings: dict[str, str] = Field(default_factory=dict)
     suits: Literal["anything", "code", "reasoning"] = "anything"
     artifact: ArtifactRecipe
+    own: OwnModel | None = None
 
     @property
     def lab_only(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiplat
 from aiplat.catalog.artifacts import PLATFORM
-from aiplat.catalog.components import ArtifactRecipe, Component
+from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component
 from aiplat.catalog.os_recipes import system_sources
 from aiplat.catalog.versions import SOURCES_LOCK, lock_entries, lock_entry, versions_yaml
 from aiplat.content import digest_of, digest_tree, sha256_file
@@ -75,6 +75,20 @@ def inputs_of(
             "recipe": recipe.packages.described() if recipe.packages else None,
             "files": {name: _digest(path) for name, path in _files(component, recipe).items()},
             "tools": _tools(recipe),
+            "builds_on": builds_on,
+        }
+    )
+
+
+def own_inputs(recipe: ArtifactRecipe, model: CatalogModel, builds_on: dict[str, str]) -> str:
+    """Return the digest of a model that a site has itself: of its files, wherever they are, and its name."""
+    return digest_of(
+        {
+            "builder": BUILDER_REVISION,
+            "name": recipe.name,
+            "model": model.name,
+            "files": model.own.digest if model.own else None,
+            "form": recipe.packages.own.form if recipe.packages and recipe.packages.own else None,
             "builds_on": builds_on,
         }
     )

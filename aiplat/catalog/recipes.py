@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from aiplat.frozen import Frozen
 
-RecipeKind = Literal["script", "go", "deb", "image", "model", "snapshot", "chart"]
+RecipeKind = Literal["script", "go", "deb", "image", "model", "snapshot", "chart", "own"]
 
 
 class TrueVersion(Frozen):
@@ -55,10 +56,18 @@ class WrittenSnapshot(Frozen):
     arguments: tuple[str, ...] = ()
 
 
+class OwnFiles(Frozen):
+    """Files of a model that a site has itself: where they are, their form, and the formats it allows."""
+
+    source: Path
+    form: str
+    formats: tuple[str, ...]
+
+
 class Recipe(Frozen):
     """One way to make one artifact.
 
-    Exactly one of script, containerfile, go, deb, gguf, gguf_file, snapshot and chart decides which.
+    Exactly one of script, containerfile, go, deb, gguf, gguf_file, snapshot, chart and own decides which.
 
     Paths are relative to the component's folder, except `script`, `sources` and `requirements`, which
     are relative to the folder that ships everything (the checkout); those below `aiplat/` to the package's.
@@ -110,9 +119,12 @@ class Recipe(Frozen):
     # a folder with a Helm chart
     chart: str | None = None
 
+    # a model that a site has itself; never in a component.yaml
+    own: OwnFiles | None = None
+
     def described(self) -> dict[str, Any]:
         """Return it as the build cache's keys have it: what it does not use is not in it."""
-        since = ("cmake", "gguf_file", "template", "slim", "snapshot")
+        since = ("cmake", "gguf_file", "template", "slim", "snapshot", "own")
         later = {name for name in since if getattr(self, name) is None}
         return self.model_dump(mode="json", by_alias=True, exclude=later)
 
@@ -128,6 +140,7 @@ class Recipe(Frozen):
             "model": self.gguf or (self.gguf_file.wheel if self.gguf_file else None),
             "snapshot": self.snapshot.script if self.snapshot else None,
             "chart": self.chart,
+            "own": self.own.form if self.own else None,
         }
         return next(kind for kind, value in named.items() if value)
 
@@ -146,6 +159,7 @@ class Recipe(Frozen):
             self.gguf_file,
             self.snapshot,
             self.chart,
+            self.own,
         ]
         if sum(bool(way) for way in ways) != 1:
             known = "script, go, deb, containerfile, gguf, gguf_file, snapshot, chart"
@@ -154,7 +168,7 @@ class Recipe(Frozen):
             raise ValueError("go and package belong together")
         if self.gguf and not self.engine:
             raise ValueError("gguf and engine belong together")
-        if self.engine and not (self.gguf or self.gguf_file):
+        if self.engine and not (self.gguf or self.gguf_file or self.own):
             raise ValueError("engine goes with gguf or gguf_file")
         if self.cmake and not self.containerfile:
             raise ValueError("cmake goes with containerfile")

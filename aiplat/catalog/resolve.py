@@ -10,8 +10,9 @@ from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component
 from aiplat.catalog.engine_values import wrong_values
 from aiplat.catalog.gpu_hosts import unshared_gpus
-from aiplat.catalog.inputs import inputs_of, upstream_inputs
+from aiplat.catalog.inputs import inputs_of, own_inputs, upstream_inputs
 from aiplat.catalog.os_recipes import OsPackages
+from aiplat.catalog.own_models import catalog_of
 from aiplat.catalog.routes import names_taken_twice
 from aiplat.catalog.values import absent_profile
 from aiplat.catalog.versions import version_of
@@ -55,7 +56,7 @@ def resolve(site: Site, catalog: Catalog | None = None, supply: SupplyName | Non
     Raises:
         BadInput: the site asks for something that this version cannot deliver, or turns off what is needed.
     """
-    catalog = catalog or load_catalog()
+    catalog = catalog or catalog_of(site)
     supply = supply or supply_of(site)
     wanted = list(_wanted(site, catalog, supply))
     findings = [*undeliverable(site, catalog, supply), *_without_recipe(wanted, supply)]
@@ -67,7 +68,9 @@ def resolve(site: Site, catalog: Catalog | None = None, supply: SupplyName | Non
         engine = one.recipe.packages.engine if one.recipe.packages else None
         builds_on = {engine: inputs[f"{engine} {PLATFORM} None"]} if engine else {}
         version = one.version(supply)
-        if supply == "upstream":
+        if one.model and one.model.own:
+            found = own_inputs(one.recipe, one.model, builds_on)
+        elif supply == "upstream":
             found = upstream_inputs(one.component, one.recipe, version, one.platform)
         else:
             found = inputs_of(one.component, one.recipe, version, builds_on, one.platform)
@@ -124,7 +127,7 @@ def undeliverable(
     site: Site, catalog: Catalog | None = None, supply: SupplyName | None = None
 ) -> list[Finding]:
     """Return a finding for everything the site asks for that this version cannot deliver."""
-    catalog = catalog or load_catalog()
+    catalog = catalog or catalog_of(site)
     on = {component.name for component in components_on(site, catalog)}
     return [
         *_still_to_come(site, catalog),
@@ -285,7 +288,7 @@ def site_models(
 
     Where a name stands for other weights under another supply, those of `supply` are meant.
     """
-    catalog = catalog or load_catalog()
+    catalog = catalog or catalog_of(site)
     found: dict[tuple[str, str], tuple[Component, CatalogModel]] = {}
     for wanted in site.models:
         component = catalog.engine_of(wanted.name, wanted.engine)
@@ -314,6 +317,7 @@ def _artifact(one: WantedArtifact, supply: SupplyName, inputs: str) -> Artifact:
         hosts=one.recipe.hosts,
         lab_only=supply == "packages" and _lab_only(one.recipe),
         inputs=inputs,
+        own=one.model.own if one.model else None,
     )
 
 

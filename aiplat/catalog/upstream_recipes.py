@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from aiplat.catalog.os_recipes import OsPackages
+from aiplat.catalog.recipes import OwnFiles
 from aiplat.catalog.version_sources import FromVersions, VersionSource
 from aiplat.frozen import Frozen
 
@@ -25,6 +26,7 @@ class UpstreamKind(StrEnum):
     OSPACKAGES = auto()
     CHART = auto()
     ASSEMBLE = auto()
+    OWN = auto()
 
 
 class ReleaseFile(Frozen):
@@ -99,7 +101,8 @@ class Assemble(Frozen):
 class UpstreamRecipe(Frozen):
     """Exactly one way to fetch, or make of fetched parts, one artifact.
 
-    `version` is there where the upstream counts otherwise than what `packages` builds.
+    `version` is there where the upstream counts otherwise than what `packages` builds. `own` is a model that
+    a site has itself, and stands in no component.yaml.
     """
 
     version: VersionSource | None = None
@@ -111,6 +114,7 @@ class UpstreamRecipe(Frozen):
     ospackages: OsPackages | None = None
     chart: str | None = None
     assemble: Assemble | None = None
+    own: OwnFiles | None = None
 
     @property
     def kind(self) -> UpstreamKind:
@@ -121,5 +125,5 @@ class UpstreamRecipe(Frozen):
     def _one_way(self) -> Self:
         ways = [name for name in type(self).model_fields if name != "version"]
         if sum(getattr(self, name) is not None for name in ways) != 1:
-            raise ValueError(f"needs exactly one of {', '.join(ways)}")
+            raise ValueError(f"needs exactly one of {', '.join(way for way in ways if way != 'own')}")
         return self

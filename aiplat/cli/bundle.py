@@ -89,6 +89,7 @@ def build(
     before = _digest_of_bundle(bundle_path(wanted))
     with bundle_progress(as_json, len(lock.artifacts)) as told:
         lock = pinned(wanted, lock, told)
+    source = supply_for(wanted, lock)
     if isinstance(source, UpstreamSupply):
         _say_outlook(source, lock, console, as_json=as_json)
     with bundle_progress(as_json, len(lock.artifacts)) as told:

@@ -209,7 +209,7 @@ def weights_of(header: GgufHeader) -> Weights:
         active += tensor.size * chosen
     tied = not any(t.name == "output.weight" for t in header.tensors)
     kinds = [t.kind for t in header.tensors if t.kind not in ("F32", "")]
-    kind = max(set(kinds), key=kinds.count) if kinds else "F32"
+    kind = max(sorted(set(kinds)), key=kinds.count) if kinds else "F32"
     body = tuple(layers[index] for index in sorted(layers))
     if tied and body:
         # Norms alone stand outside; with the last layer, the output stays the embedding's copy.

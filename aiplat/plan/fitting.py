@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from aiplat.catalog.artifacts import OwnModel
 from aiplat.catalog.components import CatalogModel, Component
 from aiplat.catalog.engines import FitRules
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.request import Incomplete, Request, read_request
 from aiplat.fit.vllm import rank_token_bytes
+from aiplat.fit.weights import Weights
 
 _MIB = 1 << 20
 # What a replica is given is rounded up to this.
@@ -81,12 +86,26 @@ def _asked(
 ) -> Request | None:
     case = {
         "engine": engine,
-        "model": {"name": model.shape or model.name, "quant": model.quantisation},
+        "model": _described(model),
         "config": config,
         "hardware": hardware or {},
     }
     asked = read_request(case)
-    return None if isinstance(asked, Incomplete) else asked
+    if isinstance(asked, Incomplete):
+        return None
+    return replace(asked, weights=_measured(model.own)) if model.own else asked
+
+
+def _described(model: CatalogModel) -> dict[str, Any]:
+    """Return a model as a case of fit's has it; of one that a site has itself, the shape its files say."""
+    if model.own is None:
+        return {"name": model.shape or model.name, "quant": model.quantisation}
+    return {"name": model.name, "quant": "F16", "architecture": model.own.shape or {}}
+
+
+def _measured(own: OwnModel) -> Weights:
+    """Return the bytes of weights that were read from the model's files."""
+    return TypeAdapter(Weights).validate_python(own.weights)
 
 
 def _stepped(size: float) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiplat.catalog.artifacts import Blob, Lock
-from aiplat.catalog.catalog import Catalog, load_catalog
+from aiplat.catalog.catalog import Catalog
+from aiplat.catalog.own_models import catalog_of
 from aiplat.content import digest_of
 from aiplat.gpu.decision import Decision
 from aiplat.plan.gpus import decision_of, gpu_reason
@@ -55,7 +56,7 @@ def make_plan(
     Hosts that could not be reached are left out; `aiplat.plan.refusals` names them.
     """
     public = public or PublicParts()
-    variables = role_variables(site, lock, catalog or load_catalog(), public, facts)
+    variables = role_variables(site, lock, catalog or catalog_of(site, lock), public, facts)
     seen = [f for f in facts.hosts if f.reachable]
     hosts = {host.name: host for host in site.hosts}
     decided = {f.host: decision_of(site, hosts[f.host], lock, f) for f in seen}

@@ -32,6 +32,10 @@ class Known:
     """Components that serve models; those that are on by default come first."""
     later: Mapping[str, str] = field(default_factory=dict)
     """Names of models that no engine of this version runs, with what they need."""
+    forms: Mapping[str, str] = field(default_factory=dict)
+    """The form of the weights that each engine reads."""
+    features: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What each engine can do."""
 
     def planes_of(self, component: str) -> list[str]:
         """Return the planes that have a component of this name."""
@@ -70,7 +74,10 @@ def known_names() -> Known:
         for m in later_entries(plane)
         for name in (m["name"], *m.get("aliases", ()))
     }
-    return Known(components, models, tuple(engine["name"] for _, engine in serving), later)
+    engines = {engine["name"]: engine["engine"] for _, engine in serving}
+    forms = {name: engine["run"]["weights"]["form"] for name, engine in engines.items()}
+    features = {name: frozenset(engine["features"]) for name, engine in engines.items()}
+    return Known(components, models, tuple(engines), later, forms, features)
 
 
 def _read(path: Any) -> dict[str, Any]:

@@ -47,10 +47,16 @@ def _with_absolute_paths(document: YamlDocument) -> dict[str, Any]:
     supply = data.get("supply", "")
     if supply.startswith(BUNDLE_PREFIX):
         data["supply"] = BUNDLE_PREFIX + str(absolute(supply.removeprefix(BUNDLE_PREFIX), document.folder))
+    if data.get("models"):
+        data["models"] = [_with_absolute_source(model, document.folder) for model in data["models"]]
     if (data.get("upstream") or {}).get("ca"):
         ca = str(absolute(data["upstream"]["ca"], document.folder))
         data["upstream"] = {**data["upstream"], "ca": ca}
     return data
+
+
+def _with_absolute_source(model: dict[str, Any], folder: Path) -> dict[str, Any]:
+    return {**model, "from": str(absolute(model["from"], folder))} if model.get("from") else model
 
 
 def _with_absolute_key(host: dict[str, Any], folder: Path) -> dict[str, Any]:

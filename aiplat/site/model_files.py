@@ -37,6 +37,17 @@ def later_entries(plane: Path) -> tuple[dict[str, Any], ...]:
     return tuple(_entries(file, plane / _LICENCES)) if file.is_file() else ()
 
 
+def licence_called(said: str, plane: Path) -> dict[str, Any]:
+    """Return a licence by its name in a plane's licences.yaml or by SPDX; others have no conditions there.
+
+    Raises:
+        ruamel.yaml.error.YAMLError: the file is not YAML.
+    """
+    known: dict[str, dict[str, Any]] = _read(plane / _LICENCES)["licences"]
+    same = [entry for name, entry in known.items() if said.casefold() in {name, entry["spdx"].casefold()}]
+    return same[0] if same else {"spdx": said}
+
+
 def _entries(file: Path, licences: Path) -> list[dict[str, Any]]:
     document = _read(file)
     listed = document.get("models") if isinstance(document, dict) else None

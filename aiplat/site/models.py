@@ -187,6 +187,10 @@ class ComponentSetting(Strict):
     """Values for the component's chart, over aiplat's own; a secret is `{fromSecret: NAME}`."""
 
 
+Feature = Literal["completion", "chat", "embedding", "tools", "vision"]
+ModelFormat = Literal["gguf", "safetensors", "pickle"]
+
+
 class SiteModel(Strict):
     """A model the site serves."""
 
@@ -196,6 +200,12 @@ class SiteModel(Strict):
     """The engine that serves it (`aiplat catalog`); left out, the first one that has the model."""
     serve: bool = Field(default=True, strict=True)
     """Whether the site serves it by itself; if not, the bundle holds it for Model objects that ask for it."""
+    source: Path | None = Field(default=None, alias="from")
+    """Your own weights: a GGUF file or its folder, or a folder of safetensors; relative to the site file."""
+    licence: str = ""
+    """Licence of your own weights: SPDX (`Apache-2.0`), or a name of charts/model/licences.yaml (`gemma`)."""
+    features: tuple[Feature, ...] = ()
+    """What your own weights can do; left out, what their files say."""
 
 
 class UpstreamCredential(Strict):
@@ -251,6 +261,8 @@ class Site(Strict):
     """The size of components: `small` for machines under a desk, `medium` for servers that many share."""
     models: tuple[SiteModel, ...] = ()
     """The models that are served."""
+    model_formats: tuple[ModelFormat, ...] = Field(default=("gguf", "safetensors"), alias="modelFormats")
+    """Formats of weights that a bundle may hold; a pickle that is allowed is scanned, and refused by name."""
     costs: CostSettings = CostSettings()
     """What machines and electricity cost, for `aiplat fit --site`."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.lockfile import lock_path, read_lock
+from aiplat.catalog.own_models import catalog_of
 from aiplat.catalog.resolve import SupplyName
 from aiplat.site.models import Site
 from aiplat.supply.contract import Supply
@@ -43,4 +44,8 @@ def choose_supply(site: Site) -> Choice:
 
 def supply_for(site: Site, lock: Lock) -> Supply:
     """Return what supplies the artifacts of a lock."""
-    return UpstreamSupply(site) if lock.supply == "upstream" else PackagesSupply(lock)
+    if lock.supply == "upstream":
+        upstream = UpstreamSupply(site)
+        upstream.lock = lock
+        return upstream
+    return PackagesSupply(lock, catalog=catalog_of(site))

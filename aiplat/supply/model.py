@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 import shutil
 import socket
 import subprocess
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from aiplat.catalog.recipes import WheelFile
 from aiplat.errors import AiplatError, Finding
-from aiplat.supply.contract import Job, Made
+from aiplat.site.systems import arch_of
+from aiplat.supply.contract import Job, Made, Supplied
 from aiplat.supply.oci import VERSION, add_tar_image, blob_path, deterministic_tar, read_json, write_layout
 from aiplat.supply.process import run
 from aiplat.supply.pypi import fetch_pinned
@@ -46,14 +49,24 @@ def build_model(job: Job) -> Made:
         job.phase("make the image", 0, 0)
         return _image(job, store)
     job.phase("import into the engine's store", 0, 0)
-    with _ollama(job, store) as ollama:
-        (job.work / "Modelfile").write_text(_modelfile(job, weights))
-        ollama("create", catalogued.name, "-f", str(job.work / "Modelfile"))
-        for alias in catalogued.aliases:
-            ollama("cp", catalogued.name, alias)
+    engine = job.other("image", job.recipe.engine)
+    import_weights(engine, job.work, store, (catalogued.name, *catalogued.aliases), _modelfile(job, weights))
     weights.unlink()
     job.phase("make the image", 0, 0)
     return _image(job, store)
+
+
+def import_weights(engine: Supplied, work: Path, store: Path, names: Sequence[str], modelfile: str) -> None:
+    """Have an engine's own program write its store of a model, under all its names.
+
+    Raises:
+        AiplatError: the engine refuses the model, or cannot be run here.
+    """
+    (work / "Modelfile").write_text(modelfile)
+    with _ollama(engine, work, store) as ollama:
+        ollama("create", names[0], "-f", str(work / "Modelfile"))
+        for alias in names[1:]:
+            ollama("cp", names[0], alias)
 
 
 def _modelfile(job: Job, weights: Path) -> str:
@@ -88,27 +101,27 @@ def _from_wheel(job: Job, file: WheelFile) -> Path:
 
 
 @contextmanager
-def _ollama(job: Job, store: Path) -> Iterator[Callable[..., None]]:
+def _ollama(engine: Supplied, work: Path, store: Path) -> Iterator[Callable[..., None]]:
     """Run the engine's server on a free local port while the block works with it."""
-    program = _program(job)
+    program = _program(engine, work)
     address = f"127.0.0.1:{_free_port()}"
     environment = {
-        "HOME": str(job.work),
+        "HOME": str(work),
         "OLLAMA_HOST": address,
         "OLLAMA_MODELS": str(store),
         "OLLAMA_NOPRUNE": "1",
     }
 
     def ollama(*words: str) -> None:
-        run([program, *words], what=f"model {job.artifact.ref}", env=environment)
+        run([program, *words], what=f"{program.name} {words[0]} {words[1]}", env=environment)
 
-    log = (job.work / "ollama.log").open("w")
+    log = (work / "ollama.log").open("w")
     argv = ["setpriv", "--pdeathsig", "KILL", "--", str(program), "serve"]
     server = subprocess.Popen(
         argv, env=os.environ | environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
     )
     try:
-        _wait_for(address, program, server, job.work / "ollama.log")
+        _wait_for(address, program, server, work / "ollama.log")
         yield ollama
     finally:
         server.terminate()
@@ -135,12 +148,11 @@ def _free_port() -> int:
     return port
 
 
-def _program(job: Job) -> Path:
+def _program(engine: Supplied, work: Path) -> Path:
     """Take the engine's program out of the very image that will serve the model."""
-    engine = job.other("image", str(job.recipe.engine))
     name = Path(engine.artifact.name).name
-    target = job.work / name
-    for layer in reversed(read_json(engine.folder, str(engine.artifact.digest))["layers"]):
+    target = work / name
+    for layer in reversed(_layers(engine)):
         with tarfile.open(blob_path(engine.folder, layer["digest"])) as tar:
             found = next((m for m in tar if m.name.endswith(f"bin/{name}") and m.isfile()), None)
             source = tar.extractfile(found) if found else None
@@ -150,6 +162,24 @@ def _program(job: Job) -> Path:
                 target.chmod(0o700)
                 return target
     raise AiplatError(Finding(engine.artifact.ref, f"holds no program named {name}"))
+
+
+def _layers(engine: Supplied) -> list[dict[str, Any]]:
+    """Return the layers of an image; of one for several platforms, those of this machine's."""
+    document = read_json(engine.folder, str(engine.artifact.digest))
+    if "manifests" in document:
+        here = arch_of(platform.machine())
+        mine = [
+            m["digest"] for m in document["manifests"] if m.get("platform", {}).get("architecture") == here
+        ]
+        if not mine or not blob_path(engine.folder, mine[0]).is_file():
+            problem = f"is not there for this machine ({platform.machine()}), which imports models with it"
+            raise AiplatError(
+                Finding(engine.artifact.ref, problem, "make the bundle on a machine like the hosts")
+            )
+        document = read_json(engine.folder, mine[0])
+    layers: list[dict[str, Any]] = document["layers"]
+    return layers
 
 
 def _image(job: Job, store: Path) -> Made:

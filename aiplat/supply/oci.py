@@ -51,9 +51,9 @@ def add_file(layout: Path, path: Path, media_type: str) -> Descriptor:
 
 
 def add_manifest(
-    layout: Path, config: Descriptor, layers: list[Descriptor], annotations: Mapping[str, str], **more: str
+    layout: Path, config: Descriptor, layers: list[Descriptor], annotations: Mapping[str, str], **more: Any
 ) -> Descriptor:
-    """Store an image manifest; `more` are further keys of it, such as artifactType."""
+    """Store an image manifest; `more` are further keys of it, such as artifactType and subject."""
     document = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,

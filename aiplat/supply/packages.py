@@ -19,6 +19,7 @@ from aiplat.supply.hostfiles import build_by_script, build_program, fetch_deb
 from aiplat.supply.image import build_image
 from aiplat.supply.model import build_model
 from aiplat.supply.oci import blobs_of
+from aiplat.supply.own import build_own
 from aiplat.supply.process import end_all
 from aiplat.supply.refresh import aged
 from aiplat.supply.snapshot_image import build_snapshot
@@ -32,6 +33,7 @@ BUILDERS: Mapping[RecipeKind, Builder] = {
     "model": build_model,
     "snapshot": build_snapshot,
     "chart": build_chart,
+    "own": build_own,
 }
 
 # Bytes that sources, compiler caches and intermediate files take while one is made.
@@ -43,6 +45,7 @@ _NEEDED: Mapping[RecipeKind, int] = {
     "snapshot": 10**9,
     "deb": 10**7,
     "chart": 10**7,
+    "own": 10**9,
 }
 
 
@@ -74,13 +77,16 @@ class PackagesSupply:
         """
         artifacts = tuple(artifacts)
         self.cache.prune({a.key for a in artifacts})
-        recipes = [self._recipe(a)[1] for a in artifacts if self.cache.find(a) is None]
+        unmade = [a for a in artifacts if self.cache.find(a) is None]
+        recipes = [self._recipe(a)[1] for a in unmade]
         if not recipes:
             return
         findings = missing_tools(recipes)
         if findings:
             raise AiplatError(findings)
-        self.cache.require_space(sum(_NEEDED[recipe.kind] for recipe in recipes))
+        # Weights of the site's own are copied, and a second time while a layer is made.
+        own = sum(2 * a.own.size for a in unmade if a.own)
+        self.cache.require_space(own + sum(_NEEDED[recipe.kind] for recipe in recipes))
 
     def supply(self, artifact: Artifact, on_progress: SupplyProgress) -> Supplied:
         """Return the artifact, built now if it never was.

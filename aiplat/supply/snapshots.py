@@ -45,10 +45,13 @@ def judge_snapshot(where: str, folder: Path) -> list[Finding]:
         if name not in inside
     ]
     findings += _kinds(where, inside)
-    for name in inside:
-        if name.endswith(".json") and name.rpartition("/")[2] not in _VOCABULARIES:
-            findings += _document(where, folder / name, name, inside)
-    return findings
+    return findings + document_findings(where, folder, inside)
+
+
+def document_findings(where: str, folder: Path, names: list[str]) -> list[Finding]:
+    """Return what the JSON files among `names` ask to be run or fetched, and shards that are not there."""
+    documents = [n for n in names if n.endswith(".json") and n.rpartition("/")[2] not in _VOCABULARIES]
+    return [found for name in documents for found in _document(where, folder / name, name, names)]
 
 
 def config_findings(where: str, name: str, body: bytes) -> list[Finding]:

@@ -107,7 +107,7 @@ def test_bootstrap_says_of_a_bundle_in_a_log_what_bundle_build_says(
     ours = [line for line in err.splitlines() if not line.startswith("bundle: ")]
     theirs = aiplat("build")[2].splitlines()[1:-1]
     assert sorted(ours) == sorted(theirs)
-    assert len(ours) == 2 * len(lock().artifacts)
+    assert len(ours) == 2 * len(lock().artifacts) + len(lock().of("model"))  # which are scanned
     assert (out, "\r" in err) == ("", False)
 
 

@@ -13,7 +13,7 @@ from aiplat.catalog.components import CatalogModel, Component
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
 from aiplat.content import digest_of
 from aiplat.site.models import Site, Upstream
-from aiplat.supply.contract import Made
+from aiplat.supply.contract import Made, Supplied
 from aiplat.supply.oci import blobs_of
 from aiplat.supply.upstream.fetcher import Fetcher, FetchOrder, Pin
 from aiplat.supply.upstream.http import HttpClient, Patience
@@ -71,6 +71,7 @@ class Desk:
             kept=self.kept,
             work=work,
             phase=self._phase,
+            other=self._other,
             model=model,
         )
 
@@ -84,6 +85,9 @@ class Desk:
     def _phase(self, name: str, done: int, total: int) -> None:
         self.interrupt()
         self.told.append((name, done, total))
+
+    def _other(self, kind: str, name: str) -> Supplied:
+        raise AssertionError(f"nothing here is made with {kind} {name}")
 
     def _site(self) -> Site:
         hosts = [

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.components import ArtifactRecipe
+from aiplat.catalog.own_models import catalog_of
 from aiplat.catalog.resolve import components_on, site_models
 from aiplat.errors import AiplatError
 from aiplat.site.models import Site
@@ -70,7 +70,7 @@ def _ask(client: httpx.Client, reach: Reach, address: str, said: queue.SimpleQue
 
 def hosts_needed(site: Site) -> set[str]:
     """Return the names of the hosts that the recipes of what a site installs begin at."""
-    catalog = load_catalog()
+    catalog = catalog_of(site)
     components = components_on(site, catalog)
     recipes = [recipe for component in components for recipe in component.artifacts]
     recipes += [model.artifact for _, model in site_models(site, catalog, "upstream")]

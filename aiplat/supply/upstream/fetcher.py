@@ -13,7 +13,7 @@ from aiplat.catalog.catalog import Catalog
 from aiplat.catalog.components import CatalogModel, Component
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
 from aiplat.site.models import Site
-from aiplat.supply.contract import Made
+from aiplat.supply.contract import Made, Supplied
 from aiplat.supply.upstream.http import HttpClient
 
 
@@ -44,7 +44,7 @@ class FetchOrder:
 
     `kept` is a folder for content on its way, by digest; it outlives a run that is killed. `phase` is told
     what is going on, how much is done and of how much; `work` is a folder that goes away afterwards.
-    `other` returns the recipe of another artifact, pinned: what an assembled image is built on.
+    `other` returns another artifact of the lock by kind and name: a program that this one is made with.
     """
 
     artifact: Artifact
@@ -56,6 +56,7 @@ class FetchOrder:
     kept: Path
     work: Path
     phase: Callable[[str, int, int], None]
+    other: Callable[[str, str], Supplied]
     model: CatalogModel | None = None
 
     @property

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiplat.catalog.artifacts import Artifact
-from aiplat.catalog.catalog import Catalog, load_catalog
+from aiplat.catalog.artifacts import Artifact, Lock
+from aiplat.catalog.catalog import Catalog
+from aiplat.catalog.own_models import catalog_of
 from aiplat.catalog.upstream_recipes import UpstreamKind
 from aiplat.errors import AiplatError, Finding
 from aiplat.site.models import Site
@@ -27,6 +28,7 @@ from aiplat.supply.upstream.images import RegistryImages
 from aiplat.supply.upstream.listed import as_listed
 from aiplat.supply.upstream.ollama import OllamaModels
 from aiplat.supply.upstream.ospackages.fetch import OsPackageSets
+from aiplat.supply.upstream.own import OwnModels
 from aiplat.supply.upstream.releases import ReleaseFiles
 
 FETCHERS: Mapping[UpstreamKind, Fetcher] = {
@@ -38,6 +40,7 @@ FETCHERS: Mapping[UpstreamKind, Fetcher] = {
     UpstreamKind.OSPACKAGES: OsPackageSets(),
     UpstreamKind.CHART: OwnCharts(),
     UpstreamKind.ASSEMBLE: AssembledImages(),
+    UpstreamKind.OWN: OwnModels(),
 }
 # Archives are unpacked and layers assembled beside what was fetched.
 _FACTOR = 2
@@ -66,11 +69,12 @@ class UpstreamSupply:
         catalog: Catalog | None = None,
     ) -> None:
         self.site = site
+        self.lock: Lock | None = None  # where one artifact is made with another, which one that is
         self.cache = cache or Cache()
         self.concurrency = site.upstream.concurrency
         self._http = http
         self._fetchers = fetchers
-        self._catalog = catalog or load_catalog()
+        self._catalog = catalog or catalog_of(site)
         self._stopped = threading.Event()
 
     @property
@@ -156,6 +160,10 @@ class UpstreamSupply:
                 raise AiplatError(Finding(artifact.ref, "was interrupted", "run the same command to resume"))
             told(artifact, name, done, total)
 
+        def other(kind: str, name: str) -> Supplied:
+            every = self.lock.artifacts if self.lock else ()
+            return self.supply(next(a for a in every if (a.kind, a.name) == (kind, name)), told)
+
         model = self._catalog.model_of(artifact.name, artifact.version) if artifact.kind == "model" else None
         with self.cache.work() as work:
             yield FetchOrder(
@@ -168,6 +176,7 @@ class UpstreamSupply:
                 kept=self.cache.kept("upstream"),
                 work=work,
                 phase=phase,
+                other=other,
                 model=model,
             )
 
