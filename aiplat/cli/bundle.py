@@ -16,7 +16,6 @@ from aiplat.actions.lock import pinned
 from aiplat.bundle.build import build_bundle
 from aiplat.bundle.bundle import Bundle, bundle_path
 from aiplat.bundle.check import verify as verify_bundle
-from aiplat.bundle.document import DOCUMENT
 from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.resolve import resolve
 from aiplat.cli.arguments import (
@@ -26,6 +25,8 @@ from aiplat.cli.arguments import (
     SupplyOption,
     with_supply,
 )
+from aiplat.cli.bundle_choice import SiteOrBundle, chosen_bundle
+from aiplat.cli.bundle_models import register_models
 from aiplat.cli.bundle_progress import bundle_progress
 from aiplat.cli.ending import print_event, print_json
 from aiplat.cli.terminal import Console
@@ -45,9 +46,6 @@ under the digest of its content. Whatever needs a network happens while it is ma
 """,
 )
 
-_SiteOrPath = Annotated[
-    str | None, typer.Argument(metavar="[SITE]", help="A site.yaml, a built-in site, or a bundle's folder.")
-]
 _Refresh = Annotated[
     bool, typer.Option("--refresh", help="Take Debian packages that have newer versions now.")
 ]
@@ -55,6 +53,7 @@ _Refresh = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
+    register_models(bundle_app)
     app.add_typer(bundle_app, name="bundle")
 
 
@@ -126,12 +125,12 @@ def _refresh(supply: Supply, lock: Lock, console: Console, *, as_json: bool) -> 
 
 
 @bundle_app.command()
-def verify(site: _SiteOrPath = None, as_json: JsonOption = False) -> None:
+def verify(site: SiteOrBundle = None, as_json: JsonOption = False) -> None:
     """Hash the whole bundle and name every file that is missing, was added or was altered, down to one bit.
 
     Exit code 3 if there is any.
     """
-    path = _bundle_of(site)
+    path = chosen_bundle(site)
     with Progress(
         TextColumn("verify"),
         BarColumn(),
@@ -157,9 +156,9 @@ def verify(site: _SiteOrPath = None, as_json: JsonOption = False) -> None:
 
 
 @bundle_app.command()
-def info(site: _SiteOrPath = None, as_json: JsonOption = False) -> None:
+def info(site: SiteOrBundle = None, as_json: JsonOption = False) -> None:
     """Show what is in the bundle; nothing is hashed."""
-    opened = Bundle.open(_bundle_of(site))
+    opened = Bundle.open(chosen_bundle(site))
     if as_json:
         print_json(opened.info())
         return
@@ -172,16 +171,6 @@ def info(site: _SiteOrPath = None, as_json: JsonOption = False) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{opened.path}: {len(opened.document.files)} files, {opened.document.size / 1e6:.0f} MB")
-
-
-def _bundle_of(argument: str | None) -> Path:
-    """Return the bundle that a command line argument means: a bundle's folder, or that of a site."""
-    if argument is not None and (Path(argument) / DOCUMENT).is_file():
-        return Path(argument)
-    path = bundle_path(load_site(find_site(argument)))
-    if not path.is_dir():
-        raise BadInput(Finding(str(path), "there is no bundle", "make one: aiplat bundle build"))
-    return path
 
 
 def _digest_of_bundle(path: Path) -> str | None:

@@ -1,0 +1,32 @@
+"""Which bundle an argument of `aiplat bundle` means: a bundle's own folder, or that of a site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aiplat.bundle.bundle import bundle_path
+from aiplat.bundle.document import DOCUMENT
+from aiplat.errors import BadInput, Finding
+from aiplat.site.find import find_site
+from aiplat.site.load import load_site
+
+SiteOrBundle = Annotated[
+    str | None, typer.Argument(metavar="[SITE]", help="A site.yaml, a built-in site, or a bundle's folder.")
+]
+
+
+def chosen_bundle(argument: str | None) -> Path:
+    """Return the folder of the bundle that an argument means.
+
+    Raises:
+        BadInput: the site has none.
+    """
+    if argument is not None and (Path(argument) / DOCUMENT).is_file():
+        return Path(argument)
+    path = bundle_path(load_site(find_site(argument)))
+    if not path.is_dir():
+        raise BadInput(Finding(str(path), "there is no bundle", "make one: aiplat bundle build"))
+    return path
