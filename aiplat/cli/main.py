@@ -6,7 +6,9 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from aiplat.catalog.kept_digests import watch_hashing
 from aiplat.cli import ending
+from aiplat.cli.hashing import HashingLines
 from aiplat.errors import EXIT_INTERRUPTED, AiplatError
 
 # Typer and Rich load inside `main`, where Ctrl-C is already answered with a sentence.
@@ -65,6 +67,7 @@ def command_line(asked: str = "") -> typer.Typer:
 def main() -> None:
     """Run the command line; findings go to stderr, one a line, and decide the exit code."""
     ending.begin()
+    watch_hashing(HashingLines(lambda line: _tell(line, "dim")))
     try:
         command_line(*sys.argv[1:2])(prog_name="aiplat")
     except AiplatError as error:

@@ -56,7 +56,9 @@ def _all(source: Path) -> list[Path]:
 def _unreadable(source: Path) -> Iterator[Wrong]:
     root = source.resolve()
     for path in _all(source):
-        if not path.resolve().is_relative_to(root):
+        if not str(path).isprintable():
+            yield f"{str(path).encode('unicode_escape').decode()} has a name that is not text", "rename it"
+        elif not path.resolve().is_relative_to(root):
             yield f"{path.name} leads out of the folder", "put the file itself there (cp -L)"
         elif not path.exists() or not stat.S_ISREG(path.stat().st_mode):
             yield f"{path.name} is not a file", "take it out of the folder"

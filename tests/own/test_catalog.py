@@ -13,6 +13,8 @@ from aiplat.catalog.artifacts import Artifact
 from aiplat.catalog.lockfile import lock_path, read_lock, write_lock
 from aiplat.catalog.own_models import catalog_of
 from aiplat.catalog.resolve import resolve, served_models, undeliverable
+from aiplat.cli.hashing import HashingLines
+from aiplat.content import sha256_file
 from aiplat.errors import BadInput
 from aiplat.plan.fitting import fitted
 from aiplat.plan.releases import served_weights
@@ -49,25 +51,33 @@ def test_the_folder_may_move_and_another_content_is_another_model(tmp_path: Path
 
 
 def test_weights_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that nobody touched is not read again, also by another process; one that was written is."""
+    """A file that nobody touched is not read again; one that was written is, whatever time it claims."""
     laid(tmp_path / "m", **{"notes.gguf": gguf_bytes()})
-    path, read = tmp_path / "m" / "notes.gguf", list[Path]()
-    real = kept_digests.sha256_file
-
-    def counted(file: Path) -> str:
-        read.append(file)
-        return real(file)
-
-    monkeypatch.setattr(kept_digests, "sha256_file", counted)
+    path, read = tmp_path / "m" / "notes.gguf", list[int]()
+    monkeypatch.setattr(kept_digests, "_watchers", [lambda _path, done, _total: read.append(done)])
     first = kept_digests.kept_digest(path)
-    assert kept_digests.kept_digest(path) == first
-    assert len(read) == 1
+    assert kept_digests.kept_digest(path) == first == sha256_file(path)
+    assert read == [path.stat().st_size]
     status = path.stat()
     path.write_bytes(gguf_bytes("{{ other }}"))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert kept_digests.kept_digest(path) != first
+    other = kept_digests.kept_digest(path)
+    assert other == sha256_file(path) != first
     (tmp_path / "cache" / "aiplat" / "digests.json").write_text("no list")
-    assert kept_digests.kept_digest(path) != first
+    assert kept_digests.kept_digest(path) == other
+
+
+def test_hashing_that_takes_long_says_how_far_it_is() -> None:
+    """Nothing for two seconds, then a line every two seconds."""
+    now, lines = [0.0], list[str]()
+    told = HashingLines(lines.append, lambda: now[0])
+    for second in range(6):
+        now[0] = float(second)
+        told(Path("m/notes.gguf"), second * 10**9, 8 * 10**9)
+    assert [line.partition(" (")[0] for line in lines] == [
+        "hash notes.gguf: 2000 of 8000 MB",
+        "hash notes.gguf: 4000 of 8000 MB",
+    ]
 
 
 def test_what_it_needs_is_computed_from_its_files(tmp_path: Path) -> None:

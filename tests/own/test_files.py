@@ -107,6 +107,21 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
     assert "b.gguf is not a file" in said(tmp_path)
 
 
+def test_an_empty_place_is_refused(tmp_path: Path) -> None:
+    """Nothing is not the folder that one happens to be in."""
+    assert "models[0].from: names nothing; name the folder" in said(tmp_path, **{"from": ""})
+
+
+def test_a_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    """It could not be written into a lock, and is shown escaped."""
+    laid(tmp_path / "m", **{"a.gguf": GGUF})
+    (tmp_path / "m" / os.fsdecode(b"b\xff.gguf")).write_bytes(GGUF)
+    (tmp_path / "m" / "c\x1b[31m.gguf").write_bytes(GGUF)
+    words = said(tmp_path)
+    assert "b\\udcff.gguf has a name that is not text; rename it" in words
+    assert "c\\x1b[31m.gguf has a name that is not text" in words
+
+
 def test_a_format_that_the_site_does_not_allow_is_refused(tmp_path: Path) -> None:
     """`modelFormats` is the site's own list."""
     laid(tmp_path / "m", **{"a.gguf": GGUF})

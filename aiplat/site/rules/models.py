@@ -117,6 +117,9 @@ def bad_own_files(document: YamlDocument, known: Known) -> Iterator[SiteFinding]
     formats = [str(one) for one in said] if isinstance(said, list) else _FORMATS
     for path, model, engine in _own(document):
         source = model["from"]
+        if source == "":
+            fix = "name the folder or file with the weights, or leave `from` out"
+            yield document.finding((*path, "from"), "names nothing", fix)
         if engine in known.forms and isinstance(source, str) and source:
             for problem, fix in wrong_files(absolute(source, document.folder), known.forms[engine], formats):
                 yield document.finding((*path, "from"), problem, fix)
