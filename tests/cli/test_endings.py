@@ -29,6 +29,8 @@ FAULTS = {
     "bundle build": "gone.yaml",
     "bundle verify": "gone.yaml",
     "bundle info": "gone.yaml",
+    "bundle models": "gone.yaml",
+    "bundle card": "smollm2:135m gone.yaml",
     "lab up": "gone.yaml",
     "lab down": "gone.yaml",
     "lab status": "gone.yaml",
