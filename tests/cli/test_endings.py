@@ -26,6 +26,7 @@ FAULTS = {
     "vault import": "file gone.yaml",
     "vault rotate": "ca --site gone.yaml",
     "lock": "gone.yaml",
+    "logs": "gateway --site gone.yaml",
     "bundle build": "gone.yaml",
     "bundle verify": "gone.yaml",
     "bundle info": "gone.yaml",
