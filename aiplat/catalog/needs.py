@@ -107,13 +107,23 @@ class OidcClientNeed(Frozen):
     redirect_paths: tuple[str, ...] = Field(alias="redirectPaths", min_length=1)
 
 
+class LabelledPods(Frozen):
+    """Pods that somebody else makes for a component, found by a label of theirs."""
+
+    label: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][-a-zA-Z0-9_./]*$")]
+    value: Name
+    namespace: Name | None = None
+
+
 class MetricsNeed(Frozen):
     """Where Prometheus reads the metrics of the component's pods; their containers declare the port.
 
-    Optional ones are read where the site has Prometheus.
+    Optional ones are read where the site has Prometheus. `pods` are those of a release of the component's
+    name where nothing else is said.
     """
 
     port: Port
+    pods: LabelledPods | None = None
     path: Annotated[str, Field(pattern="^/")] = "/metrics"
     optional: bool = False
 

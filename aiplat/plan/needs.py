@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiplat.catalog.components import Component
-from aiplat.catalog.needs import DatabaseNeed, GatewayKeyNeed, NeedKind, SecretKind
+from aiplat.catalog.needs import DatabaseNeed, GatewayKeyNeed, MetricsNeed, NeedKind, SecretKind
 from aiplat.content import sha256_bytes
 from aiplat.plan.role_variables import NOT_YET
 from aiplat.plan.routes import routed
@@ -103,10 +103,10 @@ def connections(on: Sequence[Component]) -> list[dict[str, Any]]:
 def metrics_targets(on: Sequence[Component]) -> list[dict[str, Any]]:
     """Return what Prometheus is to scrape: the pods of the components that say where their metrics are."""
     return [
-        {**_pods(component), "port": metrics.port, "path": metrics.path}
+        {**pods, "port": metrics.port, "path": metrics.path}
         for component in on
         for metrics in component.needs.metrics
-        if component.namespace
+        if (pods := _measured(component, metrics))["namespace"]
     ]
 
 
@@ -131,12 +131,25 @@ def _scrapes(on: Sequence[Component]) -> list[dict[str, Any]]:
     """Return the connections that whoever reads metrics makes: the other way round than for other needs."""
     readers = [c for c in on if "metrics" in c.provides.needs]
     return [
-        {"from": _pods(reader), "to": _pods(component), "port": metrics.port}
+        {"from": _pods(reader), "to": pods, "port": metrics.port}
         for reader in readers
         for component in on
-        if component.namespace and component.name != reader.name
+        if component.name != reader.name
         for metrics in component.needs.metrics
+        if (pods := _measured(component, metrics))["namespace"]
     ]
+
+
+def _measured(component: Component, metrics: MetricsNeed) -> dict[str, str]:
+    """Return the pods that have a component's metrics, with the label that finds them where it is another."""
+    pods, named = _pods(component), metrics.pods
+    if named is None:
+        return pods
+    return pods | {
+        "namespace": named.namespace or pods["namespace"],
+        "label": named.label,
+        "value": named.value,
+    }
 
 
 def _pods(component: Component) -> dict[str, str]:

@@ -99,7 +99,7 @@ def test_pods_without_a_state_leave_a_lost_node_soon(name: str, rendered: dict[s
         waits = {t.get("key"): t.get("tolerationSeconds") for t in pod.get("tolerations", ())}
         soon = {f"node.kubernetes.io/{state}": 30 for state in ("not-ready", "unreachable")}
         assert (soon.items() <= waits.items()) is (
-            workload not in {"postgresql", "prometheus", "node-exporter"}
+            workload not in {"postgresql", "prometheus", "node-exporter", "alertmanager"}
         )
 
 

@@ -21,6 +21,40 @@ RECORDINGS = Path(__file__).parents[1] / "charts" / "alerts"
 KUBECTL = "k3s kubectl -n"
 QUESTION = {"model": "smollm2:135m", "prompt": "The sea is", "max_tokens": 2}
 IDLE_MIB = 250
+TOLD = "/run/told"
+# Takes mail and HTTP on the host and writes each down as a line of JSON.
+RECEIVER = f"""
+import http.server, json, socketserver, threading
+
+def told(**what):
+    with open("{TOLD}", "a") as file:
+        file.write(json.dumps(what) + "\\n")
+
+class Web(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        told(how=self.path, token=self.headers.get("authorization", ""), body=body)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+class Mail(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(b"220 here\\r\\n")
+        while line := self.rfile.readline():
+            word = line[:4].upper()
+            self.wfile.write({{b"DATA": b"354 go", b"QUIT": b"221 bye"}}.get(word, b"250 ok") + b"\\r\\n")
+            if word == b"QUIT":
+                return
+            if word == b"DATA":
+                lines = iter(self.rfile.readline, b".\\r\\n")
+                told(how="mail", token="", body=b"".join(lines).decode())
+                self.wfile.write(b"250 taken\\r\\n")
+
+mail = socketserver.ThreadingTCPServer(("", 8025), Mail)
+threading.Thread(target=mail.serve_forever, daemon=True).start()
+http.server.ThreadingHTTPServer(("", 8099), Web).serve_forever()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +66,7 @@ def ward(make_journey: Callable[[str], Journey]) -> Journey:
 @pytest.fixture(scope="module")
 def first(ward: Journey) -> dict[str, Any]:
     """The summary of the first bootstrap."""
+    ward.aiplat("secret", "set", "hook-token", str(ward.site_file), given="t0ken-of-the-hook")
     return ward.bootstrap()
 
 
@@ -79,9 +114,10 @@ def somebody_asking(ward: Journey) -> Iterator[None]:
 
 
 def test_what_has_metrics_is_read_and_nothing_else(ward: Journey, first: dict[str, Any]) -> None:
-    """The gateway and the node exporter say so, PostgreSQL and the operator do not; every pod answers."""
+    """Kubernetes and those that say so; PostgreSQL and the operator do not; each answers."""
     assert [c["sentence"] for c in first["checks"] if c["result"] == "FAIL"] == []
-    wanted = {("prometheus", "1"), ("gateway", "1"), ("node-exporter", "1")}
+    names = ("prometheus", "kubernetes", "gateway", "node-exporter", "alertmanager")
+    wanted = {(name, "1") for name in names}
 
     def seen() -> set[tuple[str, str]]:
         return {(s["metric"]["job"], s["value"][1]) for s in asked(ward, "up")}
@@ -117,12 +153,47 @@ def test_each_rule_fires_on_a_recording(name: str, ward: Journey, first: dict[st
     assert "SUCCESS" in in_prometheus(ward, script)
 
 
+def test_kubernetes_itself_is_read(ward: Journey, first: dict[str, Any]) -> None:
+    """Requests, etcd's size and times, certificates of clients; of its thousands of series no others."""
+    for series in (
+        'apiserver_request_total{job="kubernetes"}',
+        "apiserver_storage_size_bytes > 0",
+        "etcd_request_duration_seconds_count",
+        "apiserver_client_certificate_expiration_seconds_bucket",
+        'process_resident_memory_bytes{job="kubernetes"}',
+    ):
+        assert eventually(lambda series=series: bool(asked(ward, series))), series
+    assert not asked(ward, "apiserver_request_duration_seconds_bucket")
+
+
+def test_what_every_container_is_told_to_do_is_a_configuration(ward: Journey, first: dict[str, Any]) -> None:
+    """By the images' own promtool and amtool."""
+    in_prometheus(ward, "promtool check config /etc/aiplat/prometheus/prometheus.yml")
+    check = "amtool check-config /etc/aiplat/alertmanager/alertmanager.yml"
+    assert "2 receivers" in ward.on_host(f"{KUBECTL} aiplat-platform exec alertmanager-0 -- {check}")
+
+
+def told(ward: Journey, how: str) -> str:
+    """Return everything that one receiver was told of the database."""
+    written = ward.on_host(f"cat {TOLD} 2>/dev/null || true")
+    lines = [json.loads(line) for line in written.splitlines()]
+    found = [f"{line['token']} {line['body']}" for line in lines if line["how"] == how]
+    return "\n".join(text for text in found if "AccountsDatabaseAway" in text)
+
+
 def test_a_database_that_stops_is_an_alert_until_it_is_back(ward: Journey, first: dict[str, Any]) -> None:
-    """Nobody has to acknowledge anything."""
+    """Nobody has to acknowledge anything; mail, webhook and chat are told."""
+    given = base64.b64encode(RECEIVER.encode()).decode()
+    ward.on_host(f"echo {given} | base64 -d > /run/receiver.py")
+    ward.on_host("systemd-run --unit=t-receiver python3 /run/receiver.py")
     assert "AccountsDatabaseAway" not in firing(ward)
     scale(ward, "aiplat-data", "statefulset/postgresql", 0)
     with somebody_asking(ward):
         assert eventually(lambda: "AccountsDatabaseAway" in firing(ward))
+        assert eventually(lambda: all(told(ward, how) for how in ("mail", "/hook", "/chat")))
+    assert "Bearer t0ken-of-the-hook" in told(ward, "/hook")
+    assert "[t-metrics] firing: AccountsDatabaseAway (critical)" in told(ward, "/chat")
+    assert "docs/how-to/alerts.md#accountsdatabaseaway" in told(ward, "mail").replace("=\n", "")
     scale(ward, "aiplat-data", "statefulset/postgresql", 1)
     assert eventually(lambda: "AccountsDatabaseAway" not in firing(ward))
 
@@ -138,9 +209,9 @@ def test_a_model_that_is_asked_and_does_not_run_is_an_alert(ward: Journey, first
 
 
 def test_idle_it_takes_little_memory(ward: Journey, first: dict[str, Any]) -> None:
-    """What the README says: both programs together."""
+    """What the README says: all programs together."""
     used = 0
-    for workload in ("statefulset/prometheus", "daemonset/node-exporter"):
+    for workload in ("statefulset/prometheus", "daemonset/node-exporter", "statefulset/alertmanager"):
         told = ward.on_host(f"{KUBECTL} aiplat-platform exec {workload} -- grep VmRSS /proc/1/status")
         used += int(told.split()[1])
     assert used < IDLE_MIB * 1024, used

@@ -42,7 +42,7 @@ SITE = Site.model_validate(
         "models": [{"name": "gemma3:270m"}],
         "planes": {
             "model": {"operator": {"state": "on"}},
-            "platform": {"prometheus": {"state": "on"}, "node-exporter": {"state": "on"}},
+            "platform": {name: {"state": "on"} for name in ("prometheus", "node-exporter", "alertmanager")},
         },
     }
 )
