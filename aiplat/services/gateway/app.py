@@ -18,6 +18,7 @@ from aiplat.services.gateway.http.errors import ApiError
 from aiplat.services.gateway.metrics import Metrics
 from aiplat.services.gateway.requests.auth import KeyStore, bearer
 from aiplat.services.gateway.requests.context import ClientLeft, Receive, RequestContext, Send
+from aiplat.services.gateway.requests.trace import Tracer
 from aiplat.services.gateway.requests.usage import RequestRecord
 from aiplat.services.gateway.upstream.backends import Backends
 from aiplat.services.request_id import REQUEST
@@ -76,9 +77,15 @@ class GatewayApp:
     """The ASGI callable; holds no state of its own beyond what it is given."""
 
     def __init__(
-        self, keys: KeyStore, backends: Backends, metrics: Metrics, cors: Cors | None = None
+        self,
+        keys: KeyStore,
+        backends: Backends,
+        metrics: Metrics,
+        cors: Cors | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._keys = keys
+        self._tracer = tracer
         self._cors = cors or Cors()
         self._backends = backends
         self._metrics = metrics
@@ -95,6 +102,8 @@ class GatewayApp:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
             context.more_headers += self._cors.headers(context.headers)
+        if self._tracer is not None:
+            context.trace = self._tracer.begin(context.method, context.headers, context.own_id)
         route = find_route(context.path)
         outcome: Outcome = "failed"
         try:
@@ -105,6 +114,8 @@ class GatewayApp:
             self._metrics.put(record)
             if context.admitted is not None:
                 context.admitted.settle(record)
+            if context.trace is not None:
+                context.trace.ends(record)
 
     async def _answer(self, context: RequestContext, route: Endpoint | None) -> Outcome:
         try:

@@ -25,6 +25,7 @@ from aiplat.services.gateway.http.bodies import Memory
 from aiplat.services.gateway.http.cors import Cors
 from aiplat.services.gateway.metrics import Metrics
 from aiplat.services.gateway.requests.auth import FileKeyStore, KeyStore, NoKeys
+from aiplat.services.gateway.requests.trace import Tracer
 from aiplat.services.gateway.routing.discovery import ServiceWatch, api_server
 from aiplat.services.gateway.routing.egress import Egress
 from aiplat.services.gateway.routing.models import ModelTable
@@ -112,6 +113,18 @@ async def _accounts(
         yield accounts
 
 
+@contextlib.asynccontextmanager
+async def _tracing(settings: GatewaySettings, egress: Egress) -> AsyncIterator[Tracer | None]:
+    if settings.telemetry is None:
+        yield None
+        return
+    # A gateway without traces loads none of their libraries.
+    from aiplat.services.gateway.tracing.export import tracing  # noqa: PLC0415
+
+    async with tracing(settings.telemetry, egress) as tracer:
+        yield tracer
+
+
 async def run(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or SIGINT, then let answers under way finish.
 
@@ -131,7 +144,9 @@ async def run(settings: GatewaySettings) -> None:
         if accounts is not None:
             keys = accounts.keys
             backends = replace(backends, admission=accounts.admission, audit=accounts.admission.audit)
-        serving = _server(GatewayApp(keys, backends, metrics, Cors(settings.cors_origins)), settings)
+        tracer = await stack.enter_async_context(_tracing(settings, upstreams.egress))
+        app = GatewayApp(keys, backends, metrics, Cors(settings.cors_origins), tracer)
+        serving = _server(app, settings)
         for work in (*(accounts.work if accounts else ()), *_watchers(settings, backends, files, serving)):
             await stack.enter_async_context(in_background(work, metrics.restarted))
         health = health_port(settings.host, settings.health_port, table, metrics)

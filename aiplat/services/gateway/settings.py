@@ -10,6 +10,16 @@ from aiplat.services.gateway.config.files import AloneConfig, read_config
 
 
 @dataclass(frozen=True)
+class Telemetry:
+    """Where spans of requests are sent (OTLP over HTTP, the whole URL), and of which share."""
+
+    endpoint: str
+    ratio: float = 1.0
+    ca: Path | None = None
+    token_file: Path | None = None
+
+
+@dataclass(frozen=True)
 class GatewaySettings:
     """How one gateway process runs. Sizes in MiB."""
 
@@ -27,6 +37,7 @@ class GatewaySettings:
     max_body_mib: int = 16
     max_bodies_mib: int = 96
     cors_origins: tuple[str, ...] = ("*",)
+    telemetry: Telemetry | None = None
 
 
 def _origins(text: str) -> tuple[str, ...]:
@@ -82,7 +93,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LIST",
         help="origins of pages that may ask, with commas between; empty for none (*)",
     )
+    traces = parser.add_argument_group(
+        "traces", "spans of requests for OpenTelemetry; none without an endpoint"
+    )
+    traces.add_argument("--otlp-endpoint", metavar="URL", help="such as https://collector.example/v1/traces")
+    traces.add_argument("--otlp-ratio", type=_share, default=1.0, help="share of the requests (%(default)s)")
+    traces.add_argument("--otlp-ca", type=Path, metavar="FILE", help="PEM; else the system's authorities")
+    traces.add_argument("--otlp-token", type=Path, metavar="FILE", help="sent as a bearer token")
     return parser
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ValueError(text)
+    return share
 
 
 def parse(arguments: list[str]) -> GatewaySettings:
@@ -97,7 +122,11 @@ def parse(arguments: list[str]) -> GatewaySettings:
     given = parser.parse_args(arguments)
     if (given.tls_cert is None) != (given.tls_key is None):
         parser.error("--tls-cert and --tls-key belong together")
-    return GatewaySettings(**vars(given))
+    values = vars(given)
+    endpoint, ratio, ca, token = (values.pop(f"otlp_{name}") for name in ("endpoint", "ratio", "ca", "token"))
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        parser.error(f"--otlp-endpoint: {endpoint} is not a URL; it must begin with http:// or https://")
+    return GatewaySettings(**values, telemetry=Telemetry(endpoint, ratio, ca, token) if endpoint else None)
 
 
 def _alone(arguments: list[str]) -> GatewaySettings:

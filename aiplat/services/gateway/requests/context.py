@@ -14,6 +14,7 @@ from aiplat.services.gateway.http.bodies import Memory, Unpacked, written
 from aiplat.services.gateway.http.deadline import Deadline
 from aiplat.services.gateway.requests.admitted import Admitted
 from aiplat.services.gateway.requests.auth import ApiKey
+from aiplat.services.gateway.requests.trace import Trace
 from aiplat.services.gateway.requests.usage import TokenUsage
 from aiplat.services.gateway.routing.models import Model
 
@@ -57,6 +58,8 @@ class RequestContext:
         self.held = 0
         # To be settled when the answer is done; None until the request is admitted.
         self.admitted: Admitted | None = None
+        # Where the site wants traces.
+        self.trace: Trace | None = None
         # What usage is kept under. Never the client's own id: one that is used twice would count once.
         self.own_id = os.urandom(16).hex()
         given = self.headers.get(b"x-request-id", b"")

@@ -197,13 +197,15 @@ class Failover:
             headers = {"content-type": "application/json", "x-request-id": context.id.decode(), **out.headers}
             if model.provider and not upstreams.egress.inside(replica.url):
                 self._backends.audit("data.left_site", context, model=model.name, provider=model.provider)
+            if context.trace is not None:
+                headers |= context.trace.asks(model, out.path, replica.url)
             self.sent = True
             http = await upstreams.post(replica.at(out.path), out.body, headers)
-        except _NOT_ASKED:
-            self.sent = False
-            response.close()
-            raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, _NOT_ASKED):
+                self.sent = False
+            if context.trace is not None:
+                context.trace.failed(error)
             response.close()
             raise
         if model.provider:

@@ -1,0 +1,1 @@
+"""Spans of requests for OpenTelemetry; loaded only where the site names an endpoint for them."""
