@@ -52,6 +52,7 @@ class OwnModel(Frozen):
     adapter: bool = False
     family: str = Field(default="", pattern=r"^[\w.-]{0,64}$")
     quantisation: str = Field(default="", pattern=r"^[\w.-]{0,64}$")
+    parameters: str = Field(default="", pattern=r"^[0-9.]{0,16}[MB]?$")
     context_length: int | None = Field(default=None, gt=0, alias="contextLength")
     shape: dict[str, Any] | None = None
     weights: dict[str, Any] | None = None

@@ -86,6 +86,7 @@ def _entry(engine: Component, model: SiteModel, site: Site, lock: Lock | None) -
         purpose="A model of the site's own.",
         licence=Licence(**licence_called(model.licence, engine.folder.parent)),
         family=own.family,
+        parameters=own.parameters,
         quantisation=own.quantisation,
         context_length=own.context_length,
         features=features,
@@ -98,7 +99,7 @@ def _entry(engine: Component, model: SiteModel, site: Site, lock: Lock | None) -
             packages=Recipe(own=files, engine=program),
             upstream=UpstreamRecipe(own=files),
         ),
-        own=own.model_copy(update={"features": features}),
+        own=own,
     )
 
 
@@ -121,7 +122,8 @@ def _seen(files: OwnFiles) -> tuple[tuple[str, int, int], ...]:
 @lru_cache(maxsize=64)
 def _read(files: OwnFiles, seen: tuple[tuple[str, int, int], ...], elsewhere: bool) -> OwnModel:
     """Return what files say of their model; without files, where a bundle has them, just that they exist."""
-    from aiplat.fit.files import read_files  # noqa: PLC0415 - few sites need it
+    from aiplat.fit.architecture import parameters  # noqa: PLC0415 - few sites need them
+    from aiplat.fit.files import read_files  # noqa: PLC0415
 
     if not seen and elsewhere:
         return OwnModel(digest=digest_of([]), size=0)
@@ -141,6 +143,7 @@ def _read(files: OwnFiles, seen: tuple[tuple[str, int, int], ...], elsewhere: bo
             "shape": arch.model_dump(mode="json", exclude_defaults=True),
             "weights": {**asdict(weights), "layers": list(weights.layers)},
             "quantisation": weights.quantisation,
+            "parameters": _counted(parameters(arch)),
             "context_length": arch.max_ctx or None,
         }
     return OwnModel.model_validate(
@@ -153,6 +156,10 @@ def _read(files: OwnFiles, seen: tuple[tuple[str, int, int], ...], elsewhere: bo
             **known,
         }
     )
+
+
+def _counted(parameters: int) -> str:
+    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
 
 
 def _features(converses: bool, embeds: bool) -> tuple[ModelFeature, ...]:

@@ -87,7 +87,7 @@ def _show(one: ModelCard) -> None:
         ("revision", one.revision),
         ("image", f"{one.reference}@{one.digest}"),
         ("content", one.content or ""),
-        ("size", f"{one.size / 1e6:.1f} MB in {len(one.scan.files)} files"),
+        ("size", f"{one.size / 1e6:.1f} MB"),
         ("architecture", " ".join(part for part in (one.architecture, one.parameters) if part)),
         ("quantisation", one.quantisation),
         ("context", context),
@@ -95,16 +95,12 @@ def _show(one: ModelCard) -> None:
         ("licence", " ".join(part for part in (_licence(one), one.licence.url) if part)),
         ("scan", f"{_scan(one)}; allowed: {', '.join(one.scan.formats)}"),
     )
-    table = Table("", "", box=None, pad_edge=False, show_header=False)
-    for name, text in rows:
-        if text:
-            table.add_row(name, Text(text))
-    for condition in one.licence.conditions or (_unknown(one),):
-        table.add_row("condition", Text(condition))
-    for file in one.scan.files:
-        table.add_row("file", Text(f"{file.name}, {file.size} bytes, {file.format}"))
+    conditions = one.licence.conditions or (_unknown(one),)
+    files = (f"{file.name}, {file.size} bytes, {file.format}" for file in one.scan.files)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
+    for name, text in (*rows, *(("condition", c) for c in conditions), *(("file", f) for f in files)):
+        if text:
+            console.print(f"{name:13} {text}", markup=False)
     if one.readme:
         # Whoever wrote it may have put anything into it: control characters do nothing.
         shown = "".join(c for c in one.readme if c.isprintable() or c == "\n")

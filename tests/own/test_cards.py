@@ -66,6 +66,7 @@ def test_a_card_says_what_is_to_be_known(site: Site, tmp_path: Path) -> None:
     assert card.licence.name == "Gemma Terms of Use"
     assert len(card.licence.conditions) == 5
     assert (card.architecture, card.quantisation, card.context_length) == ("llama", "F16", 2048)
+    assert card.parameters == "4M"
     assert (card.scan.scanner, card.scan.pickles) == ("picklescan", 0)
     assert [file.name for file in card.scan.files] == ["model.gguf"]
     assert card.readme == README.decode()
@@ -73,13 +74,14 @@ def test_a_card_says_what_is_to_be_known(site: Site, tmp_path: Path) -> None:
 
 def test_the_cards_are_shown(site: Site, aiplat: Aiplat) -> None:
     """As a table, one by one with the README, and for programs; a README cannot steer the terminal."""
-    built(site)
+    bundle = built(site)
     code, table, _ = aiplat("models")
     assert code == 0
     assert all(word in table for word in ("ward-notes:1b", "Gemma Terms of Use", "nothing found, picklescan"))
     code, shown, _ = aiplat("card", "ward-notes:1b")
     assert code == 0
     assert "Google may restrict use" in shown
+    assert bundle.lock.artifacts[0].ref in shown
     assert "Tuned on our own notes. [31m{{ secret }}" in shown
     assert "\x1b" not in shown
     code, document, _ = aiplat("models", "--json")

@@ -115,6 +115,15 @@ def test_features_come_from_the_files_or_the_site(tmp_path: Path) -> None:
     assert found["said:1b"] == ("chat", "embedding")
 
 
+def test_what_a_site_said_of_features_is_not_pinned(tmp_path: Path) -> None:
+    """Whoever takes it out of site.yaml again has what the files say, also with a lock from before."""
+    laid(tmp_path / "m", **{"notes.gguf": gguf_bytes()})
+    lock = resolve(ward(tmp_path, {"from": "./m", "features": ["embedding"]}))
+    model = catalog_of(ward(tmp_path, {"from": "./m"}), lock).model("ward-notes:1b", "llama-cpp")
+    assert model
+    assert model.features == ("completion", "chat")
+
+
 def test_an_adapter_is_not_served_by_itself(tmp_path: Path) -> None:
     """A folder with adapter_config.json is an adapter, which other weights are served with."""
     folder = snapshot(tmp_path / "a", **{"adapter_config.json": {"peft_type": "LORA"}})

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from aiplat.errors import AiplatError
+from aiplat.supply.contract import Supplied
 from aiplat.supply.oci import read_json
+from aiplat.supply.scan import scanned
 from aiplat.supply.upstream.huggingface import HuggingFaceModels
+from tests.own.test_scan import EVIL
 from tests.supply.upstream.test_ollama import contents
 from tests.upstreams.images import gguf, safetensors
 from tests.upstreams.orders import Desk, http
@@ -44,6 +47,16 @@ def test_a_snapshot_is_the_root_of_its_image(net: Upstreams, desk: Desk) -> None
     assert set(contents(layout, made)) == {"config.json", "tokenizer.json", "model.safetensors"}
     config = read_json(layout, read_json(layout, made.manifest)["config"]["digest"])
     assert config["config"]["Labels"]["org.opencontainers.image.revision"] == commit
+
+
+def test_a_pickle_under_another_name_is_found_in_what_came(net: Upstreams, desk: Desk) -> None:
+    """Models of the hub are scanned as a site's own are: by content, before a bundle is made of them."""
+    net.huggingface().publish(REPOSITORY, {**FILES, "tokenizer.model": EVIL})
+    order = desk.order(how("main"))
+    made, layout = desk.get(MODELS, order)
+    artifact = order.artifact.model_copy(update={"digest": made.manifest})
+    with pytest.raises(AiplatError, match=r"tokenizer\.model is a pickle that runs posix\.system"):
+        scanned(Supplied(artifact, layout), ("gguf", "safetensors", "pickle"))
 
 
 def test_only_what_is_small_is_read_to_pin_it(net: Upstreams, desk: Desk) -> None:
