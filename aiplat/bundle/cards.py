@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter
 
 from aiplat import API_VERSION
 from aiplat.bundle.document import BundledFile
@@ -15,7 +16,7 @@ from aiplat.catalog.artifacts import Artifact, Digest
 from aiplat.catalog.catalog import Catalog
 from aiplat.catalog.components import CatalogModel, Component, Licence
 from aiplat.catalog.versions import SOURCES_LOCK, lock_entry
-from aiplat.content import canonical_json, parsed_json
+from aiplat.content import canonical_json, parsed_json, sha256_bytes
 from aiplat.errors import BadInput, Finding
 from aiplat.fit.gguf import read_header, shape_of, weights_of
 from aiplat.frozen import Frozen
@@ -25,7 +26,7 @@ from aiplat.supply.scan import ModelScan, members, scanned
 
 CARD = "application/vnd.aiplat.model.card.v1+json"
 README = "text/markdown"
-_MOST_BYTES = 1 << 20
+_MOST_BYTES = 4 << 20
 _READMES = ("readme.md", "model_card.md", "modelcard.md")
 
 
@@ -98,17 +99,31 @@ def read_cards(path: Path) -> list[ModelCard]:
     try:
         listed = parsed_json((path / "index.json").read_bytes())["manifests"]
         cards = [_read(path, one["digest"]) for one in listed if one.get("artifactType") == CARD]
-    except (OSError, ValueError, LookupError, TypeError, ValidationError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         problem = "its cards cannot be read"
         raise BadInput(Finding(str(path), problem, "make the bundle again: aiplat bundle build")) from None
     return sorted(cards, key=lambda card: (card.name, card.engine))
 
 
 def _read(path: Path, digest: Digest) -> ModelCard:
-    layers = read_json(path, digest)["layers"]
-    document = parsed_json(blob_path(path, layers[0]["digest"]).read_bytes())
-    readme = blob_path(path, layers[1]["digest"]).read_text(encoding="utf-8") if len(layers) > 1 else ""
+    layers = parsed_json(_blob(path, digest))["layers"]
+    document = parsed_json(_blob(path, layers[0]["digest"]))
+    readme = _blob(path, layers[1]["digest"]).decode() if len(layers) > 1 else ""
     return ModelCard.model_validate({**document, "readme": readme})
+
+
+def _blob(path: Path, digest: Digest) -> bytes:
+    """Return a blob that is what it is called: a bundle may come from anywhere.
+
+    Raises:
+        ValueError: it is not, or is too large for a card.
+    """
+    named = TypeAdapter(Digest).validate_python(digest)
+    with blob_path(path, named).open("rb") as stream:
+        body = stream.read(_MOST_BYTES + 1)
+    if len(body) > _MOST_BYTES or sha256_bytes(body) != named:
+        raise ValueError(f"{named} is not what it is called")
+    return body
 
 
 def _referrer(
@@ -171,7 +186,7 @@ def _described(supplied: Supplied, model: CatalogModel) -> dict[str, Any]:
     }
     for seen in members(supplied.folder, str(supplied.artifact.digest)):
         if seen.format == "gguf" and not model.own:
-            with contextlib.suppress(ValueError, TypeError, OverflowError, EOFError):
+            with contextlib.suppress(ValueError, TypeError, OverflowError, EOFError, struct.error):
                 header = read_header(seen.stream)
                 shape = shape_of(header, model.name)
                 kind = weights_of(header).quantisation

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
 
 from aiplat.catalog.artifacts import Lock, ModelFeature, OwnModel
 from aiplat.catalog.catalog import Catalog, load_catalog
@@ -16,10 +19,14 @@ from aiplat.catalog.upstream_recipes import UpstreamRecipe
 from aiplat.catalog.version_sources import FromModel
 from aiplat.content import digest_of
 from aiplat.errors import BadInput, Finding
+from aiplat.frozen import findings_of
 from aiplat.site.model_files import licence_called
 from aiplat.site.models import Site, SiteModel
 from aiplat.site.own_weights import SNAPSHOT, own_files
 from aiplat.site.rules.files import BUNDLE_PREFIX
+
+if TYPE_CHECKING:
+    from aiplat.fit.files import ModelFiles
 
 _HOST = "models.aiplat.internal"
 """Where references of a site's own models begin; no such host is asked, the site registry has them."""
@@ -122,8 +129,7 @@ def _seen(files: OwnFiles) -> tuple[tuple[str, int, int], ...]:
 @lru_cache(maxsize=64)
 def _read(files: OwnFiles, seen: tuple[tuple[str, int, int], ...], elsewhere: bool) -> OwnModel:
     """Return what files say of their model; without files, where a bundle has them, just that they exist."""
-    from aiplat.fit.architecture import parameters  # noqa: PLC0415 - few sites need them
-    from aiplat.fit.files import read_files  # noqa: PLC0415
+    from aiplat.fit.files import read_files  # noqa: PLC0415 - few sites need it
 
     if not seen and elsewhere:
         return OwnModel(digest=digest_of([]), size=0)
@@ -136,26 +142,35 @@ def _read(files: OwnFiles, seen: tuple[tuple[str, int, int], ...], elsewhere: bo
     except OSError as error:
         problem = f"cannot be read: {error.strerror or error}"
         raise BadInput(Finding(str(files.source), problem, "see whether it is still there")) from None
-    known: dict[str, object] = {}
-    if read.shape:
-        arch, weights = read.shape
-        known = {
-            "shape": arch.model_dump(mode="json", exclude_defaults=True),
-            "weights": {**asdict(weights), "layers": list(weights.layers)},
-            "quantisation": weights.quantisation,
-            "parameters": _counted(parameters(arch)),
-            "context_length": arch.max_ctx or None,
-        }
-    return OwnModel.model_validate(
-        {
-            "digest": digest,
-            "size": sum(size for _, size, _ in seen),
-            "features": () if read.adapter else _features(read.converses, read.embeds),
-            "adapter": read.adapter,
-            "family": read.family,
-            **known,
-        }
-    )
+    document = {
+        "digest": digest,
+        "size": sum(size for _, size, _ in seen),
+        "features": () if read.adapter else _features(read.converses, read.embeds),
+        "adapter": read.adapter,
+        "family": read.family,
+        **_of_shape(read),
+    }
+    try:
+        return OwnModel.model_validate(document)
+    except ValidationError as error:
+        fix = "take the files from their source again"
+        raise BadInput(findings_of(error, str(files.source), fix=fix)) from None
+
+
+def _of_shape(read: ModelFiles) -> dict[str, object]:
+    """Return what of a model follows from its shape; nothing where that is not known."""
+    from aiplat.fit.architecture import parameters  # noqa: PLC0415 - as above
+
+    if read.shape is None:
+        return {}
+    arch, weights = read.shape
+    return {
+        "shape": arch.model_dump(mode="json", exclude_defaults=True),
+        "weights": {**asdict(weights), "layers": list(weights.layers)},
+        "quantisation": weights.quantisation,
+        "parameters": _counted(parameters(arch)),
+        "context_length": arch.max_ctx or None,
+    }
 
 
 def _counted(parameters: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from aiplat.catalog.artifacts import OwnModel
 from aiplat.catalog.components import CatalogModel, Component
@@ -93,7 +93,7 @@ def _asked(
     asked = read_request(case)
     if isinstance(asked, Incomplete):
         return None
-    return replace(asked, weights=_measured(model.own)) if model.own else asked
+    return _with_own_weights(asked, model.own) if model.own else asked
 
 
 def _described(model: CatalogModel) -> dict[str, Any]:
@@ -103,9 +103,13 @@ def _described(model: CatalogModel) -> dict[str, Any]:
     return {"name": model.name, "quant": "F16", "architecture": model.own.shape or {}}
 
 
-def _measured(own: OwnModel) -> Weights:
-    """Return the bytes of weights that were read from the model's files."""
-    return TypeAdapter(Weights).validate_python(own.weights)
+def _with_own_weights(asked: Request, own: OwnModel) -> Request | None:
+    """Return a request with the bytes that were read from the model's files; a lock may come from outside."""
+    try:
+        weights = TypeAdapter(Weights).validate_python(own.weights)
+    except ValidationError:
+        return None
+    return replace(asked, weights=weights) if len(weights.layers) == asked.arch.layers else None
 
 
 def _stepped(size: float) -> int:

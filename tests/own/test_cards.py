@@ -14,6 +14,7 @@ from aiplat.bundle.cards import CARD, read_cards
 from aiplat.bundle.check import verify
 from aiplat.cli.main import main
 from aiplat.content import parsed_json
+from aiplat.errors import BadInput
 from aiplat.site.models import Site
 from aiplat.state import bundle_dir
 from aiplat.supply.oci import read_json
@@ -101,3 +102,17 @@ def test_what_is_not_there_is_said(site: Site, aiplat: Aiplat) -> None:
     (bundle.path / "blobs" / "sha256" / layer.removeprefix("sha256:")).write_text("[]")
     assert aiplat("models")[0] == 2
     assert any("was altered" in finding.problem for finding in verify(bundle_dir("t-own")))
+
+
+@pytest.mark.parametrize("digest", ["sha256:" + "../" * 12 + "etc/hostname", "sha256:" + "0" * 64, 7, None])
+def test_a_card_leads_nowhere_else(site: Site, digest: object) -> None:
+    """A bundle of others that names a file outside of it, or what it does not have, is damaged."""
+    bundle = built(site)
+    index = bundle.path / "index.json"
+    listed = {"manifests": [{"artifactType": CARD, "digest": digest}]}
+    index.write_text(json.dumps(listed))
+    with pytest.raises(BadInput, match="its cards cannot be read; make the bundle again"):
+        read_cards(bundle.path)
+    index.write_text(json.dumps({"manifests": ["sha256:1"]}))
+    with pytest.raises(BadInput, match="its cards cannot be read"):
+        read_cards(bundle.path)

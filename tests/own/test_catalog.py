@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,11 +142,46 @@ def test_a_damaged_header_is_refused_by_name(tmp_path: Path) -> None:
         resolve(ward(tmp_path, {"from": "./m"}))
 
 
+def test_words_that_are_not_names_are_refused(tmp_path: Path) -> None:
+    """What a file calls its architecture reaches locks, tables and hosts."""
+    snapshot(tmp_path / "m", **{"config.json": {**CONFIG, "model_type": "a b; rm -rf /"}})
+    with pytest.raises(BadInput, match="family: has not the form that is wanted here; take the files from"):
+        resolve(ward(tmp_path, {"from": "./m", "engine": "vllm"}))
+
+
 def test_an_architecture_that_is_not_known_is_served_without_a_computed_need(tmp_path: Path) -> None:
     """A snapshot whose configuration says no layers is a model all the same."""
     snapshot(tmp_path / "m", **{"config.json": {"model_type": "odd"}})
     catalog = catalog_of(ward(tmp_path, {"from": "./m", "engine": "vllm"}))
     component, model = catalog.component("vllm"), catalog.model("ward-notes:1b", "vllm")
+    assert component
+    assert model
+    assert fitted(component, model) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"weights": None},
+        {"weights": {"layers": "x"}},
+        {"shape": {"layers": 1 << 40}},
+        {"shape": {"layers": 3}},
+    ],
+)
+def test_a_lock_of_others_that_makes_no_sense_computes_nothing(tmp_path: Path, said: dict[str, Any]) -> None:
+    """What a lock from outside says of shape and weights is believed where it fits together."""
+    laid(tmp_path / "m", **{"notes.gguf": gguf_bytes()})
+    site = ward(tmp_path, {"from": "./m"})
+    lock = resolve(site)
+    (artifact,) = lock.of("model")
+    assert artifact.own
+    changed = {
+        name: {**(getattr(artifact.own, name) or {}), **value} if value else value
+        for name, value in said.items()
+    }
+    odd = artifact.model_copy(update={"own": artifact.own.model_copy(update=changed)})
+    catalog = catalog_of(site, lock.model_copy(update={"artifacts": (odd,)}))
+    component, model = catalog.component("llama-cpp"), catalog.model("ward-notes:1b", "llama-cpp")
     assert component
     assert model
     assert fitted(component, model) is None
