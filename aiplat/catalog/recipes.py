@@ -49,6 +49,16 @@ class Slim(Frozen):
     stand_ins_in: str = ""
 
 
+class PatchedModule(Frozen):
+    """A Go module that is built with some other files: `folder` of the Go folder has them, by their paths.
+
+    go.mod replaces the module by that folder, and go.sum has the line of the module's own sum.
+    """
+
+    module: str
+    folder: str
+
+
 class WrittenSnapshot(Frozen):
     """A Hugging Face snapshot that a `script` of the component writes: `python SCRIPT ARGUMENTS… FOLDER`."""
 
@@ -85,6 +95,7 @@ class Recipe(Frozen):
     cgo: bool = False
     headers: tuple[str, ...] = ()
     ldflags: tuple[str, ...] = ()
+    patched: PatchedModule | None = None
 
     # one Debian package of the suite that is the artifact's version
     deb: str | None = None
@@ -124,7 +135,7 @@ class Recipe(Frozen):
 
     def described(self) -> dict[str, Any]:
         """Return it as the build cache's keys have it: what it does not use is not in it."""
-        since = ("cmake", "gguf_file", "template", "slim", "snapshot", "own")
+        since = ("cmake", "gguf_file", "template", "slim", "snapshot", "own", "patched")
         later = {name for name in since if getattr(self, name) is None}
         return self.model_dump(mode="json", by_alias=True, exclude=later)
 
@@ -166,6 +177,8 @@ class Recipe(Frozen):
             raise ValueError(f"needs exactly one of {known}")
         if bool(self.go) != bool(self.package):
             raise ValueError("go and package belong together")
+        if self.patched and not self.go:
+            raise ValueError("patched goes with go")
         if self.gguf and not self.engine:
             raise ValueError("gguf and engine belong together")
         if self.engine and not (self.gguf or self.gguf_file or self.own):

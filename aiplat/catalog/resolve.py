@@ -13,15 +13,13 @@ from aiplat.catalog.gpu_hosts import unshared_gpus
 from aiplat.catalog.inputs import inputs_of, own_inputs, upstream_inputs
 from aiplat.catalog.os_recipes import OsPackages
 from aiplat.catalog.own_models import catalog_of
+from aiplat.catalog.ports import ports_taken_twice
 from aiplat.catalog.routes import names_taken_twice
 from aiplat.catalog.values import absent_profile
 from aiplat.catalog.versions import version_of
 from aiplat.errors import BadInput, Finding
 from aiplat.site.models import Host, Site
 from aiplat.site.systems import SYSTEMS, OsName
-
-_HTTPS = 443
-_OF_TRAEFIK = (80, _HTTPS)
 
 SupplyName = Literal["packages", "upstream"]
 
@@ -138,7 +136,7 @@ def undeliverable(
         *_unserved_models(site, catalog),
         *(finding for engine in catalog.engines for finding in wrong_values(site, engine)),
         *(finding for component in catalog.components for finding in absent_profile(site, component)),
-        *_ports_taken_twice(site, catalog),
+        *ports_taken_twice(site, on),
         *names_taken_twice(components_on(site, catalog)),
         *unshared_gpus(site, on, supply or supply_of(site)),
     ]
@@ -218,17 +216,6 @@ def _unserved_models(site: Site, catalog: Catalog) -> Iterator[Finding]:
             if model and wanted.serve and model.adapter:
                 problem = f"{model.name} is not served by itself: it is an adapter"
                 yield Finding(where, problem, "write `serve: false`, and name its image in a Model")
-
-
-def _ports_taken_twice(site: Site, catalog: Catalog) -> Iterator[Finding]:
-    """Yield where servicelb would give traefik the ports of every host and the gateway has one of them."""
-    on = {c.name for c in components_on(site, catalog)}
-    gateway = site.planes.get("access", {}).get("gateway")
-    port = gateway.values.get("hostPort", _HTTPS) if gateway else _HTTPS
-    if {"traefik", "servicelb", "gateway"} <= on and port in _OF_TRAEFIK:
-        problem = f"servicelb gives traefik port {port} of every host, and the gateway holds it"
-        fix = "turn servicelb or traefik off, or give the gateway another port (values: {hostPort: 8443})"
-        yield Finding("planes.resource.servicelb", problem, fix)
 
 
 def _wanted(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[WantedArtifact]:

@@ -33,6 +33,7 @@ _VERBS = {
     "verify": "verify",
     "chat": "chat",
     "env": "env",
+    "hosts": "hosts",
     "usage": "usage",
     "logs": "logs",
     "tunnel": "tunnel",

@@ -14,6 +14,7 @@ from aiplat.errors import Finding
 from aiplat.supply.apt import unpack
 from aiplat.supply.contract import Job
 from aiplat.supply.debian import apt_for, image_suite
+from aiplat.supply.go_patch import patched_copy
 from aiplat.supply.process import run
 
 # The platform of what `packages` delivers; hosts are checked for it.
@@ -61,6 +62,9 @@ def build_go(job: Job, target: Path) -> None:
     recipe = job.recipe
     folder = job.component.folder / str(recipe.go)
     environment = go_environment() | _cgo(job)
+    if recipe.patched:
+        program = Path(environment["GO"])
+        folder = patched_copy(folder, recipe.patched, job.work / "patched", program, go_environment())
     flags = " ".join(["-s", "-w", *recipe.ldflags]).replace(
         "{version}", job.artifact.version.removeprefix("v")
     )

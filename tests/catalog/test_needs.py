@@ -60,11 +60,20 @@ def test_who_provides_what_is_needed_is_on(tmp_path: Path) -> None:
     assert {"thing", "gateway", "postgresql"} <= {c.name for c in components_on(site(data=ON), catalog)}
 
 
+def test_a_route_brings_the_ingress_unless_it_is_optional(tmp_path: Path) -> None:
+    """A page that nobody can open is of no use; one that can wait does not take the port from the gateway."""
+    route = {"name": "t", "service": "t", "port": 80, "groups": ["member"], "signIn": "own"}
+    catalog = catalog_with(tmp_path / "must", {"routes": [route]})
+    assert "ingress" in {c.name for c in components_on(site(data=ON), catalog)}
+    assert undeliverable(site(data=ON), catalog) == []
+    may = catalog_with(tmp_path / "may", {"routes": [{**route, "optional": True}]})
+    assert "ingress" not in {c.name for c in components_on(site(data=ON), may)}
+
+
 @pytest.mark.parametrize(
     ("kind", "need"),
     [
         ("buckets", {"name": "uploads"}),
-        ("routes", {"name": "t", "service": "t", "port": 80, "groups": ["member"], "signIn": "own"}),
         ("oidcClients", {"name": "thing", "redirectPaths": ["/back"]}),
     ],
 )

@@ -229,6 +229,30 @@ def test_two_that_want_one_port_of_the_host_are_refused() -> None:
     assert undeliverable(_site(supply="upstream", planes=alone)) == []
 
 
+@pytest.mark.parametrize(
+    ("planes", "said"),
+    [
+        (
+            {"resource": {"traefik": {"state": "on"}}},
+            "planes.resource.traefik: both it and planes.access.ingress serve names on port 443, each by a "
+            "Traefik of its own; "
+            "turn traefik off: the ingress serves Ingress objects too (values: {teamIngresses: true})",
+        ),
+        (
+            {"access": {"gateway": {"values": {"hostPort": 443}}}},
+            "planes.access.gateway.values.hostPort: the ingress holds port 443 and passes on what is the "
+            "gateway's; leave it out",
+        ),
+        ({"access": {"gateway": {"values": {"hostPort": 8443}}}}, None),
+    ],
+)
+def test_the_ingress_holds_the_port_alone(planes: dict[str, Any], said: str | None) -> None:
+    """Neither k3s' own traefik nor the gateway has it then; another port of the gateway is good."""
+    wanted = {**planes, "access": {"ingress": {"state": "on"}, **planes.get("access", {})}}
+    found = [str(f) for f in undeliverable(_site(supply="upstream", planes=wanted))]
+    assert found == ([said] if said else [])
+
+
 GPU_HOST = {"name": "s1", "address": "10.0.0.11", "role": "server", "hardware": {"gpus": ["RTX 4090"]}}
 WITH_OPERATOR = {"resource": {"gpu-operator": {"state": "on"}}}
 

@@ -41,6 +41,7 @@ FAULTS = {
     "verify": "gone.yaml",
     "chat": "gone.yaml --once hello",
     "env": "gone.yaml",
+    "hosts": "gone.yaml",
     "usage": "gone.yaml",
     "tunnel": "gone.yaml",
     "node remove": "a1 gone.yaml --yes",

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiplat.lab import lab_down
-from aiplat.shipped import shipped_root
-from tests.e2e.journey import Journey
+from tests.e2e.checkout import Checkout, copy_checkout
 from tests.patience import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
-FOLDERS = ("aiplat", "charts", "inventory", "lab", "locks", "playbooks", "roles")
 # Not among the other sites: only the copy of the checkout has the component.
 SITE = """\
 apiVersion: aiplat.dev/v1alpha1
@@ -42,40 +35,11 @@ needs:
   databases: [{name: thing}]
   gatewayKeys: [{name: chat, team: things, models: ["gemma3:270m"]}]
 """
-MAIN = "from aiplat.cli.main import main; main()"
 BODY = {"model": "gemma3:270m", "prompt": "The sea is", "max_tokens": 2}
 
 
-@dataclass(frozen=True)
-class Checkout(Journey):
-    """A journey whose commands run from a copy of the checkout, which may have more components."""
-
-    root: Path = Path()
-
-    def aiplat(self, *words: str, expect: int = 0, given: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a verb of the copy and see that it exits with `expect`."""
-        done = subprocess.run(
-            [sys.executable, "-c", MAIN, *words],
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=1500,
-            check=False,
-            cwd=self.root,
-            env=os.environ | {"PYTHONPATH": str(self.root)},
-        )
-        assert done.returncode == expect, f"{words}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return done
-
-    def on_host(self, command: str, host: str | None = "t-needs-s1", expect: int = 0) -> str:
-        """Run a shell command on the host; this process cannot read the site file of the copy."""
-        return super().on_host(command, host, expect)
-
-    def environment(self) -> dict[str, str]:
-        """Return what `aiplat env` of the copy says, with this process's environment."""
-        script = f"{self.aiplat('env', str(self.site_file)).stdout}\nenv -0"
-        done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
-        return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if "=" in pair)
+class Needing(Checkout):
+    """A copy whose component needs Secrets and a database."""
 
     def sql(self, statement: str) -> str:
         """Run a statement as the database's superuser and return what it printed."""
@@ -90,17 +54,13 @@ class Checkout(Journey):
 
 
 @pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Needing]:
     """A copy of the checkout with one more component, and a lab host."""
     root, state = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("state")
-    for name in FOLDERS:
-        shutil.copytree(shipped_root() / name, root / name)
-    for name in ("ansible.cfg", "versions.yaml"):
-        shutil.copy(shipped_root() / name, root)
-    (root / "site.yaml").write_text(SITE)
+    site_file = copy_checkout(root, SITE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPLAT_STATE", str(state))
-        ward = Checkout("t-needs", root / "site.yaml", state, root)
+        ward = Needing("t-needs", site_file, state, root)
         ward.aiplat("component", "new", "data", "thing")
         with (root / "charts/data/thing/component.yaml").open("a") as file:
             file.write(NEEDS)
@@ -111,19 +71,19 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 
 @pytest.fixture(scope="module")
-def first(ward: Checkout) -> dict[str, Any]:
+def first(ward: Needing) -> dict[str, Any]:
     """The summary of the first bootstrap."""
     return ward.bootstrap()
 
 
-def asked_with(ward: Checkout, key: str) -> int:
+def asked_with(ward: Needing, key: str) -> int:
     """Return how a completion with this key is answered."""
     with ward.platform() as client:
         client.headers["Authorization"] = f"Bearer {key}"
         return client.post("completions", json=BODY).status_code
 
 
-def test_everything_it_needs_is_there(ward: Checkout, first: dict[str, Any]) -> None:
+def test_everything_it_needs_is_there(ward: Needing, first: dict[str, Any]) -> None:
     """A Secret with a token, a database whose role may log in, and a key that the gateway takes."""
     assert [c["sentence"] for c in first["checks"] if c["result"] == "FAIL"] == []
     assert len(ward.secret("thing-cookie")["token"]) == 64
@@ -132,7 +92,7 @@ def test_everything_it_needs_is_there(ward: Checkout, first: dict[str, Any]) -> 
     assert asked_until(ward, ward.secret("thing-gateway-key")["key"], 200)
 
 
-def test_the_gateway_owns_its_database(ward: Checkout, first: dict[str, Any]) -> None:
+def test_the_gateway_owns_its_database(ward: Needing, first: dict[str, Any]) -> None:
     """Its tables are its role's, which is nobody's superuser, and others may not connect."""
     assert ward.sql("SELECT rolsuper FROM pg_roles WHERE rolname = '\\''aiplat'\\''") == "f"
     assert (
@@ -141,14 +101,14 @@ def test_the_gateway_owns_its_database(ward: Checkout, first: dict[str, Any]) ->
     )
 
 
-def test_a_second_run_changes_nothing(ward: Checkout, first: dict[str, Any]) -> None:
+def test_a_second_run_changes_nothing(ward: Needing, first: dict[str, Any]) -> None:
     """What was generated stays what it was."""
     before = ward.secret("thing-gateway-key")
     assert ward.bootstrap()["changed"] == 0
     assert ward.secret("thing-gateway-key") == before
 
 
-def test_without_the_component_only_its_data_is_left(ward: Checkout, first: dict[str, Any]) -> None:
+def test_without_the_component_only_its_data_is_left(ward: Needing, first: dict[str, Any]) -> None:
     """Secrets and key are gone, the role is locked, the database stays; the component comes back to it."""
     key = ward.secret("thing-gateway-key")["key"]
     site = ward.site_file.read_text()
@@ -164,6 +124,6 @@ def test_without_the_component_only_its_data_is_left(ward: Checkout, first: dict
     assert asked_until(ward, key, 200)
 
 
-def asked_until(ward: Checkout, key: str, wanted: int) -> bool:
+def asked_until(ward: Needing, key: str, wanted: int) -> bool:
     """Whether the gateway comes to answer so: the kubelet brings it the file within two minutes."""
     return eventually(lambda: asked_with(ward, key) == wanted)

@@ -42,6 +42,7 @@ SITE = Site.model_validate(
         "models": [{"name": "gemma3:270m"}],
         "planes": {
             "model": {"operator": {"state": "on"}},
+            "access": {"ingress": {"state": "on"}},
             "platform": {name: {"state": "on"} for name in ("prometheus", "node-exporter", "alertmanager")},
         },
     }

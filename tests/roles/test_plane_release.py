@@ -221,6 +221,25 @@ def test_only_our_own_releases_are_uninstalled(cluster: Callable[..., Cluster]) 
     assert seen.calls == ["helm uninstall old --namespace aiplat-model --wait --ignore-not-found"]
 
 
+def test_a_release_that_leaves_gives_its_port_back_before_others_are_deployed(
+    cluster: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what holds a port of the host goes that early; nothing is deployed yet."""
+    seen = cluster(row("door", 1, "deployed"), row("old", 1, "deployed"), row("ollama", 1, "failed"))
+    ports = {"door": [{"containerPort": 8443, "hostPort": 443}], "old": [{"containerPort": 80}]}
+
+    def kubectl(*arguments: str, **_more: Any) -> str:
+        if arguments[:2] == ("get", "secrets"):
+            return seen.kubectl(*arguments)
+        name = arguments[arguments.index("--selector") + 1].rpartition("=")[2]
+        return json.dumps({"items": [{"spec": {"containers": [{"ports": ports[name]}, {}]}}]})
+
+    monkeypatch.setattr(seen.module, "kubectl", kubectl)
+    parameters = {"releases": [release()], "free_ports": True, "blobs": BLOBS}
+    assert seen.module.ensure_all(parameters, False) == ["door uninstalled"]
+    assert seen.calls == ["helm uninstall door --namespace aiplat-model --wait --ignore-not-found"]
+
+
 def test_secrets_are_compared_by_what_they_hold() -> None:
     """Labels that others added do not count; data, type and our labels do."""
     module = load_module("plane_release/library/cluster_objects.py")

@@ -45,6 +45,10 @@ options:
   blobs: {description: "Where staged content is.", type: path, default: /var/lib/aiplat/blobs}
   site: {description: "Name of the site, whose ledger knows what the releases made.", type: str, default: ""}
   uninstall_others: {description: "Uninstall other releases of ours.", type: bool, default: false}
+  free_ports:
+    description: "Only uninstall other releases of ours that hold ports of their hosts; deploy nothing."
+    type: bool
+    default: false
 author: [aiplat]
 """
 EXAMPLES = r"""
@@ -183,20 +187,35 @@ def ensure(release: dict[str, Any], history: list[Revision], check: bool, drift:
 
 
 def uninstall_others(
-    seen: dict[tuple[str, str], list[Revision]], releases: list[dict[str, Any]], check: bool
+    seen: dict[tuple[str, str], list[Revision]],
+    releases: list[dict[str, Any]],
+    check: bool,
+    free_ports: bool = False,
 ) -> list[str]:
-    """Uninstall the releases of ours that are not wanted any more."""
+    """Uninstall the releases of ours that are not wanted any more, all or those that hold ports of hosts."""
     keep = {(r["namespace"], r["name"]) for r in releases}
     gone = [key for key, history in seen.items() if history[-1].inputs and key not in keep]
+    if free_ports:
+        gone = [key for key in gone if holds_ports(*key)]
     for namespace, name in gone:
         if not check:
             helm("uninstall", name, "--namespace", namespace, "--wait", "--ignore-not-found")
     return [f"{name} uninstalled" for _, name in gone]
 
 
+def holds_ports(namespace: str, release: str) -> bool:
+    """Say whether a pod of a release holds a port of its host."""
+    label = f"app.kubernetes.io/instance={release}"
+    pods = json.loads(kubectl("get", "pods", "--namespace", namespace, "--selector", label, "-o", "json"))
+    containers = [c for pod in pods["items"] for c in pod["spec"]["containers"]]
+    return any(port.get("hostPort") for c in containers for port in c.get("ports", ()))
+
+
 def ensure_all(parameters: dict[str, Any], check: bool) -> list[str]:
     """Bring all releases to what is wanted, side by side; every failure is reported."""
     releases, seen = [{**r, "blobs": parameters["blobs"]} for r in parameters["releases"]], revisions()
+    if parameters.get("free_ports"):
+        return uninstall_others(seen, releases, check, free_ports=True)
     site = parameters.get("site")
     changed = drifted(site) if site else set()
     failures: list[str] = []
@@ -230,6 +249,7 @@ def main() -> None:
             "blobs": {"type": "path", "default": BLOBS},
             "site": {"type": "str", "default": ""},
             "uninstall_others": {"type": "bool", "default": False},
+            "free_ports": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -1,0 +1,59 @@
+"""A site whose commands run from a copy of the checkout, with components that only the copy has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiplat.shipped import shipped_root
+from tests.e2e.journey import Journey
+
+_FOLDERS = ("aiplat", "charts", "inventory", "lab", "locks", "playbooks", "roles")
+_MAIN = "from aiplat.cli.main import main; main()"
+
+
+@dataclass(frozen=True)
+class Checkout(Journey):
+    """A journey whose commands run from a copy of the checkout, which may have more components."""
+
+    root: Path = Path()
+
+    def aiplat(self, *words: str, expect: int = 0, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a verb of the copy and see that it exits with `expect`."""
+        done = subprocess.run(
+            [sys.executable, "-c", _MAIN, *words],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=1500,
+            check=False,
+            cwd=self.root,
+            env=os.environ | {"PYTHONPATH": str(self.root)},
+        )
+        assert done.returncode == expect, f"{words}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done
+
+    def on_host(self, command: str, host: str | None = None, expect: int = 0) -> str:
+        """Run a shell command on a host (default: the one server); the copy's site file is not read here."""
+        return super().on_host(command, host or f"{self.name}-s1", expect)
+
+    def environment(self) -> dict[str, str]:
+        """Return what `aiplat env` of the copy says, with this process's environment."""
+        script = f"{self.aiplat('env', str(self.site_file)).stdout}\nenv -0"
+        done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+        return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if "=" in pair)
+
+
+def copy_checkout(root: Path, site: str) -> Path:
+    """Copy what ships into a folder, with a site file, and return that file."""
+    for name in _FOLDERS:
+        shutil.copytree(shipped_root() / name, root / name)
+    for name in ("ansible.cfg", "versions.yaml"):
+        shutil.copy(shipped_root() / name, root)
+    file = root / "site.yaml"
+    file.write_text(site)
+    return file
