@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from aiplat.catalog.engines import ModelFeature
 from aiplat.content import digest_of
 from aiplat.frozen import Frozen
 from aiplat.site.systems import Arch, OsName
 
 ArtifactKind = Literal["image", "hostfile", "chart", "model"]
 When = Literal["always", "selinux", "apparmor", "gpu", "gpu-open", "gpu-proprietary", "gpu-fabric"]
-ModelFeature = Literal["completion", "chat", "embedding", "tools", "vision"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f-\x9f\"'`{}\[\]#$\\<>|;&]{1,255}$")]
 """A name or version: a lock may come from outside, and these reach hosts, Ansible and the terminal."""

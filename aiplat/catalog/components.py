@@ -7,8 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from aiplat.catalog.artifacts import ArtifactKind, ModelFeature, OwnModel
-from aiplat.catalog.engines import EngineSpec, wrong_settings
+from aiplat.catalog.artifacts import ArtifactKind, OwnModel
+from aiplat.catalog.engines import EngineSpec, ModelFeature, wrong_settings
 from aiplat.catalog.needs import NeedKind, Needs, Provided
 from aiplat.catalog.recipes import Recipe
 from aiplat.catalog.upstream_recipes import UpstreamRecipe

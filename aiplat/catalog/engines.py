@@ -8,10 +8,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from aiplat.catalog.artifacts import ModelFeature
 from aiplat.frozen import Frozen
 
 WeightsForm = Literal["ollama-store", "gguf", "huggingface"]
+ModelFeature = Literal["completion", "chat", "embedding", "tools", "vision"]
 Amounts = dict[str, str | int]
 UrlPath = Annotated[str, Field(pattern=r"^/\S*$")]
 

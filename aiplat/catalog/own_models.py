@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from aiplat.catalog.artifacts import Lock, ModelFeature, OwnModel
+from aiplat.catalog.artifacts import Lock, OwnModel
 from aiplat.catalog.catalog import Catalog, load_catalog
 from aiplat.catalog.components import ArtifactRecipe, CatalogModel, Component, Licence
+from aiplat.catalog.engines import ModelFeature
 from aiplat.catalog.kept_digests import kept_digest
 from aiplat.catalog.lockfile import lock_path, read_lock
 from aiplat.catalog.recipes import OwnFiles, Recipe
