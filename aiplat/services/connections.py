@@ -8,7 +8,7 @@ import json
 import resource
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ _FLUSH_SECONDS = 1.0
 _LINE_OVERHEAD = 4
 # What an upload may take beyond the time that the application itself gives it.
 _BODY_SLACK = 10.0
+# The extension of ASGI by which an application hears that its client is gone: it holds `Guarded.watch`.
+# Waiting for "http.disconnect" tells the same, but takes a task of its own for each request.
+WATCH = "aiplat.watch"
 
 
 class Doors:
@@ -109,6 +112,9 @@ class Guarded(HttpToolsProtocol):
         self._lingers: float | None = None
         self._stuck: tuple[float, int] | None = None
         self._told = False
+        self._left: Callable[[], None] | None = None
+        self._lost = False
+        self._extensions: dict[str, dict[object, object]] = {WATCH: {"watch": self.watch}}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take part in the count, and wait for a head from now on."""
@@ -120,8 +126,24 @@ class Guarded(HttpToolsProtocol):
         """Leave the count."""
         self._doors.leave(self)
         super().connection_lost(exc)
-        # What never begins need not be kept; what has begun hears of it by `disconnected`.
+        # What never begins need not be kept; what has begun hears of it by `disconnected`, or as it asked to.
         self.pipeline.clear()
+        self._lost = True
+        if self._left is not None:
+            self._left()
+
+    def watch(self, left: Callable[[], None] | None) -> None:
+        """Have `left` called when the client closes its connection, at once where it has; None ends that.
+
+        One for a connection, because it answers one request after the other.
+        """
+        self._left = left
+        if left is None:
+            return
+        # Nobody hears of an end that is not read.
+        self.flow.resume_reading()
+        if self._lost:
+            left()
 
     def cut(self) -> None:
         """End the connection without waiting for anybody."""
@@ -194,6 +216,7 @@ class Guarded(HttpToolsProtocol):
         if self._told:
             return
         super().on_message_begin()
+        self.scope["extensions"] = self._extensions
         self._head = 0
 
     def on_url(self, url: bytes) -> None:
@@ -210,7 +233,8 @@ class Guarded(HttpToolsProtocol):
             return
         self._head += len(name) + len(value) + _LINE_OVERHEAD
         if self._head <= HEAD_BYTES and len(self.headers) < HEAD_LINES:
-            super().on_header(name, value)
+            # As `super` does, which is looked up again for each header.
+            HttpToolsProtocol.on_header(self, name, value)
         else:
             self._head = HEAD_BYTES + 1
 

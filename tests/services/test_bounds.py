@@ -76,7 +76,8 @@ def asked(receive: Any = None) -> RequestContext:
     async def nothing() -> Any:
         await asyncio.Event().wait()
 
-    scope = {"method": "POST", "path": "/v1/completions", "headers": []}
+    stays = {connections.WATCH: {"watch": lambda _: None}}
+    scope = {"method": "POST", "path": "/v1/completions", "headers": [], "extensions": stays}
     return RequestContext(scope, receive or nothing, nothing)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 import uvicorn
@@ -243,3 +244,29 @@ def test_the_limit_of_open_files_leaves_some_for_engines(monkeypatch: pytest.Mon
     assert Doors().most == (256 - bounds.SPARE_FILES) // 2
     monkeypatch.setattr(connections.resource, "getrlimit", lambda _: (20_000, 20_000))
     assert Doors().most == bounds.CONNECTIONS
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while it watches", "before it watches"])
+async def test_an_application_hears_that_its_client_is_gone(late: bool) -> None:
+    """At once where it asks too late, and not where it no longer watches."""
+    began, told, missed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[object]], send: object) -> None:
+        watch = scope["extensions"][connections.WATCH]["watch"]
+        watch(missed.set)
+        watch(None)
+        began.set()
+        if late:
+            while await receive() != {"type": "http.disconnect"}:
+                pass
+        watch(told.set)
+        await told.wait()
+        watch(None)
+
+    async with place(app=app) as here:
+        _, writer = await here.connect()
+        writer.write(GET + b"\r\n")
+        await asyncio.wait_for(began.wait(), 60)
+        writer.close()
+        await asyncio.wait_for(told.wait(), 60)
+        assert not missed.is_set()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Integer, Select, TextClause, case, cast, func, or_, select, text
@@ -22,12 +23,13 @@ Group = Literal["team", "key", "model", "day"]
 _Q = TypeVar("_Q", bound=Select[Any])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UsageRow:
     """One request. `request_id` is unique for good and chosen by the gateway, never by a client.
 
     `client_request_id` is what the client called it, which may be used twice. `provider` is empty for the
-    site's own models; `cost_nano` is in billionths of the site's currency.
+    site's own models; `cost_nano` is in billionths of the site's currency. Not frozen, because
+    every request makes one, and that would take three times as long.
     """
 
     request_id: str
@@ -106,18 +108,21 @@ def _statement(postgresql: bool) -> TextClause:
     return text(f"{insert} ON CONFLICT (request_id) DO NOTHING")
 
 
+_FIELDS = attrgetter(*UsageRow.__slots__)
+_MOST = (("prompt_tokens", MOST_COUNT), ("completion_tokens", MOST_COUNT), ("cost_nano", MOST_COST))
 _INSERT_POSTGRESQL, _INSERT_SQLITE = _statement(True), _statement(False)
 
 
 def _values(row: UsageRow) -> dict[str, Any]:
-    # As SQLite keeps times and days, which PostgreSQL reads as well.
-    most = {"prompt_tokens": MOST_COUNT, "completion_tokens": MOST_COUNT, "cost_nano": MOST_COST}
-    at = row.at.astimezone(UTC)
-    stamp = at.strftime("%Y-%m-%d %H:%M:%S.%f")
-    values = {name: getattr(row, name) for name in UsageRow.__slots__}
+    values = dict(zip(UsageRow.__slots__, _FIELDS(row), strict=True))
     # Whoever counted them: a number that no column holds would keep out a whole batch.
-    values |= {name: min(max(0, values[name]), limit) for name, limit in most.items()}
-    return {**values, "at": stamp, "day": stamp[:10]}
+    for name, limit in _MOST:
+        if not 0 <= (number := values[name]) <= limit:
+            values[name] = min(max(0, number), limit)
+    # As SQLite keeps times and days, which PostgreSQL reads as well; `strftime` takes four times as long.
+    stamp = row.at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    values["at"], values["day"] = stamp, stamp[:10]
+    return values
 
 
 async def insert_usage(database: Database, rows: Sequence[UsageRow]) -> int:

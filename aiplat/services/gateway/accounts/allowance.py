@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from aiplat.services.gateway.accounts.account_cache import AccountCache
-from aiplat.services.gateway.accounts.budget_leases import BudgetLease, BudgetLeases, Reservation, hold
+from aiplat.services.gateway.accounts.budget_leases import (
+    BudgetLease,
+    BudgetLeases,
+    Reservation,
+    enough,
+    hold,
+)
 from aiplat.services.gateway.accounts.prices import PriceList
 from aiplat.services.gateway.http import errors
 from aiplat.services.gateway.requests.auth import ApiKey
@@ -20,18 +27,17 @@ LEAST_ANSWER = 16
 _Needs = list[tuple[BudgetLease, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
+class Allowed(NamedTuple):
     """What was set aside for a request.
 
     `models` are those it is enough for, None for every one that the key may use. `most` is how many tokens
     each answer may have where what is left is not enough for what was asked; `guess` then goes by it.
     """
 
-    held: list[Reservation] = field(default_factory=list)
+    held: Sequence[Reservation] = ()
     models: frozenset[str] | None = None
     most: int | None = None
-    guess: TokenUsage = field(default_factory=TokenUsage)
+    guess: TokenUsage = TokenUsage()
 
 
 class Allowance:
@@ -55,6 +61,8 @@ class Allowance:
             return Allowed()
         alone = self._needs(budgets, targets[:1], guess)
         dearest = self._needs(budgets, targets, guess) if len(targets) > 1 else alone
+        if enough(dearest):
+            return Allowed(hold(dearest))
         held, short = await self._reserve(key, dearest)
         if short is None:
             return Allowed(held)
@@ -65,6 +73,8 @@ class Allowance:
         return self._rest(budgets, targets, guess, answers)
 
     def _needs(self, budgets: list[tuple[BudgetLease, Unit]], models: list[str], guess: TokenUsage) -> _Needs:
+        if len(models) == 1:
+            return [(s, self._amount(models[0], unit, guess)) for s, unit in budgets]
         return [(s, max(self._amount(model, unit, guess) for model in models)) for s, unit in budgets]
 
     def _amount(self, model: str, unit: Unit, usage: TokenUsage) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from aiplat.services.bounds import ANSWER_SECONDS, MOST_COUNT
@@ -91,7 +90,7 @@ async def call(
     except ClientLeft:
         if not context.answered and failover.sent:
             # Whoever was asked has read the prompt, and a provider bills it.
-            context.usage = replace(asked.admitted.estimate, completion=0)
+            context.usage = asked.admitted.estimate._replace(completion=0)
         raise
     finally:
         if context.answered:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from math import isinf
 from sys import getsizeof
-from typing import Any
+from typing import Any, NamedTuple
 
 from jiter import from_json
 from pydantic_core import to_json
@@ -110,8 +109,7 @@ class Unpacked:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-@dataclass(frozen=True, slots=True)
-class Understood:
+class Understood(NamedTuple):
     """A body as a document, and what the request holds in memory: this, and the text that is sent on."""
 
     document: dict[str, Any]

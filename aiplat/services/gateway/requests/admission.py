@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from aiplat.services.gateway.requests.admitted import Admitted, AdmittedFreely
 from aiplat.services.gateway.requests.auth import ApiKey
@@ -49,8 +48,7 @@ class OpenAdmission:
         return AdmittedFreely(estimate)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRequest:
+class ModelRequest(NamedTuple):
     """A request body that was understood and admitted: which model, and the document."""
 
     model: Model

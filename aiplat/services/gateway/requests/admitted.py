@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aiplat.services.gateway.requests.usage import RequestRecord, TokenUsage
 
@@ -36,8 +35,7 @@ class Admitted(Protocol):
         """Take what the request came to; called once, when its answer is done."""
 
 
-@dataclass(frozen=True, slots=True)
-class AdmittedFreely:
+class AdmittedFreely(NamedTuple):
     """A request that nobody keeps account of."""
 
     estimate: TokenUsage

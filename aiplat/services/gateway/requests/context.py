@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from aiplat.services.bounds import BODY_SECONDS, SMALL_BYTES
+from aiplat.services.connections import WATCH
 from aiplat.services.gateway.http import errors
 from aiplat.services.gateway.http.bodies import Memory, Unpacked, written
 from aiplat.services.gateway.http.deadline import Deadline
@@ -25,6 +26,7 @@ Header = tuple[bytes, bytes]
 
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _WRITTEN_AT_ONCE = 64 << 10
+_NOTHING = TokenUsage()
 
 
 def _plain(path: str) -> str:
@@ -44,13 +46,14 @@ class RequestContext:
         self.method: str = scope["method"]
         self.path: str = _plain(scope["path"])
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.receive = receive
+        self._scope = scope
+        self._receive = receive
         self._send = send
         self.started_at = time.perf_counter()
         self.first_byte_at: float | None = None
         self.status = 0
         self.ended = False
-        self.usage = TokenUsage()
+        self.usage = _NOTHING
         self.more_headers: list[Header] = []
         self.key: ApiKey | None = None
         self.model = ""
@@ -63,7 +66,7 @@ class RequestContext:
         # What usage is kept under. Never the client's own id: one that is used twice would count once.
         self.own_id = os.urandom(16).hex()
         given = self.headers.get(b"x-request-id", b"")
-        self.client_id = given if _CLIENT_REQUEST_ID.fullmatch(given) else b""
+        self.client_id = given if given and _CLIENT_REQUEST_ID.fullmatch(given) else b""
 
     @property
     def id(self) -> bytes:
@@ -73,6 +76,10 @@ class RequestContext:
     def may_use(self, model: Model) -> bool:
         """Whether the request's key may use a model, under any of its names."""
         return self.key is not None and self.key.allows((model.name, *model.aliases))
+
+    def watch(self, left: Callable[[], None] | None) -> None:
+        """Have `left` called when the client is gone; None ends that."""
+        self._scope["extensions"][WATCH]["watch"](left)
 
     @property
     def answered(self) -> bool:
@@ -97,7 +104,7 @@ class RequestContext:
 
     async def _read(self, memory: Memory, taken: Unpacked) -> bytes:
         while True:
-            message = await self.receive()
+            message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientLeft
             if piece := message.get("body", b""):
@@ -125,7 +132,8 @@ class RequestContext:
     async def start(self, status: int, headers: Iterable[Header]) -> None:
         """Send the status line and headers, the request's ids and a fallback's name among them."""
         self.status = status
-        ids = ((b"x-request-id", self.id), (b"x-aiplat-request-id", self.own_id.encode()))
+        own = self.own_id.encode()
+        ids = ((b"x-request-id", self.client_id or own), (b"x-aiplat-request-id", own))
         sent = [*headers, *ids, *self.more_headers]
         if self.model != self.asked_model:
             sent.append((b"x-aiplat-model", self.model.encode("ascii", "backslashreplace")))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiplat.services.bounds import MOST_COUNT
 
@@ -19,8 +18,7 @@ _AROUND = frozenset({"choices", "x_groq", "response", "message", "delta"})
 _DECODER = json.JSONDecoder()
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
+class TokenCounts(NamedTuple):
     """Tokens as an engine counted them; None for a count that it did not give, or none that is believed."""
 
     prompt: int | None = None
@@ -50,7 +48,9 @@ def _first(usage: dict[str, Any], names: tuple[str, ...]) -> int | None:
 
 def usage_in(document: Any) -> TokenCounts | None:
     """Return the counts of an OpenAI answer: in its `usage`, or in one further in where providers hide it."""
-    return counted(usage_document(document))
+    # Nearly always it stands at the top.
+    top = counted(document.get("usage")) if isinstance(document, dict) else None
+    return top or counted(usage_document(document))
 
 
 def usage_document(document: Any, depth: int = _DEEP) -> dict[str, Any] | None:

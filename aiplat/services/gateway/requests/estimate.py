@@ -40,6 +40,8 @@ def _prompt(document: dict[str, Any], size: int) -> int:
     """Return the tokens of a prompt: its pictures' and its ids', and those of all other bytes as text."""
     ids = [ids for name in _IDS if name in document for ids in _lists_of_ids(document[name])]
     inline = _inline(document)
+    if not ids and not inline:
+        return size // BYTES_PER_TOKEN + 1
     count = sum(map(len, ids)) + len(inline) * IMAGE_TOKENS
     text = size - sum(inline) - sum(len(written(one)) for one in ids)
     return count + max(0, text) // BYTES_PER_TOKEN + 1
@@ -56,12 +58,16 @@ def _lists_of_ids(value: Any) -> list[list[Any]]:
 
 def _inline(document: dict[str, Any]) -> list[int]:
     """Return for each picture and sound how many bytes of it are in the request: 0 for an address."""
-    found = _pictures(document)
+    found = _pictures(document) if "images" in document else []
     for name in ("messages", "input"):
         for message in _listed(document, name):
-            if isinstance(message, dict):
+            if not isinstance(message, dict):
+                continue
+            if "images" in message:
                 found += _pictures(message)
-                found += [size for p in _listed(message, "content") if (size := _of_part(p)) is not None]
+            # A plain text is what most messages are.
+            if isinstance(parts := message.get("content"), list):
+                found += [size for part in parts if (size := _of_part(part)) is not None]
     return found
 
 

@@ -94,7 +94,9 @@ def bound(path: str, document: dict[str, Any]) -> int | None:
         return _positive(options.get("num_predict")) or None if isinstance(options, dict) else None
     least = 0
     for name in _BOUNDS.get(path, ()):
-        if (value := _positive(document.get(name))) and (not least or value < least):
+        # Asked of every request several times: `_positive`, written out.
+        value = document.get(name)
+        if type(value) is int and value > 0 and (not least or value < least):
             least = value
     return least or None
 

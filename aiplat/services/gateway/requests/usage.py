@@ -1,13 +1,14 @@
-"""What a request used; reading it off the wire is for stream_parsers."""
+"""What a request used; reading it off the wire is for stream_parsers.
+
+Named tuples, as are all small values that each request makes: a frozen dataclass takes four times as long.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
+class TokenUsage(NamedTuple):
     """Tokens of one request as the engine counted them; `estimated` when only frames could be counted."""
 
     prompt: int = 0
@@ -15,8 +16,7 @@ class TokenUsage:
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
+class RequestRecord(NamedTuple):
     """One finished request. `seconds` is from its first byte in to its last byte out.
 
     `first_byte` is None when nothing was sent; `key` and `model` are empty when unknown.

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.payload import BytesPayload
 from yarl import URL
 
 from aiplat.services.bounds import EARLY_ANSWERS, LISTED_BYTES, LOOK_SECONDS, SILENCE_SECONDS
@@ -89,7 +90,9 @@ class Upstreams:
         Raises:
             aiohttp.ClientError, TimeoutError: nobody answered.
         """
-        answer = await self.session.post(url, data=body, headers=headers, allow_redirects=False)
+        # As aiohttp would make of the bytes itself, after asking every kind that it knows.
+        data = BytesPayload(body)
+        answer = await self.session.post(url, data=data, headers=headers, allow_redirects=False)
         if not 200 <= answer.status < 300 and not 400 <= answer.status <= _LAST_STATUS:
             # A redirect is none either: it is not followed, and its text is in no form of an API.
             answer.close()

@@ -17,6 +17,7 @@ ADDED = {"stream_options": ("stream_options", "include_usage"), "max_tokens": ("
 _NEWEST = (".openai.com", ".openai.azure.com")
 # Never passed: with the first one client could unload the model that others use.
 _DROPPED = ("keep_alive", "name")
+_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class RejectedFields:
@@ -76,7 +77,7 @@ def _bounded(
     model: Model, document: Document, most: int | None, *, newest: bool, without: Collection[str]
 ) -> set[str]:
     """Have the bound that was understood be the one that is read."""
-    given = [name for name in ("max_tokens", "max_completion_tokens") if document.pop(name, None) is not None]
+    given = [name for name in _LIMITS if name in document and document.pop(name) is not None]
     if most is None:
         return set()
     if not model.provider:

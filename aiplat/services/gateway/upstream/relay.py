@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import cast
 
 import aiohttp
@@ -47,9 +47,8 @@ async def relay(context: RequestContext, response: UpstreamResponse, parser: Str
             if begun and not response.ended:
                 await context.write(begun)
                 begun = b""
-            async for piece in response.rest():
-                if out := parser.feed(piece):
-                    await context.write(out)
+            if not response.ended:
+                await _pass_on(context, response, parser)
             rest = begun + parser.finish()
         except _CANNOT_GO_ON as error:
             await _break_off(context, parser, content_type)
@@ -57,6 +56,12 @@ async def relay(context: RequestContext, response: UpstreamResponse, parser: Str
         if parser.whole:
             await context.start(upstream.status, [(b"content-type", b"application/json"), *_length(rest)])
         await context.write(rest, last=True)
+
+
+async def _pass_on(context: RequestContext, response: UpstreamResponse, parser: StreamParser) -> None:
+    async for piece in response.rest():
+        if out := parser.feed(piece):
+            await context.write(out)
 
 
 async def _break_off(context: RequestContext, parser: StreamParser, content_type: str) -> None:
@@ -104,15 +109,14 @@ async def while_connected(context: RequestContext, work: Coroutine[None, None, N
     working = cast("asyncio.Task[None]", asyncio.current_task())
     left = False
 
-    def stop(_: asyncio.Future[None]) -> None:
+    def stop() -> None:
         nonlocal left
-        # The server also says "disconnected" once the last byte is out: then the work is as good as done.
+        # Once the last byte is out, the work is as good as done.
         if not context.ended:
             left = True
             working.cancel()
 
-    leaving = asyncio.ensure_future(_disconnected(context.receive))
-    leaving.add_done_callback(stop)
+    context.watch(stop)
     try:
         await work
     except asyncio.CancelledError:
@@ -121,12 +125,4 @@ async def while_connected(context: RequestContext, work: Coroutine[None, None, N
         working.uncancel()
         raise ClientLeft from None
     finally:
-        leaving.remove_done_callback(stop)
-        leaving.cancel()
-
-
-async def _disconnected(receive: Callable[[], Awaitable[object]]) -> None:
-    while True:
-        message = await receive()
-        if isinstance(message, dict) and message.get("type") == "http.disconnect":
-            return
+        context.watch(None)

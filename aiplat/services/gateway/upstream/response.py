@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 
@@ -15,8 +14,7 @@ from aiplat.services.gateway.upstream.providers import Translator
 EVENTS = "text/event-stream"
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(NamedTuple):
     """What is asked: a path of OpenAI's or Ollama's API, and the document as it was understood."""
 
     path: str
@@ -59,8 +57,8 @@ class UpstreamResponse:
         return self
 
     def rest(self) -> AsyncIterator[bytes]:
-        """Return what comes of the answer after `begun`, in pieces and unpacked."""
-        return _nothing() if self.ended else self._rest or unpacked(self.http)
+        """Return what comes after `begun` of an answer that has not ended, in pieces and unpacked."""
+        return self._rest or unpacked(self.http)
 
     @property
     def untranslatable(self) -> bool:
@@ -94,12 +92,6 @@ class UpstreamResponse:
             self.translator.close()
         if self._response is not None:
             self._response.close()
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    nothing: tuple[bytes, ...] = ()
-    for piece in nothing:
-        yield piece
 
 
 def sends_events(upstream: aiohttp.ClientResponse) -> bool:
