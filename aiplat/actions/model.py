@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from aiplat.catalog.catalog import load_catalog
+from aiplat.cluster.declared import DeclaredModel, declared_models
 from aiplat.cluster.raw import RawObjects, Refused
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.fleet.tunnel import way_to
@@ -18,32 +19,10 @@ from aiplat.site.models import Site
 from aiplat.state import site_dir
 
 NAMESPACE = "aiplat-model"
-_KINDS = ("Model.aiplat.dev", "Model.ollama.ayaka.io")
 _MANAGER = "aiplat-cli"
 _NOT_FOUND = 404
 _LOOK_SECONDS = 0.5
 _SETTLED = {"Serving", "Idle", "Refused"}
-
-
-class DeclaredModel(Frozen):
-    """A Model and how it stands. `state` is empty while no operator has seen it as it is now."""
-
-    kind: str
-    namespace: str
-    name: str
-    served_as: str = Field(alias="servedAs")
-    state: str
-    ready: str
-    message: str
-    engine: str = ""
-    weights: str = ""
-    by_site: bool = Field(default=False, alias="bySite")
-    selector: str = ""
-
-    @property
-    def title(self) -> str:
-        """The object as people write it."""
-        return f"{self.namespace}/{self.name}"
 
 
 class ModelList(Frozen):
@@ -208,39 +187,12 @@ def take_away(site: Site, name: str) -> DeclaredModel:
 
 
 def _declared(objects: RawObjects, *, seen_only: bool = False) -> Iterator[DeclaredModel]:
-    for kind in _KINDS:
-        try:
-            documents = objects.listed(kind)
-        except Refused as refused:
-            if refused.status == _NOT_FOUND:
-                raise _no_operator("") from refused
-            raise
-        for document in documents:
-            if not seen_only or _is_current(document):
-                yield _model(kind, document)
-
-
-def _is_current(document: dict[str, Any]) -> bool:
-    seen = document.get("status", {}).get("observedGeneration", -1)
-    return bool(seen >= document["metadata"].get("generation", 0))
-
-
-def _model(kind: str, document: dict[str, Any]) -> DeclaredModel:
-    meta, status = document["metadata"], document.get("status", {})
-    current = _is_current(document)
-    return DeclaredModel(
-        kind=kind,
-        namespace=meta["namespace"],
-        name=meta["name"],
-        served_as=status.get("name", ""),
-        state=status.get("phase", "") if current else "",
-        ready=status.get("ready", ""),
-        message=status.get("message", "") if current else "no operator has looked at it yet",
-        engine=status.get("engine", ""),
-        weights=status.get("image", ""),
-        by_site=meta.get("labels", {}).get("aiplat.dev/managed-by") == "site",
-        selector=status.get("selector", ""),
-    )
+    try:
+        yield from declared_models(objects, seen_only=seen_only)
+    except Refused as refused:
+        if refused.status == _NOT_FOUND:
+            raise _no_operator("") from refused
+        raise
 
 
 def _no_operator(site: str) -> BadInput:

@@ -46,13 +46,15 @@ class DatabaseNeed(Frozen):
     """A database of the component's own in the site's PostgreSQL, and the role of that name that owns it.
 
     The Secret (`<component>-database`, or named by `secret`) holds `host`, `port`, `database`, `username`,
-    `password` and `url`. An optional one is made where the site has PostgreSQL.
+    `password` and `url`. An optional one is made where the site has PostgreSQL. `of` names another component
+    whose database of this name is used too, as its owner.
     """
 
     name: Identifier
     extensions: tuple[Literal["vector"], ...] = ()
     secret: Name | None = None
     optional: bool = False
+    of: Name | None = None
 
 
 class BudgetNeed(Frozen):

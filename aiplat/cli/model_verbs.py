@@ -14,7 +14,6 @@ from rich.text import Text
 from ruamel.yaml import YAML
 
 from aiplat.actions.model import (
-    DeclaredModel,
     ModelOrder,
     declare,
     find_model,
@@ -26,6 +25,7 @@ from aiplat.actions.model import (
 from aiplat.actions.model_use import expose, pull
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
+from aiplat.cluster.declared import DeclaredModel
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site

@@ -37,6 +37,7 @@ def databases(on: Sequence[Component], identities: Mapping[str, str]) -> list[di
         }
         for component in on
         for database in _databases(component, on)
+        if not database.of
     ]
 
 
@@ -181,7 +182,7 @@ def _provider(on: Sequence[Component], need: NeedKind, *, with_port: bool = Fals
 
 
 def _database(component: Component, database: DatabaseNeed) -> str:
-    return f"{component.name}/database/{database.name}"
+    return f"{database.of or component.name}/database/{database.name}"
 
 
 def _key(component: Component, key: GatewayKeyNeed) -> str:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from aiplat.services.api.documents import Document
 from aiplat.services.store.budgets import Budget, BudgetState, Unit
 from aiplat.services.store.keys import KeyRecord, NewKey, OnOutage, Role
+from aiplat.services.store.money import amount
 from aiplat.services.store.teams import Team
 from aiplat.services.store.windows import Period
 
@@ -217,9 +218,3 @@ class Budgets(Document):
 def budget_of(wish: MoneyBudget | CountBudget, scope: Literal["key", "team"], subject: str) -> Budget:
     """Return the budget that is asked for a key or a team."""
     return Budget(scope, subject, wish.unit, wish.period, Decimal(wish.limit))
-
-
-def amount(number: Decimal) -> str:
-    """Return an amount as plain digits, without the exponent that Decimal likes."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from aiplat.services.api.callers import PREFIX, KeyFirst
 from aiplat.services.api.dependencies import ApiContext
-from aiplat.services.api.envelope import Envelope, SmallBodies
+from aiplat.services.api.envelope import Envelope
 from aiplat.services.api.problems import MEDIA_TYPE, add_handlers, problems
 from aiplat.services.api.routes import (
     audit,
@@ -28,6 +28,7 @@ from aiplat.services.api.routes import (
     usage,
 )
 from aiplat.services.bounds import API_BODY_BYTES
+from aiplat.services.small_bodies import SmallBodies
 
 _DESCRIPTION = """What `aiplat` does on the command line, over HTTP: the same actions and documents.
 

@@ -12,13 +12,12 @@ from aiplat.errors import Finding
 from aiplat.services.api.problems import FORBIDDEN, NO_KEY, ApiProblem, answer, refusal_of
 from aiplat.services.store.database import Database
 from aiplat.services.store.faults import Unreachable
-from aiplat.services.store.keys import Role, find_key
+from aiplat.services.store.keys import Role, find_key, reaches
 
 PREFIX = "/api/v1"
 OPEN_PATHS = frozenset({f"{PREFIX}/health", f"{PREFIX}/openapi.json"})
 """What is answered without a key: whether the service is there, and how to ask it."""
 
-_RANK: dict[Role, int] = {"member": 0, "operator": 1, "admin": 2}
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="aiplat"'}
 
 
@@ -36,7 +35,7 @@ class Caller:
 
     def has(self, role: Role) -> bool:
         """Whether the caller has at least this role."""
-        return _RANK[self.role] >= _RANK[role]
+        return reaches(self.role, role)
 
     def team_asked(self, team: str | None) -> str | None:
         """Return the team whose things are shown when `team` (None: all) was asked for.

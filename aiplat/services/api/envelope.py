@@ -1,11 +1,8 @@
-"""What is around every request and answer: its id, a limit of size, security headers; not what is in them."""
+"""What is around every request and answer: its id, security headers; not what is in them."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aiplat.services.request_id import REQUEST, new_request_id
@@ -20,8 +17,6 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _YEAR = 31_536_000
-# Longer numbers are not lengths; servers refuse them before.
-_DIGITS = 20
 
 
 class Envelope:
@@ -46,32 +41,3 @@ class Envelope:
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
-
-
-class SmallBodies:
-    """Refuses a request whose body is longer than `most` bytes, said or not, without keeping it."""
-
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app = app
-        self._most = most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        got = 0
-
-        async def counted() -> Message:
-            nonlocal got
-            message = await receive()
-            got += len(message.get("body", b""))
-            if max(got, _said(scope)) > self._most:
-                raise HTTPException(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"may have {self._most} bytes at most"
-                )
-            return message
-
-        await self._app(scope, counted if scope["type"] == "http" else receive, send)
-
-
-def _said(scope: Scope) -> int:
-    length = Headers(scope=scope).get("content-length", "")
-    return int(length) if length.isdecimal() and len(length) < _DIGITS else 0

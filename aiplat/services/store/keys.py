@@ -22,8 +22,13 @@ from aiplat.services.store.tables import keys, teams
 
 Role = Literal["admin", "operator", "member"]
 OnOutage = Literal["serve", "refuse"]
-ROLES = ("admin", "operator", "member")
+ROLES: tuple[Role, ...] = ("admin", "operator", "member")
 ON_OUTAGE = ("serve", "refuse")
+
+
+def reaches(role: Role, least: Role) -> bool:
+    """Whether a role may do what asks for at least another one: an admin all, a member the least."""
+    return ROLES.index(role) <= ROLES.index(least)
 
 
 @dataclass(frozen=True)

@@ -36,3 +36,9 @@ def whole(amount: Decimal, unit: str) -> int:
 def shown(amount: int, unit: str) -> Decimal:
     """Return an amount as kept in its unit."""
     return money(amount) if unit == "money" else Decimal(amount)
+
+
+def amount(number: Decimal) -> str:
+    """Return an amount as plain digits, without the exponent that Decimal likes."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from aiplat.services.api.accounts import MODEL, BudgetView, KeyView, Moment, TeamView, amount
+from aiplat.services.api.accounts import MODEL, BudgetView, KeyView, Moment, TeamView
 from aiplat.services.api.callers import Asking, Caller, needs
 from aiplat.services.api.dependencies import ApiContext, Here
 from aiplat.services.api.documents import Document
@@ -17,6 +17,7 @@ from aiplat.services.api.problems import problems
 from aiplat.services.api.routes.usage import counted
 from aiplat.services.store.budgets import BudgetState, budget_states
 from aiplat.services.store.keys import get_key
+from aiplat.services.store.money import amount
 from aiplat.services.store.teams import get_team
 from aiplat.services.store.usage import UsageQuery, UsageSum, sum_usage
 

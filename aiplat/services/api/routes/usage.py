@@ -10,12 +10,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from aiplat.services.api.accounts import KEY_ID, MODEL, TEAM, Moment, amount
+from aiplat.services.api.accounts import KEY_ID, MODEL, TEAM, Moment
 from aiplat.services.api.callers import Asking, Caller, needs
 from aiplat.services.api.dependencies import ApiContext, Here
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import problems
 from aiplat.services.bounds import API_ANSWER_PARTS
+from aiplat.services.store.money import amount
 from aiplat.services.store.usage import Group, UsageQuery, UsageRow, UsageSum, list_usage, sum_usage
 
 router = APIRouter(tags=["usage"], responses=problems(401, 403, 422, 503))

@@ -1,0 +1,80 @@
+"""The application: pages, forms, files, and what stands around all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.services.bounds import API_BODY_BYTES
+from aiplat.services.portal.context import Portal
+from aiplat.services.portal.gates import Sealed, SignedIn
+from aiplat.services.portal.pages import (
+    activity,
+    attention,
+    components,
+    mine,
+    models,
+    people,
+    playground,
+    sign_in,
+    usage,
+)
+from aiplat.services.portal.render import page
+from aiplat.services.small_bodies import SmallBodies
+from aiplat.services.store.faults import Unreachable
+
+_STATIC = Path(__file__).parent / "static"
+_TYPES = {"portal.css": "text/css; charset=utf-8", "portal.js": "text/javascript; charset=utf-8"}
+
+
+def create_app(portal: Portal) -> ASGIApp:
+    """Return the portal of one site as an ASGI application."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.portal = portal
+    for module in (attention, models, playground, mine, usage, components, activity, people, sign_in):
+        app.include_router(module.router)
+    for name in _TYPES:
+        app.add_api_route(f"/static/{name}", _file(name), methods=["GET"])
+    _add_handlers(app)
+    app.add_middleware(SmallBodies, most=API_BODY_BYTES)
+    return Sealed(SignedIn(app, portal), secure=portal.secure)
+
+
+def _file(name: str) -> Callable[[], Awaitable[Response]]:
+    content = (_STATIC / name).read_bytes()
+
+    async def answer() -> Response:
+        return Response(content, media_type=_TYPES[name], headers={"Cache-Control": "no-cache"})
+
+    return answer
+
+
+def _add_handlers(app: FastAPI) -> None:
+    @app.exception_handler(BadInput)
+    async def _bad(request: Request, error: BadInput) -> Response:
+        return page(request, "wrong.html", 422, title="That is not possible", findings=error.findings)
+
+    @app.exception_handler(Unreachable)
+    async def _away(request: Request, error: Unreachable) -> Response:  # noqa: ARG001 - says where it is
+        return page(request, "wrong.html", 503, title="The database does not answer", findings=())
+
+    @app.exception_handler(AiplatError)
+    async def _failed(request: Request, error: AiplatError) -> Response:
+        return page(request, "wrong.html", 502, title="That did not work", findings=error.findings)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        # What was sent is not repeated: it may be a secret in the wrong place.
+        findings = [Finding(str(detail["loc"][-1]), str(detail["msg"])) for detail in error.errors()]
+        return page(request, "wrong.html", 422, title="That is not possible", findings=findings)
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        return page(request, "wrong.html", error.status_code, title=str(error.detail), findings=())

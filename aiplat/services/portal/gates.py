@@ -1,0 +1,177 @@
+"""What every request passes: who is signed in, whether a form is our own, headers of every answer."""
+
+from __future__ import annotations
+
+import secrets
+from http import HTTPStatus
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aiplat.services.bounds import API_BODY_BYTES
+from aiplat.services.portal.context import Portal
+from aiplat.services.portal.paths import OPEN, READ, role_for
+from aiplat.services.portal.visitors import SESSION_SECONDS, Session, Visitor, visitor_of
+from aiplat.services.request_id import REQUEST, new_request_id
+from aiplat.services.store.faults import Unreachable
+
+COOKIE = "aiplat-portal"
+TOKEN = "token"  # noqa: S105 - the name of a field
+_YEAR = 31_536_000
+_READS = {"GET", "HEAD"}
+_FIELDS = 64
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "interest-cohort=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def cookie_name(*, secure: bool) -> str:
+    """Return the cookie's name; with the prefix browsers take it from this host alone, and over TLS."""
+    return f"__Host-{COOKIE}" if secure else COOKIE
+
+
+def set_session(answer: Response, portal: Portal, session: Session | None) -> None:
+    """Have an answer keep a session in the browser, or end it."""
+    answer.set_cookie(
+        cookie_name(secure=portal.secure),
+        portal.seal.closed(session) if session else "",
+        max_age=SESSION_SECONDS if session else 0,
+        path="/",
+        secure=portal.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """Return the fields of a form; of a field that is there twice the last."""
+    body = (await request.body())[:API_BODY_BYTES]
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_FIELDS))
+
+
+class Sealed:
+    """Wraps the whole application: the headers that every answer has."""
+
+    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+        self._app, self._secure = app, secure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = new_request_id()
+        REQUEST.set(request)
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                headers["X-Request-Id"] = request
+                if self._secure:
+                    headers["Strict-Transport-Security"] = f"max-age={_YEAR}"
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class SignedIn:
+    """Lets in who is signed in and has the role; without a session not even which pages exist is told."""
+
+    def __init__(self, app: ASGIApp, portal: Portal) -> None:
+        self._app, self._portal = app, portal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        if request.method not in _READS and not _of_this_host(request):
+            await _plain(HTTPStatus.FORBIDDEN, "This form was not sent from the portal.")(
+                scope, receive, send
+            )
+        elif request.url.path in OPEN:
+            await self._app(scope, receive, send)
+        else:
+            await self._with_visitor(request, scope, receive, send)
+
+    async def _with_visitor(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            visitor = await self._visitor(request)
+        except Unreachable:
+            away = "The database does not answer. Try again in a moment."
+            await _plain(HTTPStatus.SERVICE_UNAVAILABLE, away)(scope, receive, send)
+            return
+        refusal = _refusal(request, visitor) if visitor else self._to_sign_in(request)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        scope.setdefault("state", {})["visitor"] = visitor
+        await self._app(scope, receive, self._going_on(visitor, send) if visitor else send)
+
+    def _going_on(self, visitor: Visitor, send: Send) -> Send:
+        """Return a `send` that writes down in the cookie that the session was used."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if "set-cookie" not in headers:
+                    kept = Response()
+                    set_session(kept, self._portal, visitor.session)
+                    headers["set-cookie"] = kept.headers["set-cookie"]
+            await send(message)
+
+        return sending
+
+    def _to_sign_in(self, request: Request) -> Response:
+        path = request.url.path
+        if request.method not in _READS:
+            return _plain(HTTPStatus.UNAUTHORIZED, "Your session is over: sign in again.")
+        then = f"?then={path}" if path in READ and path != "/" else ""
+        answer = RedirectResponse(f"/sign-in{then}", HTTPStatus.SEE_OTHER)
+        set_session(answer, self._portal, None)
+        return answer
+
+    async def _visitor(self, request: Request) -> Visitor | None:
+        cookie = SimpleCookie(request.headers.get("cookie", "")).get(cookie_name(secure=self._portal.secure))
+        session = self._portal.seal.opened(cookie.value) if cookie else None
+        return await visitor_of(self._portal.database, session) if session else None
+
+
+def _refusal(request: Request, visitor: Visitor) -> Response | None:
+    """Return what a visitor is told who asks for what is not there, or for another role."""
+    role = role_for("GET" if request.method in _READS else request.method, request.url.path)
+    if role is None:
+        return _plain(HTTPStatus.NOT_FOUND, "There is no such page.")
+    if not visitor.has(role):
+        text = f"This needs the role {role}; your key has the role {visitor.role}."
+        return _plain(HTTPStatus.FORBIDDEN, text)
+    return None
+
+
+def refused_token(visitor: Visitor, form: dict[str, str]) -> bool:
+    """Whether a form lacks the token that the visitor's own pages have: another site may have had it sent."""
+    return not secrets.compare_digest(form.get(TOKEN, "").encode(), visitor.session.token.encode())
+
+
+def _of_this_host(request: Request) -> bool:
+    """Whether a browser says that a form came from this host; who is no browser says nothing."""
+    headers = Headers(scope=request.scope)
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host", "")
+
+
+def _plain(status: HTTPStatus, text: str) -> Response:
+    return PlainTextResponse(text + "\n", status)

@@ -1,0 +1,1 @@
+"""One page a module: a router, what it shows, what its forms do."""

@@ -1,0 +1,63 @@
+"""Who may use the site: teams and keys; made and ended by admins."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from aiplat.errors import BadInput, Finding
+from aiplat.services.portal.context import Portal
+from aiplat.services.portal.pages.forms import Here, Sent, Signed
+from aiplat.services.portal.render import page
+from aiplat.services.store.keys import IssuedKey, NewKey, create_key, list_keys, revoke_key
+from aiplat.services.store.teams import NewTeam, create_team, list_teams
+
+router = APIRouter()
+
+_SEE_OTHER = 303
+
+
+@router.get("/people")
+async def people(request: Request, here: Here) -> Response:
+    """Show every team and key."""
+    return await _page(request, here)
+
+
+@router.post("/people/teams")
+async def make_team(here: Here, visitor: Signed, form: Sent) -> Response:
+    """Make a team."""
+    team = NewTeam(name=form.get("name", "").strip(), description=form.get("description", "").strip())
+    await create_team(here.database, team, visitor.key.id)
+    return RedirectResponse("/people", _SEE_OTHER)
+
+
+@router.post("/people/keys")
+async def make_key(request: Request, here: Here, visitor: Signed, form: Sent) -> Response:
+    """Make a key; its secret is on this page and nowhere else."""
+    key = NewKey(
+        name=form.get("name", "").strip(),
+        team=form.get("team", ""),
+        role=form.get("role", "member"),  # type: ignore[arg-type] # the store refuses others
+    )
+    return await _page(request, here, await create_key(here.database, key, visitor.key.id))
+
+
+@router.post("/people/revoke")
+async def revoke(here: Here, visitor: Signed, form: Sent) -> Response:
+    """End a key for good; it is refused everywhere within 2 seconds."""
+    key = form.get("key", "")
+    if key == visitor.key.id:
+        fix = "have another admin do it"
+        raise BadInput(Finding(f"key {key}", "is the one that you are signed in with", fix))
+    await revoke_key(here.database, key, visitor.key.id)
+    return RedirectResponse("/people", _SEE_OTHER)
+
+
+async def _page(request: Request, here: Portal, issued: IssuedKey | None = None) -> Response:
+    return page(
+        request,
+        "people.html",
+        teams=await list_teams(here.database),
+        keys=await list_keys(here.database),
+        issued=issued,
+    )

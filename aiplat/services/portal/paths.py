@@ -1,0 +1,51 @@
+"""Every page and form of the portal and the role that it needs: the one list, asked before anything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiplat.services.store.keys import Role
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page in the menu; its title is the question that it answers."""
+
+    path: str
+    title: str
+    question: str
+    role: Role = "member"
+
+
+PAGES = (
+    Page("/", "Attention", "What needs attention?"),
+    Page("/models", "Models", "What can I use?"),
+    Page("/playground", "Playground", "How does it answer?"),
+    Page("/mine", "Mine", "What is mine, and what is left?"),
+    Page("/usage", "Usage", "Who used what?"),
+    Page("/components", "Components", "What runs here?"),
+    Page("/activity", "Activity", "What happened?", "admin"),
+    Page("/people", "Teams and keys", "Who may use the site?", "admin"),
+)
+
+FORMS: dict[str, Role] = {
+    "/playground": "member",
+    "/playground/stream": "member",
+    "/mine/rotate": "member",
+    "/sign-out": "member",
+    "/people/teams": "admin",
+    "/people/keys": "admin",
+    "/people/revoke": "admin",
+}
+"""What is sent by POST, and who may."""
+
+READ: dict[str, Role] = {page.path: page.role for page in PAGES} | {"/usage.csv": "member"}
+"""What is asked for by GET, and who may."""
+
+OPEN = frozenset({"/sign-in", "/static/portal.css", "/static/portal.js"})
+"""What is answered to everybody."""
+
+
+def role_for(method: str, path: str) -> Role | None:
+    """Return the role that a request needs, or None where there is no such page or form."""
+    return FORMS.get(path) if method == "POST" else READ.get(path)

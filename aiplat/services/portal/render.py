@@ -1,0 +1,56 @@
+"""Pages from templates: what every page has, escaped by default; what is on one is the page's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from aiplat.services.portal.context import portal_of
+from aiplat.services.portal.paths import PAGES
+from aiplat.services.portal.visitors import Visitor
+from aiplat.services.store.money import amount
+
+# A page of about 500 words, at three words to four tokens.
+_TOKENS_A_PAGE = 670
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def moment(value: datetime | None) -> str:
+    """Return a moment as people read it, in UTC to the minute."""
+    return f"{value:%Y-%m-%d %H:%M} UTC" if value else "never"
+
+
+def pages_of(tokens: Decimal | int) -> str:
+    """Return how many pages of text so many tokens are, roughly."""
+    return f"{int(tokens) // _TOKENS_A_PAGE:,}"
+
+
+_ENVIRONMENT.filters.update(moment=moment, pages=pages_of, amount=amount)
+
+
+def page(request: Request, name: str, status: int = 200, **shown: Any) -> HTMLResponse:
+    """Return a page from its template; `shown` is what it shows."""
+    portal, visitor = portal_of(request), getattr(request.state, "visitor", None)
+    menu = [p for p in PAGES if visitor and visitor.has(p.role)]
+    here = next((p for p in PAGES if p.path == request.url.path), None)
+    text = _ENVIRONMENT.get_template(name).render(
+        site=portal.site, visitor=visitor, menu=menu, here=here, token=_token(visitor), **shown
+    )
+    return HTMLResponse(text, status)
+
+
+def _token(visitor: Visitor | None) -> str:
+    return visitor.session.token if visitor else ""
