@@ -22,6 +22,7 @@ from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
 from aiplat.plan.fitting import fitted
 from aiplat.plan.gpu_sharing import mig_data, plugin_data
+from aiplat.plan.inventory import inventory
 from aiplat.plan.needs import (
     connections,
     databases,
@@ -165,6 +166,7 @@ def _context(
         "forwarded_hosts": forwarded_hosts(site, on),
         "forward_auth": forward_auth(on),
         "ingress": ingress(site, on),
+        "inventory": inventory(on, lock),
         "gpu_configs": {"plugin": plugin_data(site), "mig": mig_data(site)},
         # Before the first run there are no secrets yet, and a plan is wanted all the same.
         "identities": identities or defaultdict(lambda: NOT_YET),

@@ -73,7 +73,7 @@ def test_pods_are_restricted(name: str, rendered: dict[str, str]) -> None:
     for workload, pod in pods(rendered[name]):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert pod["automountServiceAccountToken"] is (workload in {"gateway", "operator", "prometheus"})
+        assert pod["automountServiceAccountToken"] is (workload in {"gateway", "operator", "portal", "prometheus"})
         for container in pod["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -146,6 +146,7 @@ def test_the_planes_are_closed_before_anything_is_opened(rendered: dict[str, str
         ("postgresql", "database=Robert'); DROP", "database"),
         ("postgresql", "storage.size=lots", "size"),
         ("policies", "namespaces[0]=kube-system", "namespaces"),
+        ("portal", "url=http://ward-3.test/v1", "url"),
         ("prometheus", "retention.size=lots", "size"),
         ("prometheus", "targets[0].path=metrics", "path"),
     ],

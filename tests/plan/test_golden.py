@@ -44,6 +44,7 @@ SITE = Site.model_validate(
             "model": {"operator": {"state": "on"}},
             "access": {"ingress": {"state": "on"}},
             "platform": {name: {"state": "on"} for name in ("prometheus", "node-exporter", "alertmanager")},
+            "user-serving": {"portal": {"state": "on"}},
         },
     }
 )
@@ -55,7 +56,11 @@ SECRETS = {
     "gateway": {"crt": "GATEWAY", "key": "SECRET-gateway-key"},
     "registry": {"crt": "REGISTRY"},
     "postgres_password": "SECRET-postgres-password",
-    "generated": {"gateway/database/aiplat": {"password": "SECRET-database"}},
+    "generated": {
+        "gateway/database/aiplat": {"password": "SECRET-database"},
+        "portal/session": {"token": "SECRET-session"},
+    },
+    "trusted": "CA",
     "trusted": "CA",
 }
 

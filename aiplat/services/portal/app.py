@@ -28,7 +28,7 @@ from aiplat.services.portal.pages import (
 )
 from aiplat.services.portal.render import page
 from aiplat.services.small_bodies import SmallBodies
-from aiplat.services.store.faults import Unreachable
+from aiplat.services.store.faults import NotThere, Unreachable
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {"portal.css": "text/css; charset=utf-8", "portal.js": "text/javascript; charset=utf-8"}
@@ -64,6 +64,10 @@ def _add_handlers(app: FastAPI) -> None:
     @app.exception_handler(Unreachable)
     async def _away(request: Request, error: Unreachable) -> Response:  # noqa: ARG001 - says where it is
         return page(request, "wrong.html", 503, title="The database does not answer", findings=())
+
+    @app.exception_handler(NotThere)
+    async def _not_there(request: Request, error: NotThere) -> Response:
+        return page(request, "wrong.html", 404, title="That is not there", findings=error.findings)
 
     @app.exception_handler(AiplatError)
     async def _failed(request: Request, error: AiplatError) -> Response:
