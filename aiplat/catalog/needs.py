@@ -69,10 +69,11 @@ class GatewayKeyNeed(Frozen):
     """A key with which the component calls models: of a team, for some models (all by default), in budgets.
 
     The Secret `<component>-gateway-key` (`<component>-<name>-gateway-key` where there are several) holds
-    `key`, `url` (OpenAI's base URL) and `ca.crt`.
+    `key`, `url` (OpenAI's base URL) and `ca.crt`. Its role is for what the key may do beyond models.
     """
 
     name: Name
+    role: Literal["admin", "operator", "member"] = "member"
     team: Name | None = None
     models: tuple[str, ...] = ()
     budgets: tuple[BudgetNeed, ...] = ()

@@ -57,6 +57,7 @@ def declared_keys(on: Sequence[Component], generated: Entries) -> str:
             "name": f"{component.name}: {key.name}",
             "team": key.team or "",
             "models": list(key.models),
+            **({} if key.role == "member" else {"role": key.role}),
             "budgets": [b.model_dump(mode="json") for b in key.budgets],
         }
         for component, key in from_needs

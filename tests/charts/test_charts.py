@@ -73,7 +73,9 @@ def test_pods_are_restricted(name: str, rendered: dict[str, str]) -> None:
     for workload, pod in pods(rendered[name]):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert pod["automountServiceAccountToken"] is (workload in {"gateway", "operator", "portal", "prometheus"})
+        assert pod["automountServiceAccountToken"] is (
+            workload in {"gateway", "operator", "portal", "prometheus"}
+        )
         for container in pod["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -132,7 +134,13 @@ def test_the_planes_are_closed_before_anything_is_opened(rendered: dict[str, str
         for d in documents(rendered["policies"])
         if d["kind"] == "NetworkPolicy" and d["spec"]["podSelector"] == {} and "egress" not in d["spec"]
     }
-    assert closed == {"aiplat-access", "aiplat-data", "aiplat-model", "aiplat-platform"}
+    assert closed == {
+        "aiplat-access",
+        "aiplat-data",
+        "aiplat-model",
+        "aiplat-platform",
+        "aiplat-user-serving",
+    }
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ SECRETS = {
     "generated": {
         "gateway/database/aiplat": {"password": "SECRET-database"},
         "portal/session": {"token": "SECRET-session"},
+        "portal/gateway-key/first-admin": {"key": "SECRET-first-admin"},
     },
-    "trusted": "CA",
     "trusted": "CA",
 }
 

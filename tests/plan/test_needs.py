@@ -44,6 +44,9 @@ THING = Component.model_validate(
 ON = (*(c for c in load_catalog().components if c.name in {"gateway", "postgresql"}), THING)
 GENERATED = {name: generate(kind).entries for name, kind in generated_names(ON).items()}
 
+SHARED = {"name": "aiplat", "extensions": ["vector"], "of": "gateway"}
+FIRST = {"name": "first-admin", "role": "admin"}
+
 
 def test_what_is_generated_follows_from_the_needs() -> None:
     """A password for each database, a key for each gateway key, and the secrets as they are named."""
@@ -97,6 +100,33 @@ def test_the_database_server_is_told_names_and_not_passwords() -> None:
         {"name": "thing", "extensions": ["vector"], "passwordIdentity": "sha256:1"},
     ]
     assert passwords(ON, GENERATED)["thing"] == GENERATED["thing/database/thing"]["password"]
+
+
+def test_a_database_of_another_component_is_used_with_its_owners_password() -> None:
+    """It is made once, and whoever uses it too gets a Secret of its own."""
+    sharing = Component.model_validate(
+        {**THING.model_dump(by_alias=True), "name": "sharing", "needs": {"databases": [SHARED]}}
+    )
+    on = (*ON, sharing)
+    assert generated_names(on) == generated_names(ON)
+    assert [d["name"] for d in databases(on, {})] == ["aiplat", "thing"]
+    made = {(c.name, s["name"]): s["stringData"] for c, s in needed_objects(on, GENERATED, "CA")}
+    shared = made["sharing", "sharing-database"]
+    assert shared["password"] == GENERATED["gateway/database/aiplat"]["password"]
+    assert shared["username"] == "aiplat"
+
+
+def test_a_key_with_a_role_is_declared_with_it() -> None:
+    """The first admin's key is one; others are members."""
+    admin = Component.model_validate(
+        {**THING.model_dump(by_alias=True), "name": "door", "needs": {"gatewayKeys": [FIRST]}}
+    )
+    generated = {**GENERATED, "door/gateway-key/first-admin": generate("apiKey").entries}
+    declared = json.loads(declared_keys((*ON, admin), generated))
+    assert {key["id"]: key.get("role", "member") for key in declared["keys"]} == {
+        "thing-chat": "member",
+        "door-first-admin": "admin",
+    }
 
 
 def test_the_gateway_gets_hashes_of_keys_with_their_limits() -> None:
