@@ -10,10 +10,9 @@ from typing import Annotated, Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
-from aiplat.errors import Finding
 from aiplat.services.api.callers import Caller
 from aiplat.services.api.launch import Launcher
-from aiplat.services.api.problems import RUNS_ELSEWHERE, ApiProblem
+from aiplat.services.api.problems import runs_elsewhere
 from aiplat.services.api.reports import Reports
 from aiplat.services.bounds import API_LOOKS
 from aiplat.services.store.audit import AuditEntry, append_audit
@@ -34,6 +33,11 @@ class ApiContext:
     reports: Reports
     _looks: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(API_LOOKS))
 
+    @property
+    def makes_runs(self) -> bool:
+        """Whether runs on hosts are made here."""
+        return self.launcher is not None
+
     def site(self) -> Site:
         """Return the site as its file is now.
 
@@ -51,7 +55,6 @@ class ApiContext:
         await append_audit(self.database, AuditEntry(caller.key, action, subject, detail=detail))
 
 
-# Not in a thread, as a function that is not `async` would be: /health needs none.
 async def _context(request: Request) -> ApiContext:
     context: ApiContext = request.app.state.context
     return context
@@ -60,9 +63,7 @@ async def _context(request: Request) -> ApiContext:
 async def _launcher(request: Request) -> Launcher:
     launcher = (await _context(request)).launcher
     if launcher is None:
-        where = "on the operator's machine, by `aiplat bootstrap` or the API of `aiplat serve api`"
-        finding = Finding("runs", f"are made where the SSH keys are: {where}", "ask there")
-        raise ApiProblem(RUNS_ELSEWHERE, finding)
+        raise runs_elsewhere()
     return launcher
 
 

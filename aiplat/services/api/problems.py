@@ -16,7 +16,6 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from aiplat.actions.plan import PlanMovedError, PlanRefusedError
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.services.api.documents import Document
 from aiplat.services.request_id import REQUEST
@@ -131,12 +130,15 @@ def not_found(what: str, where: str) -> ApiProblem:
     return ApiProblem(NOT_FOUND, Finding(what, "is not known", f"see GET {where}"))
 
 
+def runs_elsewhere() -> ApiProblem:
+    """Return the refusal of what needs the SSH keys, with the sentence that says where they are."""
+    where = "on the operator's machine, by `aiplat bootstrap` or the API of `aiplat serve api`"
+    finding = Finding("runs", f"are made where the SSH keys are: {where}", "ask there")
+    return ApiProblem(RUNS_ELSEWHERE, finding)
+
+
 def refusal_of(error: AiplatError) -> ApiProblem:
     """Return an error of an action as a refusal."""
-    if isinstance(error, PlanMovedError):
-        return ApiProblem(PLAN_MOVED, error.findings, plan_digest=error.digest)
-    if isinstance(error, PlanRefusedError):
-        return ApiProblem(PLAN_REFUSED, error.findings)
     if isinstance(error, Unreachable):
         log.warning("%s", error)
         # Where the database is, is nothing to tell people whose key could not even be looked up.

@@ -9,9 +9,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.services.api.callers import PREFIX
+from aiplat.services.api.in_site import create_in_site_app
 from aiplat.services.bounds import API_BODY_BYTES
 from aiplat.services.portal.context import Portal
 from aiplat.services.portal.gates import Sealed, SignedIn
@@ -35,7 +37,7 @@ _TYPES = {"portal.css": "text/css; charset=utf-8", "portal.js": "text/javascript
 
 
 def create_app(portal: Portal) -> ASGIApp:
-    """Return the portal of one site as an ASGI application."""
+    """Return the portal of one site, with the control API beside its pages, as an ASGI application."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.portal = portal
     for module in (attention, models, playground, mine, usage, components, activity, people, sign_in):
@@ -44,7 +46,20 @@ def create_app(portal: Portal) -> ASGIApp:
         app.add_api_route(f"/static/{name}", _file(name), methods=["GET"])
     _add_handlers(app)
     app.add_middleware(SmallBodies, most=API_BODY_BYTES)
-    return Sealed(SignedIn(app, portal), secure=portal.secure)
+    pages = Sealed(SignedIn(app, portal), secure=portal.secure)
+    return _BesideApi(pages, create_in_site_app(portal.database))
+
+
+class _BesideApi:
+    """Gives what is below the API's path to the API, which knows no cookies; all else to the pages."""
+
+    def __init__(self, app: ASGIApp, api: ASGIApp) -> None:
+        self._app, self._api = app, api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        is_api = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PREFIX}/")
+        await (self._api if is_api else self._app)(scope, receive, send)
 
 
 def _file(name: str) -> Callable[[], Awaitable[Response]]:

@@ -228,3 +228,15 @@ def _wait_for_usage(gateway: Alone, key: str, requests: int) -> None:
     while (found := total(gateway.database_url, key=key)).requests < requests:
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
+
+
+def test_the_control_api_is_beside_the_pages(site: Site) -> None:
+    """It takes an API key and no session: a cookie that comes along opens nothing."""
+    browser = site.browser("red")
+    assert browser.get("/api/v1/me").status_code == 401
+    secret = site.people.secrets["red"]
+    mine = browser.get("/api/v1/me", headers={"authorization": f"Bearer {secret}"})
+    assert mine.json()["key"]["id"] == site.people.ids["red"]
+    assert "set-cookie" not in mine.headers
+    assert browser.get("/api/v1/health").json() == {"status": "ok", "runs": "elsewhere"}
+    assert browser.get("/api/v10").status_code == 404

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from aiplat.services.api.accounts import Moment
+from aiplat.services.api.accounts_context import Here
 from aiplat.services.api.callers import needs
-from aiplat.services.api.dependencies import Here
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import problems
 from aiplat.services.bounds import API_ANSWER_PARTS

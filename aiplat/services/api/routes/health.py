@@ -6,7 +6,7 @@ from typing import Literal
 
 from fastapi import APIRouter
 
-from aiplat.services.api.dependencies import Here
+from aiplat.services.api.accounts_context import Here
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import problems
 from aiplat.services.store.changes import settings_version
@@ -25,4 +25,4 @@ class Health(Document):
 async def get_health(here: Here) -> Health:
     """Return whether the API and its database answer."""
     await settings_version(here.database)
-    return Health(runs="here" if here.launcher else "elsewhere")
+    return Health(runs="here" if here.makes_runs else "elsewhere")

@@ -20,8 +20,8 @@ from aiplat.services.api.accounts import (
     Rotation,
     budget_of,
 )
+from aiplat.services.api.accounts_context import AccountsContext, Here
 from aiplat.services.api.callers import PREFIX, Asking, Caller, needs
-from aiplat.services.api.dependencies import ApiContext, Here
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import CONFLICT, FORBIDDEN, ApiProblem, as_things_stand, not_found, problems
 from aiplat.services.store.budgets import Unit, budget_states, remove_budget, set_budget
@@ -145,7 +145,7 @@ async def delete_budget(key: KeyId, unit: Unit, period: Period, here: Here, call
     await remove_budget(here.database, scope="key", subject=key, unit=unit, period=period, actor=caller.key)
 
 
-async def _visible(here: ApiContext, caller: Caller, key: str) -> KeyRecord:
+async def _visible(here: AccountsContext, caller: Caller, key: str) -> KeyRecord:
     """Return a key that the caller may see; another team's is as if it were not there."""
     try:
         record = await get_key(here.database, key)

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from aiplat.services.api.accounts import MODEL, BudgetView, KeyView, Moment, TeamView
+from aiplat.services.api.accounts_context import AccountsContext, Here
 from aiplat.services.api.callers import Asking, Caller, needs
-from aiplat.services.api.dependencies import ApiContext, Here
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import problems
 from aiplat.services.api.routes.usage import counted
@@ -90,7 +90,7 @@ async def get_my_usage(here: Here, caller: Asking, wanted: Annotated[MyGroups, Q
     return MyUsage(lines=tuple(map(_line, await sum_usage(here.database, query))))
 
 
-async def _binding(here: ApiContext, caller: Caller) -> list[BudgetState]:
+async def _binding(here: AccountsContext, caller: Caller) -> list[BudgetState]:
     own = await budget_states(here.database, "key", caller.key)
     return own + (await budget_states(here.database, "team", caller.team) if caller.team else [])
 

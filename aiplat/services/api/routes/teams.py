@@ -15,8 +15,8 @@ from aiplat.services.api.accounts import (
     TeamWish,
     budget_of,
 )
+from aiplat.services.api.accounts_context import Here
 from aiplat.services.api.callers import PREFIX, Asking, Caller, needs
-from aiplat.services.api.dependencies import Here
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import as_things_stand, not_found, problems
 from aiplat.services.store.budgets import Unit, budget_states, remove_budget, set_budget

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from aiplat.services.api.accounts import KEY_ID, MODEL, TEAM, Moment
+from aiplat.services.api.accounts_context import AccountsContext, Here
 from aiplat.services.api.callers import Asking, Caller, needs
-from aiplat.services.api.dependencies import ApiContext, Here
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import problems
 from aiplat.services.bounds import API_ANSWER_PARTS
@@ -152,7 +152,7 @@ async def get_costs(here: Here, caller: Asking, wanted: Annotated[Grouped, Query
     return Costs(total=total, lines=tuple(map(_cost_line, sums)))
 
 
-async def _sums(here: ApiContext, caller: Caller, wanted: Grouped) -> list[UsageSum]:
+async def _sums(here: AccountsContext, caller: Caller, wanted: Grouped) -> list[UsageSum]:
     query = wanted.query(caller.team_asked(wanted.team), wanted.group_by)
     return await sum_usage(here.database, query)
 

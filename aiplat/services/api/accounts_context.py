@@ -1,0 +1,40 @@
+"""What the routes of keys, teams and usage stand on: the database alone, so that they run in the site too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from aiplat.services.store.database import Database
+
+
+class AccountsContext(Protocol):
+    """An API process as these routes see it."""
+
+    @property
+    def database(self) -> Database:
+        """Where keys, teams, usage and the audit trail are."""
+
+    @property
+    def makes_runs(self) -> bool:
+        """Whether runs on hosts are made here."""
+
+
+@dataclass(frozen=True)
+class InSite:
+    """An API process in the site: it has the database, and neither the site file nor SSH keys."""
+
+    database: Database
+    makes_runs: bool = False
+
+
+# Not in a thread, as a function that is not `async` would be: /health needs none.
+async def _context(request: Request) -> AccountsContext:
+    context: AccountsContext = request.app.state.context
+    return context
+
+
+Here = Annotated[AccountsContext, Depends(_context)]
+"""The parameter of a route that needs the database alone."""
