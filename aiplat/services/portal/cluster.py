@@ -25,7 +25,7 @@ class NodeSeen:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Concern:
     """What needs attention: where, what is wrong, and the command that says or does more."""
 
     where: str
@@ -41,19 +41,19 @@ class ClusterSeen:
     nodes: tuple[NodeSeen, ...] = ()
     fault: str = ""
 
-    def troubles(self) -> Iterator[Trouble]:
+    def troubles(self) -> Iterator[Concern]:
         """Yield what needs attention, the gravest first."""
         if self.fault:
-            yield Trouble("cluster", self.fault, "aiplat status")
+            yield Concern("cluster", self.fault, "aiplat status")
         for node in self.nodes:
             if not node.ready:
-                yield Trouble(f"node {node.name}", f"is not ready: {node.message}", "aiplat doctor hosts")
+                yield Concern(f"node {node.name}", f"is not ready: {node.message}", "aiplat doctor hosts")
             elif node.cordoned:
-                yield Trouble(f"node {node.name}", "takes no new pods", f"kubectl uncordon {node.name}")
+                yield Concern(f"node {node.name}", "takes no new pods", f"kubectl uncordon {node.name}")
         for model in self.models:
             if model.state not in _WELL:
                 said = f"{model.state or 'unseen'}: {model.message}"
-                yield Trouble(
+                yield Concern(
                     f"model {model.served_as or model.name}", said, f"aiplat model logs {model.name}"
                 )
 

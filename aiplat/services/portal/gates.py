@@ -167,7 +167,7 @@ def refused_token(visitor: Visitor, form: dict[str, str]) -> bool:
 
 
 def _of_this_host(request: Request) -> bool:
-    """Whether a browser says that a form came from this host; who is no browser says nothing."""
+    """Whether a browser says that a form came from this host; other clients say nothing."""
     headers = Headers(scope=request.scope)
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc == headers.get("host", "")

@@ -8,7 +8,7 @@ from aiplat.services.store.keys import Role
 
 
 @dataclass(frozen=True)
-class Page:
+class MenuEntry:
     """A page in the menu; its title is the question that it answers."""
 
     path: str
@@ -18,14 +18,14 @@ class Page:
 
 
 PAGES = (
-    Page("/", "Attention", "What needs attention?"),
-    Page("/models", "Models", "What can I use?"),
-    Page("/playground", "Playground", "How does it answer?"),
-    Page("/mine", "Mine", "What is mine, and what is left?"),
-    Page("/usage", "Usage", "Who used what?"),
-    Page("/components", "Components", "What runs here?"),
-    Page("/activity", "Activity", "What happened?", "admin"),
-    Page("/people", "Teams and keys", "Who may use the site?", "admin"),
+    MenuEntry("/", "Attention", "What needs attention?"),
+    MenuEntry("/models", "Models", "What can I use?"),
+    MenuEntry("/playground", "Playground", "How does it answer?"),
+    MenuEntry("/mine", "Mine", "What is mine, and what is left?"),
+    MenuEntry("/usage", "Usage", "Who used what?"),
+    MenuEntry("/components", "Components", "What runs here?"),
+    MenuEntry("/activity", "Activity", "What happened?", "admin"),
+    MenuEntry("/people", "Teams and keys", "Who may use the site?", "admin"),
 )
 
 FORMS: dict[str, Role] = {

@@ -106,5 +106,5 @@ def test_a_run_is_refused_with_where_it_is_made(in_site: InSite) -> None:
 
 
 def test_a_path_that_neither_api_knows_is_not_found(in_site: InSite) -> None:
-    """It is no matter of where the SSH keys are."""
+    """It needs no host, so it does not matter where the SSH keys are."""
     assert in_site.ask("GET", "/nothing").status_code == 404

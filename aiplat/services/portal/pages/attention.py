@@ -8,7 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from aiplat.services.portal.cluster import Trouble
+from aiplat.services.portal.cluster import Concern
 from aiplat.services.portal.context import Portal
 from aiplat.services.portal.pages.forms import Here, Signed
 from aiplat.services.portal.render import page
@@ -40,7 +40,7 @@ def _is_nearly_used(state: BudgetState) -> bool:
     return state.used >= state.budget.limit * _NEARLY
 
 
-def _nearly_used(state: BudgetState) -> Trouble:
+def _nearly_used(state: BudgetState) -> Concern:
     budget = state.budget
     said = f"{amount(state.used)} of {amount(budget.limit)} {budget.unit} of the {budget.period} are used"
-    return Trouble(f"budget of {budget.scope} {budget.subject}", said, "aiplat usage")
+    return Concern(f"budget of {budget.scope} {budget.subject}", said, "aiplat usage")
