@@ -9,7 +9,9 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
+from aiplat.errors import EXIT_BAD_INPUT, AiplatError
 from aiplat.services.bounds import END_SECONDS, LONGEST_RESTART_SECONDS, RESTART_SECONDS
+from aiplat.services.request_id import log_to_stderr
 
 log = logging.getLogger("aiplat.services")
 
@@ -87,3 +89,25 @@ async def _end_others(code: int) -> None:
         for task in others:
             task.cancel()
         await asyncio.wait(others, timeout=_AGAIN_SECONDS)
+
+
+def exit_code_of(name: str, service: Coroutine[object, object, None]) -> int:
+    """Run a service until it ends and return its exit code; what stopped it is logged under `name`.
+
+    0 after a signal; the error's own code, or 2 where something of the machine is not as it must be.
+    """
+    log_to_stderr()
+    logger = logging.getLogger(name)
+    try:
+        asyncio.run(as_process(service))
+    except AiplatError as error:
+        for finding in error.findings:
+            logger.critical("%s", finding)
+        return error.exit_code
+    except OSError as error:
+        logger.critical("%s", error)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        # uvicorn stops cleanly and then passes the signal on.
+        return 0
+    return 0

@@ -12,11 +12,20 @@ from starlette.types import ASGIApp
 
 from aiplat.services.api.accounts_context import AccountsContext
 from aiplat.services.api.callers import PREFIX, KeyFirst
-from aiplat.services.api.envelope import Envelope
 from aiplat.services.api.problems import MEDIA_TYPE, add_handlers, problems
 from aiplat.services.bounds import API_BODY_BYTES
+from aiplat.services.envelope import Envelope
 from aiplat.services.small_bodies import SmallBodies
 
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "interest-cohort=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 _SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key of aiplat: `sk-aiplat-…`."}
 }
@@ -48,7 +57,7 @@ def wrapped(app: FastAPI) -> ASGIApp:
     """Return an application with what stands around it: keys, a limit of size, headers."""
     app.add_middleware(SmallBodies, most=API_BODY_BYTES)
     app.add_middleware(KeyFirst, database=app.state.context.database)
-    return Envelope(app)
+    return Envelope(app, HEADERS)
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.services.api.callers import PREFIX
 from aiplat.services.api.in_site import create_in_site_app
 from aiplat.services.bounds import API_BODY_BYTES
+from aiplat.services.envelope import Envelope
 from aiplat.services.portal.context import Portal
-from aiplat.services.portal.gates import Sealed, SignedIn
+from aiplat.services.portal.gates import HEADERS, SignedIn
 from aiplat.services.portal.pages import (
     activity,
     attention,
@@ -46,7 +47,7 @@ def create_app(portal: Portal) -> ASGIApp:
         app.add_api_route(f"/static/{name}", _file(name), methods=["GET"])
     _add_handlers(app)
     app.add_middleware(SmallBodies, most=API_BODY_BYTES)
-    pages = Sealed(SignedIn(app, portal), secure=portal.secure)
+    pages = Envelope(SignedIn(app, portal), HEADERS, secure=portal.secure)
     return _BesideApi(pages, create_in_site_app(portal.database))
 
 

@@ -1,4 +1,4 @@
-"""What every request passes: who is signed in, whether a form is our own, headers of every answer."""
+"""What every request passes: who is signed in, whether a form is our own; headers of every answer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from aiplat.services.bounds import API_BODY_BYTES
 from aiplat.services.portal.context import Portal
 from aiplat.services.portal.paths import OPEN, READ, role_for
 from aiplat.services.portal.visitors import SESSION_SECONDS, Session, Visitor, visitor_of
-from aiplat.services.request_id import REQUEST, new_request_id
 from aiplat.services.store.faults import Unreachable
 
 COOKIE = "aiplat-portal"
 TOKEN = "token"  # noqa: S105 - the name of a field
-_YEAR = 31_536_000
 _READS = {"GET", "HEAD"}
 _FIELDS = 64
-_HEADERS = {
+HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -61,30 +59,6 @@ async def form_of(request: Request) -> dict[str, str]:
     """Return the fields of a form; of a field that is there twice the last."""
     body = (await request.body())[:API_BODY_BYTES]
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_FIELDS))
-
-
-class Sealed:
-    """Wraps the whole application: the headers that every answer has."""
-
-    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
-        self._app, self._secure = app, secure
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        request = new_request_id()
-        REQUEST.set(request)
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers[name] = value
-                headers["X-Request-Id"] = request
-                if self._secure:
-                    headers["Strict-Transport-Security"] = f"max-age={_YEAR}"
-            await send(message)
-
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
 class SignedIn:
