@@ -36,6 +36,7 @@ def exposed() -> set[str]:
     recorded = {name for path in EXPOSED.glob("*.txt") for name in path.read_text().split()}
     metrics = Metrics()
     metrics.show_pools(Pools())
+    metrics.certificate_ends(0)
     AccountMetrics(metrics.registry).show(lambda: (True, 0, 0))
     for family in metrics.registry.collect():
         ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))

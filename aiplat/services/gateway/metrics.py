@@ -50,6 +50,16 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._certificate: Gauge | None = None
+
+    def certificate_ends(self, at: float) -> None:
+        """Show when the certificate ends; a gateway without one shows nothing."""
+        if self._certificate is None:
+            text = "When the certificate ends; 0 where it has ended"
+            name = "aiplat_gateway_certificate_ends_timestamp_seconds"
+            self._certificate = Gauge(name, text, registry=self.registry)
+        self._certificate.set(at)
+
     def restarted(self, task: str) -> None:
         """Count a task in the background that was begun again."""
         self._restarts.labels(task).inc()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,7 @@ from aiplat.services.gateway.config.reload import reload_on_change
 from aiplat.services.gateway.config.routes import RouteFile
 from aiplat.services.gateway.health import health_port
 from aiplat.services.gateway.http.bodies import Memory
+from aiplat.services.gateway.http.certificate import ends_at
 from aiplat.services.gateway.http.cors import Cors
 from aiplat.services.gateway.metrics import Metrics
 from aiplat.services.gateway.requests.auth import FileKeyStore, KeyStore, NoKeys
@@ -53,7 +55,11 @@ def _server(app: GatewayApp, settings: GatewaySettings) -> Server:
 
 
 def _watchers(
-    settings: GatewaySettings, backends: Backends, keys: FileKeyStore | None, server: uvicorn.Server
+    settings: GatewaySettings,
+    backends: Backends,
+    metrics: Metrics,
+    keys: FileKeyStore | None,
+    server: uvicorn.Server,
 ) -> list[Task]:
     table = backends.table
     work: list[Task] = [_following("keys", (keys.folder,), keys.reload)] if keys else []
@@ -69,10 +75,16 @@ def _watchers(
         work.append(Task("models", ServiceWatch(table, settings.namespace, api_server()).run))
     context, cert, key = server.config.ssl, settings.tls_cert, settings.tls_key
     if context is not None and cert is not None and key is not None:
-        # Connections made from now on get the new certificate; open ones are left alone.
-        read = partial(context.load_cert_chain, cert, key)
+        metrics.certificate_ends(ends_at(cert, key))
+        read = partial(_read_certificate, context, (cert, key), metrics)
         work.append(_following("certificate", (cert, key), read))
     return work
+
+
+def _read_certificate(context: ssl.SSLContext, files: tuple[Path, Path], metrics: Metrics) -> None:
+    """Have connections made from now on get the new certificate; open ones are left alone."""
+    context.load_cert_chain(*files)
+    metrics.certificate_ends(ends_at(*files))
 
 
 def _following(
@@ -147,7 +159,10 @@ async def run(settings: GatewaySettings) -> None:
         tracer = await stack.enter_async_context(_tracing(settings, upstreams.egress))
         app = GatewayApp(keys, backends, metrics, Cors(settings.cors_origins), tracer)
         serving = _server(app, settings)
-        for work in (*(accounts.work if accounts else ()), *_watchers(settings, backends, files, serving)):
+        for work in (
+            *(accounts.work if accounts else ()),
+            *_watchers(settings, backends, metrics, files, serving),
+        ):
             await stack.enter_async_context(in_background(work, metrics.restarted))
         health = health_port(settings.host, settings.health_port, table, metrics)
         port = await stack.enter_async_context(health)
