@@ -27,6 +27,7 @@ GATEWAY_NAME = "api"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"), AfterValidator(_not_the_servers)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9/_.~-]*$")]
 SecretKind = Literal["password", "token", "keyPair", "htpasswd", "apiKey"]
 NeedKind = Literal["databases", "buckets", "gatewayKeys", "routes", "forwardAuth", "oidcClients", "metrics"]
 
@@ -104,10 +105,23 @@ class BucketNeed(Frozen):
 
 
 class OidcClientNeed(Frozen):
-    """A client at the site's sign-in; redirect paths are below the component's route."""
+    """A client at the site's sign-in: somebody that it gives identities of people to.
+
+    Redirect and logout paths are below `hosts`: the component's own routes, every host that the sign-in is
+    asked about, or this machine's loopback address, for programs of the command line. A public client has no
+    secret. The Secret `<component>-oidc` (`<component>-<name>-oidc` where the names differ) has `client_id`,
+    `client_secret`, `issuer` and `ca.crt`. An optional one is made where the site has a sign-in.
+    """
 
     name: Name
-    redirect_paths: tuple[str, ...] = Field(alias="redirectPaths", min_length=1)
+    redirect_paths: tuple[UrlPath, ...] = Field(alias="redirectPaths", min_length=1)
+    logout_paths: tuple[UrlPath, ...] = Field(default=(), alias="logoutPaths")
+    hosts: Literal["own", "forwarded", "loopback"] = "own"
+    public: bool = False
+    auth_method: Literal["client_secret_basic", "client_secret_post"] = Field(
+        default="client_secret_basic", alias="authMethod"
+    )
+    optional: bool = False
 
 
 class LabelledPods(Frozen):
@@ -167,10 +181,18 @@ class Needs(Frozen):
             ("databases", [d.secret or "" for d in self.databases]),
             ("gatewayKeys", [k.name for k in self.gateway_keys]),
             ("routes", [r.name for r in self.routes]),
+            ("oidcClients", [c.name for c in self.oidc_clients]),
         ):
             twice = next((n for n in names if names.count(n) > 1), None)
             if twice is not None:
                 raise ValueError(f"{what}: {twice or 'a Secret without `secret:`'} is there twice")
+        return self
+
+    @model_validator(mode="after")
+    def _clients_have_hosts(self) -> Self:
+        homeless = [c.name for c in self.oidc_clients if c.hosts == "own" and not self.routes]
+        if homeless:
+            raise ValueError(f"oidcClients: {homeless[0]} has no route of the component to come back to")
         return self
 
     @property
@@ -182,7 +204,7 @@ class Needs(Frozen):
             "gatewayKeys": bool(self.gateway_keys),
             "routes": any(not r.optional for r in self.routes),
             "forwardAuth": any(r.sign_in == "forwarded" and not r.optional for r in self.routes),
-            "oidcClients": bool(self.oidc_clients),
+            "oidcClients": any(not c.optional for c in self.oidc_clients),
             "metrics": any(not m.optional for m in self.metrics),
         }
         return tuple(kind for kind, needed in asked.items() if needed)

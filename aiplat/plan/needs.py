@@ -8,9 +8,11 @@ from typing import Any
 
 from aiplat.catalog.components import Component
 from aiplat.catalog.needs import DatabaseNeed, GatewayKeyNeed, MetricsNeed, NeedKind, SecretKind
+from aiplat.catalog.routes import provider_of
 from aiplat.content import sha256_bytes
 from aiplat.plan.role_variables import NOT_YET
 from aiplat.plan.routes import routed
+from aiplat.plan.sign_in import askers, made_clients, secret_of
 from aiplat.vault.generated import generated_identity
 
 Entries = Mapping[str, Mapping[str, str]]
@@ -24,7 +26,7 @@ def generated_names(on: Sequence[Component]) -> dict[str, SecretKind]:
         found |= {f"{component.name}/{s.name}": s.kind for s in component.needs.secrets}
         found |= {_database(component, d): "password" for d in _databases(component, on)}
         found |= {_key(component, k): "apiKey" for k in component.needs.gateway_keys}
-    return found
+    return found | {secret_of(c, client): "token" for c, client in made_clients(on) if not client.public}
 
 
 def databases(on: Sequence[Component], identities: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -99,7 +101,7 @@ def connections(on: Sequence[Component]) -> list[dict[str, Any]]:
         for to, port in (*_to_providers(component, on), *asked):
             found.append({"from": _pods(component), "to": _pods(to), "port": port})
     through = [{"from": _pods(door), "to": _pods(to), "port": port} for door, to, port in routed(on)]
-    return found + _scrapes(on) + through
+    return found + _scrapes(on) + through + _to_the_issuer(on)
 
 
 def metrics_targets(on: Sequence[Component]) -> list[dict[str, Any]]:
@@ -127,6 +129,13 @@ def _to_providers(component: Component, on: Sequence[Component]) -> Iterator[tup
             provided = other.provides.needs.get(kind)
             if provided and provided.port and other.name != component.name:
                 yield other, provided.port
+
+
+def _to_the_issuer(on: Sequence[Component]) -> list[dict[str, Any]]:
+    """Return the connections of those that ask the sign-in by its name: they go the way of everybody else."""
+    door = provider_of(on, "routes")
+    port = door.provides.needs["routes"].port if door else None
+    return [{"from": _pods(c), "to": _pods(door), "port": port} for c in askers(on) if door and port]
 
 
 def _scrapes(on: Sequence[Component]) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ from aiplat.plan.needs import (
 )
 from aiplat.plan.role_variables import NOT_YET, Namespace, ReleaseWanted, ServedWeights, inputs_label
 from aiplat.plan.routes import forward_auth, forwarded_hosts, ingress, routes
+from aiplat.plan.sign_in import client_objects, clients_file, sign_in
 from aiplat.plan.yaml_text import to_yaml
 from aiplat.site.models import Site
 from aiplat.site.references import identity_name, references_in, with_secrets
@@ -83,7 +84,12 @@ def cluster_secrets(
     """
     on = components_on(site, catalog)
     generated = secrets.get("generated", {})
-    seen = {**secrets, "databases": passwords(on, generated), "declared": declared_keys(on, generated)}
+    seen = {
+        **secrets,
+        "databases": passwords(on, generated),
+        "declared": declared_keys(on, generated),
+        "oidc_clients": clients_file(site, on, generated),
+    }
     own = [
         _secret(component, entry)
         for component in on
@@ -93,7 +99,12 @@ def cluster_secrets(
             _context(component, site, lock, catalog, identities) | {"secrets": seen},
         )
     ]
-    return own + [_secret(c, entry) for c, entry in needed_objects(on, generated, secrets.get("trusted", ""))]
+    trusted = secrets.get("trusted", "")
+    needed = (
+        *needed_objects(on, generated, trusted),
+        *client_objects(site, on, generated, trusted),
+    )
+    return own + [_secret(component, entry) for component, entry in needed]
 
 
 def private_values(
@@ -166,6 +177,7 @@ def _context(
         "forwarded_hosts": forwarded_hosts(site, on),
         "forward_auth": forward_auth(on),
         "ingress": ingress(site, on),
+        "sign_in": sign_in(site, on, identities),
         "inventory": inventory(on, lock),
         "gpu_configs": {"plugin": plugin_data(site), "mig": mig_data(site)},
         # Before the first run there are no secrets yet, and a plan is wanted all the same.

@@ -74,7 +74,7 @@ def test_a_route_brings_the_ingress_unless_it_is_optional(tmp_path: Path) -> Non
     ("kind", "need"),
     [
         ("buckets", {"name": "uploads"}),
-        ("oidcClients", {"name": "thing", "redirectPaths": ["/back"]}),
+        ("oidcClients", {"name": "thing", "redirectPaths": ["/back"], "hosts": "loopback"}),
     ],
 )
 def test_what_nobody_provides_is_refused_by_name(tmp_path: Path, kind: str, need: dict[str, Any]) -> None:
