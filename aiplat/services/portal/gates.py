@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from aiplat.services.bounds import API_BODY_BYTES
 from aiplat.services.portal.context import Portal
 from aiplat.services.portal.paths import OPEN, READ, role_for
+from aiplat.services.portal.render import page_of
 from aiplat.services.portal.visitors import SESSION_SECONDS, Session, Visitor, visitor_of
 from aiplat.services.store.faults import Unreachable
 
@@ -22,6 +23,7 @@ COOKIE = "aiplat-portal"
 TOKEN = "token"  # noqa: S105 - the name of a field
 _READS = {"GET", "HEAD"}
 _FIELDS = 64
+_NO = {HTTPStatus.FORBIDDEN: "That is not for you", HTTPStatus.NOT_FOUND: "That is not there"}
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -73,9 +75,8 @@ class SignedIn:
             return
         request = Request(scope, receive)
         if request.method not in _READS and not _of_this_host(request):
-            await _plain(HTTPStatus.FORBIDDEN, "This form was not sent from the portal.")(
-                scope, receive, send
-            )
+            refusal = self._refused(request, HTTPStatus.FORBIDDEN, "This form was not sent from the portal.")
+            await refusal(scope, receive, send)
         elif request.url.path in OPEN:
             await self._app(scope, receive, send)
         else:
@@ -86,9 +87,9 @@ class SignedIn:
             visitor = await self._visitor(request)
         except Unreachable:
             away = "The database does not answer. Try again in a moment."
-            await _plain(HTTPStatus.SERVICE_UNAVAILABLE, away)(scope, receive, send)
+            await self._refused(request, HTTPStatus.SERVICE_UNAVAILABLE, away)(scope, receive, send)
             return
-        refusal = _refusal(request, visitor) if visitor else self._to_sign_in(request)
+        refusal = self._refusal(request, visitor) if visitor else self._to_sign_in(request)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -112,27 +113,35 @@ class SignedIn:
     def _to_sign_in(self, request: Request) -> Response:
         path = request.url.path
         if request.method not in _READS:
-            return _plain(HTTPStatus.UNAUTHORIZED, "Your session is over: sign in again.")
+            return self._refused(request, HTTPStatus.UNAUTHORIZED, "Your session is over: sign in again.")
         then = f"?then={path}" if path in READ and path != "/" else ""
         answer = RedirectResponse(f"/sign-in{then}", HTTPStatus.SEE_OTHER)
         set_session(answer, self._portal, None)
         return answer
 
+    def _refusal(self, request: Request, visitor: Visitor) -> Response | None:
+        """Return what a visitor is told who asks for what is not there, or for another role."""
+        role = role_for("GET" if request.method in _READS else request.method, request.url.path)
+        if role is None:
+            return self._refused(request, HTTPStatus.NOT_FOUND, "There is no such page.", visitor)
+        if not visitor.has(role):
+            text = f"This needs the role {role}; your key has the role {visitor.role}."
+            return self._refused(request, HTTPStatus.FORBIDDEN, text, visitor)
+        return None
+
+    def _refused(
+        self, request: Request, status: HTTPStatus, text: str, visitor: Visitor | None = None
+    ) -> Response:
+        """Say no: to people with a page that leads on, to scripts with the sentence alone."""
+        if "text/html" not in request.headers.get("accept", ""):
+            return PlainTextResponse(text + "\n", status)
+        shown = {"title": _NO.get(status, status.phrase), "findings": [text]}
+        return page_of(self._portal, visitor, request.url.path, "wrong.html", status, **shown)
+
     async def _visitor(self, request: Request) -> Visitor | None:
         cookie = SimpleCookie(request.headers.get("cookie", "")).get(cookie_name(secure=self._portal.secure))
         session = self._portal.seal.opened(cookie.value) if cookie else None
         return await visitor_of(self._portal.database, session) if session else None
-
-
-def _refusal(request: Request, visitor: Visitor) -> Response | None:
-    """Return what a visitor is told who asks for what is not there, or for another role."""
-    role = role_for("GET" if request.method in _READS else request.method, request.url.path)
-    if role is None:
-        return _plain(HTTPStatus.NOT_FOUND, "There is no such page.")
-    if not visitor.has(role):
-        text = f"This needs the role {role}; your key has the role {visitor.role}."
-        return _plain(HTTPStatus.FORBIDDEN, text)
-    return None
 
 
 def refused_token(visitor: Visitor, form: dict[str, str]) -> bool:
@@ -145,7 +154,3 @@ def _of_this_host(request: Request) -> bool:
     headers = Headers(scope=request.scope)
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc == headers.get("host", "")
-
-
-def _plain(status: HTTPStatus, text: str) -> Response:
-    return PlainTextResponse(text + "\n", status)

@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from aiplat.services.portal.context import portal_of
+from aiplat.services.portal.context import Portal, portal_of
 from aiplat.services.portal.paths import PAGES
 from aiplat.services.portal.visitors import Visitor
 from aiplat.services.store.money import amount
@@ -43,9 +43,16 @@ _ENVIRONMENT.filters.update(moment=moment, pages=pages_of, amount=amount)
 
 def page(request: Request, name: str, status: int = 200, **shown: Any) -> HTMLResponse:
     """Return a page from its template; `shown` is what it shows."""
-    portal, visitor = portal_of(request), getattr(request.state, "visitor", None)
+    visitor = getattr(request.state, "visitor", None)
+    return page_of(portal_of(request), visitor, request.url.path, name, status, **shown)
+
+
+def page_of(
+    portal: Portal, visitor: Visitor | None, path: str, name: str, status: int = 200, **shown: Any
+) -> HTMLResponse:
+    """Return a page where there is no application yet that a request could lead to."""
     menu = [p for p in PAGES if visitor and visitor.has(p.role)]
-    here = next((p for p in PAGES if p.path == request.url.path), None)
+    here = next((p for p in PAGES if p.path == path), None)
     text = _ENVIRONMENT.get_template(name).render(
         site=portal.site, visitor=visitor, menu=menu, here=here, token=_token(visitor), **shown
     )

@@ -1,0 +1,198 @@
+"""The portal in a real browser, on this machine alone: every page for every role, and what people do."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import uvicorn
+
+from aiplat.cluster.declared import DeclaredModel
+from aiplat.services.portal.app import create_app
+from aiplat.services.portal.cluster import ClusterSeen, NodeSeen
+from aiplat.services.portal.context import Portal
+from aiplat.services.portal.gateway import Gateway
+from aiplat.services.portal.visitors import Seal
+from aiplat.services.store.database import Database
+from aiplat.services.store.keys import Role
+from tests.e2e.browser import Window, started
+from tests.e2e.portal_walk import (
+    answers_to,
+    faults_of_menu,
+    faults_of_pages,
+    sign_in,
+    sign_out,
+)
+from tests.patience import PATIENCE, eventually
+from tests.services.api.conftest import People
+from tests.services.gateway.alone import Alone, alone
+from tests.services.gateway.conftest import MODEL, free_port
+from tests.services.gateway.engine import Engine
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = [pytest.mark.lab, pytest.mark.journey]
+ROLES: tuple[tuple[str | None, Role | None], ...] = (
+    ("admin", "admin"),
+    ("operator", "operator"),
+    ("red", "member"),
+    (None, None),
+)
+SECRET = re.compile(r"sk-aiplat-[A-Za-z0-9_-]+")
+SERVING = DeclaredModel(
+    kind="Model.aiplat.dev",
+    namespace="aiplat-model",
+    name="gemma3",
+    servedAs=MODEL,
+    state="Serving",
+    ready="1/1",
+    message="answers",
+    engine="ollama",
+)
+REFUSED = SERVING.model_copy(
+    update={"name": "large", "servedAs": "large:70b", "state": "Refused", "message": "asks 2 nvidia.com/gpu"}
+)
+LOST = NodeSeen("a1", ready=False, message="kubelet stopped posting node status", version="", cordoned=False)
+READY = NodeSeen("s1", ready=True, message="kubelet is ready", version="v1.36.3", cordoned=False)
+
+
+@contextmanager
+def served(gateway: Alone) -> Iterator[str]:
+    """Run a portal in a thread until the block ends; yields its origin."""
+    port = free_port()
+    portal = Portal(
+        site="ward-3",
+        url="https://ward-3.test/v1",
+        database=Database.open(gateway.database_url),
+        gateway=Gateway(f"{gateway.url}/v1"),
+        look=lambda: ClusterSeen((SERVING, REFUSED), (READY, LOST)),
+        seal=Seal("a token of the test's own"),
+        components=(
+            {"name": "gateway", "plane": "access", "version": "1", "licence": "MIT", "purpose": "A door."},
+        ),
+    )
+    settings = uvicorn.Config(create_app(portal), port=port, lifespan="off", ws="none", log_config=None)
+    going = uvicorn.Server(settings)
+    thread = threading.Thread(target=going.run)
+    thread.start()
+    try:
+        eventually(lambda: going.started)
+        yield f"http://localhost:{port}"
+    finally:
+        going.should_exit = True
+        thread.join(PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> People:
+    """Those who visit."""
+    return People(f"sqlite:///{tmp_path_factory.mktemp('people') / 'accounts.db'}")
+
+
+@pytest.fixture(scope="module")
+def gateway(people: People, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
+    """A gateway that knows everybody's keys, in front of an engine."""
+    engine, folder = Engine(), tmp_path_factory.mktemp("gateway")
+    engine.start()
+    with alone(folder, engine, people.copied_to(folder)) as running:
+        yield running
+    engine.release.set()
+    engine.stop()
+
+
+@pytest.fixture(scope="module")
+def origin(gateway: Alone) -> Iterator[str]:
+    """Where the portal answers."""
+    with served(gateway) as origin:
+        yield origin
+
+
+@pytest.fixture(scope="module")
+def browser(origin: str) -> Iterator[Browser]:
+    """One browser for all tests; begun last, because its driver keeps this thread's event loop."""
+    with started("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost") as browser:
+        yield browser
+
+
+@pytest.fixture
+def window(browser: Browser, origin: str) -> Iterator[Window]:
+    """A window in which nobody is signed in."""
+    window = Window(browser, origin)
+    yield window
+    window.close()
+
+
+@pytest.mark.parametrize(("who", "role"), ROLES)
+def test_every_page_is_for_who_it_is_for_and_good_to_use(
+    window: Window, people: People, who: str | None, role: Role | None
+) -> None:
+    """By keyboard, on a phone, light and dark, for axe; all comes from the site, no policy is broken."""
+    if who:
+        sign_in(window, people.secrets[who])
+        assert faults_of_menu(window, role) == []
+    assert faults_of_pages(window, role) == []
+
+
+def test_signing_out_leaves_nothing_to_go_back_to(window: Window, people: People) -> None:
+    """Neither the browser's own button nor an address shows a page of somebody who left."""
+    sign_in(window, people.secrets["admin"])
+    window.open("/people")
+    sign_out(window)
+    assert window.cookies() == {}
+    window.page.go_back()
+    assert window.page.get_by_role("heading", name="Sign in").is_visible()
+    assert window.open("/people").url.endswith("/sign-in?then=/people")
+
+
+def test_the_first_stop_of_the_keyboard_leads_past_the_menu(window: Window, people: People) -> None:
+    """Whoever comes by keyboard need not walk through the menu on every page."""
+    sign_in(window, people.secrets["red"])
+    window.page.keyboard.press("Tab")
+    window.page.keyboard.press("Enter")
+    assert window.page.evaluate("document.activeElement.id") == "content"
+
+
+def test_two_models_answer_beside_each_other(window: Window, people: People) -> None:
+    """Two models beside each other; the one that fails says why."""
+    sign_in(window, people.secrets["red"])
+    answers = answers_to(window, "count to seven", MODEL, "too-busy")
+    assert "5, 6, 7" in answers[MODEL]
+    assert answers["too-busy"]
+    assert window.complaints == []
+
+
+def test_without_script_the_playground_answers_as_a_page(
+    browser: Browser, origin: str, people: People
+) -> None:
+    """The script only makes it come sooner."""
+    window = Window(browser, origin, java_script_enabled=False)
+    sign_in(window, people.secrets["red"])
+    window.open("/playground")
+    window.page.get_by_label("Your question").fill("count to seven")
+    window.page.get_by_role("button", name="Ask").click()
+    window.page.get_by_text("5, 6, 7").wait_for()
+    window.close()
+
+
+def test_a_made_key_works_until_it_is_revoked(window: Window, people: People, gateway: Alone) -> None:
+    """Both are done by what the pages offer; the gateway knows soon."""
+    sign_in(window, people.secrets["admin"])
+    window.open("/people")
+    window.page.get_by_label("Name").first.fill("night shift")
+    window.page.get_by_role("button", name="Make the key").click()
+    made = SECRET.search(window.page.get_by_role("alert").inner_text())
+    assert made
+
+    def status() -> int:
+        headers = {"authorization": f"Bearer {made[0]}"}
+        return httpx.get(f"{gateway.url}/v1/models", headers=headers, timeout=PATIENCE).status_code
+
+    eventually(lambda: status() == httpx.codes.OK)
+    window.page.get_by_role("button", name="Revoke night shift").click()
+    eventually(lambda: status() == httpx.codes.UNAUTHORIZED)
