@@ -1,55 +1,49 @@
-"""The portal on a lab host: the first admin signs in, asks a model, makes keys, and sees usage."""
+"""The portal on a lab host in a real browser: pages by role, an answer as it comes, keys; and what is open."""
 
 from __future__ import annotations
 
 import base64
+import json
 import re
-import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
-from aiplat.lab import ssh_argv
+from aiplat.services.store.keys import Role
+from tests.e2e import open_doors
+from tests.e2e.browser import PHONE, Window, key_of, started
 from tests.e2e.journey import Journey
+from tests.e2e.portal_walk import (
+    answers_to,
+    faults_of_menu,
+    faults_of_pages,
+    sign_in,
+    sign_out,
+    times_grown,
+)
 from tests.patience import PATIENCE, eventually
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
-MODEL = "smollm2:135m"
+MODEL, ADDRESS, DOMAIN = "smollm2:135m", "10.97.104.11", "ward.example"
+ORIGIN = f"https://portal.{DOMAIN}"
 KUBECTL = "k3s kubectl -n aiplat-user-serving"
-TOKEN = re.compile(r'name="token" value="([^"]+)"')
 SECRET = re.compile(r"sk-aiplat-[A-Za-z0-9_-]+")
-QUESTION = {"model": MODEL, "prompt": "What is the capital of Italy?", "temperature": "0", "most": "24"}
-REFUSED = 401
-
-
-class Visitor:
-    """A browser over a tunnel: it comes without TLS, so it carries the cookie by hand."""
-
-    def __init__(self, port: int) -> None:
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE)
-        self._cookie = ""
-
-    def ask(self, method: str, path: str, form: dict[str, str] | None = None) -> httpx.Response:
-        """Send one request and keep what the answer has the browser keep."""
-        headers = {"cookie": self._cookie} if self._cookie else {}
-        answer = self.client.request(method, path, data=form, headers=headers)
-        if kept := answer.headers.get("set-cookie"):
-            self._cookie = kept.partition(";")[0]
-        return answer
-
-    def sign_in(self, key: str) -> httpx.Response:
-        """Enter a key."""
-        return self.ask("POST", "/sign-in", {"key": key})
-
-    def send(self, path: str, **fields: str) -> httpx.Response:
-        """Send a form of a page."""
-        token = TOKEN.search(self.ask("GET", "/mine").text)
-        assert token, "nobody is signed in"
-        return self.ask("POST", path, {"token": token[1], **fields})
+QUESTION = "What is the capital of Italy?"
+SOON = 2.0
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+PICTURE_BYTES = 150_000
+TO_EVERYBODY = {
+    "default/kubernetes:443/version": "the Kubernetes API tells everybody its version",
+    "default/kubernetes:443/healthz": "and whether it lives",
+}
+FROM_A_HOST = TO_EVERYBODY | {}
 
 
 @pytest.fixture(scope="module")
@@ -61,115 +55,274 @@ def ward(make_journey: Callable[[str], Journey]) -> Journey:
 @pytest.fixture(scope="module")
 def first(ward: Journey) -> dict[str, Any]:
     """The summary of the first bootstrap."""
-    return ward.bootstrap()
+    done = ward.bootstrap()
+    assert done["state"] == "done", done
+    return done
 
 
 @pytest.fixture(scope="module")
-def admin_key(ward: Journey, first: dict[str, Any]) -> str:
-    """The key that the site was made with for its first admin."""
-    assert first["state"] == "done", first
+def secrets(ward: Journey, first: dict[str, Any]) -> dict[str, str]:
+    """The key of each role: the first admin's is in the cluster, that one makes the others."""
     told = ward.on_host(f"{KUBECTL} get secret portal-gateway-key -o jsonpath={{.data.key}}")
-    return base64.b64decode(told).decode()
-
-
-@contextmanager
-def tunnel(ward: Journey) -> Iterator[int]:
-    """Reach the portal's Service through the host's ssh; yields the local port."""
-    address = ward.on_host(f"{KUBECTL} get service portal -o jsonpath={{.spec.clusterIP}}").strip()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    argv = ssh_argv(ward.name, f"{ward.name}-s1")
-    ways = ["-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{port}:{address}:8080"]
-    going = subprocess.Popen([*argv[:1], *ways, *argv[1:]], stdin=subprocess.DEVNULL)
-    try:
-        eventually(lambda: _listens(port))
-        yield port
-    finally:
-        going.terminate()
-        going.wait(PATIENCE)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    return {"admin": base64.b64decode(told).decode()}
 
 
 @pytest.fixture(scope="module")
-def door(ward: Journey, admin_key: str) -> Iterator[int]:
-    """The port at which the portal answers."""
-    assert admin_key
-    with tunnel(ward) as port:
-        yield port
+def authority(ward: Journey, first: dict[str, Any]) -> Path:
+    """The certificate of the site's CA."""
+    return ward.state / "aiplat" / "sites" / ward.name / "ca.crt"
+
+
+@pytest.fixture(scope="module")
+def browser(ward: Journey, secrets: dict[str, str]) -> Iterator[Browser]:
+    """A browser that knows the site's names, and trusts the certificate that they have."""
+    read = "k3s kubectl -n aiplat-access get secret gateway-tls -o jsonpath='{.data.tls\\.crt}'"
+    trusted = key_of(base64.b64decode(ward.on_host(read)).decode())
+    names = f"--host-resolver-rules=MAP *.{DOMAIN} {ADDRESS}, MAP * ~NOTFOUND, EXCLUDE {ADDRESS}"
+    with started(names, f"--ignore-certificate-errors-spki-list={trusted}") as browser:
+        yield browser
 
 
 @pytest.fixture
-def admin(door: int, admin_key: str) -> Visitor:
-    """The first admin, signed in."""
-    visitor = Visitor(door)
-    assert visitor.sign_in(admin_key).status_code == 303
-    return visitor
+def window(browser: Browser) -> Iterator[Window]:
+    """A window in which nobody is signed in."""
+    window = Window(browser, ORIGIN)
+    yield window
+    window.close()
 
 
-def test_nobody_sees_a_page_without_a_key(door: int) -> None:
-    """Every page leads to where one signs in."""
-    for path in ("/", "/models", "/usage", "/people"):
-        answer = Visitor(door).ask("GET", path)
-        assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/sign-in")
+@pytest.fixture
+def admin(window: Window, secrets: dict[str, str]) -> Window:
+    """A window in which the first admin is signed in."""
+    sign_in(window, secrets["admin"])
+    return window
 
 
-def test_a_new_site_needs_no_attention_and_shows_its_model(admin: Visitor) -> None:
+def make_key(window: Window, name: str, role: Role, team: str = "") -> str:
+    """Make a key as an admin does; returns the secret that is shown."""
+    window.open("/people")
+    made = window.page.locator("form[action='/people/keys']")
+    made.get_by_label("Name").fill(name)
+    made.get_by_label("Role").select_option(role)
+    made.get_by_label("Team").select_option(team)
+    made.get_by_role("button").click()
+    found = SECRET.search(window.page.get_by_role("alert").inner_text())
+    assert found
+    return found[0]
+
+
+def curl(authority: Path, url: str, *more: str, given: str = "") -> int:
+    """Ask with curl and return the status; `given` is what it is told where nobody sees it."""
+    ways = ["-sS", "--cacert", str(authority), "--resolve", f"*:443:{ADDRESS}", "-o", "/dev/null", "-K", "-"]
+    done = subprocess.run(
+        ["curl", *ways, "-w", "%{http_code}", *more, url],
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+def answered_to(authority: Path, secret: str) -> int:
+    """Ask the gateway a question with a key; returns the status."""
+    body = json.dumps({"model": MODEL, "prompt": "The sea is", "max_tokens": 2})
+    header = f'header = "Authorization: Bearer {secret}"\n'
+    return curl(authority, f"https://api.{DOMAIN}/v1/completions", "--json", body, given=header)
+
+
+def seconds_until(status: int, ask: Callable[[], int]) -> float:
+    """Return after how long the gateway was asked to whom it answered with a status for the first time."""
+    began = time.monotonic()
+    while True:
+        at = time.monotonic() - began
+        if ask() == status:
+            return at
+        assert at < PATIENCE, f"no {status}"
+
+
+def test_a_new_site_needs_no_attention_and_shows_its_model(admin: Window) -> None:
     """What the cluster and the gateway tell stands on the pages."""
-    eventually(lambda: "Nothing. 1 node and 1 model" in admin.ask("GET", "/").text)
-    text = admin.ask("GET", "/models").text
-    assert MODEL in text
-    assert "Serving" in text
-    assert "prometheus" not in admin.ask("GET", "/components").text
+
+    def well() -> bool:
+        admin.open("/")
+        return admin.page.get_by_text("Nothing. 1 node and 1 model are as they should be.").is_visible()
+
+    eventually(well)
+    admin.open("/models")
+    row = admin.page.get_by_role("row").filter(has_text=MODEL)
+    assert "Serving" in row.inner_text()
 
 
-def test_the_playground_streams_the_models_answer(admin: Visitor) -> None:
-    """The gateway is asked with the admin's own key."""
-    answer = admin.send("/playground/stream", **QUESTION)
-    assert answer.headers["content-type"].startswith("text/event-stream"), answer.text
-    assert answer.text.count("data: ") > 3
-    assert "Rome" in admin.send("/playground", **QUESTION).text
+def test_an_admin_makes_a_team_and_keys_for_others(admin: Window, secrets: dict[str, str]) -> None:
+    """With what the page offers; each secret is shown once."""
+    admin.open("/people")
+    made = admin.page.locator("form[action='/people/teams']")
+    made.get_by_label("Name").fill("night")
+    made.get_by_role("button").click()
+    admin.page.get_by_role("listitem").filter(has_text="night").wait_for()
+    secrets["operator"] = make_key(admin, "on call", "operator")
+    secrets["member"] = make_key(admin, "night shift", "member", "night")
+    text = admin.open("/people").text()
+    assert not SECRET.search(text)
 
 
-def test_a_key_of_the_portal_works_at_the_gateway_until_it_is_revoked(ward: Journey, admin: Visitor) -> None:
-    """Both are known there within seconds, and usage names the key."""
-    admin.send("/people/teams", name="night")
-    made = SECRET.search(admin.send("/people/keys", name="shift", team="night", role="member").text)
-    assert made
-    with ward.platform() as client:
-        asked = {"model": MODEL, "prompt": "The sea is", "max_tokens": 2}
-        headers = {"authorization": f"Bearer {made[0]}"}
-
-        def status() -> int:
-            return client.post("completions", json=asked, headers=headers).status_code
-
-        eventually(lambda: status() == httpx.codes.OK)
-        eventually(lambda: "shift" in admin.ask("GET", "/people").text)
-        eventually(lambda: "night" in admin.ask("GET", "/usage?by=team").text)
-        named = re.search(
-            r"<th scope=\"row\">shift</th><td><code>(key-[0-9a-f]+)</code>", admin.ask("GET", "/people").text
-        )
-        assert named
-        assert admin.send("/people/revoke", key=named[1]).status_code == 303
-        eventually(lambda: status() == REFUSED)
+@pytest.mark.parametrize("role", ["admin", "operator", "member", None])
+def test_every_page_is_for_who_it_is_for_and_good_to_use(
+    window: Window, secrets: dict[str, str], role: Role | None
+) -> None:
+    """By keyboard, on a phone, light and dark, for axe; all comes from the site, no policy is broken."""
+    if role:
+        sign_in(window, secrets[role])
+        assert faults_of_menu(window, role) == []
+    assert faults_of_pages(window, role) == []
 
 
-def test_a_session_outlives_the_pod_that_began_it(ward: Journey, admin: Visitor) -> None:
-    """What a session is stands in its cookie: any replica answers."""
-    ward.on_host(f"{KUBECTL} rollout restart deployment/portal")
-    ward.on_host(f"{KUBECTL} rollout status deployment/portal --timeout=120s")
-    eventually(lambda: "first-admin" in admin.ask("GET", "/mine").text)
+def test_signing_out_leaves_nothing_to_go_back_to(admin: Window) -> None:
+    """Neither the browser's own button nor an address shows a page of somebody who left."""
+    admin.open("/people")
+    sign_out(admin)
+    assert admin.cookies() == {}
+    admin.page.go_back()
+    assert admin.page.get_by_role("heading", name="Sign in").is_visible()
 
 
-def test_the_second_bootstrap_changes_nothing(ward: Journey) -> None:
+def test_the_playground_writes_the_models_answer_as_it_comes(admin: Window) -> None:
+    """Through ingress, portal and gateway nothing holds the pieces back."""
+    assert "Rome" in answers_to(admin, QUESTION, MODEL)[MODEL]
+    assert times_grown(admin) > 3
+    admin.picture(PICTURES / "portal-playground.png")
+
+
+def test_a_key_of_the_portal_works_with_curl_at_once_until_it_is_revoked(
+    admin: Window, authority: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """The gateway knows within two seconds, both times; usage names the key and who asked the playground."""
+    secret = make_key(admin, "short", "member", "night")
+    known = seconds_until(200, lambda: answered_to(authority, secret))
+    row = admin.page.get_by_role("row").filter(has=admin.page.get_by_role("rowheader", name="short"))
+    key = row.locator("code").inner_text()
+
+    def counted() -> bool:
+        admin.open("/usage?by=key")
+        shown = admin.page.get_by_role("rowheader").all_inner_texts()
+        return key in shown and len(shown) > 1
+
+    eventually(counted)
+    admin.open("/people")
+    admin.page.get_by_role("button", name="Revoke short").click()
+    admin.page.get_by_role("button", name="Revoke short").wait_for(state="detached")
+    refused = seconds_until(401, lambda: answered_to(authority, secret))
+    record_property("known after seconds", f"{known:.1f}, refused after {refused:.1f}")
+    assert max(known, refused) <= SOON
+
+
+def test_pictures_of_the_pages_are_kept_for_the_documents(
+    admin: Window, browser: Browser, secrets: dict[str, str]
+) -> None:
+    """Each is small enough for a repository."""
+    for path in ("models", "people"):
+        admin.open(f"/{path}")
+        admin.picture(PICTURES / f"portal-{path}.png")
+    admin.page.emulate_media(color_scheme="dark")
+    admin.open("/usage?by=key")
+    admin.picture(PICTURES / "portal-usage-dark.png")
+    phone = Window(browser, ORIGIN, viewport=PHONE)
+    sign_in(phone, secrets["member"])
+    phone.open("/mine")
+    phone.picture(PICTURES / "portal-mine-phone.png")
+    phone.close()
+    sizes = {file.name: file.stat().st_size for file in PICTURES.glob("portal-*.png")}
+    assert len(sizes) == 5
+    assert {name: size for name, size in sizes.items() if size > PICTURE_BYTES} == {}
+
+
+def listed(ward: Journey, kind: str) -> list[dict[str, Any]]:
+    """Return all objects of a kind."""
+    return list(json.loads(ward.on_host(f"k3s kubectl get {kind} -A -o json"))["items"])
+
+
+def named(document: dict[str, Any]) -> str:
+    """Return namespace and name of a Service, also of what lists its pods."""
+    metadata = document["metadata"]
+    service = metadata.get("labels", {}).get("kubernetes.io/service-name", metadata["name"])
+    return f"{metadata['namespace']}/{service}"
+
+
+@pytest.fixture(scope="module")
+def doors(ward: Journey, first: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """Every port of every Service, at its own address and at its pods'."""
+    found = [
+        (named(s), s["spec"]["clusterIP"], p["port"])
+        for s in listed(ward, "services")
+        if s["spec"].get("clusterIP", "None") != "None"
+        for p in s["spec"]["ports"]
+    ]
+    return found + [
+        (named(s), address, p["port"])
+        for s in listed(ward, "endpointslices")
+        for e in s["endpoints"] or []
+        for address in e["addresses"]
+        for p in s["ports"] or []
+    ]
+
+
+def test_from_a_host_only_what_is_named_here_answers_without_credentials(
+    ward: Journey, doors: list[tuple[str, str, int]]
+) -> None:
+    """A host is behind the network policies: whoever is root there sees what the platform's pods see."""
+    program = Path(open_doors.__file__).read_text()
+    told = ward.on_host(f"python3 - '{json.dumps(doors)}' <<'EOF'\n{program}\nEOF")
+    assert sorted(set(json.loads(told)) - set(FROM_A_HOST)) == []
+    assert sorted(set(FROM_A_HOST) - set(json.loads(told))) == []
+
+
+def test_a_pod_of_somebody_else_reaches_nothing_without_credentials(
+    ward: Journey, doors: list[tuple[str, str, int]]
+) -> None:
+    """Network policies let it reach what asks for a key, and nothing that does not."""
+    ward.on_host("k3s kubectl create namespace shop")
+    program, image = Path(open_doors.__file__).read_text(), ward.image("aiplat")
+    start = f"k3s kubectl -n shop run walker --restart=Never --image={image} -i --rm -q --command --"
+    told = ward.on_host(f"{start} python3 - '{json.dumps(doors)}' <<'EOF'\n{program}\nEOF")
+    assert sorted(set(json.loads(told)) - set(TO_EVERYBODY)) == []
+    ward.on_host("k3s kubectl delete namespace shop --wait=false")
+
+
+def test_what_a_host_listens_on_answers_nothing_without_credentials(
+    ward: Journey, first: dict[str, Any]
+) -> None:
+    """As a machine of the same network asks."""
+    listening = ward.on_host("ss -Htln").splitlines()
+    ports = {int(line.split()[3].rpartition(":")[2]) for line in listening if "127.0.0" not in line}
+    found = open_doors.answered([("host", ADDRESS, port) for port in sorted(ports)])
+    assert [line.partition(":")[2] for line in found] == []
+
+
+def test_no_name_of_the_site_answers_without_credentials(ward: Journey, authority: Path) -> None:
+    """Names of components and the gateway's own, whatever path is asked for."""
+    names = [*ward.document("hosts")["names"], f"nobody.{DOMAIN}"]
+    assert f"portal.{DOMAIN}" in names
+    told = {f"{n}{path}": curl(authority, f"https://{n}{path}") for n in names for path in open_doors.PATHS}
+    assert {url: status for url, status in told.items() if status in range(200, 300)} == {}
+
+
+def test_the_second_bootstrap_changes_nothing(ward: Journey, first: dict[str, Any]) -> None:
     """The portal's secrets are generated once."""
     assert ward.bootstrap()["changed"] == 0
 
 
-def test_the_reset_leaves_nothing(ward: Journey) -> None:
+def test_a_session_outlives_the_pod_that_began_it(ward: Journey, admin: Window) -> None:
+    """What a session is stands in its cookie: any replica answers."""
+    ward.on_host(f"{KUBECTL} delete pod --selector app.kubernetes.io/name=portal")
+
+    def goes_on() -> bool:
+        return admin.open("/mine").status == 200 and "first-admin" in admin.page.inner_text("main")
+
+    eventually(goes_on)
+
+
+def test_the_reset_leaves_nothing(ward: Journey, first: dict[str, Any]) -> None:
     """What the portal brought goes with the platform."""
-    assert ward.document("reset", "--yes")["ok"]
+    assert ward.lines("reset", str(ward.site_file), "--yes", "--json")[-1]["state"] == "done"
