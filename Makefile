@@ -5,7 +5,7 @@ GO := $(CURDIR)/.venv/bin/go
 GO_ENV := CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
 .DEFAULT_GOAL := help
 
-.PHONY: help setup environment bootstrap test artifacts with-hosts without-hosts lint standin-test standin-vet unit lab-test journey test-cold bench lock clean
+.PHONY: help setup environment bootstrap test artifacts with-hosts without-hosts lint standin-test standin-vet unit lab-test journey browser test-cold bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ lab-test: setup ## Only the journeys through real hosts
 journey: setup ## One longer journey through real hosts: make journey NAME=access
 	@$(PY) -m tests.e2e.record $(NAME)
 
+browser: setup ## What the journeys portal and portal_pages drive Debian's Chromium with
+	@.venv/bin/uv pip install -q --python $(PY) --require-hashes -r locks/browser.txt
+
 test-cold: setup ## The same on fresh Debian 12 and 13 roots with empty caches
 	@tests/cold/run bookworm
 	@tests/cold/run trixie
@@ -84,6 +87,8 @@ lock: setup ## Resolve the Python locks again from pyproject.toml
 	@.venv/bin/uv pip compile locks/sources.in -q --no-deps --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/sources.txt
 	@.venv/bin/uv pip compile locks/vllm.in -q --override locks/vllm-overrides.txt $$(sed 's/^/--no-emit-package /' locks/vllm-left-out.txt) \
 		--python-version 3.13 --python-platform x86_64-manylinux_2_40 --generate-hashes --no-header --no-annotate -o locks/vllm.txt
+	@.venv/bin/uv pip compile locks/browser.in -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		-c locks/requirements.txt -o locks/browser.txt
 	@.venv/bin/uv pip compile tests/bench/peer.in -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/bench.txt
 
 clean: ## Remove the environment and what tools left in the checkout

@@ -20,16 +20,17 @@ from tests.patience import PATIENCE
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Response
 
-DESK = {"width": 1080, "height": 680}
+DESK = {"width": 1200, "height": 700}
 PHONE = {"width": 360, "height": 740}
 _REFUSED = re.compile(r"the server responded with a status of (401|403|422|502)")
 GRAVE = {"serious", "critical"}
-_FOCUSABLE = "a[href], button, input:not([type=hidden]), select, textarea, summary"
+_FOCUSABLE = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']"
 # Numbers everything that can be used and is seen, so that the walk by keyboard can name what it came to.
 _NUMBERED = f"""() => [...document.querySelectorAll("{_FOCUSABLE}")]
   .filter(e => !e.disabled && e.checkVisibility())
   .map((e, number) => e.dataset.walk = String(number))"""
 _AT = "() => document.activeElement.dataset.walk ?? document.activeElement.tagName"
+_UNFOLDED = "() => document.querySelectorAll('details').forEach(e => e.open = true)"
 _OUTLINED = "() => getComputedStyle(document.activeElement).outlineStyle !== 'none'"
 _SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 _DISTRUST = """document.addEventListener("securitypolicyviolation",
@@ -109,6 +110,10 @@ class Window:
                 faults.append(f"{self._html(at)} has no outline")
             left.discard(at)
         return faults + [self._html(number) for number in sorted(left)]
+
+    def unfold(self) -> None:
+        """Open what the page shows on request."""
+        self.page.evaluate(_UNFOLDED)
 
     def picture(self, file: Path) -> None:
         """Keep what the window shows."""

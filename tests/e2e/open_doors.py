@@ -1,4 +1,4 @@
-"""Which of a list of ports answers who has no credentials; without imports of its own, so that hosts and pods run it."""
+"""Which ports answer who has no credentials; imports the standard library alone: hosts and pods run it."""
 
 from __future__ import annotations
 
@@ -39,23 +39,27 @@ def _status(url: str) -> int | None:
 
 
 def _answered(target: tuple[str, str, int]) -> list[str]:
-    name, address, port = target
+    _, address, port = target
     host = f"[{address}]" if ":" in address else address
     for scheme in ("https", "http"):
         found = {path: _status(f"{scheme}://{host}:{port}{path}") for path in PATHS[:1]}
         if found["/"] is None:
             continue
         found |= {path: _status(f"{scheme}://{host}:{port}{path}") for path in PATHS[1:]}
-        opened = [f"{name}:{port}{path}" for path, status in found.items() if status in _OK]
+        opened = [path for path, status in found.items() if status in _OK]
         if opened or scheme == "http":
             return opened
     return []
 
 
-def answered(targets: list[tuple[str, str, int]]) -> list[str]:
-    """Return `name:port/path` of everything that answers well; targets are name, address and port."""
+def answered(targets: list[tuple[str, str, int]]) -> dict[str, list[str]]:
+    """Return the paths of each `name:port` that answers well; targets are name, address and port."""
+    found: dict[str, list[str]] = {}
     with ThreadPoolExecutor(16) as several:
-        return sorted(line for lines in several.map(_answered, targets) for line in lines)
+        for (name, _, port), paths in zip(targets, several.map(_answered, targets), strict=True):
+            if paths:
+                found[f"{name}:{port}"] = paths
+    return found
 
 
 if __name__ == "__main__":

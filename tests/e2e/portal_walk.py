@@ -55,6 +55,7 @@ def faults_of_pages(window: Window, role: Role | None) -> list[str]:
 
 def faults_of_look(window: Window) -> list[str]:
     """Look at a page by keyboard, on a desk and a phone, light and dark, with axe."""
+    window.unfold()
     faults = [f"by keyboard nobody comes to {element}" for element in window.not_reached()]
     for size in (PHONE, DESK):
         window.resize(size)

@@ -51,6 +51,10 @@ class Browser:
         """Load a page."""
         return self._loop.run(self.client.get(path, **more))
 
+    def request(self, method: str, path: str) -> httpx.Response:
+        """Ask by any method, with nothing."""
+        return self._loop.run(self.client.request(method, path))
+
     def post(self, path: str, form: dict[str, str], **more: Any) -> httpx.Response:
         """Send a form as it is."""
         return self._loop.run(self.client.post(path, data=form, **more))

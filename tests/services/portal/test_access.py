@@ -109,6 +109,42 @@ def test_a_page_is_read_by_its_marks(site: Site) -> None:
             assert f'<label for="{field}">' in text, (page.path, field)
 
 
+def test_no_route_of_the_api_beside_the_pages_answers_without_a_key(site: Site) -> None:
+    """All that it describes is asked for; it says that it is well, and nothing else."""
+    browser, key = site.browser(), {"authorization": f"Bearer {site.people.secrets['red']}"}
+    described = browser.get("/api/v1/openapi.json", headers=key).json()["paths"]
+    answers = {
+        (method, path): browser.request(method, path.replace("{", "").replace("}", "")).status_code
+        for path, methods in described.items()
+        for method in methods
+    }
+    assert answers.pop(("get", "/api/v1/health")) == 200
+    assert len(answers) > 20
+    assert set(answers.values()) == {401}
+
+
+@pytest.mark.parametrize(
+    ("who", "path", "said"),
+    [("red", "/people", "This needs the role admin"), ("red", "/nothing", "There is no such page.")],
+)
+def test_who_is_refused_is_told_on_a_page_that_leads_on(site: Site, who: str, path: str, said: str) -> None:
+    """A person gets the menu of what there is; a script gets the sentence."""
+    browser = site.browser(who)
+    page = browser.get(path, headers={"accept": "text/html"})
+    assert page.status_code in {403, 404}
+    assert said in page.text
+    assert '<a href="/mine">' in page.text
+    assert said in browser.get(path).text.splitlines()[0]
+
+
+def test_a_form_of_a_session_that_is_over_leads_to_where_one_signs_in(site: Site) -> None:
+    """With what a browser without script shows."""
+    answer = site.browser().post("/playground", {}, headers={"accept": "text/html"})
+    assert answer.status_code == 401
+    assert "Your session is over" in answer.text
+    assert '<a href="/sign-in">' in answer.text
+
+
 def test_signing_out_ends_the_session(site: Site) -> None:
     """The browser forgets it, and the next page asks for a key."""
     browser = site.browser("red")

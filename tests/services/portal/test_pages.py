@@ -196,6 +196,12 @@ def test_usage_is_added_up_by_what_is_asked(site: Site) -> None:
     assert "model-of-blue" not in member
 
 
+def test_usage_by_key_says_what_a_key_is_called(site: Site) -> None:
+    """An id alone tells nobody whose it is."""
+    text = site.browser("operator").get("/usage?by=key&days=366").text
+    assert f"red <code>{site.people.ids['red']}</code>" in text
+
+
 def test_usage_is_exported_as_csv_of_the_same_sums(site: Site) -> None:
     """A spreadsheet takes it as it is."""
     answer = site.browser("operator").get("/usage.csv?by=team&days=366")

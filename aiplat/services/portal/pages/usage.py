@@ -14,6 +14,7 @@ from aiplat.services.portal.context import Portal
 from aiplat.services.portal.pages.forms import Here, Signed
 from aiplat.services.portal.render import page
 from aiplat.services.portal.visitors import Visitor
+from aiplat.services.store.keys import list_keys
 from aiplat.services.store.money import amount
 from aiplat.services.store.usage import Group, UsageQuery, UsageSum, sum_usage
 
@@ -31,7 +32,8 @@ async def usage(request: Request, here: Here, visitor: Signed, by: By = "model",
     """Show the sums; a member sees its own team's, or its own where it belongs to none."""
     sums = await _sums(here, visitor, by, days)
     most = max((s.prompt_tokens + s.completion_tokens for s in sums), default=0)
-    return page(request, "usage.html", sums=sums, by=by, days=days, most=most, kinds=By.__args__)  # type: ignore[attr-defined]
+    names, kinds = await _names(here, visitor, by), By.__args__  # type: ignore[attr-defined]
+    return page(request, "usage.html", sums=sums, by=by, days=days, most=most, names=names, kinds=kinds)
 
 
 @router.get("/usage.csv")
@@ -44,6 +46,13 @@ async def exported(here: Here, visitor: Signed, by: By = "model", days: Days = 3
         rows.writerow([_cell(str(getattr(total, by) or "")), *_numbers(total)])
     headers = {"Content-Disposition": f'attachment; filename="usage-by-{by}.csv"'}
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _names(here: Portal, visitor: Visitor, by: Group) -> dict[str, str]:
+    """Return what keys are called, also those that are revoked: they were used."""
+    if by != "key":
+        return {}
+    return {key.id: key.name for key in await list_keys(here.database, visitor.team_seen, revoked=True)}
 
 
 async def _sums(here: Portal, visitor: Visitor, by: Group, days: int) -> list[UsageSum]:
