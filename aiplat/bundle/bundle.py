@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from aiplat import API_VERSION
 from aiplat.bundle.document import DOCUMENT, BundleDocument, read_document
+from aiplat.bundle.parts.listing import LIST, WORK, read_list
 from aiplat.catalog.artifacts import Artifact, Digest, Lock
 from aiplat.errors import BadInput, Finding
 from aiplat.site.models import Site
@@ -41,7 +42,7 @@ class Bundle:
         try:
             document = read_document(path)
         except OSError:
-            raise BadInput(Finding(str(path), "is not a bundle", "make one: aiplat bundle build")) from None
+            raise BadInput(_not_a_bundle(path)) from None
         except ValueError:
             raise BadInput(_damaged(path)) from None
         return cls(path, _document(path, document))
@@ -61,6 +62,12 @@ class Bundle:
             raise KeyError(digest)
         return blob_path(self.path, digest)
 
+    @property
+    def saved(self) -> int:
+        """Bytes that artifacts share, and that are there once instead of with each of them."""
+        once = {blob.digest: blob.size for artifact in self.lock.artifacts for blob in artifact.blobs}
+        return sum(artifact.size for artifact in self.lock.artifacts) - sum(once.values())
+
     def info(self) -> dict[str, Any]:
         """Return what is in the bundle, for people and for --json. Sizes in bytes."""
         return {
@@ -72,8 +79,26 @@ class Bundle:
             "lockDigest": self.document.lock_digest,
             "files": len(self.document.files),
             "size": self.document.size,
+            "saved": self.saved,
             "artifacts": [_row(artifact) for artifact in self.lock.artifacts],
         }
+
+
+def holds_bundle(path: Path) -> bool:
+    """Whether a folder has a bundle, or parts of one."""
+    return any((path / name).is_file() for name in (DOCUMENT, LIST, f"{WORK}/{LIST}"))
+
+
+def _not_a_bundle(path: Path) -> Finding:
+    parts = read_list(path)
+    if (path / WORK).is_dir():
+        return Finding(str(path), "is a bundle of which parts are missing", "run `aiplat bundle join` again")
+    if parts and parts.base:
+        problem = f"holds only what the bundle with bundle.json {parts.base} has not"
+        return Finding(str(path), problem, "join it with its base: aiplat bundle join --base")
+    if parts:
+        return Finding(str(path), "holds a bundle in parts", "join them: aiplat bundle join")
+    return Finding(str(path), "is not a bundle", "make one: aiplat bundle build")
 
 
 def _row(artifact: Artifact) -> dict[str, Any]:

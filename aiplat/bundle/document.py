@@ -15,6 +15,8 @@ DOCUMENT = "bundle.json"
 CHECKSUM = "bundle.json.sha256"
 LAYOUT = "oci-layout"
 INDEX = "index.json"
+SIGNED = ("bundle.signed.json", "bundle.signed.json.sig")
+"""What a signed bundle has beside bundle.json, which cannot list them."""
 _DOCUMENT_BYTES = 64 << 20  # a line of 200 bytes for each file: some hundred thousand of them
 
 

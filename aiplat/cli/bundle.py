@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +26,9 @@ from aiplat.cli.arguments import (
 )
 from aiplat.cli.bundle_choice import SiteOrBundle, chosen_bundle
 from aiplat.cli.bundle_models import register_models
+from aiplat.cli.bundle_parts import register_parts
 from aiplat.cli.bundle_progress import bundle_progress
+from aiplat.cli.bytes_progress import bytes_progress
 from aiplat.cli.ending import print_event, print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, CheckFailed, Finding
@@ -54,6 +55,7 @@ _Refresh = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     register_models(bundle_app)
+    register_parts(bundle_app)
     app.add_typer(bundle_app, name="bundle")
 
 
@@ -131,17 +133,8 @@ def verify(site: SiteOrBundle = None, as_json: JsonOption = False) -> None:
     Exit code 3 if there is any.
     """
     path = chosen_bundle(site)
-    with Progress(
-        TextColumn("verify"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=as_json,
-    ) as progress:
-        task = progress.add_task("verify")
-        findings = verify_bundle(path, on_progress=lambda d, n: progress.update(task, completed=d, total=n))
+    with bytes_progress(False) as told:
+        findings = verify_bundle(path, on_progress=lambda done, total: told("verify", done, total))
     if as_json:
         rows = [{"where": f.where, "problem": f.problem, "fix": f.fix} for f in findings]
         print_json({"kind": "BundleCheck", "path": str(path), "whole": not findings, "findings": rows})
@@ -171,6 +164,8 @@ def info(site: SiteOrBundle = None, as_json: JsonOption = False) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{opened.path}: {len(opened.document.files)} files, {opened.document.size / 1e6:.0f} MB")
+    saved = opened.saved / 1e6
+    console.print(f"{saved:.1f} MB are saved: layers that several artifacts have are there once")
 
 
 def _digest_of_bundle(path: Path) -> str | None:

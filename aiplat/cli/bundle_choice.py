@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aiplat.bundle.bundle import bundle_path
-from aiplat.bundle.document import DOCUMENT
+from aiplat.bundle.bundle import bundle_path, holds_bundle
 from aiplat.errors import BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
@@ -24,7 +23,7 @@ def chosen_bundle(argument: str | None) -> Path:
     Raises:
         BadInput: the site has none.
     """
-    if argument is not None and (Path(argument) / DOCUMENT).is_file():
+    if argument is not None and holds_bundle(Path(argument)):
         return Path(argument)
     path = bundle_path(load_site(find_site(argument)))
     if not path.is_dir():
