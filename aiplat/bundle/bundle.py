@@ -42,7 +42,7 @@ class Bundle:
         try:
             document = read_document(path)
         except OSError:
-            raise BadInput(_not_a_bundle(path)) from None
+            raise BadInput(not_a_bundle(path)) from None
         except ValueError:
             raise BadInput(_damaged(path)) from None
         return cls(path, _document(path, document))
@@ -84,12 +84,13 @@ class Bundle:
         }
 
 
-def holds_bundle(path: Path) -> bool:
-    """Whether a folder has a bundle, or parts of one."""
-    return any((path / name).is_file() for name in (DOCUMENT, LIST, f"{WORK}/{LIST}"))
+def in_parts(path: Path) -> bool:
+    """Whether a folder has parts of a bundle."""
+    return any((path / name).is_file() for name in (LIST, f"{WORK}/{LIST}"))
 
 
-def _not_a_bundle(path: Path) -> Finding:
+def not_a_bundle(path: Path) -> Finding:
+    """Return what a folder has instead of a bundle, and how one comes of it."""
     parts = read_list(path)
     if (path / WORK).is_dir():
         return Finding(str(path), "is a bundle of which parts are missing", "run `aiplat bundle join` again")

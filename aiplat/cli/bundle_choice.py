@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from aiplat.bundle.bundle import bundle_path, holds_bundle
+from aiplat.bundle.bundle import bundle_path, in_parts, not_a_bundle
+from aiplat.bundle.document import DOCUMENT
 from aiplat.errors import BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
@@ -21,10 +22,12 @@ def chosen_bundle(argument: str | None) -> Path:
     """Return the folder of the bundle that an argument means.
 
     Raises:
-        BadInput: the site has none.
+        BadInput: the site has none, or the folder has one in parts.
     """
-    if argument is not None and holds_bundle(Path(argument)):
+    if argument is not None and (Path(argument) / DOCUMENT).is_file():
         return Path(argument)
+    if argument is not None and in_parts(Path(argument)):
+        raise BadInput(not_a_bundle(Path(argument)))
     path = bundle_path(load_site(find_site(argument)))
     if not path.is_dir():
         raise BadInput(Finding(str(path), "there is no bundle", "make one: aiplat bundle build"))

@@ -1,4 +1,4 @@
-"""The verbs `aiplat bundle split`, `join` and `diff`: arguments, progress and tables; work is aiplat.bundle's."""
+"""The verbs `aiplat bundle split`, `join` and `diff`: arguments and tables; the work is aiplat.bundle's."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -147,3 +148,69 @@ def test_without_a_bundle_the_next_command_is_named(aiplat: Aiplat) -> None:
     code, _, err = aiplat("info")
     assert code == 2
     assert "there is no bundle; make one: aiplat bundle build" in err
+
+
+def test_a_bundle_is_split_and_joined(aiplat: Aiplat, bundle: Bundle, tmp_path: Path) -> None:
+    """Both say what they did; the second time nothing changes, and programs get a summary."""
+    first, second, out = str(tmp_path / "first"), str(tmp_path / "second"), str(tmp_path / "out")
+    code, said, _ = aiplat("split", "--size", "1MB", "--to", first, "--to", second)
+    assert code == 0
+    assert f"{first}: 1 of 1 parts" in said
+    assert "1 parts written, 0 were there" in said
+    summary = json.loads(aiplat("split", "--size", "1MB", "--to", first, "--json")[1].splitlines()[-1])
+    assert (summary["kind"], summary["changed"], len(summary["parts"])) == ("Summary", 0, 1)
+    code, said, _ = aiplat("join", first, second, "--to", out)
+    assert (code, f"{out}: whole, " in said) == (0, True)
+    summary = json.loads(aiplat("join", first, "--to", out, "--json")[1].splitlines()[-1])
+    assert (summary["kind"], summary["changed"], summary["site"]) == ("Summary", 0, "ward")
+    assert "join them: aiplat bundle join" in aiplat("verify", first)[2]
+    assert aiplat("verify", out)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--size", "4 apples"), "--size: 4 apples is not the size of a part; write 4GB, 700MB or 4GiB"),
+        (("--size", "10KB"), "--size: 10KB is not the size of a part"),
+        (("--parts", "2-3"), "--parts: 2-3 is not among the parts 1-1; write FIRST-LAST"),
+        (("--parts", "x"), "--parts: x is not among the parts 1-1"),
+    ],
+)
+def test_what_cannot_be_split_so_is_refused(
+    aiplat: Aiplat, bundle: Bundle, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    """With what to write instead; nothing is written."""
+    code, _, err = aiplat("split", "--to", str(tmp_path / "m"), *words)
+    assert (code, said in err) == (2, True)
+    assert not list(tmp_path.glob("m/*"))
+
+
+def test_what_differs_between_two_bundles_is_shown(
+    aiplat: Aiplat, build: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    """By artifact and by component, with the bytes to carry; nothing differs from itself."""
+    shutil.copytree(build().path, tmp_path / "base")
+    new = build("2.0.0")
+    code, said, _ = aiplat("diff", str(tmp_path / "base"), str(new.path))
+    assert code == 0
+    assert "changed" in said
+    assert "1.0.0 → 2.0.0" in said
+    document = json.loads(aiplat("diff", str(tmp_path / "base"), str(new.path), "--json")[1])
+    carried = json.loads(
+        aiplat(
+            "split", str(new.path), "--base", str(tmp_path / "base"), "--to", str(tmp_path / "m"), "--json"
+        )[1].splitlines()[-1]
+    )
+    assert 0 < document["carry"] <= carried["size"] < document["size"]
+    assert document["components"]["example"] > 0
+    same = json.loads(aiplat("diff", str(new.path), str(new.path), "--json")[1])
+    assert {row["state"] for row in same["artifacts"]} == {"same"}
+
+
+def test_what_one_layer_store_saves_is_said(aiplat: Aiplat, bundle: Bundle) -> None:
+    """Bytes that several artifacts share are there once."""
+    document = json.loads(aiplat("info", "--json")[1])
+    blobs = [blob for artifact in bundle.lock.artifacts for blob in artifact.blobs]
+    once = {blob.digest: blob.size for blob in blobs}
+    assert document["saved"] == sum(blob.size for blob in blobs) - sum(once.values())
+    assert "MB are saved: layers that several artifacts have are there once" in aiplat("info")[1]

@@ -168,7 +168,8 @@ class _Taking:
             f for part in listed.parts for f in _cut_off(part, folders) if part.name not in self._found
         ]
         self._missing: dict[str, None] = {}
-        self._damaged: list[Finding] = []
+        self._damaged: dict[str, Finding] = {}
+        self._seen: set[str] = set()
         self._done = 0
 
     def take(self) -> int:
@@ -182,7 +183,7 @@ class _Taking:
         for file in self._listed.files:
             self._file(file, offset)
             offset += file.size
-        findings = [*self._damaged, *self._cut, *self._not_there()]
+        findings = [*self._damaged.values(), *self._cut, *self._not_there()]
         if findings:
             raise AiplatError(findings)
         return self._listed.size - began
@@ -202,24 +203,28 @@ class _Taking:
                 yield from _read(path, piece.start, piece.count)
 
         try:
-            write_resumed(target, file.size, file.sha256, source, self._moved)
+            whole = write_resumed(target, file.size, file.sha256, source, self._moved)
         except Altered:
-            self._name_damage(file, offset)
+            if not self._damage(file, offset):
+                problem = f"{file.name} did not come out of whole parts"
+                self._damaged[file.name] = Finding(str(self._to), problem, "run the same command again")
+            return
+        # Before the medium is put away: that a beginning is damaged would be seen only with its end.
+        if not whole and self._damage(file, offset):
+            target.with_name(target.name + PARTIAL).unlink()
 
-    def _name_damage(self, file: CarriedFile, offset: int) -> None:
-        """Find the part that is to blame for a file that did not come out right."""
+    def _damage(self, file: CarriedFile, offset: int) -> bool:
+        """Find which of the parts that have a file are damaged; whether there are any."""
         names = {piece.name for piece in pieces(self._listed.parts, offset, file.size)}
-        bad = [
-            p for p in self._listed.parts if p.name in names and sha256_file(self._found[p.name]) != p.sha256
-        ]
-        known = {finding.where for finding in self._damaged}
-        found = [
-            Finding(str(self._found[p.name]), "its content is not what the list says", _LOST) for p in bad
-        ]
-        if not bad:
-            problem = f"{file.name} did not come out of whole parts"
-            found = [Finding(str(self._to), problem, "run the same command again")]
-        self._damaged += [finding for finding in found if finding.where not in known]
+        for part in self._listed.parts:
+            path = self._found.get(part.name)
+            if path and part.name in names and part.name not in self._seen:
+                self._seen.add(part.name)
+                if sha256_file(path) != part.sha256:
+                    self._damaged[part.name] = Finding(
+                        str(path), "its content is not what the list says", _LOST
+                    )
+        return bool(names & set(self._damaged))
 
     def _not_there(self) -> Iterator[Finding]:
         count = len(self._listed.parts)

@@ -64,10 +64,10 @@ def _append(
             moved(len(piece))
         for piece in source(there):
             stream.write(piece)
+            stream.flush()
             seen.update(piece)
             there += len(piece)
             moved(len(piece))
-        stream.flush()
         os.fsync(stream.fileno())
     return there, "sha256:" + seen.hexdigest()
 

@@ -228,8 +228,8 @@ def _places(wanted: Sequence[Part], folders: Sequence[Path]) -> dict[str, Path]:
         AiplatError: there is not enough room in all of them.
     """
     # Two folders of one disk share its room.
-    disk = {folder: folder.stat().st_dev for folder in folders}
-    free = {disk[folder]: max(0, shutil.disk_usage(folder).free - _SPARE) for folder in reversed(folders)}
+    disk = {folder: _disk(folder) for folder in folders}
+    free = {disk[folder]: max(0, _free(folder) - _SPARE) for folder in folders}
     places: dict[str, Path] = {}
     without: list[Part] = []
     for part in wanted:
@@ -254,8 +254,16 @@ def _begun(folder: Path, part: Part) -> int:
     return min(partial.stat().st_size, part.size) if _is_file(partial) else 0
 
 
+def _disk(folder: Path) -> int:
+    return folder.stat().st_dev
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
 def _no_room(wanted: Sequence[Part], without: Sequence[Part], folders: Sequence[Path]) -> Finding:
-    room = ", ".join(f"{f} ({shutil.disk_usage(f).free / 1e6:.0f} MB free)" for f in folders)
+    room = ", ".join(f"{f} ({_free(f) / 1e6:.0f} MB free)" for f in folders)
     size = sum(part.size for part in wanted) / 1e6
     lacking = f"{len(without)} of {len(wanted)} parts, from {without[0].name} on"
     problem = f"there is no room for {lacking} ({size:.0f} MB in all)"
