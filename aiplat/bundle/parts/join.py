@@ -10,7 +10,7 @@ from pathlib import Path
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.check import altered
 from aiplat.bundle.document import DOCUMENT, SIGNED, BundledFile
-from aiplat.bundle.parts.listing import LIST, WORK, BundleParts, CarriedFile, Part, pieces, read_list
+from aiplat.bundle.parts.listing import LIST, WORK, BundleParts, CarriedFile, BundlePart, pieces, read_list
 from aiplat.bundle.parts.resumed import PARTIAL, Altered, of_disk, write_resumed
 from aiplat.content import CHUNK, sha256_file, write_atomic
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
@@ -239,11 +239,11 @@ class _Taking:
         self._told(JOIN, self._done, self._listed.size)
 
 
-def _found(part: Part, folders: Sequence[Path]) -> Path | None:
+def _found(part: BundlePart, folders: Sequence[Path]) -> Path | None:
     return next((f / part.name for f in folders if _size(f / part.name) == part.size), None)
 
 
-def _cut_off(part: Part, folders: Sequence[Path]) -> list[Finding]:
+def _cut_off(part: BundlePart, folders: Sequence[Path]) -> list[Finding]:
     sizes = {f / part.name: size for f in folders if (size := _size(f / part.name)) >= 0}
     return [Finding(str(p), f"has {size} bytes instead of {part.size}", _LOST) for p, size in sizes.items()]
 

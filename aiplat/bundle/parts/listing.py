@@ -34,7 +34,7 @@ class CarriedFile(Frozen):
     sha256: Digest
 
 
-class Part(Frozen):
+class BundlePart(Frozen):
     """One part: the bytes from `offset` on of all carried files, one after the other."""
 
     name: _PartName
@@ -56,7 +56,7 @@ class BundleParts(Frozen):
     base: Digest | None = None
     part_size: int = Field(gt=0, alias="partSize")
     files: tuple[CarriedFile, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[BundlePart, ...]
 
     @model_validator(mode="after")
     def _see_sums(self) -> BundleParts:
@@ -86,7 +86,7 @@ class BundleParts(Frozen):
 
 
 @dataclass(frozen=True)
-class Piece:
+class PartPiece:
     """Bytes of one file or part, in the order of the parts."""
 
     name: str
@@ -94,13 +94,15 @@ class Piece:
     count: int
 
 
-def pieces(things: tuple[CarriedFile, ...] | tuple[Part, ...], offset: int, count: int) -> Iterator[Piece]:
+def pieces(
+    things: tuple[CarriedFile, ...] | tuple[BundlePart, ...], offset: int, count: int
+) -> Iterator[PartPiece]:
     """Yield which bytes of files (or parts) lie in the `count` bytes from `offset` on."""
     at = 0
     for thing in things:
         start, end = max(offset, at), min(offset + count, at + thing.size)
         if start < end:
-            yield Piece(thing.name, start - at, end - start)
+            yield PartPiece(thing.name, start - at, end - start)
         at += thing.size
 
 

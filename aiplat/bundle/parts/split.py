@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.document import CHECKSUM, DOCUMENT, INDEX, LAYOUT, SIGNED
-from aiplat.bundle.parts.listing import BundleParts, CarriedFile, Part, pieces, read_list
+from aiplat.bundle.parts.listing import BundleParts, CarriedFile, BundlePart, pieces, read_list
 from aiplat.bundle.parts.resumed import PARTIAL, Altered, of_disk, write_resumed
 from aiplat.content import CHUNK, sha256_file
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
@@ -90,7 +90,7 @@ def _is_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _hashed(path: Path, files: tuple[CarriedFile, ...], size: int, told: Told) -> tuple[Part, ...]:
+def _hashed(path: Path, files: tuple[CarriedFile, ...], size: int, told: Told) -> tuple[BundlePart, ...]:
     """Return the parts, once every file was found to be what bundle.json says.
 
     Raises:
@@ -120,7 +120,7 @@ class _Cut:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._parts: list[Part] = []
+        self._parts: list[BundlePart] = []
         self._seen, self._there = hashlib.sha256(), 0
 
     def add(self, data: bytes) -> None:
@@ -133,7 +133,7 @@ class _Cut:
             if self._there == self._size:
                 self._close()
 
-    def end(self) -> tuple[Part, ...]:
+    def end(self) -> tuple[BundlePart, ...]:
         """Return all parts; the last one may be shorter."""
         if self._there:
             self._close()
@@ -143,7 +143,7 @@ class _Cut:
         name = f"bundle.part{len(self._parts) + 1:03}"
         digest = "sha256:" + self._seen.hexdigest()
         offset = sum(part.size for part in self._parts[-1:]) + (self._parts[-1].offset if self._parts else 0)
-        self._parts.append(Part(name=name, offset=offset, size=self._there, sha256=digest))
+        self._parts.append(BundlePart(name=name, offset=offset, size=self._there, sha256=digest))
         self._seen, self._there = hashlib.sha256(), 0
 
 
@@ -185,7 +185,9 @@ def split_bundle(
     return result
 
 
-def _write(path: Path, listed: BundleParts, part: Part, target: Path, moved: Callable[[int], None]) -> None:
+def _write(
+    path: Path, listed: BundleParts, part: BundlePart, target: Path, moved: Callable[[int], None]
+) -> None:
     """Write a part; one whose beginning was torn by a cut is written again from its first byte.
 
     Raises:
@@ -217,11 +219,11 @@ def _read(path: Path, start: int, count: int) -> Iterator[bytes]:
             yield data
 
 
-def _there(target: Path, part: Part) -> bool:
+def _there(target: Path, part: BundlePart) -> bool:
     return _is_file(target) and target.stat().st_size == part.size
 
 
-def _places(wanted: Sequence[Part], folders: Sequence[Path]) -> dict[str, Path]:
+def _places(wanted: Sequence[BundlePart], folders: Sequence[Path]) -> dict[str, Path]:
     """Return which folder each part goes to: where it is or was begun, else the first with room.
 
     Raises:
@@ -231,7 +233,7 @@ def _places(wanted: Sequence[Part], folders: Sequence[Path]) -> dict[str, Path]:
     disk = {folder: _disk(folder) for folder in folders}
     free = {disk[folder]: max(0, _free(folder) - _SPARE) for folder in folders}
     places: dict[str, Path] = {}
-    without: list[Part] = []
+    without: list[BundlePart] = []
     for part in wanted:
         begun = {folder: _begun(folder, part) for folder in folders}
         ordered = sorted(folders, key=lambda folder: -begun[folder])
@@ -246,7 +248,7 @@ def _places(wanted: Sequence[Part], folders: Sequence[Path]) -> dict[str, Path]:
     return places
 
 
-def _begun(folder: Path, part: Part) -> int:
+def _begun(folder: Path, part: BundlePart) -> int:
     """Return how many bytes of a part are in a folder."""
     if _there(folder / part.name, part):
         return part.size
@@ -262,7 +264,7 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _no_room(wanted: Sequence[Part], without: Sequence[Part], folders: Sequence[Path]) -> Finding:
+def _no_room(wanted: Sequence[BundlePart], without: Sequence[BundlePart], folders: Sequence[Path]) -> Finding:
     room = ", ".join(f"{f} ({_free(f) / 1e6:.0f} MB free)" for f in folders)
     size = sum(part.size for part in wanted) / 1e6
     lacking = f"{len(without)} of {len(wanted)} parts, from {without[0].name} on"
