@@ -10,7 +10,7 @@ from pathlib import Path
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.check import altered
 from aiplat.bundle.document import DOCUMENT, SIGNED, BundledFile
-from aiplat.bundle.parts.listing import LIST, WORK, BundleParts, CarriedFile, BundlePart, pieces, read_list
+from aiplat.bundle.parts.listing import LIST, WORK, BundlePart, BundleParts, CarriedFile, pieces, read_list
 from aiplat.bundle.parts.resumed import PARTIAL, Altered, of_disk, write_resumed
 from aiplat.content import CHUNK, sha256_file, write_atomic
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.document import CHECKSUM, DOCUMENT, INDEX, LAYOUT, SIGNED
-from aiplat.bundle.parts.listing import BundleParts, CarriedFile, BundlePart, pieces, read_list
+from aiplat.bundle.parts.listing import BundlePart, BundleParts, CarriedFile, pieces, read_list
 from aiplat.bundle.parts.resumed import PARTIAL, Altered, of_disk, write_resumed
 from aiplat.content import CHUNK, sha256_file
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
