@@ -29,6 +29,7 @@ from aiplat.cli.bundle_models import register_models
 from aiplat.cli.bundle_parts import register_parts
 from aiplat.cli.bundle_progress import bundle_progress
 from aiplat.cli.bytes_progress import bytes_progress
+from aiplat.cli.bundle_security import register_security
 from aiplat.cli.ending import print_event, print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, CheckFailed, Finding
@@ -56,6 +57,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     register_models(bundle_app)
     register_parts(bundle_app)
+    register_security(bundle_app)
     app.add_typer(bundle_app, name="bundle")
 
 

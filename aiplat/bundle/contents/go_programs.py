@@ -45,18 +45,20 @@ def find_build_info(stream: BinaryIO) -> tuple[GoProgram | None, bool]:
     is_go = False
     while piece := stream.read(CHUNK):
         window = kept + piece
-        at = window.find(_MAGIC) if program is None else -1
-        if at >= 0 and len(window) - at < _HEADER + _MOST_BYTES:
+        at = window.find(_MAGIC)
+        if at >= 0 and program is None:
             window += stream.read(_MOST_BYTES + _HEADER)
-        if at >= 0:
-            program = _parsed(window[at:])
+        # The magic alone is also in programs that look for it in others.
+        while at >= 0 and program is None:
+            program = _parsed(window[at : at + _HEADER + _MOST_BYTES])
             is_go = is_go or program is not None or window[at + len(_MAGIC) : at + _ALIGNED] in _WIDTHS
+            at = window.find(_MAGIC, at + 1)
         kept = window[-_ALIGNED:]
     return program, is_go
 
 
 _WIDTHS = tuple(bytes((width, flags)) for width in (4, 8) for flags in range(4))
-"""What follows the magic: the size of a pointer, and flags. The magic alone is also in programs that read it."""
+"""What follows the magic: the size of a pointer, and flags."""
 
 
 def _parsed(data: bytes) -> GoProgram | None:
