@@ -17,7 +17,7 @@ from packageurl import PackageURL
 
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.cards import ModelCard
-from aiplat.bundle.contents.package import Package
+from aiplat.bundle.contents.package import FoundPackage
 from aiplat.bundle.contents.read import Contents
 from aiplat.bundle.contents.spdx import licences_of, spdx_expression
 from aiplat.catalog.artifacts import Digest
@@ -129,7 +129,7 @@ def _packages(contents: Contents) -> list[Component]:
     return [_package(one, contents.manifest) for one in contents.packages]
 
 
-def _package(package: Package, inside: Digest) -> Component:
+def _package(package: FoundPackage, inside: Digest) -> Component:
     purl = package.purl
     source = f"{package.source} {package.source_version}".strip()
     said = [("place", package.place), ("layer", package.layer), ("source", source)]

@@ -1,4 +1,4 @@
-"""The verbs of `aiplat bundle` that tell a security officer what is in it; what that is, is read by aiplat.bundle."""
+"""The verbs of `aiplat bundle` that tell a security officer what is in it; reading it is aiplat.bundle's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.cards import read_cards
 from aiplat.bundle.contents.read import Contents, contents_of
 from aiplat.catalog.catalog import load_catalog
+from aiplat.cli.arguments import JsonOption
 from aiplat.cli.bundle_choice import SiteOrBundle, chosen_bundle
+from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, BadInput, Finding
@@ -24,15 +26,18 @@ _Platform = Annotated[str, typer.Option(help="Which of an image's platforms, whe
 _Out = Annotated[
     Path | None, typer.Option(help="A file, or a folder for the whole and a document of each image.")
 ]
+_Csv = Annotated[bool, typer.Option("--csv", help="Print it for a spreadsheet.")]
+_Markdown = Annotated[bool, typer.Option("--markdown", help="Print it as a document.")]
 
 
 def register_security(app: typer.Typer) -> None:
     """Add the verbs to `aiplat bundle`."""
     app.command()(sbom)
+    app.command()(licences)
 
 
 def sbom(site: SiteOrBundle = None, image: _Image = "", platform: _Platform = "", out: _Out = None) -> None:
-    """Write the bill of materials of the bundle as CycloneDX 1.6: each artifact, and every package inside of it.
+    """Write the bill of materials of the bundle as CycloneDX 1.6: its artifacts, and what is inside of each.
 
     It is read out of the bundle, and nothing is fetched: Debian's and Alpine's packages, distributions of
     Python, the modules of Go programs, programs that no package owns, models with their revision and licence.
@@ -51,6 +56,37 @@ def sbom(site: SiteOrBundle = None, image: _Image = "", platform: _Platform = ""
     if out and out.is_dir():
         for each in (one for one in contents if one.artifact.kind == "image"):
             _write(out / _file_name(each), sbom_of_image(each, catalog))
+
+
+def licences(
+    site: SiteOrBundle = None,
+    as_json: JsonOption = False,
+    as_csv: _Csv = False,
+    as_markdown: _Markdown = False,
+) -> None:
+    """List the licence of every component, model and package, what asks for attention first.
+
+    A licence is an SPDX expression where what the package says can be mapped to one for sure, else its words;
+    one that says nothing is listed as unknown. Models and packages with conditions beyond notices (Gemma's
+    terms, Llama's, Open WebUI's branding) come first, with those conditions. It is no legal advice.
+    """
+    from aiplat.bundle.licences import licence_lines, licences_document  # noqa: PLC0415 - a second to load
+    from aiplat.cli.bundle_licences import as_csv_text, as_markdown_text, show_licences  # noqa: PLC0415
+
+    if as_json + as_csv + as_markdown > 1:
+        raise BadInput(Finding("bundle licences", "is asked for in several forms", "say one of them"))
+    bundle = Bundle.open(chosen_bundle(site))
+    contents = read_contents(bundle)
+    lines = licence_lines(contents, read_cards(bundle.path), load_catalog())
+    unread = [f"{one.artifact.label}: {text}" for one in contents for text in one.unread]
+    if as_json:
+        print_json(licences_document(bundle, lines, unread))
+    elif as_csv:
+        typer.echo(as_csv_text(lines), nl=False)
+    elif as_markdown:
+        typer.echo(as_markdown_text(bundle, lines, unread), nl=False)
+    else:
+        show_licences(lines, unread)
 
 
 def read_contents(bundle: Bundle, image: str = "") -> list[Contents]:

@@ -1,4 +1,4 @@
-"""The build information that Go's linker writes into every program: which modules of which version are in it."""
+"""The build information that Go's linker writes into every program: which modules are in it."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ def _text(data: bytes) -> tuple[bytes, bytes]:
 def _modules(lines: list[str]) -> Iterator[GoModule]:
     before: GoModule | None = None
     for line in lines:
-        kind, *words = [*line.split("\t"), "", ""]
+        kind, path, number, *_ = (*line.split("\t"), "", "")
         if kind == "=>" and before is not None:
             # A folder in place of a module has no version: the one it stands in for tells more.
-            local = words[0].startswith((".", "/"))
-            before = before if local else GoModule(words[0], words[1], before.path)
+            local = path.startswith((".", "/"))
+            before = before if local else GoModule(path, number, before.path)
         elif kind in {"mod", "dep"}:
             if before is not None:
                 yield before
-            before = GoModule(words[0], words[1])
+            before = GoModule(path, number)
     if before is not None:
         yield before

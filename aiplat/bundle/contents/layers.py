@@ -27,7 +27,9 @@ _TEXTS = re.compile(
     r"|(.+/)?[^/]+\.(dist-info/(METADATA|RECORD)|egg-info/PKG-INFO)"
 )
 _UNREAD = {
-    re.compile(r"(var/lib|usr/lib/sysimage)/rpm/(rpmdb\.sqlite|Packages(\.db)?)"): "a database of RPM packages",
+    re.compile(
+        r"(var/lib|usr/lib/sysimage)/rpm/(rpmdb\.sqlite|Packages(\.db)?)"
+    ): "a database of RPM packages",
     re.compile(r"(.+/)?node_modules/(@[^/]+/)?[^/]+/package\.json"): "packages of Node.js",
     re.compile(r".+\.(jar|war)"): "Java archives",
     re.compile(r"(.+/)?gems/.+\.gemspec"): "gems of Ruby",
@@ -35,7 +37,7 @@ _UNREAD = {
 
 
 @dataclass(frozen=True)
-class Seen:
+class LayerFile:
     """One file that counts: the layer it is from, and its text, its target, or what a program is.
 
     `unread` names what it is part of, where that is nothing that is read here.
@@ -54,7 +56,7 @@ class Seen:
 class _Layer:
     """What one layer does to those below it."""
 
-    files: dict[str, Seen] = field(default_factory=dict)
+    files: dict[str, LayerFile] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
@@ -68,17 +70,17 @@ class _Layer:
         return any(one in self.gone or one in self.opaque or one in self.others for one in above)
 
 
-def image_files(folder: Path, layers: list[dict[str, object]]) -> dict[str, Seen]:
+def image_files(folder: Path, layers: list[dict[str, object]]) -> dict[str, LayerFile]:
     """Return the files that count in an image, by their path, once all its layers lie on each other.
 
     Raises:
         OSError, tarfile.TarError: a layer cannot be read.
     """
-    files: dict[str, Seen] = {}
+    files: dict[str, LayerFile] = {}
     for described in layers:
         digest = str(described["digest"])
         if str(described.get("mediaType", "")).endswith("zstd"):
-            files[f"{digest}"] = Seen(digest, unread="layers compressed with zstd")
+            files[f"{digest}"] = LayerFile(digest, unread="layers compressed with zstd")
             continue
         layer = _read(blob_path(folder, digest), digest)
         files = {name: seen for name, seen in files.items() if not layer.hides(name)} | layer.files
@@ -105,20 +107,24 @@ def _read(path: Path, digest: Digest) -> _Layer:
 
 def _seen(
     tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, digest: Digest, layer: _Layer
-) -> Iterator[Seen]:
+) -> Iterator[LayerFile]:
     if member.islnk():
         target = str(PurePosixPath("/", member.linkname)).strip("/")
         yield from (seen for seen in (layer.files.get(target),) if seen)
     elif member.issym() and name.startswith("usr/share/doc/"):
-        yield Seen(digest, target=member.linkname)
+        yield LayerFile(digest, target=member.linkname)
     elif member.isfile():
         unread = next((what for pattern, what in _UNREAD.items() if pattern.fullmatch(name)), "")
         stream = cast("BinaryIO", tar.extractfile(member))
         if unread:
-            yield Seen(digest, unread=unread)
+            yield LayerFile(digest, unread=unread)
         elif _TEXTS.fullmatch(name):
             long = member.size > _MOST_BYTES
-            yield Seen(digest, unread="lists of packages above 32 MiB") if long else Seen(digest, stream.read())
+            yield (
+                LayerFile(digest, unread="lists of packages above 32 MiB")
+                if long
+                else LayerFile(digest, stream.read())
+            )
         elif stream.read(len(_ELF)) == _ELF:
             stream.seek(0)
             yield program(stream, digest)
@@ -137,8 +143,8 @@ class _Hashed:
         return piece
 
 
-def program(stream: BinaryIO, layer: Digest) -> Seen:
+def program(stream: BinaryIO, layer: Digest) -> LayerFile:
     """Return a program: its digest, and if it is Go's, what it was built of."""
     hashed = _Hashed(stream)
     go, is_go = find_build_info(cast("BinaryIO", hashed))
-    return Seen(layer, program=f"sha256:{hashed.sum.hexdigest()}", go=go, is_go=is_go)
+    return LayerFile(layer, program=f"sha256:{hashed.sum.hexdigest()}", go=go, is_go=is_go)

@@ -13,7 +13,7 @@ PackageKind = Literal["deb", "apk", "rpm", "pypi", "golang", "file"]
 
 
 @dataclass(frozen=True)
-class Package:
+class FoundPackage:
     """What a reader found; `place` is the file that says so, in the image's `layer`.
 
     `licences` are words as the package itself has them. `source` is the name of what a distribution built it
@@ -44,4 +44,6 @@ class Package:
         if self.kind == "pypi":
             return PackageURL("pypi", None, self.name, self.version)
         distribution = self.system.partition("-")[0] or {"deb": "debian", "apk": "alpine"}.get(self.kind)
-        return PackageURL(self.kind, distribution, self.name, self.version, {k: v for k, v in said.items() if v})
+        return PackageURL(
+            self.kind, distribution, self.name, self.version, {k: v for k, v in said.items() if v}
+        )

@@ -1,4 +1,4 @@
-"""Readers of the lists of packages in an image: dpkg, apk and Python; what none of them owns is in programs."""
+"""Readers of the lists of packages in an image: dpkg's, apk's, and Python's distributions."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from email.message import Message
 from email.parser import Parser
 from pathlib import PurePosixPath
 
-from aiplat.bundle.contents.layers import Seen
-from aiplat.bundle.contents.package import Package
+from aiplat.bundle.contents.layers import LayerFile
+from aiplat.bundle.contents.package import FoundPackage
 from aiplat.bundle.contents.spdx import spdx_expression
 
 _DPKG = re.compile(r"var/lib/dpkg/status(\.d/[^/]+)?")
 _APK = re.compile(r"(usr/)?lib/apk/db/installed")
 _PYTHON = re.compile(r".*\.(dist-info/METADATA|egg-info/PKG-INFO)")
 _LONGEST_LICENCE = 100
-Files = Mapping[str, Seen]
+Files = Mapping[str, LayerFile]
 
 
-def packages_of(files: Files) -> list[Package]:
+def packages_of(files: Files) -> list[FoundPackage]:
     """Return the packages that the files of an image name, in the order of their places."""
     system = _system(files)
-    found: list[Package] = []
+    found: list[FoundPackage] = []
     for name, seen in sorted(files.items()):
         if _DPKG.fullmatch(name) and not name.endswith(".md5sums"):
             found += _dpkg(name, seen, system, files)
@@ -43,7 +43,7 @@ def _system(files: Files) -> str:
     return ""
 
 
-def _decoded(seen: Seen) -> str:
+def _decoded(seen: LayerFile) -> str:
     return seen.text.decode(errors="replace")
 
 
@@ -55,13 +55,13 @@ def _stanzas(text: str) -> Iterator[Mapping[str, str]]:
             yield fields
 
 
-def _dpkg(place: str, seen: Seen, system: str, files: Files) -> Iterator[Package]:
+def _dpkg(place: str, seen: LayerFile, system: str, files: Files) -> Iterator[FoundPackage]:
     for fields in _stanzas(_decoded(seen)):
         name, version = fields.get("Package"), fields.get("Version")
         if not name or not version or not fields.get("Status", "ok installed").endswith("ok installed"):
             continue
         source, _, rest = fields.get("Source", name).partition(" ")
-        yield Package(
+        yield FoundPackage(
             kind="deb",
             name=name,
             version=version,
@@ -94,11 +94,11 @@ def debian_licences(text: str) -> tuple[str, ...]:
     return tuple(sorted({one.strip()[:_LONGEST_LICENCE] for one in named}))
 
 
-def _apk(place: str, seen: Seen, system: str) -> Iterator[Package]:
+def _apk(place: str, seen: LayerFile, system: str) -> Iterator[FoundPackage]:
     for stanza in _decoded(seen).split("\n\n"):
         fields = dict(line.split(":", 1) for line in stanza.splitlines() if line[1:2] == ":")
         if fields.get("P") and fields.get("V"):
-            yield Package(
+            yield FoundPackage(
                 kind="apk",
                 name=fields["P"],
                 version=fields["V"],
@@ -112,12 +112,12 @@ def _apk(place: str, seen: Seen, system: str) -> Iterator[Package]:
             )
 
 
-def _python(place: str, seen: Seen) -> Iterator[Package]:
+def _python(place: str, seen: LayerFile) -> Iterator[FoundPackage]:
     head = Parser().parsestr(_decoded(seen), headersonly=True)
     name, version = head.get("Name"), head.get("Version")
     if name and version:
         plain = re.sub(r"[-_.]+", "-", str(name)).lower()
-        yield Package("pypi", plain, str(version), place, seen.layer, licences=_python_licences(head))
+        yield FoundPackage("pypi", plain, str(version), place, seen.layer, licences=_python_licences(head))
 
 
 def _python_licences(head: Message) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.check import verify
-from aiplat.bundle.contents.layers import Seen, image_files, program
-from aiplat.bundle.contents.package import Package
+from aiplat.bundle.contents.layers import LayerFile, image_files, program
+from aiplat.bundle.contents.package import FoundPackage
 from aiplat.bundle.contents.packages import owned_by_packages, packages_of, plain_path
 from aiplat.catalog.artifacts import Artifact, Digest, OsPackage
 from aiplat.content import parsed_json
@@ -30,7 +30,7 @@ class Contents:
     platform: str
     manifest: Digest
     layers: tuple[Digest, ...]
-    packages: tuple[Package, ...]
+    packages: tuple[FoundPackage, ...]
     unread: tuple[str, ...]
 
 
@@ -60,7 +60,7 @@ def contents_of(bundle: Bundle, image: str = "", told: OnArtifact = lambda _: No
 def _read(bundle: Bundle, artifact: Artifact) -> Iterator[Contents]:
     for platform, digest, manifest in _manifests(bundle, artifact):
         layers = tuple(str(layer["digest"]) for layer in manifest["layers"])
-        packages: list[Package] = []
+        packages: list[FoundPackage] = []
         unread: list[str] = []
         if artifact.kind == "image":
             packages, unread = _in_image(image_files(bundle.path, manifest["layers"]))
@@ -87,7 +87,7 @@ def _json(bundle: Bundle, digest: Digest) -> dict[str, Any]:
     return dict(parsed_json(bundle.blob_path(digest).read_bytes()))
 
 
-def _in_image(files: Mapping[str, Seen]) -> tuple[list[Package], list[str]]:
+def _in_image(files: Mapping[str, LayerFile]) -> tuple[list[FoundPackage], list[str]]:
     packages = packages_of(files)
     owned = owned_by_packages(files)
     programs = {name: seen for name, seen in files.items() if seen.program}
@@ -97,16 +97,18 @@ def _in_image(files: Mapping[str, Seen]) -> tuple[list[Package], list[str]]:
         # One that has many names, as busybox has, is one program.
         if seen.program not in listed:
             listed.add(seen.program)
-            packages.append(Package("file", name, "", name, seen.layer, digest=seen.program))
+            packages.append(FoundPackage("file", name, "", name, seen.layer, digest=seen.program))
     for name, seen in sorted(programs.items()):
         packages += go_packages(name, seen)
     return packages, [*_unread(files), *_old_go(programs)]
 
 
-def _in_hostfile(bundle: Bundle, artifact: Artifact, layers: tuple[Digest, ...]) -> tuple[list[Package], list[str]]:
+def _in_hostfile(
+    bundle: Bundle, artifact: Artifact, layers: tuple[Digest, ...]
+) -> tuple[list[FoundPackage], list[str]]:
     if artifact.packages:
         return [_os_package(artifact, one) for one in artifact.packages], []
-    seen: dict[str, Seen] = {}
+    seen: dict[str, LayerFile] = {}
     for layer in layers:
         with bundle.blob_path(layer).open("rb") as stream:
             if stream.read(len(_ELF)) == _ELF:
@@ -119,30 +121,34 @@ def _in_hostfile(bundle: Bundle, artifact: Artifact, layers: tuple[Digest, ...])
     return packages, [packed, *_old_go(seen)] if seen else [f"what {artifact.name} is: it is no program"]
 
 
-def _os_package(artifact: Artifact, one: OsPackage) -> Package:
+def _os_package(artifact: Artifact, one: OsPackage) -> FoundPackage:
     system = str(artifact.os)
     kind = SYSTEMS[artifact.os].family if artifact.os else "deb"
-    return Package(kind, one.name, one.version, "bundle.json", one.digest, one.arch, system, digest=one.digest)
+    return FoundPackage(
+        kind, one.name, one.version, "bundle.json", one.digest, one.arch, system, digest=one.digest
+    )
 
 
-def _debian_package(artifact: Artifact, layers: tuple[Digest, ...]) -> Package:
+def _debian_package(artifact: Artifact, layers: tuple[Digest, ...]) -> FoundPackage:
     name, version, layer = artifact.name, artifact.version, layers[0]
-    return Package("deb", name, version, "bundle.json", layer, artifact.arch, "debian", digest=layer)
+    return FoundPackage("deb", name, version, "bundle.json", layer, artifact.arch, "debian", digest=layer)
 
 
-def go_packages(name: str, seen: Seen) -> Iterator[Package]:
+def go_packages(name: str, seen: LayerFile) -> Iterator[FoundPackage]:
     """Yield Go's library and the modules of a program; those of no program that is not Go's."""
     if seen.go:
-        yield Package("golang", "stdlib", seen.go.go, name, seen.layer)
+        yield FoundPackage("golang", "stdlib", seen.go.go, name, seen.layer)
         for module in seen.go.modules:
-            yield Package("golang", module.path, module.version.strip(), name, seen.layer)
+            yield FoundPackage("golang", module.path, module.version.strip(), name, seen.layer)
 
 
-def _unread(files: Mapping[str, Seen]) -> list[str]:
+def _unread(files: Mapping[str, LayerFile]) -> list[str]:
     counted = Counter(seen.unread for seen in files.values() if seen.unread)
     return [f"{what} ({count} files)" for what, count in sorted(counted.items())]
 
 
-def _old_go(programs: Mapping[str, Seen]) -> list[str]:
+def _old_go(programs: Mapping[str, LayerFile]) -> list[str]:
     old = sorted(name for name, seen in programs.items() if seen.is_go and not seen.go)
-    return [f"modules of {name}: a Go before 1.18 built it, or its build information is damaged" for name in old]
+    return [
+        f"modules of {name}: a Go before 1.18 built it, or its build information is damaged" for name in old
+    ]

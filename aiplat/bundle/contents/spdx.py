@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from license_expression import ExpressionError, ExpressionParseError, Licensing, get_spdx_licensing
 
-# Debian's short names and what distributions of Python write. A name that leaves its version open is not here.
+# Debian's short names and those of Python's distributions. One that leaves its version open is not here.
 _NAMES = {
     "expat": "MIT",
     "mit license": "MIT",
@@ -41,12 +41,13 @@ _JOINED = re.compile(r",?\s+(and|or|AND|OR)\s+")
 @lru_cache(maxsize=1)
 def _spdx() -> Licensing:
     """Return the list of SPDX, which takes a moment to read."""
-    return get_spdx_licensing()
+    licensing: Licensing = get_spdx_licensing()
+    return licensing
 
 
 @lru_cache(maxsize=4096)
 def spdx_expression(said: str) -> str:
-    """Return the SPDX expression for words of a package about its licence; "" where there is none for sure."""
+    """Return the SPDX expression for words about a licence; "" where there is none for sure."""
     words = " ".join(said.split())
     if named := _NAMES.get(words.lower()):
         return named
@@ -57,6 +58,14 @@ def spdx_expression(said: str) -> str:
     except (ExpressionError, ExpressionParseError):
         return ""
     return "" if parsed is None else str(parsed)
+
+
+def spdx_names(expression: str) -> tuple[str, ...]:
+    """Return the licences that an SPDX expression names, without their exceptions; () for other words."""
+    if not spdx_expression(expression):
+        return ()
+    symbols = _spdx().license_symbols(expression, decompose=True, unique=True)
+    return tuple(symbol.key for symbol in symbols if not symbol.is_exception)
 
 
 def _one(word: str) -> str:
@@ -71,4 +80,4 @@ def _one(word: str) -> str:
 
 def licences_of(said: tuple[str, ...]) -> tuple[str, ...]:
     """Return each of a package's licences as an SPDX expression, or as it is said; no two are the same."""
-    return tuple(dict.fromkeys(spdx_expression(one) or one for one in said))
+    return tuple(sorted({spdx_expression(one) or one for one in said}))
