@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -23,6 +22,7 @@ from aiplat.bundle.contents.spdx import licences_of, spdx_expression
 from aiplat.catalog.artifacts import Digest
 from aiplat.catalog.catalog import Catalog
 from aiplat.catalog.components import Licence
+from aiplat.content import parsed_json
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "sbom.aiplat.dev")
 _TYPES = {
@@ -68,7 +68,7 @@ def _document(subject: Component, parts: Iterable[Component], digest: Digest) ->
     ours = Component(name="aiplat", version=version("aiplat"), type=ComponentType.APPLICATION)
     bom.metadata.tools.components.add(ours)
     bom.register_dependency(subject, bom.components)
-    document: dict[str, Any] = json.loads(JsonV1Dot6(bom).output_as_string())
+    document: dict[str, Any] = parsed_json(JsonV1Dot6(bom).output_as_string())
     del document["metadata"]["timestamp"]
     # A tool in it has a reference of its own by chance.
     for tool in document["metadata"]["tools"]["components"]:
