@@ -24,7 +24,7 @@ GROUPS: dict[Group, str] = {
     "conditions": "asks more than notices: read the conditions",
     "unknown": "says no licence where it could be read",
     "copyleft": "copyleft: who passes it on gives the source as well",
-    "words": "a licence that is no SPDX expression: read it",
+    "words": "a licence that is not an SPDX expression: read it",
     "limited copyleft": "copyleft for changes of its own files or library",
     "notices": "keep its notices",
 }

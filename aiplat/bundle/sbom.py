@@ -31,7 +31,7 @@ _TYPES = {
     "chart": ComponentType.APPLICATION,
     "model": ComponentType.MACHINE_LEARNING_MODEL,
 }
-_LISTED = "files that no package lists and that are no programs (scripts, data) are not here"
+_LISTED = "files that no package lists and that are not programs (scripts, data) are not here"
 
 
 def sbom_of_bundle(

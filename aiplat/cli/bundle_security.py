@@ -68,7 +68,7 @@ def licences(
 
     A licence is an SPDX expression where what the package says can be mapped to one for sure, else its words;
     one that says nothing is listed as unknown. Models and packages with conditions beyond notices (Gemma's
-    terms, Llama's, Open WebUI's branding) come first, with those conditions. It is no legal advice.
+    terms, Llama's, Open WebUI's branding) come first, with those conditions. It is not legal advice.
     """
     from aiplat.bundle.licences import licence_lines, licences_document  # noqa: PLC0415 - a second to load
     from aiplat.cli.bundle_licences import as_csv_text, as_markdown_text, show_licences  # noqa: PLC0415

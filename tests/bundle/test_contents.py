@@ -223,11 +223,11 @@ def test_what_no_reader_knows_is_named(tmp_path: Path) -> None:
 
 
 def test_a_host_file_is_read_as_what_it_is(tmp_path: Path) -> None:
-    """The modules of a Go program; of a script that it is no program."""
+    """The modules of a Go program; of a script that it is not a program."""
     made = bundle(tmp_path / "b", {}, {"helm": go_program(MODULES), "run": b"#!/bin/sh\n"})
     helm, script = contents_of(made)
     assert FoundPackage("golang", "stdlib", "1.26.1", "helm", helm.layers[0]) in helm.packages
-    assert script.unread == ("what run is: it is no program",)
+    assert script.unread == ("what run is: it is not a program",)
 
 
 def test_nothing_is_said_of_a_bundle_that_was_altered(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_nothing_is_said_of_a_bundle_that_was_altered(tmp_path: Path) -> None:
     ],
 )
 def test_words_become_an_spdx_expression_where_that_is_sure(said: str, expression: str) -> None:
-    """A name without a version, and words that are no names, stay what they are."""
+    """A name without a version, and words that are not names, stay what they are."""
     assert spdx_expression(said) == expression
 
 

@@ -174,7 +174,7 @@ def test_every_package_has_a_licence_or_is_said_to_be_unknown(aiplat: Aiplat, ma
 
 
 def test_the_report_is_a_table_a_spreadsheet_and_a_document(aiplat: Aiplat, made: Bundle) -> None:
-    """All three have the package with conditions first; words of others are no formula and no markup."""
+    """All three have the package with conditions first; words of others are neither formula nor markup."""
     rows = list(csv.DictReader(aiplat("licences", str(made.path), "--csv")[1].splitlines()))
     assert (rows[0]["name"], rows[0]["group"], rows[0]["in"]) == (
         "open-webui",

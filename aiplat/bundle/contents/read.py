@@ -118,7 +118,7 @@ def _in_hostfile(
         return [_debian_package(artifact, layers)], []
     packages = [package for name, one in seen.items() for package in go_packages(name, one)]
     packed = f"programs that {artifact.name} unpacks when it starts, if it does"
-    return packages, [packed, *_old_go(seen)] if seen else [f"what {artifact.name} is: it is no program"]
+    return packages, [packed, *_old_go(seen)] if seen else [f"what {artifact.name} is: it is not a program"]
 
 
 def _os_package(artifact: Artifact, one: OsPackage) -> FoundPackage:
