@@ -28,8 +28,8 @@ from aiplat.cli.bundle_choice import SiteOrBundle, chosen_bundle
 from aiplat.cli.bundle_models import register_models
 from aiplat.cli.bundle_parts import register_parts
 from aiplat.cli.bundle_progress import bundle_progress
-from aiplat.cli.bytes_progress import bytes_progress
 from aiplat.cli.bundle_security import register_security
+from aiplat.cli.bytes_progress import bytes_progress
 from aiplat.cli.ending import print_event, print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, CheckFailed, Finding
