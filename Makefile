@@ -89,6 +89,7 @@ lock: setup ## Resolve the Python locks again from pyproject.toml
 		--python-version 3.13 --python-platform x86_64-manylinux_2_40 --generate-hashes --no-header --no-annotate -o locks/vllm.txt
 	@.venv/bin/uv pip compile locks/browser.in -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		-c locks/requirements.txt -o locks/browser.txt
+	@.venv/bin/uv pip compile locks/canaille.in -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/canaille.txt
 	@.venv/bin/uv pip compile tests/bench/peer.in -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/bench.txt
 
 clean: ## Remove the environment and what tools left in the checkout

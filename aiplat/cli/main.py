@@ -35,6 +35,7 @@ _VERBS = {
     "env": "env",
     "hosts": "hosts",
     "usage": "usage",
+    "users": "users",
     "logs": "logs",
     "tunnel": "tunnel",
     "node": "node",

@@ -10,6 +10,7 @@ from aiplat.actions.plan import plan_site
 from aiplat.actions.summary import Summary
 from aiplat.cli.contact import AtTerminal
 from aiplat.cli.ending import print_json
+from aiplat.cli.first_sign_in import offer_first_sign_in
 from aiplat.cli.reaching import meet, waiting
 from aiplat.cli.run_tables import plan_table, save_svg, summary_panel
 from aiplat.cli.run_watch import watching
@@ -59,6 +60,9 @@ def run_bootstrap(asked: RunOptions, options: Options, *, yes: bool) -> None:
     with watching(as_json=asked.as_json, yes=yes) as watch:
         summary = bootstrap(site, options, watch)
     _finish(summary, asked.site, as_json=asked.as_json)
+    # Never in a document: programs keep what they read.
+    if summary.state == "done" and not asked.as_json:
+        offer_first_sign_in(site)
     if asked.svg:
         named = asked.site or ""
         save_svg(asked.svg, f"aiplat bootstrap {named}".strip(), summary_panel(summary, named))

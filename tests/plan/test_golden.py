@@ -42,7 +42,7 @@ SITE = Site.model_validate(
         "models": [{"name": "gemma3:270m"}],
         "planes": {
             "model": {"operator": {"state": "on"}},
-            "access": {"ingress": {"state": "on"}},
+            "access": {"ingress": {"state": "on"}, "canaille": {"state": "on"}},
             "platform": {name: {"state": "on"} for name in ("prometheus", "node-exporter", "alertmanager")},
             "user-serving": {"portal": {"state": "on"}},
         },
@@ -59,6 +59,9 @@ SECRETS = {
     "generated": {
         "gateway/database/aiplat": {"password": "SECRET-database"},
         "portal/session": {"token": "SECRET-session"},
+        "canaille/session": {"token": "SECRET-sign-in"},
+        "canaille/signing": {"private.pem": "SECRET-signing", "public.pem": "PUBLIC"},
+        "canaille/database/canaille": {"password": "SECRET-people"},
         "portal/gateway-key/first-admin": {"key": "SECRET-first-admin"},
     },
     "trusted": "CA",

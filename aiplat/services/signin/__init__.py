@@ -1,0 +1,1 @@
+"""The site's sign-in: Canaille, with the clients that components need and the groups of the site."""

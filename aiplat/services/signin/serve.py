@@ -1,0 +1,51 @@
+"""Starts Canaille's pages: schema, groups and clients first, by one replica at a time, then requests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+from asgiref.wsgi import WsgiToAsgi
+from canaille.app.installation import install
+from flask import Flask
+from hypercorn.asyncio import serve as answer
+from hypercorn.config import Config
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from aiplat.services.signin.clients import seed
+from aiplat.services.signin.provider import alone, provider
+
+_LEAVE = 10.0
+"""Seconds that requests have to end when the pod is stopped."""
+
+
+def prepared(folder: Path) -> Flask:
+    """Return the application with its schema, groups and clients brought up to date."""
+    application = provider(folder)
+    with application.app_context(), alone():
+        install(application)
+        seed(json.loads((folder / "clients" / "clients.json").read_text()))
+    return application
+
+
+def run(folder: Path, port: int) -> None:
+    """Serve until the process is told to end."""
+    application = prepared(folder)
+    # The ingress alone reaches the pod; it drops what browsers send of these headers.
+    application.wsgi_app = ProxyFix(application.wsgi_app, x_for=1, x_proto=1, x_host=1)
+    config = Config()
+    config.bind = [f"[::]:{port}"]
+    config.graceful_timeout = _LEAVE
+    # No access log: the links with which people set passwords are addresses.
+    config.accesslog = None
+    asyncio.run(_answer(WsgiToAsgi(application), config))
+
+
+async def _answer(application: Any, config: Config) -> None:
+    told = asyncio.Event()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(one, told.set)
+    await answer(application, config, shutdown_trigger=told.wait)

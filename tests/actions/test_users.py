@@ -1,0 +1,91 @@
+"""People of the site's sign-in, as its pod tells of them over a cluster's API on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aiplat.actions.users import add_user, first_admin, people, set_groups
+from aiplat.cli.first_sign_in import offer_first_sign_in
+from aiplat.errors import AiplatError, BadInput
+from aiplat.site.models import ComponentSetting, Site
+from tests.cluster import kube as given
+from tests.verify.loopback import Loopback
+
+LINK = "https://login.ward.test/reset/ada/a-token"
+ADA: dict[str, Any] = {"name": "ada", "groups": ["member"], "email": None, "state": "invited"}
+INVITED = ADA | {"link": LINK, "expires": "2030-01-31T12:00:00+00:00"}
+
+
+def signing(healthy: Loopback, answer: Callable[[list[str]], tuple[str, int]]) -> Site:
+    """Give the site a sign-in, whose pod answers this to the words after the program."""
+    labels = {"app.kubernetes.io/name": "canaille", "app.kubernetes.io/instance": "canaille"}
+    healthy.kube.lists["pods"].append(given.pod("canaille-1", "aiplat-access", labels, "image"))
+
+    def run(pod: str, command: list[str]) -> tuple[str, int]:
+        assert (pod, command[:3]) == ("canaille-1", ["python3", "-m", "aiplat.services.signin"])
+        return answer(command[3:])
+
+    healthy.kube.executed = run
+    planes = {"access": {"canaille": ComponentSetting(state="on")}}
+    return healthy.site.model_copy(update={"planes": planes})
+
+
+def test_everybody_is_listed(healthy: Loopback) -> None:
+    """With groups and state; what a library says after the answer does not matter."""
+    site = signing(healthy, lambda _: (f"{json.dumps([ADA])}\nwarning: something\n", 0))
+    (ada,) = people(site).people
+    assert (ada.name, ada.groups, ada.state) == ("ada", ("member",), "invited")
+
+
+def test_who_is_added_gets_a_link(healthy: Loopback) -> None:
+    """The name cannot be taken for an option; the link is not in what Python shows of the answer."""
+    asked: list[list[str]] = []
+    site = signing(healthy, lambda words: (asked.append(words) or json.dumps(INVITED), 0))
+    invited = add_user(site, "ada", ("member", "operator"), email="ada@ward.test")
+    words = ["add", "--group", "member", "--group", "operator", "--email", "ada@ward.test", "--", "ada"]
+    assert asked == [words]
+    assert invited.link == LINK
+    assert "a-token" not in repr(invited)
+
+
+def test_what_the_sign_in_refuses_is_bad_input(healthy: Loopback) -> None:
+    """Its own words, where and what to do."""
+    error = {"where": "group nosuch", "problem": "is not there", "fix": "take one of admin"}
+    site = signing(healthy, lambda _: (json.dumps({"error": error}), 2))
+    with pytest.raises(BadInput, match="group nosuch: is not there; take one of admin"):
+        set_groups(site, "ada", ("nosuch",))
+
+
+def test_an_answer_that_is_none_is_not_repeated(healthy: Loopback) -> None:
+    """It may hold a link."""
+    site = signing(healthy, lambda _: (f"odd {LINK}\n", 1))
+    with pytest.raises(AiplatError, match="is not understood") as caught:
+        add_user(site, "ada", ("member",))
+    assert "a-token" not in str(caught.value.findings)
+
+
+def test_a_site_without_a_sign_in_says_so(healthy: Loopback) -> None:
+    """And how to turn it on; one whose pod is not ready says that."""
+    with pytest.raises(BadInput, match="has no sign-in of its own; turn it on"):
+        people(healthy.site)
+    site = signing(healthy, lambda _: ("[]", 0))
+    healthy.kube.lists["pods"] = []
+    with pytest.raises(AiplatError, match="the sign-in of t-look: does not run"):
+        people(site)
+
+
+def test_the_first_bootstrap_ends_with_a_link(healthy: Loopback, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is somebody, nothing is said; where nobody answers, what to do later."""
+    answers = iter([(json.dumps(INVITED), 0), ("{}", 0), ("odd", 1)])
+    site = signing(healthy, lambda _: next(answers))
+    offer_first_sign_in(site)
+    assert LINK in capsys.readouterr().err
+    assert first_admin(site) is None
+    offer_first_sign_in(site)
+    assert "aiplat users add NAME --group admin" in capsys.readouterr().err
+    offer_first_sign_in(healthy.site)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,215 @@
+"""People sign in to the site by name: the first by a link, others by command, programs by code and PKCE."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from aiplat.lab import lab_down
+from tests.e2e.checkout import Checkout, copy_checkout
+from tests.e2e.visitor import VERIFIER, Visitor, verified
+from tests.patience import eventually
+
+pytestmark = [pytest.mark.lab, pytest.mark.journey]
+ADDRESS, DOMAIN = "10.97.106.11", "ward.example"
+ISSUER = f"https://login.{DOMAIN}"
+PASSWORD = "correct horse battery"
+SITE = f"""\
+apiVersion: aiplat.dev/v1alpha1
+kind: Site
+supply: packages
+name: t-signin
+hosts:
+  - {{name: t-signin-s1, address: {ADDRESS}, role: server}}
+cluster: {{domain: {DOMAIN}}}
+planes:
+  access:
+    canaille: {{state: on}}
+models:
+  - {{name: "smollm2:135m", engine: ollama}}
+"""
+# Only the copy's: what a component says that has pages of its own, and a program of the command line.
+CLIENTS = """\
+needs:
+  oidcClients:
+    - {name: trial, redirectPaths: [/trial], logoutPaths: [/out]}
+    - {name: trial-cli, redirectPaths: [/back], hosts: loopback, public: true}
+"""
+BACK, CLI_BACK = f"{ISSUER}/trial", "http://127.0.0.1:8400/back"
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """A lab host, and a copy of the checkout in which the sign-in has clients."""
+    root, state = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("state")
+    site_file = copy_checkout(root, SITE)
+    component = root / "charts/access/canaille/component.yaml"
+    text = component.read_text()
+    assert text.count("\nneeds:\n") == 1
+    component.write_text(text.replace("\nneeds:\n", f"\n{CLIENTS}"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIPLAT_STATE", str(state))
+        ward = Checkout("t-signin", site_file, state, root)
+        ward.aiplat("lab", "up", str(ward.site_file))
+        yield ward
+        lab_down("t-signin")
+    shutil.rmtree(state)
+
+
+@pytest.fixture(scope="module")
+def link(ward: Checkout) -> str:
+    """The link that the first bootstrap ends with."""
+    done = ward.aiplat("bootstrap", str(ward.site_file), "--yes")
+    lines = [line.strip() for line in done.stderr.splitlines() if line.startswith(f"{ISSUER}/reset/admin/")]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def admin(ward: Checkout, link: str) -> Visitor:
+    """The first admin's browser, after the link."""
+    browser = visitor(ward)
+    assert browser.post(link, password=PASSWORD, confirmation=PASSWORD).is_redirect
+    return browser
+
+
+def visitor(ward: Checkout) -> Visitor:
+    """Return a browser that trusts the site's CA."""
+    return Visitor(ADDRESS, str(ward.state / "aiplat" / "sites" / ward.name / "ca.crt"))
+
+
+def users(ward: Checkout, verb: str, *words: str, expect: int = 0) -> Any:
+    """Ask `aiplat users` and return its document, or nothing where it fails."""
+    done = ward.aiplat("users", verb, *words, str(ward.site_file), "--json", expect=expect)
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def client(ward: Checkout, name: str) -> dict[str, str]:
+    """Return the Secret that a client's pods get."""
+    told = ward.on_host(f"k3s kubectl -n aiplat-access get secret canaille-{name}-oidc -o json")
+    return {k: base64.b64decode(v).decode() for k, v in json.loads(told)["data"].items()}
+
+
+def exchanged(ward: Checkout, code: str, known: dict[str, str], back: str) -> httpx.Response:
+    """Turn a code into tokens, as a client's own side does."""
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": VERIFIER}
+    pair = f"{known['client_id']}:{known.get('client_secret', '')}".encode()
+    headers = (
+        {"Authorization": f"Basic {base64.b64encode(pair).decode()}"} if "client_secret" in known else {}
+    )
+    form |= {} if headers else {"client_id": known["client_id"]}
+    return visitor(ward).ask("POST", f"{ISSUER}/oauth/token", data=form, headers=headers)
+
+
+def claims_of(ward: Checkout, token: str) -> dict[str, Any]:
+    """Return a token's claims, verified by the keys that the issuer shows."""
+    return verified(token, visitor(ward).get(f"{ISSUER}/oauth/jwks.json").json()["keys"])
+
+
+def test_the_first_admin_signs_in_by_the_link(ward: Checkout, link: str, admin: Visitor) -> None:
+    """It serves once; the password it set counts from then on; nothing of it is in the journal."""
+    assert admin.get(f"{ISSUER}/users").status_code == 200
+    again = visitor(ward).get(link)
+    assert again.is_redirect
+    assert again.headers["location"] == "/"
+    assert visitor(ward).signed_in(ISSUER, "admin", PASSWORD)
+    token = link.rpartition("/")[2]
+    written = [p for p in ward.state.rglob("*") if p.is_file() and token.encode() in p.read_bytes()]
+    assert written == []
+
+
+def test_a_program_gets_who_somebody_is(ward: Checkout, admin: Visitor) -> None:
+    """By code and PKCE, with its secret of the Secret; the id_token is for it and says the groups."""
+    known = client(ward, "trial")
+    assert known["issuer"] == ISSUER
+    given = exchanged(ward, admin.code(ISSUER, known["client_id"], BACK), known, BACK).json()
+    for claims in (claims_of(ward, given["id_token"]), claims_of(ward, given["access_token"])):
+        assert (claims["iss"], claims["aud"]) == (ISSUER, ["canaille-trial"])
+        assert (claims["preferred_username"], claims["groups"]) == ("admin", ["admin"])
+        assert claims["exp"] - claims["iat"] == 8 * 3600
+    bearer = {"Authorization": f"Bearer {given['access_token']}"}
+    assert visitor(ward).get(f"{ISSUER}/oauth/userinfo", headers=bearer).json()["groups"] == ["admin"]
+
+
+def test_a_program_of_the_command_line_needs_no_secret(ward: Checkout, admin: Visitor) -> None:
+    """It listens on its own machine, and PKCE says that it is the one that asked."""
+    known = client(ward, "trial-cli")
+    assert "client_secret" not in known
+    code = admin.code(ISSUER, known["client_id"], CLI_BACK)
+    assert claims_of(ward, exchanged(ward, code, known, CLI_BACK).json()["id_token"])["groups"] == ["admin"]
+
+
+def test_people_are_added_and_removed_by_command(ward: Checkout, admin: Visitor) -> None:
+    """Each signs in by a link, may do what the groups say, and is out when removed."""
+    ada = users(ward, "add", "ada", "--group", "member", "--group", "operator")
+    browser = visitor(ward)
+    assert browser.post(ada["link"], password=PASSWORD, confirmation=PASSWORD).is_redirect
+    assert browser.get(f"{ISSUER}/users").status_code == 403
+    known = client(ward, "trial")
+    given = exchanged(ward, browser.code(ISSUER, known["client_id"], BACK), known, BACK).json()
+    assert sorted(claims_of(ward, given["id_token"])["groups"]) == ["member", "operator"]
+    assert users(ward, "groups", "ada", "--group", "member")["groups"] == ["member"]
+    shown = {one["name"]: one["state"] for one in users(ward, "list")["people"]}
+    assert shown == {"admin": "active", "ada": "active"}
+    assert users(ward, "add", "ada", "--group", "member", expect=2) is None
+    users(ward, "remove", "ada")
+    assert not visitor(ward).signed_in(ISSUER, "ada", PASSWORD)
+    assert browser.code(ISSUER, known["client_id"], BACK) == ""
+    bearer = {"Authorization": f"Bearer {given['access_token']}"}
+    assert visitor(ward).get(f"{ISSUER}/oauth/userinfo", headers=bearer).status_code == 401
+
+
+def test_guessing_is_slowed(ward: Checkout, admin: Visitor) -> None:
+    """Wrong passwords make the account wait, twice as long each time: further ones are not looked at."""
+    eve = users(ward, "add", "eve", "--group", "member")
+    visitor(ward).post(eve["link"], password=PASSWORD, confirmation=PASSWORD)
+    eventually(lambda: "Too much attempts" in visitor(ward).given(ISSUER, "eve", "wrong password").text)
+    log = ward.on_host("k3s kubectl -n aiplat-access logs deploy/canaille")
+    assert "Failed password authentication for eve" in log
+
+
+def test_sign_out_ends_the_session(ward: Checkout, admin: Visitor) -> None:
+    """The browser is led back to the program; the next request for a code asks for a password."""
+    browser, known = visitor(ward), client(ward, "trial")
+    assert browser.signed_in(ISSUER, "admin", PASSWORD)
+    given = exchanged(ward, browser.code(ISSUER, known["client_id"], BACK), known, BACK).json()
+    out = {
+        "client_id": known["client_id"],
+        "id_token_hint": given["id_token"],
+        "post_logout_redirect_uri": f"{ISSUER}/out",
+        "state": "x",
+    }
+    ended = browser.get(f"{ISSUER}/oauth/end_session?{httpx.QueryParams(out)}")
+    assert ended.headers["location"] == f"{ISSUER}/out?state=x"
+    assert browser.code(ISSUER, known["client_id"], BACK) == ""
+
+
+def test_a_second_run_changes_nothing(ward: Checkout, admin: Visitor) -> None:
+    """All checks hold; nobody gets another link."""
+    done = ward.bootstrap()
+    assert [c["sentence"] for c in done["checks"] if c["result"] == "FAIL"] == []
+    assert done["changed"] == 0
+
+
+def test_two_replicas_serve_the_same_people(ward: Checkout, admin: Visitor) -> None:
+    """A session that one of them opened counts at the other; both start on one schema."""
+    ward.site_file.write_text(
+        SITE.replace("canaille: {state: on}", "canaille: {state: on, values: {replicas: 2}}")
+    )
+    done = ward.bootstrap()
+    assert [c["sentence"] for c in done["checks"] if c["result"] == "FAIL"] == []
+    asked = [admin.get(f"{ISSUER}/users").status_code for _ in range(8)]
+    assert asked == [200] * 8
+
+
+def test_a_reset_leaves_nothing(ward: Checkout, admin: Visitor) -> None:
+    """No folder of Kubernetes or the platform is there."""
+    ward.aiplat("reset", str(ward.site_file), "--yes")
+    looked_at = "ls -d /etc/rancher /var/lib/rancher /var/lib/aiplat /var/lib/kubelet 2>/dev/null; true"
+    assert ward.on_host(looked_at).splitlines() == []

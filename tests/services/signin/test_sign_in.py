@@ -1,0 +1,233 @@
+"""What clients and people get of the sign-in, as the chart configures it: a walk through a real Canaille."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from ruamel.yaml import YAML
+
+from aiplat.actions.users import Invited
+from aiplat.content import sha256_bytes
+from aiplat.shipped import shipped, shipped_root
+from aiplat.state import cache_home, private_dir
+from aiplat.supply.wheels import install_wheels
+from tests.charts.test_charts import GOLDEN
+
+LOCK = "locks/canaille.txt"
+HOURS = 8 * 3600
+
+
+def wheels() -> Path:
+    """Return the folder of the image's wheels for this Python; they are unpacked once, in seconds."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    digest = sha256_bytes(shipped(LOCK).read_bytes()).removeprefix("sha256:")[:16]
+    folder = private_dir(cache_home() / "tests") / f"canaille-{python}-{digest}"
+    if not folder.exists():
+        half = folder.with_name(f"{folder.name}.{os.getpid()}")
+        install_wheels(LOCK, python, half)
+        half.rename(folder)
+    return folder
+
+
+def configured(folder: Path) -> Path:
+    """Fill a folder as the pod's volume is: the chart's configuration, for another domain, and secrets."""
+    documents = YAML(typ="safe", pure=True).load_all(GOLDEN / "canaille.yaml")
+    config = next(d for d in documents if d["kind"] == "ConfigMap")["data"]["canaille.toml"]
+    domain = re.search(r'SERVER_NAME = "login\.(.*)"', config)
+    assert domain
+    key = rsa.generate_private_key(65537, 2048)
+    content = {
+        "canaille.toml": config.replace(domain[1], "ward.test"),
+        "session/token": "a-token-that-sessions-are-signed-with",
+        "signing/private.pem": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        "database/url": f"sqlite:///{folder}/people.db",
+        "clients/clients.json": "[]",
+    }
+    for name, text in content.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the walk saw."""
+    folder = configured(tmp_path_factory.mktemp("signin"))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.services.signin.walk", folder],
+        env=os.environ | {"PYTHONPATH": f"{wheels()}:{shipped_root()}", "PYTHONDONTWRITEBYTECODE": ""},
+        cwd=shipped_root(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_programs_find_the_sign_in_by_its_name(seen: dict[str, Any]) -> None:
+    """Issuer and endpoints are those of the site's name, whatever name a request came by."""
+    found = seen["discovery"]
+    assert found["issuer"] == "https://login.ward.test"
+    assert all(
+        found[f"{name}_endpoint"].startswith("https://login.ward.test/") for name in ("token", "userinfo")
+    )
+
+
+@pytest.mark.parametrize("client", ["portal", "portal-cli", "hub"])
+def test_an_id_token_is_for_its_client(seen: dict[str, Any], client: str) -> None:
+    """Trap: a client that is not its own audience gets tokens for nobody."""
+    assert seen[f"tokens {client}"]["id"]["claims"]["aud"] == [client]
+
+
+@pytest.mark.parametrize("client", ["portal", "portal-cli", "hub"])
+def test_tokens_are_signed_as_programs_read_them(seen: dict[str, Any], client: str) -> None:
+    """Trap: left to itself, the key decides for RS512."""
+    tokens = seen[f"tokens {client}"]
+    assert {tokens[kind]["header"]["alg"] for kind in ("id", "access")} == {"RS256"}
+
+
+def test_a_nonce_is_not_demanded(seen: dict[str, Any]) -> None:
+    """Trap: programs without one are refused by default; the walk sends none."""
+    assert "code=" in seen["authorize"]
+
+
+def test_each_client_authenticates_its_own_way_alone(seen: dict[str, Any]) -> None:
+    """Trap: by header, in the form, or with PKCE alone; another way is refused."""
+    assert {"tokens portal", "tokens hub", "tokens portal-cli"} <= seen.keys()
+    assert seen["basic for post"] == 401
+    assert seen["public without PKCE"] == 400
+
+
+def test_tokens_live_for_a_working_day(seen: dict[str, Any]) -> None:
+    """Trap: ten days, and an hour after a refresh, are the defaults."""
+    tokens = seen["tokens portal"]
+    for kind in ("id", "access"):
+        claims = tokens[kind]["claims"]
+        assert claims["exp"] - claims["iat"] == HOURS
+    assert tokens["seconds"] == HOURS
+    assert seen["refreshed"] == [200, HOURS]
+
+
+def test_tokens_of_the_same_second_differ(seen: dict[str, Any]) -> None:
+    """Trap: two tabs opened at once would otherwise end in an error, and so would an early refresh."""
+    tokens = [
+        seen[f"tokens {client}"]["access"]["claims"]["jti"] for client in ("portal", "portal-cli", "hub")
+    ]
+    assert len(set(tokens)) == 3
+    assert seen["refresh token twice"] == 400
+
+
+def test_a_person_is_known_by_what_never_changes(seen: dict[str, Any]) -> None:
+    """Trap: by default the user name is the subject, and nothing says the user name."""
+    for claims in (seen["tokens portal"]["id"]["claims"], seen["userinfo"]):
+        assert claims["sub"] == seen["user id"]
+        assert claims["preferred_username"] == "ada"
+
+
+def test_groups_are_in_tokens_and_userinfo(seen: dict[str, Any]) -> None:
+    """As a list of names, for whoever asks for that scope."""
+    for claims in (seen["tokens portal"]["id"]["claims"], seen["userinfo"]):
+        assert sorted(claims["groups"]) == ["member", "operator"]
+
+
+def test_nobody_is_asked_for_consent(seen: dict[str, Any]) -> None:
+    """Trap: only below trusted domains the code comes without a page in between."""
+    assert seen["authorize"].startswith("https://portal.ward.test/callback?code=")
+
+
+def test_a_strange_redirect_is_refused(seen: dict[str, Any]) -> None:
+    """The browser is not sent there, not even with an error."""
+    assert seen["foreign redirect"] == 400
+
+
+def test_there_is_no_door_for_provisioning(seen: dict[str, Any]) -> None:
+    """Trap: Canaille's SCIM server does not run with today's libraries."""
+    assert seen["scim"] == 404
+    assert "scim2" not in shipped(LOCK).read_text()
+
+
+def test_sign_out_ends_the_session_and_leads_back(seen: dict[str, Any]) -> None:
+    """The client gets its state back; the next request for a code asks for a password."""
+    assert seen["sign-out"] == [302, "https://portal.ward.test/?state=x"]
+    assert seen["after sign-out"] == "/login"
+
+
+def test_the_first_admin_comes_by_a_link(seen: dict[str, Any]) -> None:
+    """It is made once, is signed in with the new password, and signs in with it later."""
+    assert Invited.model_validate(seen["first"]).groups == ("admin",)
+    assert seen["first"]["link"].startswith("https://login.ward.test/reset/admin/")
+    assert seen["first again"] == {}
+    assert seen["link leads to"] == "/profile/admin"
+    assert seen["signed in by link"] == 200
+    assert seen["signs in"] == "/"
+
+
+def test_a_link_serves_once(seen: dict[str, Any]) -> None:
+    """Used, guessed and superseded ones lead nowhere; a password that is too short does not use it up."""
+    assert {seen[name] for name in ("wrong link", "link used twice", "older link")} == {"/"}
+    assert seen["short password"] is None
+    assert seen["newer link"] == 200
+
+
+def test_wrong_names_and_passwords_look_alike(seen: dict[str, Any]) -> None:
+    """Nobody learns who there is."""
+    assert seen["no password yet"] == seen["unknown name"] == ""
+
+
+def test_guessing_is_slowed(seen: dict[str, Any]) -> None:
+    """After wrong passwords the right one is refused for a while, and then not."""
+    assert seen["lockout"] == {"wrong": "", "counted": 1, "soon": "", "later": "/"}
+
+
+def test_pages_are_for_those_whose_they_are(seen: dict[str, Any]) -> None:
+    """An admin sees people and groups; nobody makes clients by hand."""
+    assert seen["pages"] == {
+        "/users": [200, 403],
+        "/groups": [200, 403],
+        "/profile": [200, 403],
+        "/admin/client/add": [403, 403],
+        "/profile/admin": [200, 404],
+    }
+
+
+def test_a_second_factor_can_be_demanded(seen: dict[str, Any]) -> None:
+    """Codes of an app are set up at the first sign-in and asked for at the next; passkeys are asked for."""
+    assert seen["second factor"] == {"before": 403, "set up": 200, "wrong code": "", "next time": "/"}
+    assert seen["passkey"] == "/auth/fido2"
+
+
+def test_a_removed_person_is_out(seen: dict[str, Any]) -> None:
+    """Session, password, code and tokens are refused at once."""
+    assert seen["removed"] == {
+        "browser": "/login",
+        "password": "",
+        "userinfo": 401,
+        "refresh": 400,
+        "code": 400,
+    }
+
+
+def test_another_start_follows_the_components_and_leaves_people(seen: dict[str, Any]) -> None:
+    """New secrets and addresses hold, old ones do not, a client that is gone is gone; nobody is lost."""
+    moved = seen["moved"]
+    assert moved["new"] == 200
+    assert moved["old redirect"] == 400
+    assert moved["old secret"] == 401
+    assert moved["gone client"] == 404
+    assert seen["people"] == ["ada", "admin", "bea", "cyd", "late"]
+
+
+def test_other_groups_hold_from_the_next_token_on(seen: dict[str, Any]) -> None:
+    """Somebody is put into a group by command, and the next token says so."""
+    assert seen["moved"]["groups"] == [["admin"], ["admin"]]

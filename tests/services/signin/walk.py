@@ -1,0 +1,325 @@
+"""Walks through a real Canaille as browsers and programs do; runs on its image's wheels, writes JSON.
+
+Canaille's test client answers in this process, so that starting it, which takes seconds, happens once.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from canaille.app import models
+from canaille.backends import Backend
+from otpauth import TOTP
+
+from aiplat.services.signin import people
+from aiplat.services.signin.clients import seed
+from aiplat.services.signin.serve import prepared
+
+LOGIN = "https://login.ward.test"
+BACK = "https://portal.ward.test/callback"
+PASSWORD = "correct horse battery"
+VERIFIER = "v" * 64
+SCOPES = ["openid", "profile", "email", "groups"]
+PORTAL = {
+    "id": "portal",
+    "secret": "portal-secret",
+    "name": "portal",
+    "uri": "https://portal.ward.test",
+    "redirectUris": [BACK],
+    "postLogoutRedirectUris": ["https://portal.ward.test/"],
+    "authMethod": "client_secret_basic",
+    "scopes": SCOPES,
+}
+CLI = PORTAL | {
+    "id": "portal-cli",
+    "secret": None,
+    "redirectUris": ["http://127.0.0.1:8400/cli"],
+    "authMethod": "none",
+}
+HUB = PORTAL | {"id": "hub", "secret": "hub-secret", "authMethod": "client_secret_post"}
+
+
+class Browser:
+    """One visitor with cookies, who posts forms as they were shown."""
+
+    def __init__(self, app: Any) -> None:
+        self._client = app.test_client()
+
+    def get(self, url: str) -> Any:
+        """Ask for a page, not following where it leads."""
+        return self._client.get(url, base_url=LOGIN)
+
+    def post(self, url: str, **fields: str) -> Any:
+        """Post a form, with what the page it stands on says against forgery."""
+        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', self.get(url).text)
+        given = {"csrf_token": token[1]} if token else {}
+        return self._client.post(
+            url, data=given | fields, base_url=LOGIN, headers={"Referer": LOGIN + "/"}, follow_redirects=False
+        )
+
+    def signed_in(self, name: str, password: str = PASSWORD) -> str:
+        """Give name and password; return where that leads, empty where the password is refused."""
+        first = self.post("/login", login=name, remember="y")
+        second = self.post(first.location.removeprefix(LOGIN), password=password)
+        return second.location or ""
+
+    def authorized(self, client: dict[str, Any], **extra: str) -> Any:
+        """Ask for a code as a program's web page does, without a nonce."""
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+        asked = {
+            "response_type": "code",
+            "client_id": client["id"],
+            "redirect_uri": client["redirectUris"][0],
+            "scope": " ".join(SCOPES),
+            "state": "s1",
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        return self._client.get("/oauth/authorize", query_string=asked | extra, base_url=LOGIN)
+
+    def code(self, client: dict[str, Any]) -> str:
+        """Return the code that a client gets for this visitor, empty where it gets none."""
+        return dict(parse_qsl(urlsplit(self.authorized(client).location or "").query)).get("code", "")
+
+
+class Program:
+    """A client's own side: it has no cookies."""
+
+    def __init__(self, app: Any) -> None:
+        self._client = app.test_client()
+
+    def token(self, client: dict[str, Any], how: str = "", **fields: str) -> Any:
+        """Ask the token endpoint, authenticated as the client is registered, or as `how` says."""
+        how = how or client["authMethod"]
+        data = {"client_id": client["id"]} | fields
+        headers = {}
+        if how == "client_secret_post":
+            data["client_secret"] = client["secret"]
+        elif how == "client_secret_basic":
+            pair = base64.b64encode(f"{client['id']}:{client['secret']}".encode()).decode()
+            headers = {"Authorization": f"Basic {pair}"}
+        return self._client.post("/oauth/token", data=data, headers=headers, base_url=LOGIN)
+
+    def exchange(self, client: dict[str, Any], code: str, how: str = "") -> Any:
+        """Turn a code into tokens."""
+        back = client["redirectUris"][0]
+        grant = {"grant_type": "authorization_code", "code": code, "redirect_uri": back}
+        return self.token(client, how, code_verifier=VERIFIER, **grant)
+
+    def refresh(self, client: dict[str, Any], token: str) -> Any:
+        """Ask for the next access token."""
+        return self.token(client, grant_type="refresh_token", refresh_token=token)
+
+    def userinfo(self, access_token: str) -> Any:
+        """Ask who a token speaks for."""
+        return self._client.get(
+            "/oauth/userinfo", headers={"Authorization": f"Bearer {access_token}"}, base_url=LOGIN
+        )
+
+
+def read(token: str) -> dict[str, Any]:
+    """Return a token's header and claims, unverified."""
+    header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in token.split(".")[:2])
+    return {"header": header, "claims": claims}
+
+
+def main(folder: Path) -> dict[str, Any]:
+    """Do the whole walk and return what was seen."""
+    app = prepared(folder)
+    app.config["WTF_CSRF_SSL_STRICT"] = True
+    facts: dict[str, Any] = {
+        "discovery": app.test_client().get("/.well-known/openid-configuration", base_url=LOGIN).json
+    }
+    facts["scim"] = app.test_client().get("/scim/v2/Users", base_url=LOGIN).status_code
+    facts |= links(app) | flows(app) | rights(app) | lockout(app) | second_factor(app) | leaving(app, folder)
+    return facts
+
+
+def links(app: Any) -> dict[str, Any]:
+    """The first admin by link: once, not twice, not by a wrong one."""
+    with app.app_context():
+        first, again = people.first(), people.first()
+        old = people.added("late", ["member"])["link"]
+        new = people.linked("late")["link"]
+    path = urlsplit(first["link"]).path
+    browser, other = Browser(app), Browser(app)
+    wrong = other.get(path[:-4] + "AAAA")
+    done = browser.post(path, password=PASSWORD, confirmation=PASSWORD)
+    return {
+        "first": first,
+        "first again": again,
+        "wrong link": wrong.location,
+        "short password": Browser(app)
+        .post(urlsplit(new).path, password="short", confirmation="short")
+        .location,
+        "link leads to": done.location,
+        "signed in by link": browser.get("/profile/admin").status_code,
+        "link used twice": other.get(path).location,
+        "older link": other.get(urlsplit(old).path).location,
+        "newer link": other.get(urlsplit(new).path).status_code,
+        "signs in": Browser(app).signed_in("admin"),
+        "no password yet": Browser(app).signed_in("late", "not the password"),
+        "unknown name": Browser(app).signed_in("nobody"),
+    }
+
+
+def ready(app: Any, name: str, *groups: str) -> Browser:
+    """Return a browser of a new person who has set a password and is signed in."""
+    with app.app_context():
+        link = people.added(name, groups)["link"]
+    browser = Browser(app)
+    browser.post(urlsplit(link).path, password=PASSWORD, confirmation=PASSWORD)
+    return browser
+
+
+def flows(app: Any) -> dict[str, Any]:
+    """Code with PKCE for each way that clients authenticate, refresh, sign-out."""
+    browser, program = ready(app, "ada", "operator", "member"), Program(app)
+    with app.app_context():
+        seed([PORTAL, CLI, HUB])
+    facts: dict[str, Any] = {"authorize": browser.authorized(PORTAL).location}
+    for client in (PORTAL, CLI, HUB):
+        given = program.exchange(client, browser.code(client)).json
+        facts[f"tokens {client['id']}"] = {
+            "id": read(given["id_token"]),
+            "access": read(given["access_token"]),
+            "seconds": given["expires_in"],
+        }
+    facts["basic for post"] = program.exchange(HUB, browser.code(HUB), "client_secret_basic").status_code
+    bare = dict(parse_qsl(urlsplit(browser.authorized(CLI, code_challenge="").location).query))
+    grant = {"grant_type": "authorization_code", "redirect_uri": CLI["redirectUris"][0]}
+    facts["public without PKCE"] = program.token(CLI, code=bare.get("code", ""), **grant).status_code
+    facts["foreign redirect"] = browser.authorized(PORTAL, redirect_uri="https://evil.test/").status_code
+    given = program.exchange(PORTAL, browser.code(PORTAL)).json
+    facts["userinfo"] = program.userinfo(given["access_token"]).json
+    refreshed = program.refresh(PORTAL, given["refresh_token"])
+    facts["refreshed"] = refreshed.status_code, refreshed.json.get("expires_in")
+    facts["refresh token twice"] = program.refresh(PORTAL, given["refresh_token"]).status_code
+    with app.app_context():
+        facts["user id"] = ada_id()
+    ended = browser.get(
+        f"/oauth/end_session?client_id=portal&id_token_hint={given['id_token']}&post_logout_redirect_uri=https://portal.ward.test/&state=x"
+    )
+    facts["sign-out"] = ended.status_code, ended.location
+    facts["after sign-out"] = urlsplit(browser.authorized(PORTAL).location).path
+    return facts
+
+
+def ada_id() -> str:
+    """Return the identifier that Canaille keeps for ada, whatever she is called."""
+    return str(Backend.instance.get(models.User, user_name="ada").id)
+
+
+def rights(app: Any) -> dict[str, Any]:
+    """What pages an admin and a member may see."""
+    admin, member = Browser(app), Browser(app)
+    admin.signed_in("admin")
+    member.signed_in("ada")
+    pages = ("/users", "/groups", "/profile", "/admin/client/add", "/profile/admin")
+    return {"pages": {page: (admin.get(page).status_code, member.get(page).status_code) for page in pages}}
+
+
+def lockout(app: Any) -> dict[str, Any]:
+    """The right password after wrong ones: too soon, and when enough time has gone by."""
+    ready(app, "bea", "member")
+    wrong = Browser(app).signed_in("bea", "wrong password")
+    with app.app_context():
+        counted = failures("bea", 0)
+        failures("bea", 8)
+    soon = Browser(app).signed_in("bea")
+    with app.app_context():
+        failures("bea", 0, datetime.timedelta(minutes=11))
+    return {
+        "lockout": {"wrong": wrong, "counted": counted, "soon": soon, "later": Browser(app).signed_in("bea")}
+    }
+
+
+def failures(name: str, more: int, ago: datetime.timedelta = datetime.timedelta()) -> int:
+    """Count wrong passwords, after adding some and moving all of them into the past."""
+    user = Backend.instance.get(models.User, user_name=name)
+    for _ in range(more):
+        Backend.instance.record_failed_attempt(user)
+    user.password_failure_timestamps = [one - ago for one in user.password_failure_timestamps or ()]
+    Backend.instance.save(user)
+    return len(user.password_failure_timestamps)
+
+
+def second_factor(app: Any) -> dict[str, Any]:
+    """Codes of an app, where the site demands them: set up at the first sign-in, asked for at the next."""
+    ready(app, "cyd", "member")
+    factors = app.config["CANAILLE"]
+    factors["AUTHENTICATION_FACTORS"] = ["password", "otp"]
+    browser = Browser(app)
+    browser.signed_in("cyd")
+    secret = str(re.search(r"secret=([A-Z2-7]+)", browser.get("/auth/otp-setup").text)[1])  # type: ignore[index]
+    before = browser.get("/profile/cyd").status_code
+    coded(browser, "/auth/otp-setup", secret)
+    later = Browser(app)
+    later.signed_in("cyd")
+    seen = {
+        "before": before,
+        "set up": browser.get("/profile/cyd").status_code,
+        "wrong code": later.post("/auth/otp", otp="000000").location or "",
+        "next time": coded(later, "/auth/otp", secret),
+    }
+    factors["AUTHENTICATION_FACTORS"] = ["password", "fido2"]
+    demanded = Browser(app).signed_in("cyd")
+    factors["AUTHENTICATION_FACTORS"] = ["password"]
+    return {"second factor": seen, "passkey": demanded}
+
+
+def coded(browser: Browser, page: str, secret: str) -> str:
+    """Give the code of now; once more where its half minute ended in between."""
+    for _ in range(5):
+        code = TOTP.from_b32encode(secret).generate()
+        if leads := browser.post(page, otp=str(code).zfill(6)).location:
+            return str(leads)
+    return ""
+
+
+def leaving(app: Any, folder: Path) -> dict[str, Any]:
+    """A person who is removed, clients that change and go, and a second start."""
+    browser, program = ready(app, "dov", "member"), Program(app)
+    given = program.exchange(PORTAL, browser.code(PORTAL)).json
+    code = browser.code(PORTAL)
+    with app.app_context():
+        people.removed("dov")
+    facts: dict[str, Any] = {
+        "removed": {
+            "browser": urlsplit(browser.authorized(PORTAL).location).path,
+            "password": Browser(app).signed_in("dov"),
+            "userinfo": program.userinfo(given["access_token"]).status_code,
+            "refresh": program.refresh(PORTAL, given["refresh_token"]).status_code,
+            "code": program.exchange(PORTAL, code).status_code,
+        }
+    }
+    moved = PORTAL | {"secret": "another", "redirectUris": ["https://portal.ward.test/elsewhere"]}
+    with app.app_context():
+        seed([moved, CLI])
+        facts["people"] = [one["name"] for one in people.listed()]
+        regrouped = people.grouped("ada", ["admin"])["groups"]
+    ada = Browser(app)
+    ada.signed_in("ada")
+    facts["moved"] = {
+        "new": program.exchange(moved, ada.code(moved)).status_code,
+        "old redirect": ada.authorized(PORTAL).status_code,
+        "old secret": program.exchange(moved | {"secret": PORTAL["secret"]}, ada.code(moved)).status_code,
+        "gone client": ada.authorized(HUB).status_code,
+        "groups": (
+            regrouped,
+            program.userinfo(program.exchange(moved, ada.code(moved)).json["access_token"]).json["groups"],
+        ),
+    }
+    return facts
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(Path(sys.argv[1]))))
