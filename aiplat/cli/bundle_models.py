@@ -76,7 +76,8 @@ def _licence(one: ModelCard) -> str:
 
 def _scan(one: ModelCard) -> str:
     pickles = f", {one.scan.pickles} pickles" if one.scan.pickles else ""
-    return f"nothing found, {one.scan.scanner} {one.scan.version}, {one.scan.date}{pickles}"
+    day = f", {one.scan.date}" if one.scan.date else ""
+    return f"nothing found, {one.scan.scanner} {one.scan.version}{day}{pickles}"
 
 
 def _show(one: ModelCard) -> None:

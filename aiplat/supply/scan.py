@@ -6,10 +6,11 @@ import logging
 import tarfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+
+from pydantic import Field
 
 from aiplat.catalog.artifacts import Artifact, Digest
 from aiplat.content import canonical_json, digest_of, parsed_json, write_atomic
@@ -46,7 +47,8 @@ class ModelScan(Frozen):
 
     scanner: str = SCANNER
     version: str
-    date: str
+    date: str = Field(default="", exclude=True)
+    """The day, in cards of earlier versions; without it the same model has the same card on every day."""
     formats: tuple[str, ...]
     pickles: int
     files: tuple[ScannedFile, ...]
@@ -107,7 +109,6 @@ def _scan(artifact: Artifact, folder: Path, formats: Collection[str]) -> ModelSc
         raise AiplatError(findings)
     return ModelScan(
         version=version(SCANNER),
-        date=datetime.now(UTC).date().isoformat(),
         formats=tuple(sorted(formats)),
         pickles=sum(file.format == "pickle" for file in files),
         files=tuple(sorted(files, key=lambda file: file.name)),
