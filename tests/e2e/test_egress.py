@@ -1,0 +1,104 @@
+"""A whole journey without an attempt to leave the site, shown by a record of it; what is planted is named."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiplat.lab import lab_down, lab_up
+from aiplat.site.load import load_site
+from tests.e2e.journey import AIPLAT, Journey
+from tests.patience import PATIENCE
+
+pytestmark = [pytest.mark.lab, pytest.mark.journey]
+SITE = """\
+apiVersion: aiplat.dev/v1alpha1
+kind: Site
+supply: packages
+name: t-egress
+hosts:
+  - {name: t-egress-s1, address: 10.97.151.11, role: server}
+models:
+  - {name: "smollm2:135m", engine: ollama}
+"""
+# It asks for a name, and connects to an address that nobody has (TEST-NET-1).
+PLANTED = (
+    "nslookup planted.example.org; "
+    "for i in 1 2 3; do wget -q -T 2 -O - http://192.0.2.9:8443/ && exit 0; done; true"
+)
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+    """A lab host on which nothing is installed."""
+    state = tmp_path_factory.mktemp("state")
+    site_file = tmp_path_factory.mktemp("site") / "site.yaml"
+    site_file.write_text(SITE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIPLAT_STATE", str(state))
+        site = load_site(site_file)
+        try:
+            lab_up(site)
+            yield Journey(site.name, site_file, state)
+        finally:
+            lab_down(site.name)
+
+
+@contextmanager
+def recorded(ward: Journey, report: Path) -> Iterator[list[dict[str, Any]]]:
+    """Record what the site sends outside while something else happens; afterwards the list has the report."""
+    words = [AIPLAT, "verify", str(ward.site_file), "--egress", "--for", "2h", "--report", str(report)]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "recording on the hosts of t-egress" in process.stderr.readline()
+    found: list[dict[str, Any]] = []
+    try:
+        yield found
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+        print(out, err)
+    document = json.loads(report.read_text())
+    found.append({**document, "exit": process.returncode, "table": out})
+
+
+def test_nothing_leaves_from_the_first_step_to_the_last(ward: Journey, tmp_path: Path) -> None:
+    """Bootstrap, a change, a model, a question, a reset: not one attempt, of any pod or process, DNS included."""
+    with recorded(ward, tmp_path / "egress.json") as found:
+        ward.bootstrap()
+        ward.site_file.write_text(SITE + "planes: {platform: {prometheus: {state: on}}}\n")
+        assert ward.bootstrap()["changed"] > 0
+        ward.aiplat("model", "deploy", "again", "--from", "smollm2:135m", "--site", str(ward.site_file))
+        ward.aiplat("chat", str(ward.site_file), "--once", "What is the capital of Italy?")
+        ward.aiplat("reset", str(ward.site_file), "--yes")
+    report = found[0]
+    assert (report["exit"], report["attempts"], report["lab"]["packets"]) == (0, [], 0), report["table"]
+    assert [host["problem"] for host in report["hosts"]] == [""]
+
+
+def test_a_planted_attempt_is_named_by_pod_and_address(ward: Journey, tmp_path: Path) -> None:
+    """A pod asks for a name and connects outside: the report has its name, its address, both that it wanted."""
+    ward.site_file.write_text(SITE)
+    ward.bootstrap()
+    image = ward.image("mirrored-library-busybox")
+    with recorded(ward, tmp_path / "planted.json") as found:
+        ward.on_host(
+            f"k3s kubectl run planted --image={image} --restart=Never --attach --rm -- sh -c '{PLANTED}' >&2"
+        )
+    report = found[0]
+    assert report["exit"] == 3
+    mine = [one for one in report["attempts"] if one["pod"] == "default/planted"]
+    assert {one["source"].rpartition(".")[0] for one in mine} == {"10.42.0"}
+    assert "planted.example.org" in {one["name"] for one in mine}
+    connection = next(one for one in mine if one["destination"] == "192.0.2.9")
+    assert (connection["protocol"], connection["port"], connection["process"]) == ("tcp", 8443, "wget")
+    assert connection["left"] > 0
+    assert report["lab"]["packets"] > 0
+    assert "pod default/planted" in report["table"]
