@@ -52,53 +52,57 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
 
 
 @contextmanager
-def recorded(ward: Journey, report: Path) -> Iterator[list[dict[str, Any]]]:
-    """Record what the site sends outside while something else happens; afterwards the list has the report."""
+def recorded(ward: Journey, report: Path) -> Iterator[dict[str, Any]]:
+    """Record what the site sends outside while something else happens; the map has the report afterwards."""
     words = [AIPLAT, "verify", str(ward.site_file), "--egress", "--for", "2h", "--report", str(report)]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert "recording on the hosts of t-egress" in process.stderr.readline()
-    found: list[dict[str, Any]] = []
+    found: dict[str, Any] = {}
     try:
         yield found
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=PATIENCE)
-        print(out, err)
-    document = json.loads(report.read_text())
-    found.append({**document, "exit": process.returncode, "table": out})
+        table, _ = process.communicate(timeout=PATIENCE)
+    found.update(json.loads(report.read_text()), exit=process.returncode, table=table)
 
 
-def test_nothing_leaves_from_the_first_step_to_the_last(ward: Journey, tmp_path: Path) -> None:
-    """Bootstrap, a change, a model, a question, a reset: not one attempt, of any pod or process, DNS included."""
-    with recorded(ward, tmp_path / "egress.json") as found:
-        ward.bootstrap()
-        ward.site_file.write_text(SITE + "planes: {platform: {prometheus: {state: on}}}\n")
-        assert ward.bootstrap()["changed"] > 0
-        ward.aiplat("model", "deploy", "again", "--from", "smollm2:135m", "--site", str(ward.site_file))
-        ward.aiplat("chat", str(ward.site_file), "--once", "What is the capital of Italy?")
-        ward.aiplat("reset", str(ward.site_file), "--yes")
-    report = found[0]
+def nothing(report: dict[str, Any]) -> None:
+    """See that a host was recorded to the end and that nothing was tried, by the lab's own counter too."""
     assert (report["exit"], report["attempts"], report["lab"]["packets"]) == (0, [], 0), report["table"]
     assert [host["problem"] for host in report["hosts"]] == [""]
 
 
+def test_nothing_leaves_from_bare_host_to_answer(ward: Journey, tmp_path: Path) -> None:
+    """Bootstrap, a change, a model, a question: not one attempt, of any pod or process, DNS included."""
+    site = str(ward.site_file)
+    with recorded(ward, tmp_path / "egress.json") as report:
+        ward.bootstrap()
+        ward.site_file.write_text(SITE + "planes: {platform: {node-exporter: {state: on}}}\n")
+        assert ward.bootstrap()["changed"] > 0
+        ward.aiplat("model", "deploy", "again", "--from", "smollm2:135m", "--site", site)
+        ward.aiplat("chat", site, "--once", "What is the capital of Italy?")
+    nothing(report)
+
+
 def test_a_planted_attempt_is_named_by_pod_and_address(ward: Journey, tmp_path: Path) -> None:
-    """A pod asks for a name and connects outside: the report has its name, its address, both that it wanted."""
-    ward.site_file.write_text(SITE)
-    ward.bootstrap()
-    image = ward.image("mirrored-library-busybox")
-    with recorded(ward, tmp_path / "planted.json") as found:
-        ward.on_host(
-            f"k3s kubectl run planted --image={image} --restart=Never --attach --rm -- sh -c '{PLANTED}' >&2"
-        )
-    report = found[0]
+    """A pod asks for a name and connects outside: the report has the pod, its address, and what it wanted."""
+    run = f"run planted --image={ward.image('mirrored-library-busybox')} --restart=Never --attach --rm"
+    with recorded(ward, tmp_path / "planted.json") as report:
+        ward.on_host(f"k3s kubectl {run} -- sh -c '{PLANTED}' >&2")
     assert report["exit"] == 3
     mine = [one for one in report["attempts"] if one["pod"] == "default/planted"]
-    assert {one["source"].rpartition(".")[0] for one in mine} == {"10.42.0"}
+    assert {one["source"].rpartition(".")[0] for one in mine} == {"10.42.0"}, report["table"]
     assert "planted.example.org" in {one["name"] for one in mine}
     connection = next(one for one in mine if one["destination"] == "192.0.2.9")
     assert (connection["protocol"], connection["port"], connection["process"]) == ("tcp", 8443, "wget")
     assert connection["left"] > 0
     assert report["lab"]["packets"] > 0
     assert "pod default/planted" in report["table"]
+
+
+def test_nothing_leaves_while_everything_is_taken_off(ward: Journey, tmp_path: Path) -> None:
+    """The reset ends what runs and removes it, and asks nobody outside."""
+    with recorded(ward, tmp_path / "reset.json") as report:
+        ward.aiplat("reset", str(ward.site_file), "--yes")
+    nothing(report)
