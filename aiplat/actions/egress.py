@@ -35,7 +35,7 @@ class SiteAttempt(HostAttempt):
     host: str
 
 
-class RecordedHost(Frozen):
+class HostCoverage(Frozen):
     """How well a host was looked at; one with a `problem` was not, or not to the end."""
 
     host: str
@@ -73,7 +73,7 @@ class SiteEgress(Frozen):
     ended: str
     seconds: int
     total: int
-    hosts: tuple[RecordedHost, ...]
+    hosts: tuple[HostCoverage, ...]
     attempts: tuple[SiteAttempt, ...]
     lab: LabCount | None = None
     limits: tuple[str, ...] = LIMITS
@@ -101,9 +101,9 @@ def record_egress(site: Site, seconds: float, waiting: Waiting, begun: Callable[
         lasted, problems = time.monotonic() - clock, dict(recording.problems)
     attempts = _attempts(records)
     hosts = [
-        RecordedHost(host=host.name, problem=problems[host.name].problem, fix=problems[host.name].fix)
+        HostCoverage(host=host.name, problem=problems[host.name].problem, fix=problems[host.name].fix)
         if host.name in problems
-        else RecordedHost(host=host.name, more=records[host.name].more, lost=records[host.name].lost)
+        else HostCoverage(host=host.name, more=records[host.name].more, lost=records[host.name].lost)
         for host in site.hosts
     ]
     return SiteEgress(

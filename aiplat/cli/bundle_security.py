@@ -26,6 +26,7 @@ _Platform = Annotated[str, typer.Option(help="Which of an image's platforms, whe
 _Out = Annotated[
     Path | None, typer.Option(help="A file, or a folder for the whole and a document of each image.")
 ]
+_Advisories = Annotated[Path | None, typer.Option(help="A folder of advisories in OSV's format.")]
 _Csv = Annotated[bool, typer.Option("--csv", help="Print it for a spreadsheet.")]
 _Markdown = Annotated[bool, typer.Option("--markdown", help="Print it as a document.")]
 
@@ -34,6 +35,7 @@ def register_security(app: typer.Typer) -> None:
     """Add the verbs to `aiplat bundle`."""
     app.command()(sbom)
     app.command()(licences)
+    app.command()(scan)
 
 
 def sbom(site: SiteOrBundle = None, image: _Image = "", platform: _Platform = "", out: _Out = None) -> None:
@@ -87,6 +89,20 @@ def licences(
         typer.echo(as_markdown_text(bundle, lines, unread), nl=False)
     else:
         show_licences(lines, unread)
+
+
+def scan(site: SiteOrBundle = None, advisories: _Advisories = None, as_json: JsonOption = False) -> None:
+    """Show what the scan of each model found, and which packages a folder of advisories names.
+
+    With --advisories the packages are compared with vulnerabilities in OSV's format (JSON files, or the
+    all.zip of an ecosystem: PyPI, Go, Debian, Ubuntu, Alpine), which somebody put there: nothing is fetched.
+    The report names the day on which the newest of them was changed. Exit code 3 if a package is named.
+    """
+    from aiplat.cli.bundle_scan import show_scan  # noqa: PLC0415 - a second to load
+
+    bundle = Bundle.open(chosen_bundle(site))
+    contents = read_contents(bundle) if advisories else []
+    show_scan(bundle, contents, advisories, as_json=as_json)
 
 
 def read_contents(bundle: Bundle, image: str = "") -> list[Contents]:

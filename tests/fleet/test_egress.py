@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from aiplat.cli.main import main
 from aiplat.fleet.egress import EgressRecording
 from aiplat.fleet.remote import record_egress
 from aiplat.fleet.remote.record_egress import FILTER, OUTGOING, Recorder, parsed
@@ -47,7 +48,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Return the recorder of a host with one pod."""
     monkeypatch.setattr(record_egress, "local_addresses", lambda _: {"10.0.0.11", "127.0.0.1"})
     monkeypatch.setattr(
-        record_egress.Pods, "owner", lambda _, address: ("", "ward/bed" if address == POD else "")
+        record_egress.PodNetworks, "owner", lambda _, address: ("", "ward/bed" if address == POD else "")
     )
     asked = {
         "inside": ["10.42.0.0/16", "10.43.0.0/16", "10.0.0.11"],
@@ -164,15 +165,69 @@ def test_ipv6_is_read_as_well() -> None:
     assert (str(seen.source), str(seen.destination), seen.port) == ("fd42::9", "2001:db8::1", 443)
 
 
-def test_hosts_that_record_and_those_that_cannot_are_told_apart(
-    site: Site, host_here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+ROW = {
+    "kind": "name",
+    "source": POD,
+    "pod": "ward/bed",
+    "process": "wget",
+    "unit": "",
+    "destination": RESOLVER,
+    "protocol": "udp",
+    "port": 53,
+    "name": "evil.example.org",
+    "tried": 2,
+    "left": 0,
+    "first": 1.5,
+    "last": 2.5,
+}
+
+
+@pytest.mark.parametrize(("attempts", "lost", "code"), [([], 0, 0), ([ROW], 0, 3), ([], 5, 3)])
+def test_the_report_is_a_table_a_file_and_an_exit_code(
+    *,
+    site: Site,
+    host_here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    attempts: list[dict[str, Any]],
+    lost: int,
+    code: int,
 ) -> None:
-    """A host on which packets cannot be read is a problem with its reason; the others are asked to the end."""
+    """3 where something was tried, and where packets were lost: then nobody knows."""
+    record = {"attempts": attempts, "more": 0, "lost": lost}
     remote = tmp_path / "remote"
     remote.mkdir()
-    said = json.dumps(
-        {"error": "its packets cannot be read (Operation not permitted)", "fix": "it takes root"}
+    (remote / "record_egress.py").write_text(
+        "import sys\nsys.stdin.buffer.readline()\nprint('{\"ready\": true}', flush=True)\n"
+        f"sys.stdin.buffer.readline()\nprint({json.dumps(record)!r}, flush=True)\n"
     )
+    monkeypatch.setattr("aiplat.fleet.stream.REMOTE", remote)
+    monkeypatch.setenv("COLUMNS", "200")
+    site_file, report = tmp_path / "site.yaml", tmp_path / "egress.json"
+    site_file.write_text(json.dumps(site.model_dump(mode="json", by_alias=True, exclude_unset=True)))
+    words = ["aiplat", "verify", str(site_file), "--egress", "--for", "1s", "--report", str(report)]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    table = capsys.readouterr().out
+    document = json.loads(report.read_text())
+    assert int(ended.value.code or 0) == code
+    assert document["total"] == 2 * len(site.hosts) * len(attempts)
+    assert [host["lost"] for host in document["hosts"]] == [lost] * len(site.hosts)
+    assert ("pod ward/bed 10.42.0.9 (wget)" in table) == bool(attempts)
+    assert ("asked 10.43.0.10 for evil.example.org" in table) == bool(attempts)
+    assert ("packets were too fast" in table) == bool(lost)
+
+
+def test_a_host_that_cannot_record_says_why(
+    site: Site, host_here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A host on which packets cannot be read is a problem with its reason."""
+    remote = tmp_path / "remote"
+    remote.mkdir()
+    problem = "its packets cannot be read (Operation not permitted)"
+    said = json.dumps({"error": problem, "fix": "it takes root"})
     (remote / "record_egress.py").write_text(
         f"import json, sys\nasked = json.loads(sys.stdin.buffer.readline())\nprint({said!r}, flush=True)\n"
     )
@@ -180,4 +235,4 @@ def test_hosts_that_record_and_those_that_cannot_are_told_apart(
     with EgressRecording(site) as recording:
         assert recording.hosts == ()
         assert recording.stop() == {}
-    assert {f.problem for f in recording.problems.values()} == {problem}
+    assert {finding.problem for finding in recording.problems.values()} == {problem}

@@ -104,7 +104,7 @@ def opened() -> socket.socket:
 
 
 def parsed(data: bytes) -> Packet | None:
-    """Return what a packet says, None for what is no IP packet or is cut."""
+    """Return what a packet says, None for what is not an IP packet or is cut."""
     try:
         if data[0] >> 4 == 4:
             start, protocol = (data[0] & 15) * 4, data[9]
@@ -158,7 +158,7 @@ def processes() -> Iterator[str]:
             yield path.name
 
 
-class Pods:
+class PodNetworks:
     """Which network namespace has which address, and whose it is; looked at again when one is not known."""
 
     def __init__(self) -> None:
@@ -218,7 +218,7 @@ def cgroup(process: str) -> str:
         return ""
 
 
-def who(packet: Packet, near: str, pods: Pods) -> Who:
+def who(packet: Packet, near: str, pods: PodNetworks) -> Who:
     """Return whose packet it is: the pod by its address, the process by the socket that has its port."""
     process = holder(inode(packet, near or "self"), pods, near)
     pod = pod_of(process) if process else ""
@@ -248,7 +248,7 @@ def inode(packet: Packet, near: str) -> str:
     return ""
 
 
-def holder(wanted: str, pods: Pods, near: str) -> str:
+def holder(wanted: str, pods: PodNetworks, near: str) -> str:
     """Return a process that has a socket open."""
     if not wanted:
         return ""
@@ -273,7 +273,7 @@ class Recorder:
         self.pods_in = [ipaddress.ip_network(one) for one in asked["pods"]]
         self.names = tuple(asked["names"])
         self.own = {ipaddress.ip_address(one) for one in local_addresses("self")}
-        self.pods = Pods()
+        self.pods = PodNetworks()
         self.attempts: dict[tuple[str, ...], dict[str, Any]] = {}
         self.more = self.lost = 0
         self._seen: OrderedDict[Any, dict[str, Any] | None] = OrderedDict()
@@ -371,7 +371,7 @@ def record(recorder: Recorder, heard: socket.socket, until: Any) -> None:
         if heard in ready:
             data, (interface, _, kind, _, _) = heard.recvfrom(2048)
             recorder.take(data, interface, kind)
-        # Pods are known before they try something: one may be gone soon after.
+        # PodNetworks are known before they try something: one may be gone soon after.
         recorder.pods.look()
 
 
