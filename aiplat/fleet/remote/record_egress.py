@@ -371,7 +371,7 @@ def record(recorder: Recorder, heard: socket.socket, until: Any) -> None:
         if heard in ready:
             data, (interface, _, kind, _, _) = heard.recvfrom(2048)
             recorder.take(data, interface, kind)
-        # PodNetworks are known before they try something: one may be gone soon after.
+        # Pods are known before they try something: one may be gone soon after.
         recorder.pods.look()
 
 
