@@ -84,6 +84,8 @@ lock: setup ## Resolve the Python locks again from pyproject.toml
 	@.venv/bin/uv pip compile pyproject.toml -q --all-extras --universal --python-version 3.11 --generate-hashes --no-header -o locks/requirements.txt
 	@$(PY) -c "import tomllib; e = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*(r for r in e['services'] + e['gateway'] if not r.startswith('aiplat[')), sep='\n')" \
 		| .venv/bin/uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c locks/requirements.txt -o locks/services.txt
+	@$(PY) -c "import tomllib; print('pip', *tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+		| .venv/bin/uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c locks/requirements.txt -o locks/runtime.txt
 	@.venv/bin/uv pip compile locks/sources.in -q --no-deps --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/sources.txt
 	@.venv/bin/uv pip compile locks/vllm.in -q --override locks/vllm-overrides.txt $$(sed 's/^/--no-emit-package /' locks/vllm-left-out.txt) \
 		--python-version 3.13 --python-platform x86_64-manylinux_2_40 --generate-hashes --no-header --no-annotate -o locks/vllm.txt

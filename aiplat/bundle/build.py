@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from aiplat.bundle import installer
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.cards import add_card, card_files
 from aiplat.bundle.check import altered
@@ -12,6 +13,7 @@ from aiplat.bundle.document import (
     CHECKSUM,
     DOCUMENT,
     INDEX,
+    INSTALLER,
     LAYOUT,
     BundledFile,
     BundleDocument,
@@ -133,7 +135,8 @@ def _finish(path: Path, lock: Lock, referrers: list[Descriptor]) -> Bundle:
         f"blobs/sha256/{d.removeprefix('sha256:')}": BundledFile(sha256=d, size=s) for d, s in blobs.items()
     }
     files |= card_files(path, referrers)
-    for name in (LAYOUT, INDEX):
+    own = [LAYOUT, INDEX, *_installer(path, lock)]
+    for name in own:
         files[name] = BundledFile(sha256=sha256_file(path / name), size=(path / name).stat().st_size)
     document = BundleDocument(lock_digest=lock_digest(lock), lock=lock, files=dict(sorted(files.items())))
     data = canonical_json(document.model_dump(mode="json", by_alias=True)) + b"\n"
@@ -144,6 +147,14 @@ def _finish(path: Path, lock: Lock, referrers: list[Descriptor]) -> Bundle:
         if not found.is_dir() and found not in known:
             found.unlink()
     return Bundle(path, document)
+
+
+def _installer(path: Path, lock: Lock) -> list[str]:
+    """Write the program that installs the bundle's runtime, if it has one, and return its name."""
+    if not lock.of("runtime"):
+        return []
+    write_atomic(path / INSTALLER, Path(installer.__file__).read_bytes(), mode=0o755)
+    return [INSTALLER]
 
 
 def _described(path: Path, artifact: Artifact) -> dict[str, Any]:

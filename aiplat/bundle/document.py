@@ -17,6 +17,8 @@ LAYOUT = "oci-layout"
 INDEX = "index.json"
 SIGNED = ("bundle.signed.json", "bundle.signed.json.sig")
 """What a signed bundle has beside bundle.json, which cannot list them."""
+INSTALLER = "install"
+"""Installs aiplat from the bundle's runtime; only bundles with a runtime have it."""
 _DOCUMENT_BYTES = 64 << 20  # a line of 200 bytes for each file: some hundred thousand of them
 
 

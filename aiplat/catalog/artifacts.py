@@ -11,7 +11,7 @@ from aiplat.content import digest_of
 from aiplat.frozen import Frozen
 from aiplat.site.systems import Arch, OsName
 
-ArtifactKind = Literal["image", "hostfile", "chart", "model"]
+ArtifactKind = Literal["image", "hostfile", "chart", "model", "runtime"]
 When = Literal["always", "selinux", "apparmor", "gpu", "gpu-open", "gpu-proprietary", "gpu-fabric"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f-\x9f\"'`{}\[\]#$\\<>|;&]{1,255}$")]
@@ -62,7 +62,8 @@ class Artifact(Frozen):
     """One thing a host or the cluster installs, stored in the bundle as an OCI image or artefact.
 
     `name` is the upstream repository without tag (`docker.io/ollama/ollama`), or for a host file its
-    name (`k3s`). `inputs` is the digest of everything it is made of and the key of the build cache.
+    name (`k3s`). A `runtime` is aiplat itself with all it runs on, for the operator's machine. `inputs`
+    is the digest of everything it is made of and the key of the build cache.
     `hosts` says which hosts install or run it; one that is `lab_only` never goes to any other host.
     `digest` (of its OCI manifest) and `blobs` (manifest, config and layers) are empty until it was
     supplied once. For a host file the layer is the file itself and `file` its digest; a site with hosts of

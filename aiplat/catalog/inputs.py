@@ -48,6 +48,8 @@ def _upstream_files(component: Component, recipe: ArtifactRecipe) -> dict[str, P
     if how and how.assemble:
         named = (how.assemble.requirements, *how.assemble.sources)
         return {name: source_path(name) for name in named}
+    if how and how.runtime:
+        return {name: source_path(name) for name in (how.runtime.requirements, *how.runtime.sources)}
     return {}
 
 
@@ -115,7 +117,8 @@ def _files(component: Component, recipe: ArtifactRecipe) -> dict[str, Path]:
     }
     if how.snapshot:
         own[how.snapshot.script] = component.folder / how.snapshot.script
-    named = (how.script, how.requirements, *how.sources)
+    wheels = how.runtime.requirements if how.runtime else None
+    named = (how.script, how.requirements, wheels, *how.sources)
     files = own | {name: source_path(name) for name in named if name}
     if how.chart:
         files["charts/_lib"] = source_path("charts/_lib")

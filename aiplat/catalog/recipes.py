@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from aiplat.frozen import Frozen
 
-RecipeKind = Literal["script", "go", "deb", "image", "model", "snapshot", "chart", "own"]
+RecipeKind = Literal["script", "go", "deb", "image", "model", "snapshot", "chart", "own", "runtime"]
 
 
 class TrueVersion(Frozen):
@@ -74,10 +74,23 @@ class OwnFiles(Frozen):
     formats: tuple[str, ...]
 
 
+class PythonRuntime(Frozen):
+    """aiplat's own wheel with the wheels of a lock, for every one of `pythons` on every one of `machines`.
+
+    Wheels may ask for the C library `glibc` or an older one.
+    """
+
+    requirements: str
+    pythons: tuple[Annotated[str, Field(pattern=r"^3\.[0-9]+$")], ...]
+    machines: tuple[Literal["x86_64", "aarch64"], ...]
+    glibc: Annotated[str, Field(pattern=r"^2\.[0-9]+$")]
+
+
 class Recipe(Frozen):
     """One way to make one artifact.
 
-    Exactly one of script, containerfile, go, deb, gguf, gguf_file, snapshot, chart and own decides which.
+    Exactly one of script, containerfile, go, deb, gguf, gguf_file, snapshot, chart, runtime and own decides
+    which.
 
     Paths are relative to the component's folder, except `script`, `sources` and `requirements`, which
     are relative to the folder that ships everything (the checkout); those below `aiplat/` to the package's.
@@ -130,12 +143,15 @@ class Recipe(Frozen):
     # a folder with a Helm chart
     chart: str | None = None
 
+    # aiplat itself, for a machine without a network; `sources` is what its wheel is made of
+    runtime: PythonRuntime | None = None
+
     # a model that a site has itself; never in a component.yaml
     own: OwnFiles | None = None
 
     def described(self) -> dict[str, Any]:
         """Return it as the build cache's keys have it: what it does not use is not in it."""
-        since = ("cmake", "gguf_file", "template", "slim", "snapshot", "own", "patched")
+        since = ("cmake", "gguf_file", "template", "slim", "snapshot", "own", "patched", "runtime")
         later = {name for name in since if getattr(self, name) is None}
         return self.model_dump(mode="json", by_alias=True, exclude=later)
 
@@ -151,6 +167,7 @@ class Recipe(Frozen):
             "model": self.gguf or (self.gguf_file.wheel if self.gguf_file else None),
             "snapshot": self.snapshot.script if self.snapshot else None,
             "chart": self.chart,
+            "runtime": self.runtime.requirements if self.runtime else None,
             "own": self.own.form if self.own else None,
         }
         return next(kind for kind, value in named.items() if value)
@@ -170,10 +187,11 @@ class Recipe(Frozen):
             self.gguf_file,
             self.snapshot,
             self.chart,
+            self.runtime,
             self.own,
         ]
         if sum(bool(way) for way in ways) != 1:
-            known = "script, go, deb, containerfile, gguf, gguf_file, snapshot, chart"
+            known = "script, go, deb, containerfile, gguf, gguf_file, snapshot, chart, runtime"
             raise ValueError(f"needs exactly one of {known}")
         if bool(self.go) != bool(self.package):
             raise ValueError("go and package belong together")

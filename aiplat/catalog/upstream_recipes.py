@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from aiplat.catalog.os_recipes import OsPackages
-from aiplat.catalog.recipes import OwnFiles
+from aiplat.catalog.recipes import OwnFiles, PythonRuntime
 from aiplat.catalog.version_sources import FromVersions, VersionSource
 from aiplat.frozen import Frozen
 
@@ -26,6 +26,7 @@ class UpstreamKind(StrEnum):
     OSPACKAGES = auto()
     CHART = auto()
     ASSEMBLE = auto()
+    RUNTIME = auto()
     OWN = auto()
 
 
@@ -98,6 +99,12 @@ class Assemble(Frozen):
     user: str
 
 
+class OwnRuntime(PythonRuntime):
+    """aiplat itself; `sources` is what its wheel is made of."""
+
+    sources: tuple[str, ...]
+
+
 class UpstreamRecipe(Frozen):
     """Exactly one way to fetch, or make of fetched parts, one artifact.
 
@@ -114,6 +121,7 @@ class UpstreamRecipe(Frozen):
     ospackages: OsPackages | None = None
     chart: str | None = None
     assemble: Assemble | None = None
+    runtime: OwnRuntime | None = None
     own: OwnFiles | None = None
 
     @property

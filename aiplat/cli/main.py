@@ -50,6 +50,8 @@ def command_line(asked: str = "") -> typer.Typer:
     """Return the command line with the verb asked for, or with every verb where that is none of them."""
     import typer  # noqa: PLC0415
 
+    from aiplat.cli.version import before_a_verb  # noqa: PLC0415
+
     app = typer.Typer(
         name="aiplat",
         no_args_is_help=True,
@@ -58,7 +60,7 @@ def command_line(asked: str = "") -> typer.Typer:
         help="Turn bare hosts into a local-first AI platform, and look at what is there.",
     )
     # With a callback Typer keeps a verb's name also where only one verb was loaded.
-    app.callback()(lambda: None)
+    app.callback()(before_a_verb)
     # Loading all takes a second of processor time, so a known verb is loaded alone.
     names = [_VERBS[asked]] if asked in _VERBS else dict.fromkeys(_VERBS.values())
     for name in names:

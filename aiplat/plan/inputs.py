@@ -10,6 +10,7 @@ from aiplat.content import digest_of, digest_tree
 from aiplat.plan.gpus import gpu_artifacts
 from aiplat.plan.packages import content_digest
 from aiplat.plan.role_variables import HostGpu, PlaneRelease, RoleVariables, SharedGpus, SiteRegistry
+from aiplat.plan.staging import served
 from aiplat.plan.steps import managed, step_kind
 from aiplat.plan.variables import packages_of
 from aiplat.shipped import shipped
@@ -90,5 +91,5 @@ def _artifacts_of(variables: RoleVariables, lock: Lock, host: Host) -> list[Arti
     if isinstance(variables, HostGpu):
         named += [a for a in gpu_artifacts(host, lock) if variables.driver or a.when == "gpu"]
     if isinstance(variables, SiteRegistry):
-        named += [a for a in lock.artifacts if a.kind != "hostfile"]
+        named += served(lock)
     return named

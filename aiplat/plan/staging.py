@@ -22,12 +22,24 @@ def wanted_artifacts(host: Host, lock: Lock) -> tuple[Artifact, ...]:
 
 
 def _is_for(host: Host, artifact: Artifact) -> bool:
-    if artifact.kind != "hostfile":
+    if is_served(artifact):
         return host.role == "server"
+    if artifact.kind != "hostfile":
+        return False
     mine = artifact.platform == f"linux/{host.arch}" and artifact.os in (None, host.os)
     if not host.takes(artifact.when):
         return False
     return mine and (artifact.hosts == "all" or host.role == "server")
+
+
+def is_served(artifact: Artifact) -> bool:
+    """Whether the site registry has it: neither a host file nor what the operator's machine alone runs."""
+    return artifact.kind not in ("hostfile", "runtime")
+
+
+def served(lock: Lock) -> list[Artifact]:
+    """Return what the site registry has, in lock order."""
+    return [artifact for artifact in lock.artifacts if is_served(artifact)]
 
 
 def missing_blobs(wanted: tuple[Blob, ...], facts: HostFacts) -> tuple[Blob, ...]:

@@ -27,7 +27,7 @@ from aiplat.plan.role_variables import (
     RoleVariables,
     SiteRegistry,
 )
-from aiplat.plan.staging import wanted_artifacts
+from aiplat.plan.staging import served, wanted_artifacts
 from aiplat.site.addresses import in_url
 from aiplat.site.models import Host, Site
 
@@ -106,14 +106,13 @@ def _host_prepare(host: Host, lock: Lock, public: PublicParts) -> HostPrepare:
 
 
 def _site_registry(host: Host, lock: Lock, public: PublicParts) -> SiteRegistry:
-    served = [a for a in lock.artifacts if a.kind != "hostfile"]
     return SiteRegistry(
         paths=paths_of(host.data_dir),
         binary=content_digest(lock.hostfile("registry", host.arch)),
         certificate=public.registry_certificate,
         address=in_url(host.node_ip),
         port=REGISTRY_PORT,
-        content=tuple(_content(a) for a in served),
+        content=tuple(_content(a) for a in served(lock)),
     )
 
 

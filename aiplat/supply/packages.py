@@ -22,6 +22,7 @@ from aiplat.supply.oci import blobs_of
 from aiplat.supply.own import build_own
 from aiplat.supply.process import end_all
 from aiplat.supply.refresh import aged
+from aiplat.supply.runtime import build_runtime
 from aiplat.supply.snapshot_image import build_snapshot
 from aiplat.supply.tools import missing_tools
 
@@ -34,6 +35,7 @@ BUILDERS: Mapping[RecipeKind, Builder] = {
     "snapshot": build_snapshot,
     "chart": build_chart,
     "own": build_own,
+    "runtime": build_runtime,
 }
 
 # Bytes that sources, compiler caches and intermediate files take while one is made.
@@ -46,6 +48,7 @@ _NEEDED: Mapping[RecipeKind, int] = {
     "deb": 10**7,
     "chart": 10**7,
     "own": 10**9,
+    "runtime": 4 * 10**8,
 }
 
 

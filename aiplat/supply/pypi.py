@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
+from aiplat.catalog.artifacts import Digest
 from aiplat.catalog.versions import SOURCES_LOCK, lock_entry
 from aiplat.content import parsed_json
 from aiplat.errors import AiplatError, Finding
 from aiplat.supply.contract import Phase
 from aiplat.supply.upstream.http import HttpClient
+from aiplat.supply.upstream.partial import OnBytes
 
 _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 _JSON = "application/vnd.pypi.simple.v1+json"
+_PAGE_BYTES = 64 << 20  # every file of every version of a package: some have ten thousand
+
+
+@dataclass(frozen=True)
+class IndexFile:
+    """A file that the index has; `size` in bytes, 0 where it does not say."""
+
+    name: str
+    url: str
+    digest: Digest
+    size: int
 
 
 def fetch_pinned(package: str, suffix: str, folder: Path, phase: Phase) -> Path:
@@ -28,27 +42,52 @@ def fetch_pinned(package: str, suffix: str, folder: Path, phase: Phase) -> Path:
     version, hashes = lock_entry(package, SOURCES_LOCK)
     http = HttpClient()
     try:
-        index = next(
-            (os.environ[name] for name in _INDEXES if os.environ.get(name)), "https://pypi.org/simple"
-        )
-        page = f"{index.rstrip('/')}/{package}/"
-        answer = http.get(page, headers={"accept": _JSON})
-        for file in _files(answer.body, page):
-            digest = f"sha256:{file.get('hashes', {}).get('sha256')}"
-            if digest in hashes and file["filename"].endswith(suffix):
-                target = folder / str(file["filename"])
-                url = urljoin(answer.url, file["url"])
-                http.download(
-                    url,
-                    target,
-                    digest=digest,
-                    on_bytes=lambda done, total: phase("download sources", done, total),
-                )
-                return target
+        for file in listed(package, http):
+            if file.digest in hashes and file.name.endswith(suffix):
+                return bring(file, folder, http, lambda done, total: phase("download sources", done, total))
     finally:
         http.close()
+    problem = f"has no {suffix} of {package} {version} with a hash of the lock"
     fix = "use an index that has it, or lock the package again"
-    raise AiplatError(Finding(page, f"has no {suffix} of {package} {version} with a hash of the lock", fix))
+    raise AiplatError(Finding(_page(package), problem, fix))
+
+
+def listed(package: str, http: HttpClient) -> list[IndexFile]:
+    """Return what the index has of a package.
+
+    Raises:
+        AiplatError: it does not have the package, or does not answer in the JSON form.
+    """
+    page = _page(package)
+    answer = http.get(page, headers={"accept": _JSON}, limit=_PAGE_BYTES)
+    return [
+        IndexFile(
+            name=str(file["filename"]),
+            url=urljoin(answer.url, file["url"]),
+            digest=f"sha256:{file.get('hashes', {}).get('sha256')}",
+            size=int(file.get("size") or 0),
+        )
+        for file in _files(answer.body, page)
+    ]
+
+
+def bring(file: IndexFile, folder: Path, http: HttpClient, on_bytes: OnBytes | None = None) -> Path:
+    """Bring a file of the index; it has the digest that is asked for.
+
+    Raises:
+        AiplatError: it cannot be had, or is another.
+    """
+    return http.download(file.url, folder / Path(file.name).name, digest=file.digest, on_bytes=on_bytes).path
+
+
+def index_address() -> str:
+    """Return the package index that is asked: PyPI, or the one that uv or pip are told of."""
+    index = next((os.environ[name] for name in _INDEXES if os.environ.get(name)), "https://pypi.org/simple")
+    return index.rstrip("/")
+
+
+def _page(package: str) -> str:
+    return f"{index_address()}/{package}/"
 
 
 def _files(body: bytes, page: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -207,3 +208,9 @@ def test_control_c_ends_with_130_and_a_sentence(in_register: str) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, f"{SENTENCE}\n")
+
+
+def test_the_version_is_said_without_a_verb(aiplat: Callable[..., Ended]) -> None:
+    """A script learns which aiplat is there, and nothing else is printed."""
+    code, said, complaint = aiplat("--version")
+    assert (code, said, complaint) == (0, f"aiplat {installed_version('aiplat')}\n", "")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from fnmatch import fnmatch
 
-from tests.house.tree import files, lines
+from packaging.utils import canonicalize_name
+
+from tests.house.tree import files, lines, text
 
 LITERAL = re.compile(r"(?<![\d.])v?(\d+)\.(\d+)\.(\d+)(?!\.?\d)")
 OWNERS = ("versions.yaml", "*go.mod", "*go.sum", "locks/*")
@@ -47,3 +50,18 @@ def test_a_literal_is_recognised() -> None:
 def test_every_exception_is_still_needed() -> None:
     """An exception without files is removed."""
     assert all(files(pattern) for pattern in ALLOWED)
+
+
+def pins(lock: str) -> set[str]:
+    """Return `name==version` of everything that a lock pins."""
+    return set(re.findall(r"^[a-z0-9][a-z0-9._-]*==\S+", text(lock), re.MULTILINE))
+
+
+def test_a_bundle_carries_what_aiplat_was_tested_with() -> None:
+    """The lock of the runtime has every dependency in the version of the environment; `make lock` does it."""
+    wanted = tomllib.loads(text("pyproject.toml"))["project"]["dependencies"]
+    names = {canonicalize_name(re.split(r"[<>=!~\[ ]", line)[0]) for line in wanted}
+    runtime = pins("locks/runtime.txt")
+    assert names - {pin.partition("==")[0] for pin in runtime} == set()
+    # pip, which installs the others, comes with an environment and stands in no lock of it.
+    assert {pin for pin in runtime - pins("locks/requirements.txt") if not pin.startswith("pip==")} == set()

@@ -30,6 +30,7 @@ from aiplat.supply.upstream.ollama import OllamaModels
 from aiplat.supply.upstream.ospackages.fetch import OsPackageSets
 from aiplat.supply.upstream.own import OwnModels
 from aiplat.supply.upstream.releases import ReleaseFiles
+from aiplat.supply.upstream.runtime import RuntimeWheels
 
 FETCHERS: Mapping[UpstreamKind, Fetcher] = {
     UpstreamKind.RELEASE: ReleaseFiles(),
@@ -40,6 +41,7 @@ FETCHERS: Mapping[UpstreamKind, Fetcher] = {
     UpstreamKind.OSPACKAGES: OsPackageSets(),
     UpstreamKind.CHART: OwnCharts(),
     UpstreamKind.ASSEMBLE: AssembledImages(),
+    UpstreamKind.RUNTIME: RuntimeWheels(),
     UpstreamKind.OWN: OwnModels(),
 }
 # Archives are unpacked and layers assembled beside what was fetched.
