@@ -85,9 +85,8 @@ def visitor(ward: Checkout) -> Visitor:
 
 
 def users(ward: Checkout, verb: str, *words: str, expect: int = 0) -> Any:
-    """Ask `aiplat users` and return its document, or nothing where it fails."""
-    done = ward.aiplat("users", verb, *words, str(ward.site_file), "--json", expect=expect)
-    return json.loads(done.stdout) if done.stdout else None
+    """Ask `aiplat users` and return the document that it ends with."""
+    return json.loads(ward.aiplat("users", verb, *words, str(ward.site_file), "--json", expect=expect).stdout)
 
 
 def client(ward: Checkout, name: str) -> dict[str, str]:
@@ -157,7 +156,8 @@ def test_people_are_added_and_removed_by_command(ward: Checkout, admin: Visitor)
     assert users(ward, "groups", "ada", "--group", "member")["groups"] == ["member"]
     shown = {one["name"]: one["state"] for one in users(ward, "list")["people"]}
     assert shown == {"admin": "active", "ada": "active"}
-    assert users(ward, "add", "ada", "--group", "member", expect=2) is None
+    (refused,) = users(ward, "add", "ada", "--group", "member", expect=2)["findings"]
+    assert (refused["where"], refused["problem"]) == ("user ada", "is there already")
     users(ward, "remove", "ada")
     assert not visitor(ward).signed_in(ISSUER, "ada", PASSWORD)
     assert browser.code(ISSUER, known["client_id"], BACK) == ""
