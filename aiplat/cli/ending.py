@@ -79,6 +79,7 @@ def _verb(words: Sequence[str]) -> list[str]:
     groups = (
         "site",
         "secret",
+        "users",
         "vault",
         "catalog",
         "component",
