@@ -60,8 +60,8 @@ def run_bootstrap(asked: RunOptions, options: Options, *, yes: bool) -> None:
     with watching(as_json=asked.as_json, yes=yes) as watch:
         summary = bootstrap(site, options, watch)
     _finish(summary, asked.site, as_json=asked.as_json)
-    # Never in a document: programs keep what they read.
-    if summary.state == "done" and not asked.as_json:
+    # Never in a document: programs keep what they read. A run that changed nothing does not ask again.
+    if summary.changed and summary.state == "done" and not asked.as_json:
         offer_first_sign_in(site)
     if asked.svg:
         named = asked.site or ""

@@ -34,6 +34,8 @@ def prepared(folder: Path) -> Flask:
 def run(folder: Path, port: int) -> None:
     """Serve until the process is told to end."""
     application = prepared(folder)
+    # Bringing the schema up to date leaves the root a handler of its own, which would write each line again.
+    application.logger.propagate = False
     # The ingress alone reaches the pod; it drops what browsers send of these headers.
     application.wsgi_app = ProxyFix(application.wsgi_app, x_for=1, x_proto=1, x_host=1)
     config = Config()
