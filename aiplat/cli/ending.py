@@ -79,7 +79,6 @@ def _verb(words: Sequence[str]) -> list[str]:
     groups = (
         "site",
         "secret",
-        "users",
         "vault",
         "catalog",
         "component",
@@ -89,5 +88,6 @@ def _verb(words: Sequence[str]) -> list[str]:
         "model",
         "serve",
         "doctor",
+        "users",
     )
     return [word for word in words[: 2 if words[0] in groups else 1] if not word.startswith("-")]
