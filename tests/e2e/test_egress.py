@@ -95,7 +95,8 @@ def test_a_planted_attempt_is_named_by_pod_and_address(ward: Journey, tmp_path: 
     assert {one["source"].rpartition(".")[0] for one in mine} == {"10.42.0"}, report["table"]
     assert "planted.example.org" in {one["name"] for one in mine}
     connection = next(one for one in mine if one["destination"] == "192.0.2.9")
-    assert (connection["protocol"], connection["port"], connection["process"]) == ("tcp", 8443, "wget")
+    assert (connection["protocol"], connection["port"]) == ("tcp", 8443)
+    assert "wget" in {one["process"] for one in mine}
     assert connection["left"] > 0
     assert report["lab"]["packets"] > 0
     assert "pod default/planted" in report["table"]

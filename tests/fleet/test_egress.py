@@ -110,6 +110,33 @@ def test_what_stays_inside_and_answers_do_not_count(recorder: Recorder) -> None:
     assert rows(recorder) == []
 
 
+@pytest.mark.parametrize(
+    ("group", "folder"),
+    [
+        (
+            "0::/kubepods/besteffort/pod0a1b2c3d-0000-1111-2222-333344445555/c1",
+            "0a1b2c3d-0000-1111-2222-333344445555",
+        ),
+        (
+            "0::/kubepods-pod0a1b2c3d_0000_1111_2222_333344445555.slice/c",
+            "0a1b2c3d-0000-1111-2222-333344445555",
+        ),
+        ("4:pids:/kubepods/pod0a1b2c3d000011112222333344445555/c1", "0a1b2c3d000011112222333344445555"),
+        ("0::/system.slice/k3s.service", ""),
+    ],
+)
+def test_a_pod_is_known_by_its_control_group(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, group: str, folder: str
+) -> None:
+    """With either driver of the kubelet, and for static pods; the folder of its logs has the name."""
+    monkeypatch.setattr(record_egress, "cgroup", lambda _: group)
+    monkeypatch.setattr(record_egress, "POD_LOGS", tmp_path)
+    if folder:
+        assert record_egress.pod_of("1") == f"pod {folder}"
+        (tmp_path / f"ward_bed-7_{folder}").mkdir()
+    assert record_egress.pod_of("1") == ("ward/bed-7" if folder else "")
+
+
 def test_more_attempts_than_there_is_room_for_are_counted(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

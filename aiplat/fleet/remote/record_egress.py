@@ -31,6 +31,7 @@ MOST_ATTEMPTS = 5000
 MOST_REMEMBERED = 8192
 LOOK_SECONDS, AT_ONCE_SECONDS = 2.0, 0.2
 BUFFER = 16 << 20
+POD_LOGS = Path("/var/log/pods")
 
 # (code, if true, if not, value) of a classic BPF program; packets begin at their IP header. It lets through
 # what begins a TCP connection, all UDP but the tunnels', and other protocols: data itself costs nothing.
@@ -199,12 +200,12 @@ def namespace_of(process: str) -> str:
 
 def pod_of(process: str) -> str:
     """Return `namespace/name` of the pod that a process belongs to, "" if to none that is known."""
-    found = re.search(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})", cgroup(process))
+    found = re.search(r"pod([0-9a-f]{8}(?:[-_]?[0-9a-f]{4}){3}[-_]?[0-9a-f]{12})", cgroup(process))
     if not found:
         return ""
     uid = found[1].replace("_", "-")
     # The kubelet names the folder of a pod's logs after it.
-    for folder in Path("/var/log/pods").glob(f"*_{uid}"):
+    for folder in POD_LOGS.glob(f"*_{uid}"):
         namespace, _, rest = folder.name.partition("_")
         return f"{namespace}/{rest.rpartition('_')[0]}"
     return f"pod {uid}"
