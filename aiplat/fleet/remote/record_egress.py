@@ -213,8 +213,13 @@ def pod_of(process: str) -> str:
 
 def cgroup(process: str) -> str:
     """Return the path of a process' control group."""
+    return told_of(process, "cgroup")
+
+
+def told_of(process: str, name: str) -> str:
+    """Return what a file of a process says, "" if it has ended."""
     try:
-        return Path("/proc", process, "cgroup").read_text()
+        return Path("/proc", process, name).read_text()
     except OSError:
         return ""
 
@@ -229,21 +234,14 @@ def who(packet: Packet, near: str, pods: PodNetworks) -> Who:
 
 def command(process: str) -> str:
     """Return the name of a process' program."""
-    try:
-        return "".join(c for c in Path("/proc", process, "comm").read_text().strip() if c.isprintable())
-    except OSError:
-        return ""
+    return "".join(c for c in told_of(process, "comm").strip() if c.isprintable())
 
 
 def inode(packet: Packet, near: str) -> str:
     """Return the socket that sends from a packet's port, "" where it is gone or has none."""
     kind = NAMES.get(packet.protocol, "")
     for table in (kind, f"{kind}6"):
-        try:
-            lines = Path("/proc", near, "net", table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for fields in map(str.split, lines):
+        for fields in map(str.split, told_of(near, f"net/{table}").splitlines()[1:]):
             if int(fields[1].rpartition(":")[2], 16) == packet.source_port and fields[9] != "0":
                 return fields[9]
     return ""
@@ -382,12 +380,8 @@ def main() -> None:
     try:
         heard = opened()
     except OSError as error:
-        tell(
-            {
-                "error": f"its packets cannot be read ({error.strerror})",
-                "fix": "it takes root and CAP_NET_RAW",
-            }
-        )
+        said = f"its packets cannot be read ({error.strerror})"
+        tell({"error": said, "fix": "it takes root and CAP_NET_RAW"})
         return
     recorder = Recorder(asked)
     recorder.pods.look()
