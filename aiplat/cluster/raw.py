@@ -33,10 +33,18 @@ _PATHS = {
     "DaemonSet": ("apis/apps/v1", "daemonsets"),
     "PersistentVolumeClaim": ("api/v1", "persistentvolumeclaims"),
     "PodDisruptionBudget": ("apis/policy/v1", "poddisruptionbudgets"),
+    "Namespace": ("api/v1", "namespaces"),
+    "ConfigMap": ("api/v1", "configmaps"),
+    "ServiceAccount": ("api/v1", "serviceaccounts"),
+    "ResourceQuota": ("api/v1", "resourcequotas"),
+    "LimitRange": ("api/v1", "limitranges"),
+    "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies"),
+    "RoleBinding": ("apis/rbac.authorization.k8s.io/v1", "rolebindings"),
+    "Team.aiplat.dev": ("apis/aiplat.dev/v1alpha1", "teams"),
     "Model.aiplat.dev": ("apis/aiplat.dev/v1alpha1", "models"),
     "Model.ollama.ayaka.io": ("apis/ollama.ayaka.io/v1", "models"),
 }
-_CLUSTER_WIDE = {"Node", "RuntimeClass"}
+_CLUSTER_WIDE = {"Node", "RuntimeClass", "Namespace", "Team.aiplat.dev"}
 
 
 @dataclass(frozen=True)
@@ -71,9 +79,9 @@ class NoAnswer(AiplatError):
 
 
 def kind_of(document: Document) -> str:
-    """Return the kind of a document as this module calls it; Models of two groups differ by their group."""
+    """Return the kind of a document as this module calls it: aiplat's own and Models with their group."""
     kind, group = str(document["kind"]), str(document["apiVersion"]).partition("/")[0]
-    return f"{kind}.{group}" if kind == "Model" else kind
+    return f"{kind}.{group}" if kind in {"Model", "Team"} else kind
 
 
 class RawObjects:

@@ -18,6 +18,8 @@ from aiplat.services.operator.gateways import loads_of
 from aiplat.services.operator.health import Pulse, health_port
 from aiplat.services.operator.load import fetch_metrics
 from aiplat.services.operator.reconcile import Reconciler
+from aiplat.services.operator.team_objects import Platform
+from aiplat.services.operator.team_pass import TeamKeeper
 from aiplat.services.operator.watch import watch
 
 MANAGER = "aiplat-operator"
@@ -33,11 +35,14 @@ class Settings:
     gateway_port: int
     health_port: int
     kubeconfig: Path | None
+    accounts: bool
 
 
 def parse(arguments: list[str]) -> Settings:
     """Return the settings of a command line; prints what is wrong and exits 2 where it is."""
-    parser = argparse.ArgumentParser(prog="aiplat-operator", description="Makes engines of Model objects.")
+    parser = argparse.ArgumentParser(
+        prog="aiplat-operator", description="Makes engines of Models, and namespaces of Teams."
+    )
     parser.add_argument(
         "--bundle", type=Path, required=True, metavar="FILE", help="JSON: what the site's bundle holds"
     )
@@ -48,6 +53,9 @@ def parse(arguments: list[str]) -> Settings:
     )
     parser.add_argument("--health-port", type=int, default=8080, help="(%(default)s)")
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="outside of a cluster")
+    parser.add_argument(
+        "--accounts", action="store_true", help="the gateways keep accounts of keys and teams"
+    )
     return Settings(**vars(parser.parse_args(arguments)))
 
 
@@ -70,9 +78,11 @@ async def run(settings: Settings) -> None:
         bundle=lambda: read_bundle(settings.bundle),
         loads=loads_of(objects, settings.gateway_namespace, fetch_metrics(settings.gateway_port)),
     )
+    platform = Platform(settings.namespace, settings.gateway_namespace)
+    keeper = TeamKeeper(objects, platform, settings.accounts)
     pulse = Pulse()
     async with health_port(pulse, settings.health_port):
-        await watch(reconciler, pulse, settings.kubeconfig)
+        await watch(reconciler, keeper, pulse, settings.kubeconfig)
 
 
 def main() -> int:

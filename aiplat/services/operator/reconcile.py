@@ -40,6 +40,9 @@ class Objects(Protocol):
     ) -> list[Document]:
         """Return every object of a kind."""
 
+    def read(self, kind: str, namespace: str, name: str) -> Document | None:
+        """Return one object, or None where there is none."""
+
     def apply(self, document: Document, subresource: str = "") -> Document:
         """Make an object as a document says."""
 

@@ -64,7 +64,7 @@ def status_of(model_spec: ModelSpec, decision: Decision, seen: Seen, before: Doc
         "readyReplicas": counted.ready,
         "ready": f"{counted.ready}/{counted.wanted}",
         "selector": ",".join(f"{k}={v}" for k, v in selector_of(model_spec).items()),
-        "conditions": [_dated(c, before.get("conditions", ()), now) for c in conditions],
+        "conditions": [dated(c, before.get("conditions", ()), now) for c in conditions],
     }
 
 
@@ -209,7 +209,8 @@ def _condition(kind: str, is_true: bool, reason: str, message: str, model_spec: 
     }
 
 
-def _dated(condition: Document, before: Iterable[Document], now: str) -> Document:
+def dated(condition: Document, before: Iterable[Document], now: str) -> Document:
+    """Return a condition with the time of its last change, which `before` has where nothing changed."""
     old = next((c for c in before if c["type"] == condition["type"]), {})
     same = old.get("status") == condition["status"]
     return {**condition, "lastTransitionTime": old["lastTransitionTime"] if same else now}

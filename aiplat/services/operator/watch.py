@@ -1,4 +1,4 @@
-"""Runs passes: at once when kopf sees a Model or node change, every second while something is under way."""
+"""Runs passes: at once when kopf sees a Model, Team or node change, each second while something goes on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,14 @@ import kopf
 from aiplat.errors import AiplatError
 from aiplat.services.operator.health import Pulse
 from aiplat.services.operator.reconcile import Outcome, Reconciler
+from aiplat.services.operator.team_pass import TeamKeeper
 
-_WATCHED = (("aiplat.dev", "v1alpha1", "models"), ("ollama.ayaka.io", "v1", "models"), ("", "v1", "nodes"))
+_WATCHED = (
+    ("aiplat.dev", "v1alpha1", "models"),
+    ("aiplat.dev", "v1alpha1", "teams"),
+    ("ollama.ayaka.io", "v1", "models"),
+    ("", "v1", "nodes"),
+)
 _SOON, _RESYNC, _AFTER_ERROR = 1.0, 10.0, 2.0
 _BUNDLED_CHANGES = 0.05
 
@@ -71,10 +78,16 @@ async def passes(reconcile: Callable[[], Outcome], changed: asyncio.Event, pulse
         await asyncio.sleep(_BUNDLED_CHANGES)
 
 
-async def watch(reconciler: Reconciler, pulse: Pulse, kubeconfig: Path | None) -> None:
+async def watch(reconciler: Reconciler, keeper: TeamKeeper, pulse: Pulse, kubeconfig: Path | None) -> None:
     """Work until SIGTERM or SIGINT; a pass under way is finished first."""
     changed = asyncio.Event()
-    working = asyncio.create_task(passes(reconciler.run, changed, pulse))
+
+    def reconcile() -> Outcome:
+        teams_settled = keeper.run()
+        outcome = reconciler.run()
+        return replace(outcome, settled=outcome.settled and teams_settled)
+
+    working = asyncio.create_task(passes(reconcile, changed, pulse))
     try:
         await kopf.operator(registry=registry_of(changed, kubeconfig), clusterwide=True, standalone=True)
     finally:

@@ -15,19 +15,7 @@ properties:
   ready: {type: string, description: Pods that serve / pods wanted}
   selector: {type: string, description: Finds the pods}
   conditions:
-    type: array
-    x-kubernetes-list-type: map
-    x-kubernetes-list-map-keys: [type]
-    items:
-      type: object
-      required: [type, status, reason, message, lastTransitionTime]
-      properties:
-        type: {type: string, maxLength: 316}
-        status: {type: string, enum: ["True", "False", Unknown]}
-        reason: {type: string, maxLength: 1024}
-        message: {type: string, maxLength: 32768}
-        observedGeneration: {type: integer, format: int64, minimum: 0}
-        lastTransitionTime: {type: string, format: date-time}
+    {{- include "operator.conditions" . | nindent 4 }}
 {{- end }}
 
 {{/* The columns of `kubectl get` that Models of both kinds have. */}}
@@ -47,4 +35,29 @@ additionalProperties:
   anyOf: [{type: integer}, {type: string}]
   pattern: '^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$'
   x-kubernetes-int-or-string: true
+{{- end }}
+
+{{/* Conditions, as an OpenAPI schema. */}}
+{{- define "operator.conditions" -}}
+type: array
+x-kubernetes-list-type: map
+x-kubernetes-list-map-keys: [type]
+items:
+  type: object
+  required: [type, status, reason, message, lastTransitionTime]
+  properties:
+    type: {type: string, maxLength: 316}
+    status: {type: string, enum: ["True", "False", Unknown]}
+    reason: {type: string, maxLength: 1024}
+    message: {type: string, maxLength: 32768}
+    observedGeneration: {type: integer, format: int64, minimum: 0}
+    lastTransitionTime: {type: string, format: date-time}
+{{- end }}
+
+{{/* An amount of one resource: (dict "default" AMOUNT). */}}
+{{- define "operator.amount" -}}
+anyOf: [{type: integer}, {type: string}]
+pattern: '^([0-9]+(\.[0-9]+)?)([KMGTPE]i|[mkMGTPE])?$'
+x-kubernetes-int-or-string: true
+default: {{ .default | quote }}
 {{- end }}
