@@ -116,17 +116,17 @@ async def _prepare(database: Database, config: AccountsConfig) -> None:
 
 def _declared_work(database: Database, config: AccountsConfig) -> tuple[Task, ...]:
     path = config.declared_file
-    return (Task("declared", partial(_keep_declared, database, path)),) if path else ()
+    return (Task("declared", partial(_keep_declared, database, path, config.teams_file)),) if path else ()
 
 
-async def _keep_declared(database: Database, path: Path) -> None:
-    """Keep the database as the file says; what cannot be read or written is tried again, and said once."""
+async def _keep_declared(database: Database, path: Path, teams_file: Path | None) -> None:
+    """Keep the database as the files say; what cannot be read or written is tried again, and said once."""
     done, said = None, ""
     while True:
         try:
-            seen = fingerprint((path,)) if path.exists() else ()
+            seen = fingerprint(p for p in (path, teams_file) if p and p.exists())
             if seen != done:
-                await apply_declared(database, _declared(read_declarations(path)))
+                await apply_declared(database, _declared(read_declarations(path, teams_file)))
                 done, said = seen, ""
         except (BadInput, Unreachable, OSError) as error:
             if str(error) != said:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiplat.content import sha256_bytes, write_atomic
+from aiplat.services.store.budgets import Budget, list_budgets
+from aiplat.services.store.database import Database
 from tests.patience import eventually
 from tests.services.gateway.conftest import MODEL, RunningGateway, running, write_site_files
 from tests.services.gateway.engine import Engine
@@ -37,6 +41,7 @@ def gateway(engine: Engine, tmp_path: Path, database_url: str) -> Iterator[Runni
         "database": {"url": database_url, "migrate": True},
         "spool": {"folder": str(tmp_path / "spool")},
         "declared_file": str(tmp_path / "declared.json"),
+        "teams_file": str(tmp_path / "teams.json"),
     }
     write_atomic(tmp_path / "accounts.json", json.dumps(accounts).encode())
     options = (f"--static={tmp_path / 'models.json'}", f"--accounts={tmp_path / 'accounts.json'}")
@@ -75,3 +80,28 @@ def test_a_file_that_cannot_be_read_keeps_what_was(gateway: RunningGateway) -> N
     assert status(gateway) == 200
     declare(gateway.folder)
     assert eventually(lambda: status(gateway) == 401)
+
+
+def test_team_objects_become_teams_with_their_budgets(gateway: RunningGateway) -> None:
+    """Their file comes and changes by itself; a team that a component's key depends on stays as that says."""
+    none = [{"unit": "requests", "period": "day", "limit": "0"}]
+    declare(gateway.folder, key())
+    assert eventually(lambda: status(gateway) == 200)
+    teams = [{"name": name, "budgets": none} for name in ("things", "people")]
+    write_atomic(gateway.folder / "teams.json", json.dumps({"teams": teams}).encode())
+    assert eventually(lambda: _budgets(gateway) == [Budget("team", "people", "requests", "day", Decimal(0))])
+    assert status(gateway) == 200
+
+
+def _budgets(gateway: RunningGateway) -> list[Budget]:
+    """Return the budgets that the database has."""
+    url = json.loads((gateway.folder / "accounts.json").read_text())["database"]["url"]
+
+    async def ask() -> list[Budget]:
+        database = Database.open(url)
+        try:
+            return await list_budgets(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(ask())

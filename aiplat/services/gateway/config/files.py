@@ -50,13 +50,15 @@ class SpoolConfig(_Strict):
 class AccountsConfig(_Strict):
     """How a gateway keeps accounts. `prices` are per million tokens, by model; `*` is for all others.
 
-    `declared_file` holds teams and keys (`Declarations`, JSON) that are kept in the database as it says.
+    `declared_file` holds teams and keys (`Declarations`, JSON) that are kept in the database as it says;
+    `teams_file` the Team objects of the cluster, as the operator writes them, without keys.
     """
 
     database: DatabaseConfig = DatabaseConfig()
     spool: SpoolConfig = SpoolConfig()
     prices: dict[str, TokenPrice] = {}
     declared_file: Path | None = None
+    teams_file: Path | None = None
 
 
 class BudgetEntry(_Strict):
@@ -121,6 +123,12 @@ class Declarations(_Strict):
         return self
 
 
+class DeclaredTeams(_Strict):
+    """Teams that the cluster's Team objects declare."""
+
+    teams: tuple[TeamEntry, ...] = ()
+
+
 class Listen(_Strict):
     """Where the gateway listens; port 0 takes a free one. Beyond this machine, give it a certificate."""
 
@@ -162,13 +170,20 @@ def read_config(path: Path, kind: type[_C]) -> _C:
     return _with_places(_read(path, kind), path.absolute().parent)
 
 
-def read_declarations(path: Path) -> Declarations:
-    """Read a file that declares teams and keys; one that is not there declares none.
+def read_declarations(path: Path, teams_file: Path | None = None) -> Declarations:
+    """Read the files that declare teams and keys; one that is not there declares none.
+
+    A team of both files is as the first one says: a component's key depends on it.
 
     Raises:
-        BadInput: it cannot be read, or with everything that is wrong in it at once.
+        BadInput: one cannot be read, or with everything that is wrong in it at once.
     """
-    return _read(path, Declarations) if path.exists() else Declarations()
+    found = _read(path, Declarations) if path.exists() else Declarations()
+    if teams_file is None or not teams_file.exists():
+        return found
+    named = {team.name for team in found.teams}
+    more = tuple(team for team in _read(teams_file, DeclaredTeams).teams if team.name not in named)
+    return found.model_copy(update={"teams": found.teams + more})
 
 
 def _read(path: Path, kind: type[_D]) -> _D:
