@@ -91,6 +91,17 @@ def ollama_model(name: str, **resources: str | int) -> Document:
     return {"apiVersion": "ollama.ayaka.io/v1", "kind": "Model", "metadata": meta, "spec": spec}
 
 
+def team(name: str, **spec: Any) -> Document:
+    """Return a Team with the quota that the API gives it by itself."""
+    quota = {"cpu": "4", "memory": "8Gi", "storage": "20Gi", "pods": 20, "gpu": 0} | spec.pop("quota", {})
+    return {
+        "apiVersion": "aiplat.dev/v1alpha1",
+        "kind": "Team",
+        "metadata": {"name": name, "uid": f"uid-{name}", "generation": 1},
+        "spec": {"deletionPolicy": "Keep", **spec, "quota": quota},
+    }
+
+
 def node(name: str = "n1", **more: Any) -> Document:
     """Return a node of two cores and eight gibibytes."""
     allocatable = {"cpu": "2", "memory": "8Gi", "pods": "110", **more.pop("allocatable", {})}
@@ -136,6 +147,10 @@ class MemoryCluster:
         found = [d for (space, _), d in self.kept[kind].items() if namespace in {"", space}]
         found = [d for d in found if not fields or d.get(name) == value]
         return [copy.deepcopy(d) for d in found if not selector or _matches(d, selector)]
+
+    def read(self, kind: str, namespace: str, name: str) -> Document | None:
+        """Return a copy of one object, if it is there."""
+        return copy.deepcopy(self.kept[kind].get((namespace, name)))
 
     def apply(self, document: Document, subresource: str = "") -> Document:
         """Lay a document over what is there; numbers of a Deployment are then as wanted at once."""
