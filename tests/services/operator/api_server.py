@@ -8,12 +8,17 @@ import shutil
 import ssl
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from aiplat.catalog.resolve import resolve
+from aiplat.supply.oci import blob_path
+from aiplat.supply.packages import PackagesSupply
 from tests.patience import PATIENCE
+from tests.plan.test_golden import SITE
 from tests.services.postgresql import free_port
 
 Document = dict[str, Any]
@@ -31,9 +36,37 @@ _PATHS = {
     "CustomResourceDefinition": "apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "ClusterRole": f"apis/{_GROUP}/clusterroles",
     "ClusterRoleBinding": f"apis/{_GROUP}/clusterrolebindings",
+    "ValidatingAdmissionPolicy": "apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": (
+        "apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+    ),
+    "Team": "apis/aiplat.dev/v1alpha1/teams",
+    "Secret": "api/v1/namespaces/{}/secrets",
+    "ResourceQuota": "api/v1/namespaces/{}/resourcequotas",
+    "NetworkPolicy": "apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "Role": f"apis/{_GROUP}/namespaces/{{}}/roles",
     "RoleBinding": f"apis/{_GROUP}/namespaces/{{}}/rolebindings",
 }
+
+
+def api_server(folder: Path, **flags: str | Path) -> ApiServer:
+    """Return a server that is not started yet, of the lab's own program and of Debian's etcd."""
+    supply = PackagesSupply(resolve(SITE))
+    made = supply.supply(supply.lock.artifact("hostfile", "k3s"), lambda *_: None)
+    kubernetes = folder / "kubernetes"
+    shutil.copyfile(blob_path(made.folder, str(made.artifact.file)), kubernetes)
+    kubernetes.chmod(0o700)
+    return ApiServer(kubernetes, fetch_etcd(folder / "package"), folder, **flags)
+
+
+def install(server: ApiServer, documents: Iterable[Document]) -> None:
+    """Apply what the operator's release brings, without its pods."""
+    for name in ("aiplat-model", "aiplat-access"):
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        assert server.apply(namespace) == ""
+    for document in documents:
+        if document["kind"] not in {"Deployment", "NetworkPolicy", "ConfigMap"}:
+            assert server.apply(document) == ""
 
 
 def fetch_etcd(folder: Path) -> Path:
@@ -49,9 +82,10 @@ def fetch_etcd(folder: Path) -> Path:
 class ApiServer:
     """An API server with two users: an administrator, and the operator's service account."""
 
-    def __init__(self, kubernetes: Path, etcd: Path, folder: Path) -> None:
+    def __init__(self, kubernetes: Path, etcd: Path, folder: Path, **flags: str | Path) -> None:
         self._programs = kubernetes, etcd
-        self._folder = folder
+        self._flags = {name.replace("_", "-"): value for name, value in flags.items()}
+        self.folder = folder
         self._running: list[subprocess.Popen[bytes]] = []
         self.port = free_port()
         tokens = [f"{ADMIN}-token,{ADMIN},1,system:masters"]
@@ -62,13 +96,13 @@ class ApiServer:
     def start(self) -> None:
         """Serve, and return once it is ready."""
         client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-        key = self._folder / "account.key"
+        key = self.folder / "account.key"
         make_key = ["openssl", "genpkey", "-algorithm", "RSA", "-out", key]
         subprocess.run(make_key, check=True, capture_output=True)
-        self._run(self._programs[1], *_etcd_flags(self._folder / "etcd", client, peer))
+        self._run(self._programs[1], *_etcd_flags(self.folder / "etcd", client, peer))
         flags = {
             "etcd-servers": client,
-            "cert-dir": self._folder,
+            "cert-dir": self.folder,
             "secure-port": self.port,
             "bind-address": "127.0.0.1",
             "advertise-address": "192.0.2.1",
@@ -76,16 +110,17 @@ class ApiServer:
             "service-account-key-file": key,
             "service-account-signing-key-file": key,
             "service-account-issuer": "https://kubernetes.default.svc",
-            "token-auth-file": self._folder / "tokens.csv",
+            "token-auth-file": self.folder / "tokens.csv",
             "authorization-mode": "RBAC",
             "disable-admission-plugins": "ServiceAccount",
+            **self._flags,
         }
         named = [f"--{name}={value}" for name, value in flags.items()]
         self._run(self._programs[0], "internal", "kube-apiserver", *named)
         self._wait()
 
     def _run(self, program: Path, *arguments: str) -> None:
-        log = (self._folder / f"{program.name}.log").open("wb")
+        log = (self.folder / f"{program.name}.log").open("wb")
         command = ["setpriv", "--pdeathsig", "KILL", "--", program, *arguments]
         self._running.append(
             subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "GOMAXPROCS": "2"})
@@ -95,13 +130,13 @@ class ApiServer:
     def _wait(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while not self._is_ready():
-            log = (self._folder / f"{self._programs[0].name}.log").read_text()
+            log = (self.folder / f"{self._programs[0].name}.log").read_text()
             assert time.monotonic() < deadline, log[-2000:]
             assert all(p.poll() is None for p in self._running), log[-2000:]
             time.sleep(0.2)
 
     def _is_ready(self) -> bool:
-        if not (self._folder / "apiserver.crt").exists():
+        if not (self.folder / "apiserver.crt").exists():
             return False
         try:
             with self.client() as client:
@@ -115,21 +150,21 @@ class ApiServer:
         for process in reversed(self._running):
             process.kill()
             process.wait(PATIENCE)
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self.folder)
 
-    def client(self) -> httpx.Client:
-        """Return a client of the administrator; the caller closes it."""
+    def client(self, token: str = f"{ADMIN}-token") -> httpx.Client:
+        """Return a client of the administrator, or of whoever has a token; the caller closes it."""
         return httpx.Client(
             base_url=f"https://127.0.0.1:{self.port}/",
-            headers={"Authorization": f"Bearer {ADMIN}-token"},
-            verify=ssl.create_default_context(cafile=self._folder / "apiserver.crt"),
+            headers={"Authorization": f"Bearer {token}"},
+            verify=ssl.create_default_context(cafile=self.folder / "apiserver.crt"),
             trust_env=False,
         )
 
     def kubeconfig(self, user: str) -> Path:
         """Write a kubeconfig of a user."""
         server = {"server": f"https://127.0.0.1:{self.port}"}
-        authority = {"certificate-authority": str(self._folder / "apiserver.crt")}
+        authority = {"certificate-authority": str(self.folder / "apiserver.crt")}
         document = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -138,16 +173,16 @@ class ApiServer:
             "users": [{"name": "u", "user": {"token": f"{user}-token"}}],
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
         }
-        path = self._folder / f"{user}.kubeconfig"
+        path = self.folder / f"{user}.kubeconfig"
         path.write_text(json.dumps(document))
         return path
 
-    def apply(self, document: Document, subresource: str = "") -> str:
+    def apply(self, document: Document, subresource: str = "", token: str = f"{ADMIN}-token") -> str:
         """Apply a document as kubectl does, unknown fields refused; return the refusal, empty where taken."""
         path = f"{_path(document)}/{document['metadata']['name']}{subresource}"
         query = {"fieldManager": "kubectl", "force": "true", "fieldValidation": "Strict"}
         kind = {"Content-Type": "application/apply-patch+yaml"}
-        with self.client() as client:
+        with self.client(token) as client:
             answer = client.patch(path, params=query, content=json.dumps(document), headers=kind)
         return "" if answer.is_success else str(answer.json()["message"])
 

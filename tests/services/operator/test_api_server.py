@@ -17,16 +17,20 @@ import pytest
 from ruamel.yaml import YAML
 
 from aiplat.actions import model as actions
-from aiplat.catalog.resolve import resolve
 from aiplat.cluster.raw import RawObjects
 from aiplat.errors import BadInput
 from aiplat.state import site_dir
-from aiplat.supply.oci import blob_path
-from aiplat.supply.packages import PackagesSupply
 from tests import patience
 from tests.patience import PATIENCE
 from tests.plan.test_golden import SITE
-from tests.services.operator.api_server import ADMIN, OPERATOR, ApiServer, Document, fetch_etcd
+from tests.services.operator.api_server import (
+    ADMIN,
+    OPERATOR,
+    ApiServer,
+    Document,
+    api_server,
+    install,
+)
 from tests.services.operator.worlds import bundle, model, node, ollama_model
 from tests.services.postgresql import free_port
 
@@ -42,13 +46,7 @@ SMALL: Document = {"source": {"catalogue": "small"}}
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """An API server with what the operator's release brings, and one node of two cores."""
-    supply = PackagesSupply(resolve(SITE))
-    made = supply.supply(supply.lock.artifact("hostfile", "k3s"), lambda *_: None)
-    folder = tmp_path_factory.mktemp("api")
-    kubernetes = folder / "kubernetes"
-    shutil.copyfile(blob_path(made.folder, str(made.artifact.file)), kubernetes)
-    kubernetes.chmod(0o700)
-    server = ApiServer(kubernetes, fetch_etcd(folder / "package"), folder)
+    server = api_server(tmp_path_factory.mktemp("api"))
     try:
         server.start()
         _install(server)
@@ -58,12 +56,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 def _install(server: ApiServer) -> None:
-    for name in (SPACE, "aiplat-access"):
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-        assert server.apply(namespace) == ""
-    for document in _documents(GOLDEN / "operator.yaml"):
-        if document["kind"] not in {"Deployment", "NetworkPolicy", "ConfigMap"}:
-            assert server.apply(document) == ""
+    install(server, _documents(GOLDEN / "operator.yaml"))
     described = node()
     assert server.apply({**described, "spec": {}, "status": {}}) == ""
     assert server.apply(described, "/status") == ""

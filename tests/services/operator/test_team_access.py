@@ -1,0 +1,277 @@
+"""Who may do what in the cluster: people by tokens of a real issuer, asked of a real API server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiplat.cluster.raw import RawObjects, Refused
+from aiplat.content import write_atomic
+from aiplat.plan.authentication import authentication_configuration
+from aiplat.plan.sign_in import ROLES
+from aiplat.services.operator.team_objects import Platform
+from aiplat.services.operator.team_pass import TeamKeeper
+from tests import patience
+from tests.charts.conftest import VALUES, Helm, charts, documents, helm  # noqa: F401 - two are fixtures
+from tests.patience import PATIENCE
+from tests.services.operator.api_server import ADMIN, OPERATOR, ApiServer, Document, api_server, install
+from tests.services.operator.issuer import Issuer
+
+# What the lab's hosts run has to be built first, which takes minutes once.
+pytestmark = pytest.mark.lab
+KNOWN = {"userClaim": "preferred_username", "groupsClaim": "groups"}
+WARD: Document = {
+    "apiVersion": "aiplat.dev/v1alpha1",
+    "kind": "Team",
+    "metadata": {"name": "ward"},
+    "spec": {"members": ["alice"], "groups": ["nurses"], "quota": {"cpu": 2}},
+}
+REVIEW = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+WHO = "apis/authentication.k8s.io/v1/selfsubjectreviews"
+
+
+@pytest.fixture(scope="module")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
+    """The site's sign-in, as far as an API server sees it."""
+    found = Issuer(tmp_path_factory.mktemp("issuer"))
+    yield found
+    found.stop()
+
+
+def configured(issuer: Issuer, *audiences: str) -> str:
+    """Return the API server's file, as the role writes it."""
+    known = {**KNOWN, "issuer": issuer.url}
+    return json.dumps(authentication_configuration(known, audiences, issuer.authority))
+
+
+@pytest.fixture(scope="module")
+def api(
+    tmp_path_factory: pytest.TempPathFactory,
+    helm: Helm,  # noqa: F811 - the fixture
+    charts: dict[str, Path],  # noqa: F811 - the fixture
+    issuer: Issuer,
+) -> Iterator[ApiServer]:
+    """An API server that knows the issuer, with the operator's release and one Team."""
+    folder = tmp_path_factory.mktemp("api")
+    people = folder / "people.json"
+    people.write_text(json.dumps({"people": {role: [role] for role in ROLES}}))
+    given = ("-n", "aiplat-model", "-f", VALUES / "values-operator.yaml", "-f", people)
+    rendered = helm("template", "operator", charts["operator"], *given)
+    assert rendered.returncode == 0, rendered.stderr
+    write_atomic(folder / "authentication.json", configured(issuer, "portal-cli").encode())
+    server = api_server(folder, authentication_config=folder / "authentication.json")
+    try:
+        server.start()
+        install(server, documents(rendered.stdout))
+        assert patience.eventually(lambda: server.apply(WARD) == "")
+        assert patience.eventually(lambda: signed_in(server, issuer.token("alice")) != {})
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def keeper(api: ApiServer) -> TeamKeeper:
+    """The operator's part for Teams, under its own account; it has made the Team's namespace."""
+    objects = RawObjects.of_kubeconfig(api.kubeconfig(OPERATOR), "aiplat-operator")
+    made = TeamKeeper(objects, Platform("aiplat-model", "aiplat-access"))
+    assert patience.eventually(made.run), "the operator's account may not do it"
+    return made
+
+
+def signed_in(api: ApiServer, token: str) -> dict[str, Any]:
+    """Return as whom the API server knows a token, and nothing where it refuses it."""
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    with api.client(token) as client:
+        answer = client.post(WHO, json=review)
+    return dict(answer.json()["status"]["userInfo"]) if answer.is_success else {}
+
+
+def can(api: ApiServer, token: str, verb: str, what: str, namespace: str = "") -> bool:
+    """Ask as `kubectl auth can-i` does; `what` is a resource with its group after a dot."""
+    resource, _, group = what.partition(".")
+    resource, _, sub = resource.partition("/")
+    asked = {"verb": verb, "resource": resource, "group": group, "subresource": sub, "namespace": namespace}
+    document = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+    with api.client(token) as client:
+        answer = client.post(REVIEW, json={**document, "spec": {"resourceAttributes": asked}})
+    assert answer.is_success, answer.text
+    return bool(answer.json()["status"]["allowed"])
+
+
+def test_a_person_is_known_by_name_and_groups(api: ApiServer, issuer: Issuer) -> None:
+    """With a prefix, so that no group of the sign-in is one of Kubernetes' own."""
+    found = signed_in(api, issuer.token("alice", "nurses", "system:masters"))
+    assert found["username"] == "aiplat:alice"
+    assert found["groups"] == ["aiplat:nurses", "aiplat:system:masters", "system:authenticated"]
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": "portal"},
+        {"iss": "https://elsewhere.example"},
+        {"iat": int(time.time()) - 7200, "exp": int(time.time()) - 3600},
+        {"exp": int(time.time()) + 3 * 86400},
+        {"iat": None},
+        {"preferred_username": ""},
+        {"preferred_username": None},
+    ],
+)
+def test_a_token_that_is_not_for_kubernetes_is_refused(
+    api: ApiServer, issuer: Issuer, claims: dict[str, Any]
+) -> None:
+    """Another client's, another issuer's, an old one, one that is good for days, one that names nobody."""
+    assert signed_in(api, issuer.token("alice", "admin", **claims)) == {}
+
+
+def test_a_token_that_was_changed_is_refused(api: ApiServer, issuer: Issuer) -> None:
+    """What is signed is what counts."""
+    head, _, signature = issuer.token("alice").split(".")
+    _, body, _ = issuer.token("alice", "admin").split(".")
+    assert signed_in(api, f"{head}.{body}.{signature}") == {}
+
+
+def test_members_have_their_teams_namespace_and_no_other(
+    api: ApiServer, issuer: Issuer, keeper: TeamKeeper
+) -> None:
+    """By name or by group; not roles, quotas, network policies, accounts' tokens and Models to make."""
+    for token in (issuer.token("alice", "member"), issuer.token("bob", "member", "nurses")):
+        for what in ("pods", "secrets", "deployments.apps", "ingresses.networking.k8s.io"):
+            assert can(api, token, "create", what, "team-ward"), what
+            assert not can(api, token, "get", what, "aiplat-access"), what
+        for what in (
+            "rolebindings.rbac.authorization.k8s.io",
+            "networkpolicies.networking.k8s.io",
+            "resourcequotas",
+            "limitranges",
+            "serviceaccounts/token",
+            "models.aiplat.dev",
+        ):
+            assert not can(api, token, "create", what, "team-ward"), what
+        assert can(api, token, "list", "models.aiplat.dev", "aiplat-model")
+        assert not can(api, token, "impersonate", "users")
+        assert not can(api, token, "list", "teams.aiplat.dev")
+
+
+def test_who_is_in_no_team_sees_no_namespace(api: ApiServer, issuer: Issuer, keeper: TeamKeeper) -> None:
+    """A member of the site sees its models; a person of no group of the site not even those."""
+    for token, models in ((issuer.token("eve", "member"), True), (issuer.token("mallory", "others"), False)):
+        assert can(api, token, "list", "models.aiplat.dev") is models
+        for verb, what in (("get", "pods"), ("list", "namespaces"), ("get", "secrets"), ("create", "pods")):
+            assert not can(api, token, verb, what, "team-ward")
+
+
+def test_operators_see_all_but_secrets_and_admins_may_everything(api: ApiServer, issuer: Issuer) -> None:
+    """Operators say which models are served, and make no Team."""
+    operator, admin = issuer.token("olga", "operator"), issuer.token("ada", "admin")
+    for verb, what in (("list", "pods"), ("list", "nodes"), ("create", "models.aiplat.dev")):
+        assert can(api, operator, verb, what)
+    for verb, what in (("get", "secrets"), ("create", "teams.aiplat.dev"), ("delete", "pods")):
+        assert not can(api, operator, verb, what)
+        assert can(api, admin, verb, what)
+
+
+def test_the_operators_account_stays_within_teams_namespaces(api: ApiServer, keeper: TeamKeeper) -> None:
+    """It gives no other role, takes no namespace and changes no limit that is not a Team's."""
+    objects = RawObjects.of_kubeconfig(api.kubeconfig(OPERATOR), "aiplat-operator")
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"pods": "1"}}}
+    with pytest.raises(Refused, match="namespaces of teams alone"):
+        objects.apply({**quota, "metadata": {"name": "x", "namespace": "kube-system"}})
+    taken = {"name": "aiplat-access", "labels": {"aiplat.dev/team": "ward"}}
+    with pytest.raises(Refused, match="namespaces of teams alone"):
+        objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": taken})
+    with pytest.raises(Refused, match="namespaces of teams alone"):
+        objects.delete("Namespace", "", "kube-system")
+    group = "rbac.authorization.k8s.io"
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "x", "namespace": "team-ward"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": "x"}],
+    }
+    with pytest.raises(Refused, match="attempting to grant"):
+        objects.apply(binding)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"namespace": "kube-system"}, "Kubernetes' own or the platform's"),
+        ({"budgets": [{"unit": "tokens", "period": "day", "limit": "1.5"}]}, "whole numbers"),
+        ({"budgets": [{"unit": "money", "period": "day", "limit": 9999999999}]}, "at most 999999999"),
+        ({"quota": {"memory": "lots"}}, "should match"),
+        ({"quotas": {}}, "field not declared in schema"),
+    ],
+)
+def test_a_team_that_makes_no_sense_is_refused_by_the_api(api: ApiServer, spec: Document, said: str) -> None:
+    """Before anything is stored, in a sentence."""
+    assert said in api.apply({**WARD, "metadata": {"name": "bad"}, "spec": spec})
+
+
+def test_a_teams_namespace_cannot_be_changed(api: ApiServer, keeper: TeamKeeper) -> None:
+    """What is in it would be left behind, limited by nobody's Team."""
+    changed = {**WARD, "spec": {**WARD["spec"], "namespace": "other"}}
+    assert "cannot be changed" in api.apply(changed)
+
+
+def test_what_quota_and_pod_security_do_not_know_is_refused_in_teams_namespaces(
+    api: ApiServer, issuer: Issuer, keeper: TeamKeeper
+) -> None:
+    """Addresses of others, a place before the cluster's own pods, every GPU without asking for one."""
+    token = issuer.token("alice")
+    ports = [{"port": 80, "protocol": "TCP"}]
+    meta = {"name": "x", "namespace": "team-ward"}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": meta}
+    taken = {**service, "spec": {"externalIPs": ["192.0.2.1"], "ports": ports}}
+    assert "externalIPs" in api.apply(taken, token=token)
+    assert api.apply({**service, "spec": {"ports": ports}}, token=token) == ""
+    nodes = {**service, "metadata": {**meta, "name": "y"}, "spec": {"type": "NodePort", "ports": ports}}
+    assert "exceeded quota" in api.apply(nodes, token=token)
+    safe = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    container = {"name": "c", "image": "x", "securityContext": safe}
+    pod: Document = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
+    plain: Document = {"containers": [container]}
+    assert "restricted" in api.apply(
+        {**pod, "spec": {"containers": [{"name": "c", "image": "x"}]}}, token=token
+    )
+    first = api.apply({**pod, "spec": {**plain, "priorityClassName": "system-node-critical"}}, token=token)
+    assert "before those of the cluster" in first
+    greedy = {**plain, "containers": [{**container, "resources": {"requests": {"cpu": "3"}}}]}
+    assert "exceeded quota" in api.apply({**pod, "spec": greedy}, token=token)
+    assert api.apply({**pod, "spec": plain}, token=token) == ""
+
+
+def test_a_changed_file_counts_without_a_restart(
+    api: ApiServer, issuer: Issuer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The API server reads it again by itself, which takes it up to a minute or two."""
+    token = issuer.token("alice", aud="another-cli")
+    assert signed_in(api, token) == {}
+    write_atomic(api.folder / "authentication.json", configured(issuer, "portal-cli", "another-cli").encode())
+    patience.until(lambda: signed_in(api, token) != {}, lambda: f"not read in {PATIENCE} s")
+    assert signed_in(api, issuer.token("alice"))["username"] == "aiplat:alice"
+
+
+def test_a_team_that_goes_takes_its_members_access_with_it(
+    api: ApiServer, issuer: Issuer, keeper: TeamKeeper
+) -> None:
+    """The namespace and what is in it stay."""
+    objects = RawObjects.of_kubeconfig(api.kubeconfig(ADMIN), "kubectl")
+    told = objects.read("Team.aiplat.dev", "", "ward") or {}
+    assert told["status"]["message"] == "1 member and 1 group may work in team-ward"
+    objects.delete("Team.aiplat.dev", "", "ward")
+    assert keeper.run()
+    assert patience.eventually(lambda: not can(api, issuer.token("alice"), "get", "pods", "team-ward"))
+    assert objects.read("ResourceQuota", "team-ward", "team")
