@@ -22,6 +22,8 @@ from aiplat.vault.generated import OF_COMPONENT
 _BY_ARTIFACT = {"binary", "helm", "packages", "content", "releases", "nodes", "configs"}
 # Variables that say what a host was like when it was looked at, and are others when the role is done.
 _BY_FACTS = {"replace", "initramfs", "again", "fabric_manager", "restart", "drain", "node"}
+# What a unit reads again while it runs.
+_READ_AGAIN = {"variable:authentication", "variable:issuer_host", "variable:issuer_address"}
 START = "start"
 """The input that stands for all others a role's unit is started with: another value is a restart."""
 
@@ -60,7 +62,7 @@ def step_inputs(
 
 def _starts(role: str, name: str) -> bool:
     """Whether a role's unit is started with an input: not with the tasks, nor with what is only served."""
-    return name != "role" and (
+    return name not in {"role", *_READ_AGAIN} and (
         not name.startswith("artifact:") or name.partition(":")[2] in step_kind(role).artifacts
     )
 

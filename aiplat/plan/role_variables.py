@@ -140,6 +140,12 @@ class K3sServer(K3sVariables):
     secrets_encryption: str = "aescbc"
     audit: bool = False
     pod_security: str = "privileged"
+    # Whether people of the sign-in are known; by what, the API server reads again by itself.
+    knows_people: bool = False
+    authentication: str = ""
+    # The issuer's name and where the host finds it; empty: DNS knows.
+    issuer_host: str = ""
+    issuer_address: str = ""
 
 
 class K3sAgent(K3sVariables):

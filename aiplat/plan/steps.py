@@ -91,6 +91,7 @@ STEPS = (
             **_K3S_FILES,
             "audit_policy": "/etc/rancher/k3s/audit-policy.yaml",
             "admission": "/etc/rancher/k3s/admission.yaml",
+            "authentication": "/etc/rancher/k3s/authentication.yaml",
         },
         dirs=_K3S_DIRS,
         links=_K3S_LINKS,

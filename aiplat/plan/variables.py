@@ -11,6 +11,7 @@ from aiplat.catalog.catalog import Catalog
 from aiplat.catalog.gpu_hosts import OPERATOR
 from aiplat.catalog.resolve import components_on
 from aiplat.hosts.paths import paths_of
+from aiplat.plan.authentication import People, people
 from aiplat.plan.gpu_roles import gpu_roles
 from aiplat.plan.gpu_sharing import gpu_sharing
 from aiplat.plan.gpus import COMPONENT as GPUS
@@ -69,11 +70,13 @@ def _of_cluster(
     site: Site, host: Host, lock: Lock, catalog: Catalog, public: PublicParts
 ) -> list[RoleVariables]:
     if host.role == "agent":
-        return [k3s_variables(site, host, lock)]
+        return [_k3s_agent(site, host, lock)]
+    on = components_on(site, catalog)
+    known = people(site, on, public.ca_certificate)
     variables: list[RoleVariables] = [_site_registry(host, lock, public)]
-    variables.append(k3s_variables(site, host, lock))
+    variables.append(_k3s_server(site, host, lock, known))
     if host == site.servers[0]:
-        operator = next((c for c in components_on(site, catalog) if c.name == OPERATOR), None)
+        operator = next((c for c in on if c.name == OPERATOR), None)
         variables += gpu_sharing(site, (operator.namespace or "") if operator else None)
         variables.append(_plane_release(site, lock, catalog, public))
     return variables
@@ -81,7 +84,9 @@ def _of_cluster(
 
 def k3s_variables(site: Site, host: Host, lock: Lock) -> K3sServer | K3sAgent:
     """Return the variables of the role that makes a host a node."""
-    return _k3s_server(site, host, lock) if host.role == "server" else _k3s_agent(site, host, lock)
+    if host.role == "server":
+        return _k3s_server(site, host, lock, People())
+    return _k3s_agent(site, host, lock)
 
 
 def packages_of(host: Host, lock: Lock) -> list[Artifact]:
@@ -126,7 +131,7 @@ def _content(artifact: Artifact) -> Content:
     return Content(repository=repository, tag=tag, manifest=manifest, blobs=blobs)
 
 
-def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
+def _k3s_server(site: Site, host: Host, lock: Lock, known: People) -> K3sServer:
     names = {name for s in site.servers for name in (s.address, *s.node_ips, s.name)}
     return K3sServer(
         paths=paths_of(host.data_dir),
@@ -145,6 +150,10 @@ def _k3s_server(site: Site, host: Host, lock: Lock) -> K3sServer:
         secrets_encryption=site.cluster.k3s.secrets_encryption,
         audit=site.cluster.k3s.audit,
         pod_security=site.cluster.k3s.pod_security,
+        knows_people=bool(known.config),
+        authentication=known.config,
+        issuer_host=known.issuer_host,
+        issuer_address=known.issuer_address,
     )
 
 

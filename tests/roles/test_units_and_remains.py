@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from jinja2 import Template
+from ruamel.yaml import YAML
 
 from aiplat.plan.steps import managed
 from aiplat.shipped import shipped
@@ -150,3 +151,17 @@ def test_a_unit_that_fails_ends_the_wait_with_its_words(systemctl: Path) -> None
     systemctl.write_text("#!/bin/sh\nexec sleep 100000\n")
     with pytest.raises(module.HostProblem, match="not ready within 0 s"):
         module.restart("k3s.service", 0, [])
+
+
+def test_a_reset_takes_the_sign_ins_name_out_of_the_hosts_file() -> None:
+    """As the role's task writes it; other lines stay, also where the end of ours is lost."""
+    module = load_module("host_reset/module_utils/host_names.py")
+    tasks = YAML(typ="safe").load(shipped("roles/k3s_server/tasks/main.yml").read_text())
+    task = next(t["ansible.builtin.blockinfile"] for t in tasks if "ansible.builtin.blockinfile" in t)
+    begin, end = (task["marker"].replace("{mark}", word) for word in ("BEGIN", "END"))
+    ours = f"{begin}\n10.43.0.12 login.ward-3.internal\n{end}\n"
+    others = "127.0.0.1 localhost\n10.0.0.7 printer # aiplat\n"
+    assert task["path"] == str(module.HOSTS)
+    assert module.without_block(others + ours) == others
+    assert module.without_block(ours + others) == others
+    assert module.without_block(f"{begin}\n{others}") == others

@@ -12,6 +12,7 @@ from ansible.module_utils.aiplat_host import STATE, HostProblem, ledger_path, re
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.host_commands import Kind, attempt, read, text_of
 from ansible.module_utils.host_firewall import kinds as firewall
+from ansible.module_utils.host_names import NAMES
 from ansible.module_utils.host_packages import manager
 from ansible.module_utils.host_remains import GROUPS_OF_PODS, NETWORK, mounts, processes, remove_paths, runs
 
@@ -193,6 +194,7 @@ class Remains:
             Kind("units " + ", ".join(self.managed["units"]), self.units, self.remove_units),
             Kind("kernel settings that Kubernetes changed", self.settings, self.put_back),
             Kind("packages that aiplat installed", self.packages, self.remove_packages),
+            NAMES,
             Kind("files and links of the ledger and of every role", self.files, remove_paths),
             Kind("folders " + ", ".join(self.trees_wanted) + " and staged blobs", self.trees, remove_paths),
             Kind("the empty folder " + HOLLOW, self.hollow, remove_paths),
