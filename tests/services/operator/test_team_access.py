@@ -68,11 +68,20 @@ def api(
     try:
         server.start()
         install(server, documents(rendered.stdout))
+        _aggregate(server)
         assert patience.eventually(lambda: server.apply(WARD) == "")
         assert patience.eventually(lambda: signed_in(server, issuer.token("alice")) != {})
         yield server
     finally:
         server.stop()
+
+
+def _aggregate(server: ApiServer) -> None:
+    """Give the role `view` its rules, as the controller manager does that is not here."""
+    roles = "apis/rbac.authorization.k8s.io/v1/clusterroles"
+    with server.client() as client:
+        rules = client.get(f"{roles}/system:aggregate-to-view").json()["rules"]
+    server.change({"kind": "ClusterRole", "metadata": {"name": "view"}}, {"rules": rules})
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +196,7 @@ def test_the_operators_account_stays_within_teams_namespaces(api: ApiServer, kee
     with pytest.raises(Refused, match="namespaces of teams alone"):
         objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": taken})
     with pytest.raises(Refused, match="namespaces of teams alone"):
-        objects.delete("Namespace", "", "kube-system")
+        objects.delete("Namespace", "", "aiplat-access")
     group = "rbac.authorization.k8s.io"
     binding = {
         "apiVersion": f"{group}/v1",
@@ -221,11 +230,22 @@ def test_a_teams_namespace_cannot_be_changed(api: ApiServer, keeper: TeamKeeper)
     assert "cannot be changed" in api.apply(changed)
 
 
+def _count(api: ApiServer) -> None:
+    """Say what the quota is and that nothing is used of it, as the controller manager does."""
+    objects = RawObjects.of_kubeconfig(api.kubeconfig(ADMIN), "kubectl")
+    quota = objects.read("ResourceQuota", "team-ward", "team") or {}
+    hard = quota["spec"]["hard"]
+    meta = {"name": "team", "namespace": "team-ward"}
+    told = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta}
+    assert api.apply({**told, "status": {"hard": hard, "used": dict.fromkeys(hard, "0")}}, "/status") == ""
+
+
 def test_what_quota_and_pod_security_do_not_know_is_refused_in_teams_namespaces(
     api: ApiServer, issuer: Issuer, keeper: TeamKeeper
 ) -> None:
     """Addresses of others, a place before the cluster's own pods, every GPU without asking for one."""
     token = issuer.token("alice")
+    _count(api)
     ports = [{"port": 80, "protocol": "TCP"}]
     meta = {"name": "x", "namespace": "team-ward"}
     service = {"apiVersion": "v1", "kind": "Service", "metadata": meta}
