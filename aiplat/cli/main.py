@@ -33,6 +33,7 @@ _VERBS = {
     "verify": "verify",
     "chat": "chat",
     "env": "env",
+    "kubeconfig": "kubeconfig",
     "hosts": "hosts",
     "usage": "usage",
     "users": "users",

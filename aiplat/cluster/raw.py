@@ -177,6 +177,17 @@ class RawObjects:
             raise
         return True
 
+    def token(self, namespace: str, account: str, seconds: int) -> str:
+        """Return a token of a service account that ends after some seconds, or sooner with its account.
+
+        Raises:
+            Refused, NoAnswer: the API does not give one.
+        """
+        path = f"{_path('ServiceAccount', namespace)}/{account}/token"
+        wanted = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+        given = self._ask("POST", path, {}, {**wanted, "spec": {"expirationSeconds": seconds}})
+        return str(given["status"]["token"])
+
     def log(self, namespace: str, pod: str, wanted: LogQuery) -> Iterator[str]:
         """Yield the lines that a pod's container wrote, each begun by its time; with `follow` for good.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -10,15 +11,19 @@ from typing import Any
 
 import pytest
 
+from aiplat.actions.kubeconfig import team_kubeconfig
 from aiplat.cluster.raw import RawObjects, Refused
 from aiplat.content import write_atomic
+from aiplat.errors import BadInput
 from aiplat.plan.authentication import authentication_configuration
 from aiplat.plan.sign_in import ROLES
 from aiplat.services.operator.team_objects import Platform
 from aiplat.services.operator.team_pass import TeamKeeper
+from aiplat.state import site_dir
 from tests import patience
 from tests.charts.conftest import VALUES, Helm, charts, documents, helm  # noqa: F401 - two are fixtures
 from tests.patience import PATIENCE
+from tests.plan.test_golden import SITE
 from tests.services.operator.api_server import ADMIN, OPERATOR, ApiServer, Document, api_server, install
 from tests.services.operator.issuer import Issuer
 
@@ -271,6 +276,26 @@ def test_what_quota_and_pod_security_do_not_know_is_refused_in_teams_namespaces(
     greedy = {**plain, "containers": [{**container, "resources": {"requests": {"cpu": "3"}}}]}
     assert "exceeded quota" in api.apply({**pod, "spec": greedy}, token=token)
     assert api.apply({**pod, "spec": plain}, token=token) == ""
+
+
+def test_a_kubeconfig_of_a_team_is_for_its_namespace_alone(
+    api: ApiServer, keeper: TeamKeeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a token of the team's account, at the address of the site; a Team that is not there is refused."""
+    monkeypatch.setenv("AIPLAT_STATE", str(tmp_path))
+    known = json.loads(api.kubeconfig(ADMIN).read_text())
+    cluster = known["clusters"][0]["cluster"]
+    authority = Path(cluster.pop("certificate-authority")).read_bytes()
+    cluster["certificate-authority-data"] = base64.b64encode(authority).decode()
+    (site_dir(SITE.name) / "kubeconfig").write_text(json.dumps(known))
+    made = team_kubeconfig(SITE, "ward", 1)
+    assert made["clusters"][0]["cluster"]["server"] == f"https://{SITE.endpoint}:6443"
+    assert made["contexts"][0]["context"]["namespace"] == "team-ward"
+    token = made["users"][0]["user"]["token"]
+    assert can(api, token, "create", "pods", "team-ward")
+    assert not can(api, token, "get", "pods", "aiplat-model")
+    with pytest.raises(BadInput, match="there are ward"):
+        team_kubeconfig(SITE, "wrad", 1)
 
 
 def test_a_changed_file_counts_without_a_restart(

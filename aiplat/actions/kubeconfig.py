@@ -1,0 +1,81 @@
+"""`aiplat kubeconfig`: for a team or for the administrator; what one may do is said by roles in the cluster."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from aiplat.actions.model import objects_of
+from aiplat.cluster.raw import RawObjects, Refused
+from aiplat.errors import BadInput, Finding
+from aiplat.site.addresses import in_url
+from aiplat.site.models import Site
+from aiplat.state import site_dir
+
+_ACCOUNTS = "aiplat-model"
+_NOT_FOUND = 404
+
+
+def admin_kubeconfig(site: Site) -> dict[str, Any]:
+    """Return the kubeconfig of the cluster's administrator, which `aiplat bootstrap` fetched.
+
+    Raises:
+        BadInput: the site was never bootstrapped from here.
+    """
+    path = site_dir(site.name) / "kubeconfig"
+    if not path.exists():
+        problem = "has no cluster that is known on this machine"
+        raise BadInput(Finding(f"site {site.name}", problem, "run `aiplat bootstrap`"))
+    document: dict[str, Any] = json.loads(json.dumps(YAML(typ="safe", pure=True).load(path)))
+    return document
+
+
+def team_kubeconfig(site: Site, team: str, hours: int) -> dict[str, Any]:
+    """Return a kubeconfig with a token of a team's own account, which ends by itself after `hours`.
+
+    Raises:
+        BadInput: there is no such Team, it has no namespace, or the site was never bootstrapped from here.
+        AiplatError: the cluster cannot be asked.
+    """
+    objects = objects_of(site)
+    namespace = _namespace_of(objects, team)
+    token = objects.token(_ACCOUNTS, f"team-{team}", hours * 3600)
+    return _kubeconfig(site, f"team-{team}", namespace, {"token": token})
+
+
+def _namespace_of(objects: RawObjects, team: str) -> str:
+    """Return the namespace of a Team that has one."""
+    try:
+        found = objects.read("Team.aiplat.dev", "", team)
+        names = [] if found else sorted(t["metadata"]["name"] for t in objects.listed("Team.aiplat.dev"))
+    except Refused as refused:
+        if refused.status != _NOT_FOUND:
+            raise
+        raise BadInput(Finding(f"Team {team}", "the site has no operator", "turn `operator` on")) from None
+    if found is None:
+        known = f"there are {', '.join(names)}" if names else "there is none yet; docs/how-to says how"
+        raise BadInput(Finding(f"Team {team}", "there is no such Team", known))
+    status = found.get("status", {})
+    if status.get("phase") != "Ready":
+        problem = f"has no namespace: {status.get('message', 'the operator has not seen it yet')}"
+        raise BadInput(
+            Finding(f"Team {team}", problem, "look at `kubectl describe team`, then run this again")
+        )
+    return str(status["namespace"])
+
+
+def _kubeconfig(site: Site, user: str, namespace: str, who: dict[str, Any]) -> dict[str, Any]:
+    """Return a kubeconfig for the site's API server by its address in the site file."""
+    authority = admin_kubeconfig(site)["clusters"][0]["cluster"]["certificate-authority-data"]
+    cluster = {"server": f"https://{in_url(site.endpoint)}:6443", "certificate-authority-data": authority}
+    context = {"cluster": site.name, "user": user, "namespace": namespace}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": site.name, "cluster": cluster}],
+        "users": [{"name": user, "user": who}],
+        "contexts": [{"name": site.name, "context": context}],
+        "current-context": site.name,
+    }
