@@ -1,4 +1,4 @@
-"""`aiplat kubeconfig`: for a team or for the administrator; what one may do is said by roles in the cluster."""
+"""`aiplat kubeconfig`: for a team or the administrator; what one may do is said by roles in the cluster."""
 
 from __future__ import annotations
 
