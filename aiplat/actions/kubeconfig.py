@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -28,7 +27,7 @@ def admin_kubeconfig(site: Site) -> dict[str, Any]:
     if not path.exists():
         problem = "has no cluster that is known on this machine"
         raise BadInput(Finding(f"site {site.name}", problem, "run `aiplat bootstrap`"))
-    document: dict[str, Any] = json.loads(json.dumps(YAML(typ="safe", pure=True).load(path)))
+    document: dict[str, Any] = YAML(typ="safe", pure=True).load(path)
     return document
 
 

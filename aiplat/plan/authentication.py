@@ -16,7 +16,7 @@ PREFIX = "aiplat:"
 _LONGEST = 24 * 3600
 
 
-class People(Frozen):
+class KnownPeople(Frozen):
     """What a server is told of the sign-in; everything is empty where people have none for Kubernetes.
 
     `config` is the API server's file, which it reads again when it changes. `issuer_host` is the name that
@@ -28,7 +28,7 @@ class People(Frozen):
     issuer_address: str = ""
 
 
-def people(site: Site, on: Sequence[Component], authorities: str) -> People:
+def people(site: Site, on: Sequence[Component], authorities: str) -> KnownPeople:
     """Return what a server is told of the sign-in; `authorities` are the CA certificates (PEM) of the issuer.
 
     The clients that kubectl signs in with are those without a secret: a person's computer cannot keep one.
@@ -36,9 +36,9 @@ def people(site: Site, on: Sequence[Component], authorities: str) -> People:
     known = sign_in(site, on, {})
     audiences = sorted({client["id"] for client in known.get("clients", ()) if client["public"]})
     if not audiences:
-        return People()
+        return KnownPeople()
     own = bool(known["address"])
-    return People(
+    return KnownPeople(
         config=json.dumps(authentication_configuration(known, audiences, authorities), indent=1),
         issuer_host=known["host"] if own else "",
         issuer_address=known["address"] if own else "",

@@ -11,7 +11,7 @@ from aiplat.catalog.catalog import Catalog
 from aiplat.catalog.gpu_hosts import OPERATOR
 from aiplat.catalog.resolve import components_on
 from aiplat.hosts.paths import paths_of
-from aiplat.plan.authentication import People, people
+from aiplat.plan.authentication import KnownPeople, people
 from aiplat.plan.gpu_roles import gpu_roles
 from aiplat.plan.gpu_sharing import gpu_sharing
 from aiplat.plan.gpus import COMPONENT as GPUS
@@ -85,7 +85,7 @@ def _of_cluster(
 def k3s_variables(site: Site, host: Host, lock: Lock) -> K3sServer | K3sAgent:
     """Return the variables of the role that makes a host a node."""
     if host.role == "server":
-        return _k3s_server(site, host, lock, People())
+        return _k3s_server(site, host, lock, KnownPeople())
     return _k3s_agent(site, host, lock)
 
 
@@ -131,7 +131,7 @@ def _content(artifact: Artifact) -> Content:
     return Content(repository=repository, tag=tag, manifest=manifest, blobs=blobs)
 
 
-def _k3s_server(site: Site, host: Host, lock: Lock, known: People) -> K3sServer:
+def _k3s_server(site: Site, host: Host, lock: Lock, known: KnownPeople) -> K3sServer:
     names = {name for s in site.servers for name in (s.address, *s.node_ips, s.name)}
     return K3sServer(
         paths=paths_of(host.data_dir),

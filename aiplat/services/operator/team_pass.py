@@ -18,7 +18,7 @@ from aiplat.services.operator.team_objects import GATEWAY_TEAMS, Platform, gatew
 from aiplat.services.operator.team_spec import (
     DELETION_POLICY,
     TEAM,
-    Refusal,
+    TeamRefusal,
     TeamSpec,
     refusals,
     team_spec_of,
@@ -119,7 +119,7 @@ class TeamKeeper:
         return ""
 
     def _tell(
-        self, document: Document, team: TeamSpec, refusal: Refusal | None, problem: str, told: str
+        self, document: Document, team: TeamSpec, refusal: TeamRefusal | None, problem: str, told: str
     ) -> None:
         before = document.get("status", {})
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

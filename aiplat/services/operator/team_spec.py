@@ -36,7 +36,7 @@ class TeamSpec:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class TeamRefusal:
     """Why a Team gets nothing: a word for programs and a sentence for people."""
 
     reason: str
@@ -62,20 +62,20 @@ def team_spec_of(document: Document) -> TeamSpec:
     )
 
 
-def refusals(teams: Iterable[TeamSpec], namespaces: Mapping[str, Document]) -> dict[str, Refusal]:
+def refusals(teams: Iterable[TeamSpec], namespaces: Mapping[str, Document]) -> dict[str, TeamRefusal]:
     """Return by uid why Teams are refused: another one was first, or the namespace is not theirs."""
-    found: dict[str, Refusal] = {}
+    found: dict[str, TeamRefusal] = {}
     owners: dict[str, str] = {}
     for team in sorted(teams, key=lambda t: (t.created, t.name)):
         there = namespaces.get(team.namespace)
         owner = owners.setdefault(team.namespace, team.name)
         if owner != team.name:
             message = f"the namespace {team.namespace} is that of the Team {owner}; name another one"
-            found[team.uid] = Refusal("NamespaceTaken", message)
+            found[team.uid] = TeamRefusal("NamespaceTaken", message)
         elif there and there["metadata"].get("labels", {}).get(TEAM) != team.name:
             message = (
                 f"the namespace {team.namespace} is there and is not this team's; "
                 f"name another one, or label it {TEAM}={team.name}"
             )
-            found[team.uid] = Refusal("NamespaceTaken", message)
+            found[team.uid] = TeamRefusal("NamespaceTaken", message)
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiplat.services.operator.state import dated
-from aiplat.services.operator.team_spec import Refusal, TeamSpec
+from aiplat.services.operator.team_spec import TeamRefusal, TeamSpec
 
 Document = dict[str, Any]
 
@@ -16,14 +16,14 @@ Document = dict[str, Any]
 class TeamSeen:
     """What a pass knows beside a Team: refusals by uid, what the gateway could not be told, GPU resources."""
 
-    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    refused: Mapping[str, TeamRefusal] = field(default_factory=dict)
     told: str = ""
     gpus: list[str] = field(default_factory=list)
 
 
 def team_status(  # noqa: PLR0913 - four things that were seen, what was told before, and the time
     team: TeamSpec,
-    refusal: Refusal | None,
+    refusal: TeamRefusal | None,
     problem: str,
     accounts: str | None,
     *,
@@ -50,7 +50,7 @@ def team_status(  # noqa: PLR0913 - four things that were seen, what was told be
 
 
 def _conditions(
-    team: TeamSpec, refusal: Refusal | None, problem: str, accounts: str | None
+    team: TeamSpec, refusal: TeamRefusal | None, problem: str, accounts: str | None
 ) -> Iterable[Document]:
     if refusal:
         yield _condition("Ready", False, refusal.reason, refusal.message)
@@ -75,7 +75,7 @@ def _people(team: TeamSpec) -> str:
     return " and ".join(named) or "nobody, before members or groups are named,"
 
 
-def _deletion(team: TeamSpec, refusal: Refusal | None) -> str:
+def _deletion(team: TeamSpec, refusal: TeamRefusal | None) -> str:
     if refusal:
         return "nothing is lost: this Team has no namespace"
     if team.deletes:

@@ -1,4 +1,4 @@
-"""Runs passes: at once when kopf sees a Model, Team or node change, each second while something goes on."""
+"""Runs passes: at once when kopf sees a Model, Team or node change, each second while something happens."""
 
 from __future__ import annotations
 
