@@ -12,7 +12,10 @@ OPEN = {
     "gateway:8443": "asks for a key; what it answers without one are errors",
     "ingress:8443": "asks the site's sign-in first, or leads to what signs people in itself",
 }
-SIGN_IN_THEMSELVES = {"portal": "no page, form or API route of it is answered without a key or session"}
+SIGN_IN_THEMSELVES = {
+    "canaille": "it is the sign-in: its pages ask for the password, and make who guesses wait",
+    "portal": "no page, form or API route of it is answered without a key or session",
+}
 
 
 def to_everybody(policy: dict[str, Any]) -> list[str]:
