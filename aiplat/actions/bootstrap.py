@@ -15,6 +15,7 @@ from aiplat.actions.site_hosts import is_lab
 from aiplat.actions.summary import Summary
 from aiplat.actions.vault import note_installed, note_proven
 from aiplat.bundle.build import open_ready
+from aiplat.bundle.trust import note_accepted
 from aiplat.catalog.lockfile import write_lock
 from aiplat.catalog.own_models import catalog_of
 from aiplat.catalog.resolve import components_on
@@ -103,6 +104,8 @@ def _decide(run: Run, site: Site, agreed_plan: str | None, *, lab: bool) -> tupl
         lock, facts = complete_bundle(run, site, lock).lock, gather_with_gpus(site)
     if secrets != known or lock is not view.lock:
         view = view_of(site, lock, facts, secrets)
+    if site.trust.signers and not view.plan.nothing_to_do:
+        bundle_of(site)  # refused before anybody is asked whether to go on
     run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))
     view.refuse()
     return view, secrets
@@ -119,9 +122,9 @@ def _carry_out(run: Run, site: Site, view: PlanView, secrets: SiteSecrets) -> No
         # Loading Ansible's runner takes a third of a second, which a run with nothing to do need not wait.
         from aiplat.runs.execute import execute  # noqa: PLC0415
 
-        context = RunContext(
-            site, view.lock, catalog_of(site, view.lock), view.facts, secrets, bundle_of(site)
-        )
+        bundle = bundle_of(site)
+        note_accepted(site, bundle)
+        context = RunContext(site, view.lock, catalog_of(site, view.lock), view.facts, secrets, bundle)
         execute(run, view.plan, context)
         write_lock(site_dir(site.name) / "lock.yaml", view.lock)
     if not view.plan.nothing_to_do or not (site_dir(site.name) / "kubeconfig").exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiplat.bundle.bundle import Bundle, bundle_path
 from aiplat.bundle.document import DOCUMENT
+from aiplat.bundle.trust import open_trusted
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.lockfile import lock_path, read_lock
 from aiplat.catalog.own_models import catalog_of
@@ -16,25 +17,26 @@ from aiplat.supply.choose import choose_supply
 
 
 def bundle_of(site: Site) -> Bundle:
-    """Return the site's bundle.
+    """Return the site's bundle; with `trust:` only if someone who may sign it did.
 
     Raises:
-        AiplatError: there is none, or it is not a bundle.
+        AiplatError: there is none, it is not a bundle, or it is refused.
     """
-    return Bundle.open(bundle_path(site))
+    return open_trusted(site)
 
 
-def known_lock(site: Site) -> Lock:
+def known_lock(site: Site, *, judged: bool = True) -> Lock:
     """Return the site's lock, with digests known from before where what an artifact is made of is the same.
 
     They come from the site's bundle, or from its lock.yaml where the bundle was removed or the artifacts
-    come from upstream, whose pins are there. With `supply: bundle:PATH` it is that bundle's lock.
+    come from upstream, whose pins are there. With `supply: bundle:PATH` it is that bundle's lock; who takes
+    things away need not have it `judged` whether somebody signed it.
 
     Raises:
         BadInput: the bundle given lacks something that the site needs, or is damaged.
     """
     if site.supply.startswith(BUNDLE_PREFIX):
-        return _given_lock(site)
+        return _given_lock(site, bundle_of(site) if judged else Bundle.open(bundle_path(site)))
     lock = resolve(site, supply=choose_supply(site).name)
     # What was pinned is only in the lock; a bundle may be older.
     earlier = written_lock(site) if lock.supply == "upstream" else _earlier_lock(site)
@@ -51,7 +53,8 @@ def known_lock(site: Site) -> Lock:
 def _earlier_lock(site: Site) -> Lock | None:
     # A bundle whose making was cut off has content, but no document yet.
     if (bundle_dir(site.name) / DOCUMENT).exists():
-        return bundle_of(site).lock
+        # Its digests are only what is known from before; what is used is looked at when it is used.
+        return Bundle.open(bundle_path(site)).lock
     return written_lock(site)
 
 
@@ -61,8 +64,8 @@ def written_lock(site: Site) -> Lock | None:
     return read_lock(path) if path.exists() else None
 
 
-def _given_lock(site: Site) -> Lock:
-    given = bundle_of(site).lock
+def _given_lock(site: Site, bundle: Bundle) -> Lock:
+    given = bundle.lock
     lock = resolve(site, catalog_of(site, given), given.supply)
     there = {a.label for a in given.artifacts}
     findings = [

@@ -59,7 +59,7 @@ def remove_node(site: Site, name: str, watcher: Watcher) -> Summary:
         leaving = _leaving(site, facts, name)
         plan = removal_plan(site, facts, leaving)
         run.emit(PlanMade(digest=plan.digest, plan=plan.model_dump(mode="json", by_alias=True)))
-        view = PlanView(plan, known_lock(site), facts, (), assumed=False)
+        view = PlanView(plan, known_lock(site, judged=False), facts, (), assumed=False)
         if plan.nothing_to_do or watcher.agree(view):
             _carry_out(run, site, plan, leaving)
         else:

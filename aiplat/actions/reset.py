@@ -33,7 +33,7 @@ def reset(site: Site, watcher: Watcher, *, keep_models: bool) -> Summary:
     """
     began = time.monotonic()
     with running(site.name, "reset", watcher.on_event) as run:
-        lock, facts = known_lock(site), gather_facts(site)
+        lock, facts = known_lock(site, judged=False), gather_facts(site)
         kept = model_blobs(lock) if keep_models else ()
         view = PlanView(reset_plan(site, facts, kept), lock, facts, _unreachable(facts), assumed=False)
         run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))

@@ -20,6 +20,7 @@ from aiplat.bundle.document import (
     checksum_line,
     lock_digest,
 )
+from aiplat.bundle.statement import still_signed
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.lockfile import write_lock
 from aiplat.catalog.own_models import catalog_of
@@ -142,11 +143,11 @@ def _finish(path: Path, lock: Lock, referrers: list[Descriptor]) -> Bundle:
     data = canonical_json(document.model_dump(mode="json", by_alias=True)) + b"\n"
     write_atomic(path / DOCUMENT, data)
     write_atomic(path / CHECKSUM, checksum_line(sha256_bytes(data)))
-    known = {path / name for name in (*files, DOCUMENT, CHECKSUM)}
+    known = {path / name for name in (*files, DOCUMENT, CHECKSUM, *still_signed(path, sha256_bytes(data)))}
     for found in path.rglob("*"):
         if not found.is_dir() and found not in known:
             found.unlink()
-    return Bundle(path, document)
+    return Bundle(path, document, data)
 
 
 def _installer(path: Path, lock: Lock) -> list[str]:

@@ -9,10 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from aiplat import API_VERSION
-from aiplat.bundle.document import DOCUMENT, BundleDocument, read_document
+from aiplat.bundle.document import DOCUMENT, BundleDocument, read_bytes
 from aiplat.bundle.parts.listing import LIST, WORK, read_list
 from aiplat.catalog.artifacts import Artifact, Digest, Lock
+from aiplat.content import parsed_json
 from aiplat.errors import BadInput, Finding
+from aiplat.signed import Signed
 from aiplat.site.models import Site
 from aiplat.state import bundle_dir
 from aiplat.supply.oci import blob_path
@@ -27,10 +29,13 @@ def bundle_path(site: Site) -> Path:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder that holds everything a lock names."""
+    """A folder that holds everything a lock names; `signed` is what its hosts are to verify, if anything."""
 
     path: Path
     document: BundleDocument
+    text: bytes = b""
+    """bundle.json as it was read: what is signed is these bytes, whatever stands there by now."""
+    signed: Signed | None = None
 
     @classmethod
     def open(cls, path: Path) -> Bundle:
@@ -39,13 +44,15 @@ class Bundle:
         Raises:
             BadInput: there is no bundle, it is damaged, or a newer aiplat made it.
         """
+        text = b""
         try:
-            document = read_document(path)
+            text = read_bytes(path)
+            document = parsed_json(text)
         except OSError:
             raise BadInput(not_a_bundle(path)) from None
         except ValueError:
-            raise BadInput(_damaged(path)) from None
-        return cls(path, _document(path, document))
+            raise BadInput(_damaged(path, "" if text.endswith(b"}\n") else ": its end was cut off")) from None
+        return cls(path, _document(path, document), text)
 
     @property
     def lock(self) -> Lock:
@@ -118,5 +125,5 @@ def _document(path: Path, document: Any) -> BundleDocument:
         raise BadInput(_damaged(path)) from None
 
 
-def _damaged(path: Path) -> Finding:
-    return Finding(str(path / DOCUMENT), "is damaged", "make the bundle again: aiplat bundle build")
+def _damaged(path: Path, how: str = "") -> Finding:
+    return Finding(str(path / DOCUMENT), f"is damaged{how}", "make the bundle again: aiplat bundle build")

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from aiplat.bundle.document import (
     CHECKSUM,
     DOCUMENT,
+    SIGNED,
     BundledFile,
     BundleDocument,
     checksum_line,
@@ -29,15 +30,19 @@ _LONGEST_NAME = 200
 
 
 def verify(
-    path: Path, digests: Collection[Digest] | None = None, on_progress: Hashed = lambda *_: None
+    path: Path,
+    digests: Collection[Digest] | None = None,
+    on_progress: Hashed = lambda *_: None,
+    opened: BundleDocument | None = None,
 ) -> list[Finding]:
     """Return a finding for every file of a bundle that is missing, was added or altered; none: it is whole.
 
     With `digests`, of all blobs only those are hashed, and added files are not looked for; the bundle's
-    own files (bundle.json, index.json, oci-layout and the checksum) always are.
+    own files (bundle.json, index.json, oci-layout and the checksum) always are. `opened` is what was read of
+    bundle.json before and counts instead of what stands there by now.
     """
     findings = _check_document(path)
-    document = _read(path)
+    document = opened or _read(path)
     # What an altered bundle.json says of other files means nothing.
     if document is None or any(finding.where == DOCUMENT for finding in findings):
         return findings or [Finding(DOCUMENT, "is not what a bundle.json is", _FIX)]
@@ -124,7 +129,7 @@ def named(name: str) -> str:
 
 
 def _added(path: Path, document: BundleDocument) -> Iterator[Finding]:
-    known = {*document.files, DOCUMENT, CHECKSUM}
+    known = {*document.files, DOCUMENT, CHECKSUM, *SIGNED}
     for found in sorted(path.rglob("*")):
         name = str(found.relative_to(path))
         if (found.is_symlink() or not found.is_dir()) and name not in known:

@@ -10,12 +10,13 @@ from pydantic import Field
 from aiplat.catalog.artifacts import Digest, Lock
 from aiplat.content import digest_of, parsed_json
 from aiplat.frozen import Frozen
+from aiplat.signed import SIGNATURE, STATEMENT
 
 DOCUMENT = "bundle.json"
 CHECKSUM = "bundle.json.sha256"
 LAYOUT = "oci-layout"
 INDEX = "index.json"
-SIGNED = ("bundle.signed.json", "bundle.signed.json.sig")
+SIGNED = (STATEMENT, SIGNATURE)
 """What a signed bundle has beside bundle.json, which cannot list them."""
 INSTALLER = "install"
 """Installs aiplat from the bundle's runtime; only bundles with a runtime have it."""
@@ -51,6 +52,16 @@ def read_document(path: Path) -> Any:
         OSError: there is none.
         ValueError: it is not JSON, or larger than any bundle's.
     """
+    return parsed_json(read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a bundle's bundle.json as it is.
+
+    Raises:
+        OSError: there is none.
+        ValueError: it is larger than any bundle's.
+    """
     # A pipe or a device in its place would never end.
     if not (path / DOCUMENT).is_file():
         raise FileNotFoundError(path / DOCUMENT)
@@ -58,7 +69,7 @@ def read_document(path: Path) -> Any:
         text = stream.read(_DOCUMENT_BYTES + 1)
     if len(text) > _DOCUMENT_BYTES:
         raise ValueError("it is too large")
-    return parsed_json(text)
+    return text
 
 
 def lock_digest(lock: Lock) -> Digest:

@@ -14,7 +14,6 @@ from aiplat.actions.known_lock import known_lock
 from aiplat.actions.lock import pinned
 from aiplat.bundle.build import build_bundle
 from aiplat.bundle.bundle import Bundle, bundle_path
-from aiplat.bundle.check import verify as verify_bundle
 from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.resolve import resolve
 from aiplat.cli.arguments import (
@@ -29,10 +28,12 @@ from aiplat.cli.bundle_models import register_models
 from aiplat.cli.bundle_parts import register_parts
 from aiplat.cli.bundle_progress import bundle_progress
 from aiplat.cli.bundle_security import register_security
-from aiplat.cli.bytes_progress import bytes_progress
+from aiplat.cli.bundle_trust import register_trust
+from aiplat.cli.bundle_verify import register_verify
 from aiplat.cli.ending import print_event, print_json
 from aiplat.cli.terminal import Console
-from aiplat.errors import BadInput, CheckFailed, Finding
+from aiplat.errors import BadInput, Finding
+from aiplat.signed import STATEMENT
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
 from aiplat.supply.choose import choose_supply, supply_for
@@ -55,6 +56,8 @@ _Refresh = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
+    register_verify(bundle_app)
+    register_trust(bundle_app)
     register_models(bundle_app)
     register_parts(bundle_app)
     register_security(bundle_app)
@@ -104,6 +107,8 @@ def build(
     said = "is ready" if changed else "was ready already"
     size = f"{bundle.document.size / 1e6:.0f} MB"
     console.print(f"bundle of {wanted.name} {said}: {bundle.path} ({size})", markup=False)
+    if wanted.trust.signers and not (bundle.path / STATEMENT).exists():
+        console.print("it is not signed, so nothing uses it: aiplat bundle sign", markup=False)
 
 
 def _say_outlook(supply: UpstreamSupply, lock: Lock, console: Console, *, as_json: bool) -> None:
@@ -126,28 +131,6 @@ def _refresh(supply: Supply, lock: Lock, console: Console, *, as_json: bool) -> 
             console.print(str(one), markup=False)
     if not aged and not as_json:
         console.print("Debian has no newer packages than those that are kept")
-
-
-@bundle_app.command()
-def verify(site: SiteOrBundle = None, as_json: JsonOption = False) -> None:
-    """Hash the whole bundle and name every file that is missing, was added or was altered, down to one bit.
-
-    Exit code 3 if there is any.
-    """
-    path = chosen_bundle(site)
-    with bytes_progress(False) as told:
-        findings = verify_bundle(path, on_progress=lambda done, total: told("verify", done, total))
-    if as_json:
-        rows = [{"where": f.where, "problem": f.problem, "fix": f.fix} for f in findings]
-        print_json({"kind": "BundleCheck", "path": str(path), "whole": not findings, "findings": rows})
-    if findings:
-        raise CheckFailed(findings)
-    if not as_json:
-        opened = Bundle.open(path)
-        count, size = len(opened.document.files), opened.document.size / 1e6
-        Console(highlight=False, soft_wrap=True).print(
-            f"{path}: whole, {count} files, {size:.0f} MB", markup=False
-        )
 
 
 @bundle_app.command()

@@ -75,7 +75,7 @@ def end_badly(words: Sequence[str], exit_code: int, findings: Sequence[Finding])
 
 
 def _verb(words: Sequence[str]) -> list[str]:
-    """Return the verb with its group (`bundle verify`)."""
+    """Return the verb with its groups (`bundle verify`, `bundle trust show`)."""
     groups = (
         "site",
         "secret",
@@ -90,4 +90,5 @@ def _verb(words: Sequence[str]) -> list[str]:
         "doctor",
         "users",
     )
-    return [word for word in words[: 2 if words[0] in groups else 1] if not word.startswith("-")]
+    deep = 3 if list(words[:2]) == ["bundle", "trust"] else 2 if words[0] in groups else 1
+    return [word for word in words[:deep] if not word.startswith("-")]

@@ -8,6 +8,7 @@ from pathlib import Path
 from aiplat.actions.bootstrap import Options, bootstrap
 from aiplat.actions.plan import plan_site
 from aiplat.actions.summary import Summary
+from aiplat.bundle.trust import NOT_VERIFIED
 from aiplat.cli.contact import AtTerminal
 from aiplat.cli.ending import print_json
 from aiplat.cli.first_sign_in import offer_first_sign_in
@@ -20,6 +21,7 @@ from aiplat.runs.history import RUN_ID
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
+from aiplat.site.rules.files import BUNDLE_PREFIX
 
 _SUPPLIES = ("auto", "packages", "upstream")
 
@@ -38,6 +40,7 @@ class RunOptions:
 def run_plan(asked: RunOptions) -> None:
     """Show the plan, then raise what forbids it."""
     site = _site(asked.site, asked.supply)
+    _say_unverified(site, quiet=asked.as_json)
     meet(site, asked.dialogue)
     with waiting("looking at the hosts"):
         view = plan_site(site)
@@ -56,6 +59,7 @@ def run_bootstrap(asked: RunOptions, options: Options, *, yes: bool) -> None:
     if options.run_id is not None and not RUN_ID.fullmatch(options.run_id):
         raise BadInput(Finding("--run-id", "invalid run ID", "omit it to generate one"))
     site = _site(asked.site, asked.supply)
+    _say_unverified(site, quiet=asked.as_json)
     meet(site, asked.dialogue, lab=options.lab, quiet=asked.as_json)
     with watching(as_json=asked.as_json, yes=yes) as watch:
         summary = bootstrap(site, options, watch)
@@ -104,6 +108,14 @@ def _site(argument: str | None, supply: str | None) -> Site:
             Finding("--supply", f"{supply} is not a supply", f"one of {', '.join(_SUPPLIES)}, bundle:PATH")
         )
     return site.model_copy(update={"supply": supply})
+
+
+def _say_unverified(site: Site, *, quiet: bool) -> None:
+    """Say of a bundle that came from elsewhere that nobody vouches for it, where the site asks for no one."""
+    if site.supply.startswith(BUNDLE_PREFIX) and site.trust.signers is None and not quiet:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"{site.supply}: {NOT_VERIFIED}", markup=False
+        )
 
 
 def _may_ask(*, yes: bool, as_json: bool) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiplat.catalog.artifacts import Blob
 from aiplat.errors import AiplatError, Finding
@@ -14,12 +15,16 @@ from aiplat.fleet.ssh import HostError
 from aiplat.fleet.stream import Stream
 from aiplat.frozen import Frozen
 from aiplat.hosts.paths import paths_of
+from aiplat.signed import Signed
 from aiplat.site.models import Host, Site
 
 CHUNK = 1 << 20
 MAX_PARALLEL = 8
 # A part left by an earlier run may be damaged: the receiver drops it and gets the blob once more, whole.
 ROUNDS = 2
+
+# How a host judges a signed bundle: the same text as here, on whatever Python the host has.
+_CHECK = Path(__file__).parents[1] / "signed.py"
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -46,6 +51,11 @@ class _Freed(Frozen):
 class BlobSource(Protocol):
     """Where blobs come from: an opened bundle."""
 
+    @property
+    def signed(self) -> Signed | None:
+        """What hosts are to judge before they take anything, if the site asks for a signature."""
+        ...
+
     def blob_path(self, digest: str) -> Path:
         """Return the file that holds a blob."""
         ...
@@ -61,7 +71,8 @@ def push_blobs(
     """Bring every host the blobs it lacks of those it must hold; return the bytes moved per host.
 
     `wanted` maps host names to blobs. `on_progress(host, done, total)` is called from other threads, in
-    bytes; what an earlier, broken transfer left counts as done. Hosts are served side by side.
+    bytes; what an earlier, broken transfer left counts as done. Hosts are served side by side. Each judges
+    a signed bundle itself before anything else, also if it wants no blob of it.
 
     Raises:
         AiplatError: one finding per host that failed or blob that is damaged in the source.
@@ -134,14 +145,26 @@ class _Transfer:
         """Send what is missing and return the blobs that arrived with another digest than their name."""
         stream = _receiver(self.site, self.host, self.run_id)
         try:
-            stream.say({"paths": _paths(self.host), "blobs": sizes})
+            stream.say({"paths": _paths(self.host), "blobs": sizes, **self._shown()})
+            if self.source.signed:
+                stream.send(self.source.signed.document)
             missing = self._missing(stream.hear(_Missing).missing, sizes)
             self.total = sum(sizes[name] for name in missing)
             self.done = sum(missing.values())
-            self.on_progress(self.host.name, self.done, self.total)
+            if sizes:
+                self.on_progress(self.host.name, self.done, self.total)
             return {n: sizes[n] for n, at in missing.items() if not self._send(stream, n, sizes[n], at)}
         finally:
             stream.close()
+
+    def _shown(self) -> dict[str, Any]:
+        """Return what a host is shown of a signed bundle; bundle.json follows on the stream."""
+        signed = self.source.signed
+        if signed is None:
+            return {}
+        files = {n: base64.b64encode(t).decode() for n, t in signed._asdict().items() if n != "document"}
+        size, check = len(signed.document), _CHECK.read_text()
+        return {"signed": {"site": self.site.name, "files": files, "document": size, "check": check}}
 
     def _missing(self, said: dict[str, int], sizes: dict[str, int]) -> dict[str, int]:
         if any(not 0 <= at <= sizes.get(name, -1) for name, at in said.items()):

@@ -49,6 +49,8 @@ def execute(run: Run, plan: Plan, context: RunContext) -> None:
         if "stage" in steps:
             with run.step("stage", steps["stage"].title, steps["stage"].hosts):
                 _stage(run, context, missing)
+        elif context.bundle.signed and not PYTHON_STEPS.issuperset(steps):
+            _stage(run, context, {})
         if not PYTHON_STEPS.issuperset(steps):
             with _full_disks_named(context.site):
                 _play(run, plan, context, steps)
@@ -96,7 +98,9 @@ def check_bundle(run: Run, bundle: Bundle, digests: Collection[Digest]) -> None:
         BadInput: naming each file that is missing or altered.
     """
     report = throttled(run, "bundle")
-    findings = verify(bundle.path, digests, lambda done, total: report(OPERATOR, done, total))
+    findings = verify(
+        bundle.path, digests, lambda done, total: report(OPERATOR, done, total), bundle.document
+    )
     if findings:
         raise BadInput([Finding(f"{bundle.path}/{f.where}", f.problem, f.fix) for f in findings])
 
@@ -115,7 +119,11 @@ def throttled(run: Run, step: str) -> Callable[[str, int, int], None]:
 
 
 def _stage(run: Run, context: RunContext, missing: Mapping[str, Sequence[Blob]]) -> None:
-    moved = push_blobs(context.site, missing, context.bundle, run.id, throttled(run, "stage"))
+    bundle, wanted = context.bundle, missing
+    if bundle.signed:
+        # A host judges what it installs from, also where it has all of that already.
+        wanted = {host.name: missing.get(host.name, ()) for host in context.site.hosts}
+    moved = push_blobs(context.site, wanted, bundle, run.id, throttled(run, "stage"))
     run.changed += sum(1 for size in moved.values() if size)
 
 

@@ -52,6 +52,8 @@ def _with_absolute_paths(document: YamlDocument) -> dict[str, Any]:
     if (data.get("upstream") or {}).get("ca"):
         ca = str(absolute(data["upstream"]["ca"], document.folder))
         data["upstream"] = {**data["upstream"], "ca": ca}
+    if (data.get("trust") or {}).get("signers"):
+        data["trust"] = {"signers": str(absolute(data["trust"]["signers"], document.folder))}
     return data
 
 

@@ -236,6 +236,13 @@ class Upstream(Strict):
     """How many things are fetched at once."""
 
 
+class TrustSettings(Strict):
+    """Whose signature a bundle must have before anything of it is used."""
+
+    signers: Path | None = None
+    """List of those who may sign (ssh-keygen's ALLOWED SIGNERS); left out, no signature is asked for."""
+
+
 class Site(Strict):
     """The whole desired world of one site."""
 
@@ -247,6 +254,8 @@ class Site(Strict):
     """Name of the site; its state on your machine is kept under it."""
     supply: str = Field(default="auto", json_schema_extra={"pattern": "^(auto|upstream|packages|bundle:.+)$"})
     """Where artifacts come from: auto, upstream, packages, or a ready bundle as bundle:PATH."""
+    trust: TrustSettings = TrustSettings()
+    """Whose signature the bundle must have."""
     upstream: Upstream = Upstream()
     """How the projects' own releases are reached, where artifacts come from there."""
     cluster: ClusterSettings = ClusterSettings()

@@ -34,6 +34,8 @@ FAULTS = {
     "logs": "gateway --site gone.yaml",
     "bundle build": "gone.yaml",
     "bundle verify": "gone.yaml",
+    "bundle sign": "gone.yaml --key key",
+    "bundle trust show": "gone.yaml",
     "bundle info": "gone.yaml",
     "bundle licences": "gone.yaml",
     "bundle models": "gone.yaml",

@@ -63,6 +63,7 @@ def host_here(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         (programs / name).chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("AIPLAT_BLOBS", str(store / "blobs"))
+    monkeypatch.setenv("AIPLAT_TRUST", str(store / "trust"))
     monkeypatch.setenv("AIPLAT_LOCK", str(store / "lock"))
     monkeypatch.setenv("AIPLAT_SCRATCH", str(tmp_path / "scratch"))
     return store

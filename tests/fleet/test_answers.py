@@ -142,6 +142,8 @@ def test_a_host_gets_what_it_was_offered_alone(
     (tmp_path / "blob").write_bytes(b"content")
 
     class Source:
+        signed = None
+
         def blob_path(self, _digest: str) -> Path:
             return tmp_path / "blob"
 

@@ -100,6 +100,8 @@ def test_a_transfer_that_is_cut_is_told(site: Site, host_here: Path, tmp_path: P
     (tmp_path / digest).write_bytes(content)
 
     class Source:
+        signed = None
+
         def blob_path(self, name: str) -> Path:
             return tmp_path / name
 

@@ -92,6 +92,8 @@ def test_probe_lease_and_transfer_work_with_it(site: Site, asking: Path, tmp_pat
     (tmp_path / digest).write_bytes(content)
 
     class Source:
+        signed = None
+
         def blob_path(self, name: str) -> Path:
             return tmp_path / name
 

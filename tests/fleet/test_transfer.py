@@ -28,6 +28,8 @@ CONTENT = bytes(range(256)) * 9000  # more than two pieces
 class Source:
     """A folder of blobs, named by what they should be."""
 
+    signed = None
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()

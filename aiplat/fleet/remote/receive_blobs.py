@@ -1,11 +1,13 @@
-"""Takes blobs from its standard input into the host's store; runs on the host alone (Python 3.9+)."""
+"""Takes blobs into the host's store, signed ones alone if it knows signers; runs there (Python 3.9+)."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import sys
+import types
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +16,9 @@ CHUNK = 1 << 20
 RESERVE = 256 << 20
 # Always there, so that whoever comes later, a reset above all, finds the data without the site.
 RECORD = Path("/var/lib/aiplat/data.json")
+# Who may sign this host's bundles, as it was told when it knew nobody, and the highest sequence it accepted.
+TRUST = Path("/etc/aiplat/trust")
+SIGNERS, SEQUENCE = "allowed_signers", "sequence"
 
 
 def tell(document: dict[str, Any]) -> None:
@@ -130,11 +135,65 @@ def take(store: Path, wanted: dict[str, int], source: BinaryIO) -> None:
         tell({"name": name, "good": good})
 
 
+def judge(said: dict[str, Any] | None, blobs: dict[str, int], trust: Path, source: BinaryIO) -> None:
+    """Judge the bundle that blobs are from, by the list of signers that this host knows, and remember it.
+
+    `said` has the files of the bundle and aiplat.signed as text; bundle.json follows on the stream.
+
+    Raises:
+        ValueError: the bundle is refused; the text begins with the name of why.
+    """
+    listed, counted = trust / SIGNERS, trust / SEQUENCE
+    known = listed.read_bytes() if listed.exists() else b""
+    if said is None:
+        if known:
+            raise ValueError(f"unsigned: this host takes bundles of the signers in {listed} alone")
+        return
+    check = types.ModuleType("signed")
+    exec(compile(said["check"], "signed", "exec"), check.__dict__)  # noqa: S102 - what aiplat itself sent
+    document = read_all(source, said["document"])
+    signed = check.Signed(
+        document=document, **{name: base64.b64decode(text) for name, text in said["files"].items()}
+    )
+    takes_list = check.new_signers(known, signed.signers, signed.signers_signature)
+    seen = int(counted.read_text()) if counted.exists() else 0
+    statement, _ = check.judge(signed, said["site"], seen)
+    check.refuse_foreign(document, blobs)
+    if takes_list:
+        write_private(listed, signed.signers)
+    if statement["sequence"] > seen:
+        write_private(counted, b"%d\n" % statement["sequence"])
+
+
+def read_all(source: BinaryIO, size: int) -> bytes:
+    """Return the next bytes of a stream, all of them."""
+    text = source.read(size)
+    if len(text) < size:
+        sys.exit("the operator's side went away")
+    return text
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file of root's alone at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(content)
+    part.chmod(0o600)
+    part.replace(path)
+
+
 def main() -> None:
-    """Serve one request: {"paths": {…}, "blobs": {name: size}} or {"paths": {…}, "keep": [name]}."""
+    """Serve one request: {"paths": {…}, "blobs": {name: size}} or {"paths": {…}, "keep": [name]}.
+
+    With blobs it may have "signed": what shows that they are of a bundle that somebody signed.
+    """
     request = json.loads(sys.stdin.buffer.readline())
     paths = request["paths"]
     try:
+        if "blobs" in request:
+            trust = Path(os.environ.get("AIPLAT_TRUST", TRUST))
+            judge(request.get("signed"), request["blobs"], trust, sys.stdin.buffer)
         if paths["data"]:
             record_data(paths, RECORD)
         store = Path(os.environ.get("AIPLAT_BLOBS", paths["blobs"]))
@@ -144,7 +203,7 @@ def main() -> None:
         else:
             take(store, request["blobs"], sys.stdin.buffer)
     except ValueError as error:
-        tell({"error": str(error), "fix": "reset the host first"})
+        tell({"error": str(error), "fix": getattr(error, "fix", "reset the host first")})
     except OSError as error:
         where = error.filename or paths["blobs"]
         tell({"error": f"{error.strerror} at {where}", "fix": "see the host's disk"})

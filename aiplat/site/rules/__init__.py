@@ -72,6 +72,7 @@ _IN_ORDER: tuple[Rule, ...] = (
     models.bad_own_files,
     files.bad_supply,
     files.missing_bundle,
+    files.missing_signers,
     files.missing_key_file,
     files.unusable_key_file,
     upstream.bad_mirror,

@@ -1,4 +1,4 @@
-"""Rules about files that a site names: key files and bundles; what a bundle holds is aiplat.bundle's."""
+"""Rules about files that a site names: keys, signers, bundles; what a bundle holds is aiplat.bundle's."""
 
 # ruff: noqa: ARG001 (every rule is asked in the same way, whether or not it needs the known names)
 
@@ -39,6 +39,14 @@ def missing_bundle(document: YamlDocument, known: Known) -> Iterator[SiteFinding
         yield document.finding(("supply",), f"there is no bundle at {path}", fix)
     elif not (path / "oci-layout").is_file():
         yield document.finding(("supply",), f"{path} is not a bundle: it has no file oci-layout", fix)
+
+
+def missing_signers(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
+    """A list of those who may sign bundles that is named is there."""
+    signers = document.at("trust", "signers")
+    if isinstance(signers, str) and not absolute(signers, document.folder).is_file():
+        problem = f"there is no list of signers at {absolute(signers, document.folder)}"
+        yield document.finding(("trust", "signers"), problem, "make it first: aiplat bundle trust init")
 
 
 def missing_key_file(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:

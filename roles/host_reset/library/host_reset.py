@@ -43,6 +43,7 @@ removed: {description: "What was removed, by kind.", type: dict, returned: alway
 """
 
 TREES = (
+    "/etc/aiplat/trust",
     "/etc/rancher/k3s",
     "/etc/rancher/node",
     "/run/k3s",
