@@ -38,6 +38,7 @@ FAULTS = {
     "bundle trust show": "gone.yaml",
     "bundle info": "gone.yaml",
     "bundle licences": "gone.yaml",
+    "bundle scan": "gone.yaml",
     "bundle models": "gone.yaml",
     "bundle split": "gone.yaml --to gone",
     "bundle join": "gone --to here",
