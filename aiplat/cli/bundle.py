@@ -27,6 +27,7 @@ from aiplat.cli.bundle_choice import SiteOrBundle, chosen_bundle
 from aiplat.cli.bundle_models import register_models
 from aiplat.cli.bundle_parts import register_parts
 from aiplat.cli.bundle_progress import bundle_progress
+from aiplat.cli.bundle_push import register_push
 from aiplat.cli.bundle_security import register_security
 from aiplat.cli.bundle_trust import register_trust
 from aiplat.cli.bundle_verify import register_verify
@@ -60,6 +61,7 @@ def register(app: typer.Typer) -> None:
     register_trust(bundle_app)
     register_models(bundle_app)
     register_parts(bundle_app)
+    register_push(bundle_app)
     register_security(bundle_app)
     app.add_typer(bundle_app, name="bundle")
 

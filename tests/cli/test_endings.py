@@ -42,6 +42,7 @@ FAULTS = {
     "bundle models": "gone.yaml",
     "bundle split": "gone.yaml --to gone",
     "bundle join": "gone --to here",
+    "bundle push": "gone.yaml --to registry.example:5000",
     "bundle diff": "gone.yaml gone.yaml",
     "bundle card": "smollm2:135m gone.yaml",
     "lab up": "gone.yaml",

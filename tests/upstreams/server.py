@@ -216,6 +216,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer."""
         self.do_GET()
 
+    def do_PUT(self) -> None:
+        """Answer."""
+        self.do_GET()
+
     def _meant(self) -> tuple[str, str]:
         """Return the upstream host and the target there.
 
