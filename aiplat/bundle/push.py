@@ -43,6 +43,7 @@ def push_bundle(
         AiplatError: the registry does not take something.
     """
     chosen = [artifact for artifact in bundle.lock.artifacts if artifact.kind in kinds]
+    places = [(artifact, repository_of(prefix, artifact), tag_of(artifact)) for artifact in chosen]
     total = sum(artifact.size for artifact in chosen)
     written: list[str] = []
     kept: list[str] = []
@@ -53,8 +54,7 @@ def push_bundle(
         done += count
         told(PUSH, done, total)
 
-    for artifact in chosen:
-        repository, tag = repository_of(prefix, artifact), tag_of(artifact)
+    for artifact, repository, tag in places:
         digest = str(artifact.digest)
         began = done
         if target.has_manifest(repository, tag, digest):

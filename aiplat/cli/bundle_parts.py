@@ -17,6 +17,7 @@ from aiplat.bundle.parts.join import join_bundle
 from aiplat.bundle.parts.split import list_parts, split_bundle
 from aiplat.cli.arguments import JsonLinesOption, JsonOption
 from aiplat.cli.bundle_choice import SiteOrBundle, chosen_bundle
+from aiplat.cli.bundle_progress import short
 from aiplat.cli.bytes_progress import bytes_progress
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
@@ -129,7 +130,7 @@ def _show(found: Difference, console: Console) -> None:
         version = " → ".join(dict.fromkeys(said for said in (row.before, row.after) if said))
         layers = f"{row.layers_new} of {row.layers}" if row.layers else ""
         carry = f"{row.carry / 1e6:.1f} MB" if row.carry else ""
-        table.add_row(*map(Text, (row.component, row.artifact, row.state, version, layers, carry)))
+        table.add_row(*map(Text, (row.component, short(row.artifact), row.state, version, layers, carry)))
     if table.row_count:
         console.print(table)
     for component, size in found.by_component().items():

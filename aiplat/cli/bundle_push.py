@@ -1,4 +1,4 @@
-"""The verb `aiplat bundle push`: arguments, progress and what was written; pushing is aiplat.bundle.push's."""
+"""The verb `aiplat bundle push`: arguments and what was written; pushing is aiplat.bundle.push's."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,6 +37,17 @@ class Authority:
         self, names: Iterable[str], start: timedelta = timedelta(days=-1), end: timedelta = timedelta(days=1)
     ) -> ssl.SSLContext:
         """Return a server's TLS context for `names`, valid from now + `start` to now + `end`."""
+        path = self.folder / f"server-{uuid.uuid4().hex}.pem"
+        path.write_bytes(self.server(names, start, end))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        path.unlink()
+        return context
+
+    def server(
+        self, names: Iterable[str], start: timedelta = timedelta(days=-1), end: timedelta = timedelta(days=1)
+    ) -> bytes:
+        """Return a server's private key and its certificate for `names`, as one PEM text."""
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
@@ -47,12 +59,7 @@ class Authority:
             .add_extension(usage, critical=False)
             .add_extension(issuer, critical=False)
         )
-        path = self.folder / f"server-{key.private_numbers().private_value:x}.pem"
-        path.write_bytes(_private(key) + _pem(builder.sign(self._key, hashes.SHA256())))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        path.unlink()
-        return context
+        return _private(key) + _pem(builder.sign(self._key, hashes.SHA256()))
 
 
 def _builder(

@@ -1,4 +1,4 @@
-"""An OCI registry that takes images, for whoever may write, and refuses manifests whose content is not there."""
+"""An OCI registry that takes images of whoever may write, and refuses manifests without their content."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class PushTarget:
         return answer.status_code == 200 and answer.headers.get("Docker-Content-Digest") == digest
 
     def put_blob(self, repository: str, layout: Path, blob: Descriptor, moved: Moved) -> bool:
-        """Bring a blob into a repository; False if it was there, or another repository of this registry had it.
+        """Bring a blob into a repository; False if it, or another repository that was pushed to, had it.
 
         Raises:
             AiplatError: the registry does not take it.
@@ -137,7 +137,12 @@ class PushTarget:
         known = self._who or credential(self._http, self._host, self._host)
         challenge = answer.headers.get("WWW-Authenticate", "")
         name = f"{self._host}/{repository}"
-        self._tokens[repository] = token(self._http, challenge, repository, known, name)
+        try:
+            self._tokens[repository] = token(self._http, challenge, repository, known, name)
+        except AiplatError:
+            if known is None:
+                raise AiplatError(self._refused(repository, answer)) from None
+            raise
 
     def _headers(self, repository: str) -> dict[str, str]:
         known = self._tokens.get(repository)
