@@ -29,17 +29,20 @@ class KnownPeople(Frozen):
 
 
 def people(site: Site, on: Sequence[Component], authorities: str) -> KnownPeople:
-    """Return what a server is told of the sign-in; `authorities` are the CA certificates (PEM) of the issuer.
+    """Return what a server is told of the sign-in; `authorities` are the CA certificates (PEM) of the site.
 
-    The clients that kubectl signs in with are those without a secret: a person's computer cannot keep one.
+    The company's own issuer is judged by the authorities that the servers trust. The clients that kubectl
+    signs in with are those without a secret: a person's computer cannot keep one.
     """
     known = sign_in(site, on, {})
     audiences = sorted({client["id"] for client in known.get("clients", ()) if client["public"]})
     if not audiences:
         return KnownPeople()
-    own = bool(known["address"])
+    own = bool(known["own"])
     return KnownPeople(
-        config=json.dumps(authentication_configuration(known, audiences, authorities), indent=1),
+        config=json.dumps(
+            authentication_configuration(known, audiences, authorities if own else ""), indent=1
+        ),
         issuer_host=known["host"] if own else "",
         issuer_address=known["address"] if own else "",
     )

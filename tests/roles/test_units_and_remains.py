@@ -161,7 +161,9 @@ def test_a_reset_takes_the_sign_ins_name_out_of_the_hosts_file() -> None:
     begin, end = (task["marker"].replace("{mark}", word) for word in ("BEGIN", "END"))
     ours = f"{begin}\n10.43.0.12 login.ward-3.internal\n{end}\n"
     others = "127.0.0.1 localhost\n10.0.0.7 printer # aiplat\n"
-    assert task["path"] == str(module.HOSTS)
+    looks = load_module("aiplat_modules/library/node_facts.py")
+    assert task["path"] == str(module.HOSTS) == looks.HOSTS
+    assert module.BEGIN == looks.ISSUER == begin
     assert module.without_block(others + ours) == others
     assert module.without_block(ours + others) == others
     assert module.without_block(f"{begin}\n{others}") == others

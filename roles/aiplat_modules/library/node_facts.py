@@ -33,9 +33,12 @@ node_ips: {description: "The node's addresses as numbers.", type: list, returned
 interface: {description: "The interface that holds them, for the pod network.", type: str, returned: always}
 selinux: {description: "Whether SELinux is enforced and knows k3s' folders.", type: bool, returned: always}
 nameservers: {description: "The host's nameservers that pods can reach.", type: list, returned: always}
+named_issuer: {description: "Whether lines for the sign-in are in /etc/hosts.", type: bool, returned: always}
 """
 
 LAB = "/etc/aiplat/lab-host"
+# What the role k3s_server puts around its line in the host's file of names.
+HOSTS, ISSUER = "/etc/hosts", "# BEGIN aiplat: the site's sign-in"
 # Where systemd-resolved runs, /etc/resolv.conf names a loopback address that pods cannot reach.
 CANDIDATES = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
@@ -95,6 +98,14 @@ def interface_of(node_ips: list[str]) -> str:
     raise HostProblem(f"no interface of this host holds {wanted} (it has {others}); name one it has")
 
 
+def names_issuer(root: str) -> bool:
+    """Say whether aiplat's lines are in the host's file of names."""
+    try:
+        return ISSUER in below(root, HOSTS).read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+
+
 def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
@@ -117,6 +128,7 @@ def main() -> None:
         selinux=selinux(root),
         cgroup_v1=not below(root, "/sys/fs/cgroup/cgroup.controllers").exists(),
         nameservers=outside_nameservers(root),
+        named_issuer=names_issuer(root),
     )
 
 
