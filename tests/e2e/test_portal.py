@@ -39,19 +39,13 @@ QUESTION = "What is the capital of Italy?"
 SOON = 2.0
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 PICTURE_BYTES = 150_000
-TO_A_POD = {
-    "default/kubernetes:443": "the Kubernetes API tells everybody its version and that it lives",
-    "default/kubernetes:6443": "the same, at the server's own port",
-    "kube-system/kube-dns:9153": "how many questions the name server had; whose is not told",
-}
+Door = tuple[str, str, int]
+TO_A_POD = {"kube-system/kube-dns:9153": "how many questions the name server had, not whose; it is k3s' own"}
 TO_A_HOST = TO_A_POD | {
     "aiplat-model/engine-smollm2-135m:11434": "engines know no keys: policies let in the gateway alone",
-    "aiplat-platform/prometheus:9090": "has no sign-in of its own: policies let in the ingress alone",
+    "aiplat-platform/prometheus:9090": "has no sign-in of its own: policies let in nobody but the platform",
 }
-TO_THE_NETWORK = {
-    "host:5443": "nodes take images, charts and models there, which nobody can change",
-    "host:6443": "the Kubernetes API",
-}
+TO_THE_NETWORK = {"host:5443": "nodes take images, charts and models there; nobody can change them"}
 
 
 @pytest.fixture(scope="module")
@@ -249,14 +243,16 @@ def listed(ward: Journey, kind: str) -> list[dict[str, Any]]:
 
 
 def named(document: dict[str, Any]) -> str:
-    """Return namespace and name of a Service, also of what lists its pods."""
+    """Return namespace and name of a Service, of what lists its pods, or of what a pod is of."""
     metadata = document["metadata"]
-    service = metadata.get("labels", {}).get("kubernetes.io/service-name", metadata["name"])
-    return f"{metadata['namespace']}/{service}"
+    labels = metadata.get("labels", {})
+    known = (labels.get(k) for k in ("kubernetes.io/service-name", "app.kubernetes.io/name", "k8s-app"))
+    name = metadata["name"] if document["kind"] == "Service" else next(filter(None, known), metadata["name"])
+    return f"{metadata['namespace']}/{name}"
 
 
 @pytest.fixture(scope="module")
-def doors(ward: Journey, first: dict[str, Any]) -> list[tuple[str, str, int]]:
+def services(ward: Journey, first: dict[str, Any]) -> list[Door]:
     """Every port of every Service, at its own address and at its pods'."""
     found = [
         (named(s), s["spec"]["clusterIP"], p["port"])
@@ -273,6 +269,18 @@ def doors(ward: Journey, first: dict[str, Any]) -> list[tuple[str, str, int]]:
     ]
 
 
+@pytest.fixture(scope="module")
+def pods(ward: Journey, first: dict[str, Any]) -> list[Door]:
+    """Every port that a pod says it has, also for health and metrics."""
+    return [
+        (named(pod), pod["status"]["podIP"], port["containerPort"])
+        for pod in listed(ward, "pods")
+        if pod["status"].get("podIP")
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports", [])
+    ]
+
+
 def assert_named(found: dict[str, list[str]], reasons: dict[str, str]) -> None:
     """See that all that answers has a reason, and that every reason is still needed."""
     told = "\n".join(f"{name}: {paths}" for name, paths in sorted(found.items()))
@@ -280,22 +288,22 @@ def assert_named(found: dict[str, list[str]], reasons: dict[str, str]) -> None:
 
 
 def test_from_a_host_only_what_is_named_here_answers_without_credentials(
-    ward: Journey, doors: list[tuple[str, str, int]]
+    ward: Journey, services: list[Door]
 ) -> None:
     """A host is behind the network policies: whoever is root there sees what the platform's pods see."""
     program = Path(open_doors.__file__).read_text()
-    told = ward.on_host(f"python3 - '{json.dumps(doors)}' <<'EOF'\n{program}\nEOF")
+    told = ward.on_host(f"python3 - '{json.dumps(services)}' <<'EOF'\n{program}\nEOF")
     assert_named(json.loads(told), TO_A_HOST)
 
 
 def test_a_pod_of_somebody_else_reaches_nothing_without_credentials(
-    ward: Journey, doors: list[tuple[str, str, int]]
+    ward: Journey, services: list[Door], pods: list[Door]
 ) -> None:
     """Network policies let it reach what asks for a key, and nothing that does not."""
     ward.on_host("k3s kubectl create namespace shop")
     program, image = Path(open_doors.__file__).read_text(), ward.image("aiplat")
     start = f"k3s kubectl -n shop run walker --restart=Never --image={image} -i --rm -q --command --"
-    told = ward.on_host(f"{start} python3 - '{json.dumps(doors)}' <<'EOF'\n{program}\nEOF")
+    told = ward.on_host(f"{start} python3 - '{json.dumps(services + pods)}' <<'EOF'\n{program}\nEOF")
     assert_named(json.loads(told), TO_A_POD)
     ward.on_host("k3s kubectl delete namespace shop --wait=false")
 
