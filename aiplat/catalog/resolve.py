@@ -14,7 +14,7 @@ from aiplat.catalog.inputs import inputs_of, own_inputs, upstream_inputs
 from aiplat.catalog.os_recipes import OsPackages
 from aiplat.catalog.own_models import catalog_of
 from aiplat.catalog.ports import ports_taken_twice
-from aiplat.catalog.routes import names_taken_twice
+from aiplat.catalog.routes import names_taken_twice, two_sign_ins
 from aiplat.catalog.values import absent_profile
 from aiplat.catalog.versions import version_of
 from aiplat.errors import BadInput, Finding
@@ -109,15 +109,16 @@ def components_on(site: Site, catalog: Catalog | None = None) -> tuple[Component
     pending = list(on)
     while pending:
         component = catalog.component(pending.pop())
-        more = set(_required(component, catalog) if component else ()) - on
+        more = set(_required(component, site, catalog) if component else ()) - on
         on |= more
         pending += more
     return tuple(c for c in sorted(catalog.components, key=lambda c: (c.order, c.name)) if c.name in on)
 
 
-def _required(component: Component, catalog: Catalog) -> list[str]:
+def _required(component: Component, site: Site, catalog: Catalog) -> list[str]:
     """Return the components that one requires: those it names, and all that provide what it needs."""
-    providers = [c.name for kind in component.needs.kinds for c in catalog.providers(kind)]
+    kinds = (kind for kind in component.needs.kinds if not (kind == "oidcClients" and site.sign_in))
+    providers = [c.name for kind in kinds for c in catalog.providers(kind)]
     return [*component.requires.components, *providers]
 
 
@@ -131,6 +132,7 @@ def undeliverable(
         *_still_to_come(site, catalog),
         *_needed_but_off(site, catalog),
         *_nobody_provides(site, catalog),
+        *two_sign_ins(site, components_on(site, catalog)),
         *_of_the_other_supply(site, catalog, supply or supply_of(site)),
         *_unbuilt_architectures(site, supply or supply_of(site)),
         *_unserved_models(site, catalog),
@@ -172,7 +174,7 @@ def _needed_but_off(site: Site, catalog: Catalog) -> Iterator[Finding]:
     off = {n for names in site.planes.values() for n, setting in names.items() if setting.state == "off"}
     on = components_on(site, catalog)
     for name in sorted(off & {c.name for c in on}):
-        needing = ", ".join(c.name for c in on if name in _required(c, catalog) and c.name not in off)
+        needing = ", ".join(c.name for c in on if name in _required(c, site, catalog) and c.name not in off)
         if not needing:
             continue  # only by another that is off and needed, which is told
         where = next(f"planes.{plane}.{name}" for plane, names in site.planes.items() if name in names)
@@ -185,7 +187,7 @@ def _nobody_provides(site: Site, catalog: Catalog) -> Iterator[Finding]:
     """Yield what components that are on need and no component of this version provides."""
     for component in components_on(site, catalog):
         for kind in component.needs.kinds:
-            if not catalog.providers(kind):
+            if not catalog.providers(kind) and not (kind == "oidcClients" and site.sign_in):
                 problem = f"{component.name} needs {kind}, which nothing in this version provides"
                 fix = f"leave {component.name} out, or write `state: off`"
                 yield Finding(f"planes.{component.plane}.{component.name}", problem, fix)

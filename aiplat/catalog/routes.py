@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from aiplat.catalog.components import Component
 from aiplat.catalog.needs import NeedKind, RouteNeed
 from aiplat.errors import Finding
+from aiplat.site.models import Site
 
 
 def made_routes(on: Sequence[Component]) -> Iterator[tuple[Component, RouteNeed]]:
@@ -34,3 +35,12 @@ def names_taken_twice(on: Sequence[Component]) -> Iterator[Finding]:
             where = f"planes.{other.plane}.{other.name}"
             problem = f"its route {name} is also {first.name}'s"
             yield Finding(where, problem, f"turn {other.name} or {first.name} off")
+
+
+def two_sign_ins(site: Site, on: Sequence[Component]) -> Iterator[Finding]:
+    """Yield a finding where a site has a sign-in of its own beside the company's."""
+    provider = provider_of(on, "oidcClients")
+    if provider and site.sign_in:
+        problem = f"the site has two sign-ins: {provider.name} and {site.sign_in.issuer}"
+        fix = f"turn {provider.name} off, or take `signIn` out"
+        yield Finding(f"planes.{provider.plane}.{provider.name}", problem, fix)

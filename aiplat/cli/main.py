@@ -35,6 +35,7 @@ _VERBS = {
     "env": "env",
     "kubeconfig": "kubeconfig",
     "hosts": "hosts",
+    "sign-in": "sign_in",
     "usage": "usage",
     "users": "users",
     "logs": "logs",

@@ -12,7 +12,7 @@ from aiplat.catalog.routes import provider_of
 from aiplat.content import sha256_bytes
 from aiplat.plan.role_variables import NOT_YET
 from aiplat.plan.routes import routed
-from aiplat.plan.sign_in import askers, made_clients, secret_of
+from aiplat.plan.sign_in import askers, own_clients, secret_of
 from aiplat.vault.generated import generated_identity
 
 Entries = Mapping[str, Mapping[str, str]]
@@ -26,7 +26,7 @@ def generated_names(on: Sequence[Component]) -> dict[str, SecretKind]:
         found |= {f"{component.name}/{s.name}": s.kind for s in component.needs.secrets}
         found |= {_database(component, d): "password" for d in _databases(component, on)}
         found |= {_key(component, k): "apiKey" for k in component.needs.gateway_keys}
-    return found | {secret_of(c, client): "token" for c, client in made_clients(on) if not client.public}
+    return found | {secret_of(c, client): "token" for c, client in own_clients(on) if not client.public}
 
 
 def databases(on: Sequence[Component], identities: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ from aiplat.plan.needs import (
 )
 from aiplat.plan.role_variables import NOT_YET, Namespace, ReleaseWanted, ServedWeights, inputs_label
 from aiplat.plan.routes import forward_auth, forwarded_hosts, ingress, routes
-from aiplat.plan.sign_in import client_objects, clients_file, sign_in
+from aiplat.plan.sign_in import askers_outside, client_objects, clients_file, sign_in
 from aiplat.plan.yaml_text import to_yaml
 from aiplat.site.models import Site
 from aiplat.site.references import identity_name, references_in, with_secrets
@@ -99,10 +99,9 @@ def cluster_secrets(
             _context(component, site, lock, catalog, identities) | {"secrets": seen},
         )
     ]
-    trusted = secrets.get("trusted", "")
     needed = (
-        *needed_objects(on, generated, trusted),
-        *client_objects(site, on, generated, trusted),
+        *needed_objects(on, generated, secrets.get("trusted", "")),
+        *client_objects(site, on, secrets),
     )
     return own + [_secret(component, entry) for component, entry in needed]
 
@@ -178,6 +177,7 @@ def _context(
         "forward_auth": forward_auth(on),
         "ingress": ingress(site, on),
         "sign_in": sign_in(site, on, identities),
+        "askers_outside": askers_outside(site, on),
         "inventory": inventory(on, lock),
         "gpu_configs": {"plugin": plugin_data(site), "mig": mig_data(site)},
         # Before the first run there are no secrets yet, and a plan is wanted all the same.

@@ -26,12 +26,21 @@ def routes(site: Site, on: Sequence[Component]) -> list[dict[str, Any]]:
             "service": route.service,
             "port": route.port,
             "groups": list(route.groups),
+            "allowed": allowed(site, route.groups),
             "forwarded": route.sign_in == "forwarded",
             "tls": route.tls,
         }
         for component, route in made_routes(on)
     ]
     return sorted(found, key=lambda route: str(route["name"]))
+
+
+def allowed(site: Site, groups: Sequence[str]) -> list[str]:
+    """Return the names that the sign-in has for groups of a site: the company's may be others."""
+    company = site.sign_in
+    if company is None:
+        return list(groups)
+    return [name for role, names in company.groups.items() if role in groups for name in names]
 
 
 def forwarded_hosts(site: Site, on: Sequence[Component]) -> list[str]:

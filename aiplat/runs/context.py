@@ -58,6 +58,7 @@ def private_variables(context: RunContext) -> dict[str, Any]:
     """Return what the private file holds: ansible variable → value. Never to be shown or logged."""
     secrets = context.secrets
     former = secrets.former.get("k3s token")
+    given = {name: secret.value for name, secret in secrets.given.items()}
     seen_by_templates = {
         "api_keys_sha256": [sha256_bytes(key.encode()).removeprefix("sha256:") for key in secrets.api_keys],
         "ca": {"crt": secrets.ca.crt},
@@ -66,8 +67,8 @@ def private_variables(context: RunContext) -> dict[str, Any]:
         "postgres_password": secrets.postgres_password,
         "generated": {name: made.entries for name, made in secrets.generated.items()},
         "trusted": secrets.authorities,
+        "given": given,
     }
-    given = {name: secret.value for name, secret in secrets.given.items()}
     rendered = cluster_secrets(
         context.site, context.lock, context.catalog, secrets.identities, seen_by_templates
     )

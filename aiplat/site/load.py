@@ -54,6 +54,8 @@ def _with_absolute_paths(document: YamlDocument) -> dict[str, Any]:
         data["upstream"] = {**data["upstream"], "ca": ca}
     if (data.get("trust") or {}).get("signers"):
         data["trust"] = {"signers": str(absolute(data["trust"]["signers"], document.folder))}
+    if (data.get("signIn") or {}).get("ca"):
+        data["signIn"] = {**data["signIn"], "ca": str(absolute(data["signIn"]["ca"], document.folder))}
     return data
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from aiplat.site.addresses import listed
 from aiplat.site.gpu_settings import GpuSettings, GpuSharing, GpuUse, settings_of, sharing_of
+from aiplat.site.sign_in import CompanySignIn
 from aiplat.site.strict import Strict
 from aiplat.site.systems import Arch, OsName
 
@@ -272,6 +273,8 @@ class Site(Strict):
     """The models that are served."""
     model_formats: tuple[ModelFormat, ...] = Field(default=("gguf", "safetensors"), alias="modelFormats")
     """Formats of weights that a bundle may hold; a pickle that is allowed is scanned, and refused by name."""
+    sign_in: CompanySignIn | None = Field(default=None, alias="signIn")
+    """The company's own sign-in; left out, people have accounts in the component `canaille`, if it is on."""
     costs: CostSettings = CostSettings()
     """What machines and electricity cost, for `aiplat fit --site`."""
 

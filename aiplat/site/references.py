@@ -28,6 +28,8 @@ def references_of(site: Site) -> Iterator[tuple[str, str]]:
     for plane, names in site.planes.items():
         for name, setting in names.items():
             yield from references_in(setting.values, f"planes.{plane}.{name}.values")
+    if site.sign_in:
+        yield "signIn.clientSecret", site.sign_in.client_secret.from_secret
 
 
 def references_in(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from aiplat.catalog.resolve import components_on, undeliverable
 from aiplat.errors import AiplatError
 from aiplat.shipped import shipped
 from aiplat.site.models import Site
+from aiplat.site.sign_in import CompanySignIn
 
 THING: dict[str, Any] = {
     "apiVersion": "aiplat.dev/v1alpha1",
@@ -70,21 +71,25 @@ def test_a_route_brings_the_ingress_unless_it_is_optional(tmp_path: Path) -> Non
     assert "ingress" not in {c.name for c in components_on(site(data=ON), may)}
 
 
-@pytest.mark.parametrize(
-    ("kind", "need"),
-    [
-        ("buckets", {"name": "uploads"}),
-        ("oidcClients", {"name": "thing", "redirectPaths": ["/back"], "hosts": "loopback"}),
-    ],
-)
-def test_what_nobody_provides_is_refused_by_name(tmp_path: Path, kind: str, need: dict[str, Any]) -> None:
+def test_what_nobody_provides_is_refused_by_name(tmp_path: Path) -> None:
     """A site that turns such a component on is told at once, not by a pod that never starts."""
-    catalog = catalog_with(tmp_path, {kind: [need]})
+    catalog = catalog_with(tmp_path, {"buckets": [{"name": "uploads"}]})
     assert undeliverable(site(), catalog) == []
     assert [str(f) for f in undeliverable(site(data=ON), catalog)] == [
-        f"planes.data.thing: thing needs {kind}, which nothing in this version provides; "
+        "planes.data.thing: thing needs buckets, which nothing in this version provides; "
         "leave thing out, or write `state: off`"
     ]
+
+
+def test_a_client_brings_the_sites_sign_in_unless_the_company_has_one(tmp_path: Path) -> None:
+    """People have one account: at the company's provider where the site names that."""
+    client = {"name": "thing", "redirectPaths": ["/back"], "hosts": "loopback"}
+    catalog = catalog_with(tmp_path, {"oidcClients": [client]})
+    assert "canaille" in {c.name for c in components_on(site(data=ON), catalog)}
+    there = {"issuer": "https://id.test", "clientSecret": {"fromSecret": "x"}, "groups": {"admin": ["a"]}}
+    company = site(data=ON).model_copy(update={"sign_in": CompanySignIn.model_validate(there)})
+    assert "canaille" not in {c.name for c in components_on(company, catalog)}
+    assert undeliverable(company, catalog) == []
 
 
 def test_an_optional_database_needs_nobody(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ PORTAL = {
     "service": "portal",
     "port": 8000,
     "groups": ["member"],
+    "allowed": ["member"],
     "forwarded": False,
     "tls": False,
 }
@@ -30,6 +31,7 @@ PAGES = {
     "host": "pages.ward-3.internal",
     "service": "pages",
     "groups": ["admin", "operator"],
+    "allowed": ["AI admins", "operator"],
     "forwarded": True,
     "tls": True,
 }
@@ -64,13 +66,23 @@ def test_who_signs_in_elsewhere_is_asked_about_before_every_request(
     assert http["routers"]["portal"]["middlewares"] == ["no_claims"]
     asked = http["middlewares"]["pages"]["forwardAuth"]
     at = "http://proxy.aiplat-access.svc.cluster.local.:4180"
-    assert asked["address"] == f"{at}/oauth2/auth?allowed_groups=admin,operator"
+    assert asked["address"] == f"{at}/oauth2/auth?allowed_groups=AI+admins%2Coperator"
     assert asked["maxResponseBodySize"] == 65536
     assert set(http["middlewares"]["no_claims"]["headers"]["customRequestHeaders"]) == set(
         asked["authResponseHeaders"]
     )
     assert http["routers"]["pages_sign_in"]["rule"].endswith("PathPrefix(`/oauth2/`)")
     assert "portal_sign_in" not in http["routers"]
+
+
+def test_a_page_that_no_group_may_enter_is_closed(
+    helm: Helm, charts: dict[str, Path], tmp_path: Path
+) -> None:
+    """The sign-in would take an empty list of groups for everybody."""
+    routes = [{**PAGES, "allowed": []}]
+    http = dynamic(made(helm, charts["ingress"], tmp_path, routes=routes, forwardAuth=SIGN_IN))["http"]
+    assert http["middlewares"]["pages"] == {"ipAllowList": {"sourceRange": ["255.255.255.255/32"]}}
+    assert http["routers"]["pages"]["middlewares"] == ["no_claims", "pages"]
 
 
 def test_pods_that_speak_tls_prove_who_they_are(helm: Helm, charts: dict[str, Path], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.house.tree import files, lines, text
 
 FENCED_SITE = re.compile(r"```yaml\n(apiVersion: [^`]*kind: Site[^`]*)```")
 SITES = [site for name in files("*.md") for site in FENCED_SITE.findall(text(name))]
-COMMAND = re.compile(r"`(?:\.venv/bin/)?aiplat ([a-z]+)(?: ([a-z]+))?\b")
+COMMAND = re.compile(r"`(?:\.venv/bin/)?aiplat ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+))?\b")
 
 
 @pytest.mark.parametrize("site", SITES)

@@ -42,7 +42,7 @@ SITE = Site.model_validate(
         "models": [{"name": "gemma3:270m"}],
         "planes": {
             "model": {"operator": {"state": "on"}},
-            "access": {"ingress": {"state": "on"}, "canaille": {"state": "on"}},
+            "access": {name: {"state": "on"} for name in ("ingress", "canaille", "oauth2-proxy")},
             "platform": {name: {"state": "on"} for name in ("prometheus", "node-exporter", "alertmanager")},
             "user-serving": {"portal": {"state": "on"}},
         },
@@ -59,6 +59,8 @@ SECRETS = {
     "generated": {
         "gateway/database/aiplat": {"password": "SECRET-database"},
         "portal/session": {"token": "SECRET-session"},
+        "oauth2-proxy/cookie": {"password": "SECRET-cookie"},
+        "oauth2-proxy/oidc-client/oauth2-proxy": {"token": "SECRET-client"},
         "canaille/session": {"token": "SECRET-sign-in"},
         "canaille/signing": {"private.pem": "SECRET-signing", "public.pem": "PUBLIC"},
         "canaille/database/canaille": {"password": "SECRET-people"},

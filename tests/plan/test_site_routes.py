@@ -45,6 +45,7 @@ def test_a_route_is_a_name_under_the_domain_that_leads_to_a_service() -> None:
         "service": "portal",
         "port": 8000,
         "groups": ["admin", "member"],
+        "allowed": ["admin", "member"],
         "forwarded": False,
         "tls": False,
     }

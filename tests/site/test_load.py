@@ -85,6 +85,20 @@ def test_a_bundle_is_found_from_the_sites_folder(tmp_path: Path) -> None:
     assert site.supply == f"bundle:{tmp_path / 'bundle'}"
 
 
+def test_the_ca_of_a_sign_in_is_found_from_the_sites_folder(tmp_path: Path) -> None:
+    """A file without a certificate in it is found before anything is installed."""
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    sign_in = (
+        "signIn:\n  issuer: https://id.example.com\n  clientSecret: {fromSecret: x}\n  ca: %s\n"
+        "  groups: {admin: [a]}\n"
+    )
+    site = load_site(_write(tmp_path, HEAD + HOST + sign_in % "ca.pem"))
+    assert site.sign_in
+    assert site.sign_in.ca == tmp_path / "ca.pem"
+    with pytest.raises(BadInput, match=r"site\.yaml has no certificate"):
+        load_site(_write(tmp_path, HEAD + HOST + sign_in % "site.yaml"))
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A file that is not there is bad input, not a crash."""
     with pytest.raises(BadInput, match=r"site\.yaml: there is no such file"):

@@ -18,6 +18,7 @@ from aiplat.site.rules import (
     planes,
     quantities,
     secrets,
+    sign_in,
     upstream,
 )
 
@@ -54,6 +55,11 @@ _IN_ORDER: tuple[Rule, ...] = (
     families.cidr_of_each_family,
     families.mixed_address_families,
     networks.bad_domain,
+    sign_in.bad_issuer,
+    sign_in.missing_ca_of_issuer,
+    sign_in.bad_proxy_of_issuer,
+    sign_in.nobody_administers,
+    sign_in.bad_group,
     networks.reserved_domain,
     networks.bad_endpoint,
     cluster.bad_kubernetes_argument,

@@ -63,12 +63,17 @@ http:
     {{- range . }}
     {{- if .forwarded }}
     {{ .name }}:
+      {{- if not .allowed }}
+      # No group of the company's stands for any that may enter; the sign-in takes an empty list for everybody.
+      ipAllowList: {sourceRange: [255.255.255.255/32]}
+      {{- else }}
       forwardAuth:
-        address: {{ printf "http://%s.%s.svc.cluster.local.:%v/oauth2/auth?allowed_groups=%s" $.Values.forwardAuth.service $.Values.forwardAuth.namespace $.Values.forwardAuth.port (join "," .groups) | quote }}
+        address: {{ printf "http://%s.%s.svc.cluster.local.:%v/oauth2/auth?allowed_groups=%s" $.Values.forwardAuth.service $.Values.forwardAuth.namespace $.Values.forwardAuth.port (join "," .allowed | urlquery) | quote }}
         authSigninURL: /oauth2/start
         authResponseHeaders: [X-Auth-Request-User, X-Auth-Request-Email, X-Auth-Request-Groups, X-Auth-Request-Preferred-Username]
         trustForwardHeader: false
         maxResponseBodySize: 65536
+      {{- end }}
     {{- end }}
     {{- end }}
   routers:
