@@ -55,6 +55,7 @@ FAULTS = {
     "chat": "gone.yaml --once hello",
     "env": "gone.yaml",
     "hosts": "gone.yaml",
+    "sign-in": "gone.yaml",
     "usage": "gone.yaml",
     "tunnel": "gone.yaml",
     "node remove": "a1 gone.yaml --yes",
