@@ -94,3 +94,30 @@ def hosts(
     dialogue = AtTerminal(accept=accept_keys, ask=ask_password, silent=as_json)
     if code := show_hosts(targets or [], key, dialogue, as_json=as_json):
         raise typer.Exit(code)
+
+
+@doctor_app.command()
+def cluster(
+    kubeconfig: Annotated[
+        Path, typer.Option(metavar="FILE", envvar="KUBECONFIG", help="How the cluster is reached.")
+    ] = Path("~/.kube/config"),
+    context: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One of its contexts; left out, the current one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say what a cluster that somebody else made (kind, k3d, a managed one) lacks for the platform.
+
+    Its API is asked for its version, nodes, storage classes, network plugin and for what you may do there;
+    one pod is sent as a dry run, which the API does not keep. A program that the kubeconfig names for
+    credentials is run, as kubectl runs it. This version installs the platform on hosts alone: the report
+    says what would be missing, and `aiplat bootstrap` does not take such a cluster.
+
+      aiplat doctor cluster --context kind-kind
+
+    Exit codes: 0 nothing is missing, 2 the cluster cannot be asked, 3 something is missing.
+    """
+    from aiplat.cli.doctor_cluster import show_cluster  # noqa: PLC0415 - Kubernetes' client takes a second
+
+    if code := show_cluster(kubeconfig, context, as_json=as_json):
+        raise typer.Exit(code)

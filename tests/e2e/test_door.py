@@ -14,6 +14,7 @@ import pytest
 
 from aiplat.lab import lab_down
 from tests.e2e.checkout import Checkout, copy_checkout
+from tests.name_server import AAAA, NOERROR, REFUSED, A, ask
 from tests.patience import PATIENCE, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
@@ -29,6 +30,7 @@ cluster: {{domain: {DOMAIN}}}
 planes:
   access:
     ingress: {{state: on, values: {{teamIngresses: true}}}}
+    resolver: {{state: on}}
   platform:
     prometheus: {{state: on}}
 models:
@@ -123,6 +125,13 @@ def test_the_bare_address_and_its_own_name_are_the_gateways(ward: Checkout, firs
 def test_a_route_leads_to_its_component(ward: Checkout, first: dict[str, Any]) -> None:
     """Under the certificate of the site's CA."""
     assert asked(ward, f"metrics.{DOMAIN}", "/-/ready") == (200, "Prometheus Server is Ready.\n")
+
+
+def test_the_servers_answer_for_the_names(ward: Checkout, first: dict[str, Any]) -> None:
+    """Port 53 has the server's address for every name of the domain, and refuses what is not the site's."""
+    assert ask(ADDRESS, 53, f"metrics.{DOMAIN}", A) == (NOERROR, [ADDRESS])
+    assert ask(ADDRESS, 53, f"metrics.{DOMAIN}", AAAA) == (NOERROR, [])
+    assert ask(ADDRESS, 53, "example.org", A) == (REFUSED, [])
 
 
 def test_a_name_that_nobody_has_is_not_found(ward: Checkout, first: dict[str, Any]) -> None:

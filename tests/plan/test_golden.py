@@ -42,7 +42,7 @@ SITE = Site.model_validate(
         "models": [{"name": "gemma3:270m"}],
         "planes": {
             "model": {"operator": {"state": "on"}},
-            "access": {name: {"state": "on"} for name in ("ingress", "canaille", "oauth2-proxy")},
+            "access": {name: {"state": "on"} for name in ("ingress", "canaille", "oauth2-proxy", "resolver")},
             "platform": {name: {"state": "on"} for name in ("prometheus", "node-exporter", "alertmanager")},
             "user-serving": {"portal": {"state": "on"}},
         },

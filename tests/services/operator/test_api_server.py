@@ -17,8 +17,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from aiplat.actions import model as actions
+from aiplat.cluster.look import look
 from aiplat.cluster.raw import RawObjects
 from aiplat.errors import BadInput
+from aiplat.plan.cluster_needs import RIGHTS, judge_cluster
 from aiplat.state import site_dir
 from tests import patience
 from tests.patience import PATIENCE
@@ -322,3 +324,21 @@ def test_an_engine_of_a_former_release_serves_until_the_operators_does(
     for document in former:
         left = objects.read(document["kind"], SPACE, "model-small-1b") or {}
         assert left["metadata"]["labels"] == document["metadata"]["labels"]
+
+
+def test_a_cluster_is_looked_at_without_a_trace(api: ApiServer) -> None:
+    """Version, features and rights are the API's own words; nothing that was sent is kept."""
+    seen = look(api.kubeconfig(ADMIN), None, RIGHTS)
+    assert seen.version.startswith("v1.")
+    assert (seen.image_volumes, seen.refused, seen.default_classes) == (True, (), ())
+    assert {need.name for need in judge_cluster(seen) if need.result == "missing"} >= {"storage", "free"}
+    with api.client() as client:
+        assert client.get("api/v1/namespaces/default/pods/aiplat-looks").status_code == 404
+
+
+def test_somebody_who_may_little_learns_what_lacks(api: ApiServer) -> None:
+    """The operator's own account makes no namespaces, and is told so."""
+    seen = look(api.kubeconfig(OPERATOR), None, RIGHTS)
+    assert RIGHTS[0] in seen.refused
+    with pytest.raises(BadInput, match="cannot be used"):
+        look(api.kubeconfig(OPERATOR), "no-such-context", RIGHTS)
