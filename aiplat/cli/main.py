@@ -38,6 +38,8 @@ _VERBS = {
     "sign-in": "sign_in",
     "usage": "usage",
     "users": "users",
+    "login": "login",
+    "logout": "login",
     "logs": "logs",
     "tunnel": "tunnel",
     "node": "node",

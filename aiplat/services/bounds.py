@@ -91,6 +91,18 @@ API_ANSWER_PARTS = 1000
 API_LOOKS = 8
 """Looks at hosts and clusters at once, which may take a minute each; who asks for more waits in a row."""
 
+# --- the site's sign-in ---
+TOKEN_BYTES = 16 << 10
+"""A token that somebody shows: half of what a request's headers may have."""
+ISSUER_BYTES = 1 << 20
+"""An answer of the issuer."""
+ISSUER_KEYS = 64
+"""Keys of an issuer that are kept."""
+ISSUER_FRESH_SECONDS = 3600.0
+"""How long the issuer's keys and description are believed before they are asked for again."""
+ISSUER_RETRY_SECONDS = 30.0
+"""The least between two questions that tokens with an unknown key, or an issuer that is away, make us ask."""
+
 # --- tasks in the background ---
 RESTART_SECONDS = 1.0
 LONGEST_RESTART_SECONDS = 30.0

@@ -15,7 +15,7 @@ OPEN = {
 }
 SIGN_IN_THEMSELVES = {
     "canaille": "it is the sign-in: its pages ask for the password, and make who guesses wait",
-    "portal": "no page, form or API route of it is answered without a key or session",
+    "portal": "no page, form or API route of it is answered without a key, a token or a session",
 }
 
 

@@ -63,6 +63,7 @@ FAULTS = {
     "doctor gpu": "gone.yaml",
     "doctor hosts": "gone.yaml",
     "fit": "no-such-model",
+    "login": "gone.yaml",
     "model deploy": "notes --site gone.yaml",
     "model list": "--site gone.yaml",
     "model expose": "notes --site gone.yaml",

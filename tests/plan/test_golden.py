@@ -64,6 +64,7 @@ SECRETS = {
         "canaille/session": {"token": "SECRET-sign-in"},
         "canaille/signing": {"private.pem": "SECRET-signing", "public.pem": "PUBLIC"},
         "canaille/database/canaille": {"password": "SECRET-people"},
+        "portal/oidc-client/portal": {"token": "SECRET-client"},
         "portal/gateway-key/first-admin": {"key": "SECRET-first-admin"},
     },
     "trusted": "CA",

@@ -79,6 +79,7 @@ class KeyView(Document):
     expires_at: datetime | None
     revoked_at: datetime | None
     rotated_at: datetime | None
+    owner: str = Field(description="Whose of the people it is; empty where it is nobody's own.")
 
     @classmethod
     def of(cls, record: KeyRecord) -> KeyView:
@@ -108,6 +109,14 @@ class KeyWish(Document):
     def as_new_key(self) -> NewKey:
         """Return the wish as the store takes it."""
         return NewKey(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class OwnKeyWish(Document):
+    """A key that a person asks for: in the person's team, with the role member."""
+
+    name: Title
+    models: Models = ()
+    expires_at: Moment | None = None
 
 
 class KeyChange(Document):

@@ -15,6 +15,7 @@ from aiplat.services.api.routes import (
     keys,
     me,
     models,
+    people,
     plans,
     runs,
     site,
@@ -22,7 +23,7 @@ from aiplat.services.api.routes import (
     usage,
 )
 
-_MODULES = (health, site, models, checks, plans, runs, catalog, me, keys, teams, usage, audit)
+_MODULES = (health, site, models, checks, plans, runs, catalog, me, keys, people, teams, usage, audit)
 _DESCRIPTION = """What `aiplat` does on the command line, over HTTP: the same actions and documents.
 
 Every request but `/health` and this description needs an API key (`Authorization: Bearer …`). Its role

@@ -15,6 +15,7 @@ from aiplat.services.api.callers import PREFIX, KeyFirst
 from aiplat.services.api.problems import MEDIA_TYPE, add_handlers, problems
 from aiplat.services.bounds import API_BODY_BYTES
 from aiplat.services.envelope import Envelope
+from aiplat.services.oidc.entry import Entry
 from aiplat.services.small_bodies import SmallBodies
 
 HEADERS = {
@@ -27,7 +28,11 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _SECURITY = {
-    "key": {"type": "http", "scheme": "bearer", "description": "An API key of aiplat: `sk-aiplat-…`."}
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key of aiplat (`sk-aiplat-…`), or in the site an ID token of its sign-in.",
+    }
 }
 
 
@@ -53,10 +58,10 @@ def bare_app(context: AccountsContext, routers: Iterable[APIRouter], description
     return app
 
 
-def wrapped(app: FastAPI) -> ASGIApp:
-    """Return an application with what stands around it: keys, a limit of size, headers."""
+def wrapped(app: FastAPI, entry: Entry | None = None) -> ASGIApp:
+    """Return an application with what stands around it: keys and people, a limit of size, headers."""
     app.add_middleware(SmallBodies, most=API_BODY_BYTES)
-    app.add_middleware(KeyFirst, database=app.state.context.database)
+    app.add_middleware(KeyFirst, database=app.state.context.database, entry=entry)
     return Envelope(app, HEADERS)
 
 

@@ -52,7 +52,7 @@ class ApiContext:
 
     async def note(self, caller: Caller, action: str, subject: str, detail: dict[str, Any]) -> None:
         """Write into the audit trail that a caller did something; `detail` must hold no secrets."""
-        await append_audit(self.database, AuditEntry(caller.key, action, subject, detail=detail))
+        await append_audit(self.database, AuditEntry(caller.id, action, subject, detail=detail))
 
 
 async def _context(request: Request) -> ApiContext:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.services.api.documents import Document
+from aiplat.services.oidc.issuer import IssuerAwayError
 from aiplat.services.request_id import REQUEST
 from aiplat.services.store.faults import NotThere, Unreachable
 
@@ -67,8 +68,8 @@ class Kind:
 
 
 MALFORMED = Kind("malformed", 400, "The request cannot be read")
-NO_KEY = Kind("no-key", 401, "An API key is needed")
-FORBIDDEN = Kind("forbidden", 403, "This key may not do that")
+NO_KEY = Kind("no-key", 401, "An API key or a token of the sign-in is needed")
+FORBIDDEN = Kind("forbidden", 403, "Who asks may not do that")
 NOT_FOUND = Kind("not-found", 404, "There is no such thing")
 NO_SUCH_METHOD = Kind("method-not-allowed", 405, "This path does not know that method")
 CONFLICT = Kind("conflict", 409, "That is not possible as things stand")
@@ -144,6 +145,9 @@ def refusal_of(error: AiplatError) -> ApiProblem:
         # Where the database is, is nothing to tell people whose key could not even be looked up.
         finding = Finding("database", "does not answer", "try again in a moment")
         return ApiProblem(UNAVAILABLE, finding, {"Retry-After": "5"})
+    if isinstance(error, IssuerAwayError):
+        log.warning("%s", error)
+        return ApiProblem(UNAVAILABLE, error.findings, {"Retry-After": "5"})
     if isinstance(error, NotThere):
         return ApiProblem(NOT_FOUND, error.findings)
     # Input of an action is what lies on this machine, never what the client sent.

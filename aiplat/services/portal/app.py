@@ -21,6 +21,7 @@ from aiplat.services.portal.gates import HEADERS, SignedIn
 from aiplat.services.portal.pages import (
     activity,
     attention,
+    by_name,
     components,
     mine,
     models,
@@ -41,14 +42,25 @@ def create_app(portal: Portal) -> ASGIApp:
     """Return the portal of one site, with the control API beside its pages, as an ASGI application."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.portal = portal
-    for module in (attention, models, playground, mine, usage, components, activity, people, sign_in):
+    for module in (
+        attention,
+        models,
+        playground,
+        mine,
+        usage,
+        components,
+        activity,
+        people,
+        sign_in,
+        by_name,
+    ):
         app.include_router(module.router)
     for name in _TYPES:
         app.add_api_route(f"/static/{name}", _file(name), methods=["GET"])
     _add_handlers(app)
     app.add_middleware(SmallBodies, most=API_BODY_BYTES)
     pages = Envelope(SignedIn(app, portal), HEADERS, secure=portal.secure)
-    return _BesideApi(pages, create_in_site_app(portal.database))
+    return _BesideApi(pages, create_in_site_app(portal.database, portal.entry))
 
 
 class _BesideApi:

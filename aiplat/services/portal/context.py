@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import Request
 
+from aiplat.services.oidc.entry import Entry
 from aiplat.services.portal.cluster import ClusterSeen
 from aiplat.services.portal.gateway import Gateway
 from aiplat.services.portal.visitors import Seal, Visitor
@@ -18,7 +19,8 @@ from aiplat.services.store.database import Database
 class Portal:
     """One portal process. `look` asks the cluster, `url` is what clients call the gateway.
 
-    `components` is what the site runs, as the bundle's lock tells it: name, plane, version, licence, purpose.
+    `entry` is the site's sign-in, where it has one; `components` what the site runs, as the bundle's lock
+    tells it: name, plane, version, licence, purpose.
     """
 
     site: str
@@ -29,6 +31,7 @@ class Portal:
     seal: Seal
     components: tuple[Mapping[str, Any], ...] = ()
     secure: bool = True
+    entry: Entry | None = None
 
 
 def portal_of(request: Request) -> Portal:

@@ -13,10 +13,11 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aiplat.services.bounds import API_BODY_BYTES
+from aiplat.services.oidc.code_flow import Begun
 from aiplat.services.portal.context import Portal
 from aiplat.services.portal.paths import OPEN, READ, role_for
 from aiplat.services.portal.render import page_of
-from aiplat.services.portal.visitors import SESSION_SECONDS, Session, Visitor, visitor_of
+from aiplat.services.portal.visitors import BEGUN_SECONDS, SESSION_SECONDS, Session, Visitor, visitor_of
 from aiplat.services.store.faults import Unreachable
 
 COOKIE = "aiplat-portal"
@@ -55,6 +56,25 @@ def set_session(answer: Response, portal: Portal, session: Session | None) -> No
         httponly=True,
         samesite="lax",
     )
+
+
+def set_begun(answer: Response, portal: Portal, begun: Begun | None) -> None:
+    """Have the browser keep a sign-in that it began, or forget it."""
+    answer.set_cookie(
+        f"{cookie_name(secure=portal.secure)}-begun",
+        portal.seal.set_aside(begun) if begun else "",
+        max_age=BEGUN_SECONDS if begun else 0,
+        path="/",
+        secure=portal.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def begun_at(request: Request, portal: Portal) -> Begun | None:
+    """Return the sign-in that a browser began, or None where it began none or too long ago."""
+    cookie = request.cookies.get(f"{cookie_name(secure=portal.secure)}-begun")
+    return portal.seal.taken_up(cookie) if cookie else None
 
 
 async def form_of(request: Request) -> dict[str, str]:

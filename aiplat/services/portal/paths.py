@@ -25,24 +25,28 @@ PAGES = (
     MenuEntry("/usage", "Usage", "Who used what?"),
     MenuEntry("/components", "Components", "What runs here?"),
     MenuEntry("/activity", "Activity", "What happened?", "admin"),
-    MenuEntry("/people", "Teams and keys", "Who may use the site?", "admin"),
+    MenuEntry("/people", "Teams and people", "Who may use the site?", "admin"),
 )
 
 FORMS: dict[str, Role] = {
     "/playground": "member",
     "/playground/stream": "member",
     "/mine/rotate": "member",
+    "/mine/keys": "member",
+    "/mine/keys/rotate": "member",
+    "/mine/keys/revoke": "member",
     "/sign-out": "member",
     "/people/teams": "admin",
     "/people/keys": "admin",
     "/people/revoke": "admin",
+    "/people/team": "admin",
 }
 """What is sent by POST, and who may."""
 
 READ: dict[str, Role] = {page.path: page.role for page in PAGES} | {"/usage.csv": "member"}
 """What is asked for by GET, and who may."""
 
-OPEN = frozenset({"/sign-in", "/static/portal.css", "/static/portal.js"})
+OPEN = frozenset({"/sign-in", "/sign-in/by-name", "/signed-in", "/static/portal.css", "/static/portal.js"})
 """What is answered to everybody."""
 
 

@@ -54,7 +54,13 @@ def page_of(
     menu = [p for p in PAGES if visitor and visitor.has(p.role)]
     here = next((p for p in PAGES if p.path == path), None)
     text = _ENVIRONMENT.get_template(name).render(
-        site=portal.site, visitor=visitor, menu=menu, here=here, token=_token(visitor), **shown
+        site=portal.site,
+        visitor=visitor,
+        menu=menu,
+        here=here,
+        token=_token(visitor),
+        signs_in_by_name=portal.entry is not None,
+        **shown,
     )
     return HTMLResponse(text, status)
 

@@ -12,6 +12,8 @@ from aiplat.cluster.raw import RawObjects
 from aiplat.errors import BadInput, Finding
 from aiplat.services.bounds import BODY_SECONDS
 from aiplat.services.connections import Doors, server
+from aiplat.services.oidc.entry import Entry
+from aiplat.services.oidc.settings import Client, read_sign_in
 from aiplat.services.pages import serve_pages
 from aiplat.services.portal.app import create_app
 from aiplat.services.portal.cluster import look
@@ -59,7 +61,15 @@ def _portal(settings: PortalSettings, database: Database) -> Portal:
         seal=Seal(_read(settings.token_file).strip()),
         components=_components(settings.components),
         secure=not settings.insecure_cookie,
+        entry=_entry(settings),
     )
+
+
+def _entry(settings: PortalSettings) -> Entry | None:
+    known = read_sign_in(settings.sign_in) if settings.sign_in else None
+    if known is None or settings.sign_in_client is None:
+        return None
+    return Entry.of(known, Client.of_folder(settings.sign_in_client))
 
 
 def _components(path: Path | None) -> tuple[Mapping[str, Any], ...]:

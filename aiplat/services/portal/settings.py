@@ -26,6 +26,8 @@ class PortalSettings:
     components: Path | None
     kubeconfig: Path | None
     insecure_cookie: bool
+    sign_in: Path | None
+    sign_in_client: Path | None
     database: str
     database_password_file: Path | None
 
@@ -51,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
         help="the secret that sessions are sealed with",
     )
     parser.add_argument("--components", type=Path, metavar="FILE", help="JSON: what the site runs")
+    parser.add_argument("--sign-in", type=Path, metavar="FILE", help="JSON: the site's sign-in by name")
+    parser.add_argument(
+        "--sign-in-client", type=Path, metavar="FOLDER", help="the portal's client there: id, secret, CA"
+    )
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="outside of a cluster")
     parser.add_argument(
         "--insecure-cookie",

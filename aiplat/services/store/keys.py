@@ -36,6 +36,7 @@ class NewKey:
     """What a key may do. `models` empty means all its team may use; a name may end in `*`.
 
     `on_outage` says what the gateway does while the database cannot be asked. Rates are per gateway process.
+    `owner` is who of aiplat.services.store.people it is of; empty: nobody's.
     """
 
     name: str
@@ -46,6 +47,7 @@ class NewKey:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     expires_at: datetime | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,8 @@ def _findings(key: NewKey) -> Iterator[Finding]:
 def key_of(row: Row[Any]) -> KeyRecord:
     """Return the key that a row of the table holds."""
     values = {name: row._mapping[name] for name in _RECORD}
-    return KeyRecord(**{**values, "models": tuple(values["models"]), "team": values["team"] or ""})
+    told = {"models": tuple(values["models"]), "team": values["team"] or "", "owner": values["owner"] or ""}
+    return KeyRecord(**{**values, **told})
 
 
 def _told(key: NewKey) -> dict[str, Any]:
@@ -109,7 +112,8 @@ async def _insert(database: Database, key: NewKey, named: str, hashed: str, acto
     values |= {"id": named, "created_at": datetime.now(UTC), "created_by": actor}
     async with database.begin(writes=True) as connection:
         await _known_team(connection, key.team)
-        await connection.execute(insert(keys).values({**values, "team": key.team or None, "hash": hashed}))
+        nobody = {"team": key.team or None, "owner": key.owner or None}
+        await connection.execute(insert(keys).values({**values, **nobody, "hash": hashed}))
         await changed(connection, actor, "key.created", named, _told(key))
     return KeyRecord(**{**values, "models": key.models})
 
@@ -149,6 +153,28 @@ async def adopt_key(database: Database, named: str, hashed: str, key: NewKey, ac
         return key_of(row)
 
 
+async def keep_key(database: Database, named: str, hashed: str, key: NewKey, actor: str) -> KeyRecord:
+    """Make a key whose secret was made elsewhere, or give the one there is this secret, team and owner.
+
+    A key that was revoked stays so.
+
+    Raises:
+        BadInput: a value cannot be worked with.
+        AlreadyThere: another key has this secret.
+    """
+    kept = {"name": key.name, "team": key.team, "owner": key.owner, "role": key.role}
+    record = await adopt_key(database, named, hashed, key, actor)
+    async with database.begin() as connection:
+        found = (await connection.execute(select(keys.c.hash).where(keys.c.id == named))).scalar_one()
+    if found != hashed:
+        async with database.begin(writes=True) as connection:
+            await connection.execute(update(keys).where(keys.c.id == named).values(hash=hashed))
+            await changed(connection, actor, "key.rotated", named, {"grace_seconds": 0.0})
+    if any(getattr(record, name) != value for name, value in kept.items()):
+        record = await change_key(database, named, actor, **kept)
+    return record
+
+
 async def get_key(database: Database, named: str) -> KeyRecord:
     """Return a key by its id, revoked ones too.
 
@@ -166,10 +192,13 @@ async def _key(connection: AsyncConnection, named: str) -> KeyRecord:
     return key_of(row)
 
 
-async def list_keys(database: Database, team: str | None = None, *, revoked: bool = False) -> list[KeyRecord]:
-    """Return keys, oldest first: all or one team's, with the revoked ones where asked for."""
+async def list_keys(
+    database: Database, team: str | None = None, *, owner: str | None = None, revoked: bool = False
+) -> list[KeyRecord]:
+    """Return keys, oldest first: all, one team's or one person's, with the revoked ones where asked for."""
     query = select(keys).order_by(keys.c.created_at, keys.c.id)
     query = query if team is None else query.where(keys.c.team == (team or None))
+    query = query if owner is None else query.where(keys.c.owner == owner)
     query = query if revoked else query.where(keys.c.revoked_at.is_(None))
     async with database.begin() as connection:
         return [key_of(row) for row in await connection.execute(query)]
@@ -239,7 +268,8 @@ async def change_key(database: Database, named: str, actor: str, **changes: Any)
         refuse(_findings(record))
         await _known_team(connection, record.team)
         if changes:
-            values = {**changes, "models": list(record.models), "team": record.team or None}
+            values = {**changes, "models": list(record.models)}
+            values |= {"team": record.team or None, "owner": record.owner or None}
             await connection.execute(update(keys).where(keys.c.id == named).values(values))
             told = _told(record)
             await changed(connection, actor, "key.changed", named, {name: told[name] for name in changes})

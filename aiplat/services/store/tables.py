@@ -98,6 +98,23 @@ keys = Table(
     Column("expires_at", Moment),
     Column("revoked_at", Moment),
     Column("rotated_at", Moment),
+    # Who of `people` it is of; nobody's where it is of a team or a program.
+    Column("owner", String(63), index=True),
+)
+
+# `told_at` is when the issuer last said who this is (Unix seconds); an empty role lets nobody in.
+people = Table(
+    "people",
+    metadata,
+    Column("id", String(63), primary_key=True),
+    Column("issuer", String(500), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("role", String(10), nullable=False),
+    Column("team", ForeignKey("teams.name")),
+    Column("told_at", BigInteger, nullable=False),
+    Column("first_seen", Moment, nullable=False),
+    Column("last_seen", Moment, nullable=False),
 )
 
 # `subject` is a key's id or a team's name. Amounts are whole: tokens, requests, billionths of money.

@@ -16,7 +16,7 @@ from aiplat.services.store.changes import changed
 from aiplat.services.store.database import Database
 from aiplat.services.store.faults import AlreadyThere, bad, not_there
 from aiplat.services.store.limits import limit_findings, refuse, slug_findings
-from aiplat.services.store.tables import budgets, keys, teams
+from aiplat.services.store.tables import budgets, keys, people, teams
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ async def change_team(database: Database, name: str, actor: str, **changes: Any)
 
 
 async def delete_team(database: Database, name: str, actor: str) -> None:
-    """Remove a team with its budgets; its revoked keys stay, without a team.
+    """Remove a team with its budgets; its revoked keys and its people stay, without a team.
 
     Raises:
         NotThere: no team has this name.
@@ -127,7 +127,8 @@ async def delete_team(database: Database, name: str, actor: str) -> None:
         count = (await connection.execute(select(func.count()).select_from(keys).where(*living))).scalar_one()
         if count:
             raise bad(f"team {name}", f"has {count} keys that are not revoked", "revoke them first")
-        await connection.execute(update(keys).where(keys.c.team == name).values(team=None))
+        for table in (keys, people):
+            await connection.execute(update(table).where(table.c.team == name).values(team=None))
         of_team = budgets.c.scope == "team", budgets.c.subject == name
         await connection.execute(delete(budgets).where(*of_team))
         await connection.execute(delete(teams).where(teams.c.name == name))

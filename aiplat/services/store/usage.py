@@ -60,7 +60,7 @@ class UsageRow:
 class UsageQuery:
     """Which requests: each field given must match; `since` is included, `until` is not.
 
-    `request_id` matches what the gateway called a request and what its client did.
+    `request_id` matches what the gateway called a request and what its client did; `keys` any of several.
     """
 
     since: datetime | None = None
@@ -69,6 +69,7 @@ class UsageQuery:
     key: str | None = None
     model: str | None = None
     request_id: str | None = None
+    keys: tuple[str, ...] | None = None
     group_by: tuple[Group, ...] = ()
 
 
@@ -142,6 +143,8 @@ def _matching(query: _Q, asked: UsageQuery) -> _Q:
     equal = ((usage.c.team, asked.team), (usage.c.key, asked.key), (usage.c.model, asked.model))
     for column, wanted in equal:
         query = query if wanted is None else query.where(column == wanted)
+    if asked.keys is not None:
+        query = query.where(usage.c.key.in_(asked.keys))
     if asked.request_id is not None:
         either = (usage.c.request_id, usage.c.client_request_id)
         query = query.where(or_(*(column == asked.request_id for column in either)))

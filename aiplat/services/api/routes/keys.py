@@ -55,8 +55,13 @@ async def list_all(
     team: Annotated[str | None, Query(pattern=TEAM)] = None,
     revoked: Annotated[bool, Query(description="Also those that were revoked.")] = False,
 ) -> Keys:
-    """Return the keys, those of one team where it is named; a member gets those of its own team."""
-    records = await list_keys(here.database, team=caller.team_asked(team), revoked=revoked)
+    """Return the keys, those of one team where it is named; a member gets those of its own team.
+
+    A person without a team gets its own.
+    """
+    own = caller.owner if caller.owner and not (caller.team or team or caller.has("operator")) else None
+    asked = None if own else caller.team_asked(team)
+    records = await list_keys(here.database, team=asked, owner=own, revoked=revoked)
     return Keys(keys=tuple(map(KeyView.of, records)))
 
 
@@ -70,7 +75,7 @@ async def list_all(
 async def create(wish: KeyWish, here: Here, caller: Asking, response: Response) -> IssuedKeyView:
     """Make a key; its secret is in this answer and nowhere else."""
     with as_things_stand():
-        issued = await create_key(here.database, wish.as_new_key(), caller.key)
+        issued = await create_key(here.database, wish.as_new_key(), caller.id)
     response.headers["Location"] = f"{PREFIX}/keys/{issued.record.id}"
     return IssuedKeyView(key=KeyView.of(issued.record), secret=issued.secret)
 
@@ -86,7 +91,7 @@ async def change(key: KeyId, changes: KeyChange, here: Here, caller: Asking) -> 
     """Change a key; what is left out stays, null takes a limit away."""
     fields = {name: getattr(changes, name) for name in changes.model_fields_set}
     with as_things_stand():
-        return KeyView.of(await change_key(here.database, key, caller.key, **fields))
+        return KeyView.of(await change_key(here.database, key, caller.id, **fields))
 
 
 @router.post("/{key}/rotate", operation_id="rotateKey", responses=problems(404, 409), **needs("member"))
@@ -96,25 +101,25 @@ async def rotate(key: KeyId, here: Here, caller: Asking, rotation: Rotation | No
     A secret that was replaced and is in its grace rotates nothing: it would outlive the grace.
     """
     if caller.old_secret:
-        finding = Finding(f"key {caller.key}", "has another secret by now", "rotate with the new one")
+        finding = Finding(str(caller), "has another secret by now", "rotate with the new one")
         raise ApiProblem(FORBIDDEN, finding)
-    if not caller.has("admin") and caller.key != key:
-        await _visible(here, caller, key)
-        finding = Finding(f"key {caller.key}", "may rotate itself alone", "ask an admin")
-        raise ApiProblem(FORBIDDEN, finding)
+    if not caller.has("admin") and caller.id != key:
+        await _own(here, caller, key, "may rotate what is its own alone")
     grace = timedelta(seconds=rotation.grace_seconds if rotation else 0)
     with as_things_stand():
-        issued = await rotate_key(here.database, key, caller.key, grace)
+        issued = await rotate_key(here.database, key, caller.id, grace)
     return IssuedKeyView(key=KeyView.of(issued.record), secret=issued.secret)
 
 
-@router.delete("/{key}", operation_id="revokeKey", responses=problems(404, 409), **needs("admin"))
+@router.delete("/{key}", operation_id="revokeKey", responses=problems(404, 409), **needs("member"))
 async def revoke(key: KeyId, here: Here, caller: Asking) -> KeyView:
-    """End a key for good; it is refused everywhere within 2 seconds."""
-    if key == caller.key:
+    """End a key for good; it is refused everywhere within 2 seconds. Who is no admin may end its own keys."""
+    if not caller.has("admin"):
+        await _own(here, caller, key, "may revoke what is its own alone")
+    if key == caller.id:
         fix = "rotate it, or revoke it with another admin's key"
         raise ApiProblem(CONFLICT, Finding(f"key {key}", "is the one this request was made with", fix))
-    return KeyView.of(await revoke_key(here.database, key, caller.key))
+    return KeyView.of(await revoke_key(here.database, key, caller.id))
 
 
 @router.get("/{key}/budgets", operation_id="listKeyBudgets", responses=problems(404), **needs("member"))
@@ -129,7 +134,7 @@ async def put_budget(key: KeyId, wish: BudgetWish, here: Here, caller: Asking) -
     """Set the key's budget of a unit and period, instead of the one there was; return all of the key's."""
     await get_key(here.database, key)
     with as_things_stand():
-        await set_budget(here.database, budget_of(wish, "key", key), caller.key)
+        await set_budget(here.database, budget_of(wish, "key", key), caller.id)
     return Budgets.of(await budget_states(here.database, "key", key))
 
 
@@ -142,7 +147,7 @@ async def put_budget(key: KeyId, wish: BudgetWish, here: Here, caller: Asking) -
 )
 async def delete_budget(key: KeyId, unit: Unit, period: Period, here: Here, caller: Asking) -> None:
     """Remove a budget of the key."""
-    await remove_budget(here.database, scope="key", subject=key, unit=unit, period=period, actor=caller.key)
+    await remove_budget(here.database, scope="key", subject=key, unit=unit, period=period, actor=caller.id)
 
 
 async def _visible(here: AccountsContext, caller: Caller, key: str) -> KeyRecord:
@@ -151,6 +156,14 @@ async def _visible(here: AccountsContext, caller: Caller, key: str) -> KeyRecord
         record = await get_key(here.database, key)
     except NotThere:
         raise not_found(f"key {key}", f"{PREFIX}/keys") from None
-    if caller.has("operator") or caller.key == key or (caller.team and record.team == caller.team):
+    of_own = caller.owner and record.owner == caller.owner
+    if caller.has("operator") or caller.id == key or of_own or (caller.team and record.team == caller.team):
         return record
     raise not_found(f"key {key}", f"{PREFIX}/keys")
+
+
+async def _own(here: AccountsContext, caller: Caller, key: str, problem: str) -> None:
+    """Refuse a key that the caller may see and that another's hands are for."""
+    record = await _visible(here, caller, key)
+    if not caller.owner or record.owner != caller.owner:
+        raise ApiProblem(FORBIDDEN, Finding(str(caller), problem, "ask an admin"))

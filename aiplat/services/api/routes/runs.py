@@ -65,7 +65,7 @@ async def start_run(
     site, run = await here.look(lambda: _agree(here, wanted.plan_digest)), new_run_id()
     # Written before it is done: what stands in no audit trail does not happen.
     await here.note(caller, "run.start", run, {"plan": wanted.plan_digest})
-    view = await here.look(lambda: keys.start(site, run, wanted.plan_digest, caller.key))
+    view = await here.look(lambda: keys.start(site, run, wanted.plan_digest, caller.id))
     response.headers["Location"] = f"{PREFIX}/runs/{view.id}"
     return view
 

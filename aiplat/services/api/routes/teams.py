@@ -52,7 +52,7 @@ async def create(wish: TeamWish, here: Here, caller: Asking, response: Response)
     """Make a team."""
     new = NewTeam(**{name: getattr(wish, name) for name in TeamWish.model_fields})
     with as_things_stand():
-        team = await create_team(here.database, new, caller.key)
+        team = await create_team(here.database, new, caller.id)
     response.headers["Location"] = f"{PREFIX}/teams/{team.name}"
     return TeamView.of(team)
 
@@ -69,7 +69,7 @@ async def change(team: TeamId, changes: TeamChange, here: Here, caller: Asking) 
     """Change a team; what is left out stays, null takes a limit away."""
     fields = {name: getattr(changes, name) for name in changes.model_fields_set}
     with as_things_stand():
-        return TeamView.of(await change_team(here.database, team, caller.key, **fields))
+        return TeamView.of(await change_team(here.database, team, caller.id, **fields))
 
 
 @router.delete(
@@ -82,7 +82,7 @@ async def change(team: TeamId, changes: TeamChange, here: Here, caller: Asking) 
 async def delete(team: TeamId, here: Here, caller: Asking) -> None:
     """Remove a team to which no key belongs any more; what it used stays."""
     with as_things_stand():
-        await delete_team(here.database, team, caller.key)
+        await delete_team(here.database, team, caller.id)
 
 
 @router.get("/{team}/budgets", operation_id="listTeamBudgets", responses=problems(404), **needs("member"))
@@ -98,7 +98,7 @@ async def put_budget(team: TeamId, wish: BudgetWish, here: Here, caller: Asking)
     """Set the team's budget of a unit and period, instead of the one there was; return all of the team's."""
     await get_team(here.database, team)
     with as_things_stand():
-        await set_budget(here.database, budget_of(wish, "team", team), caller.key)
+        await set_budget(here.database, budget_of(wish, "team", team), caller.id)
     return Budgets.of(await budget_states(here.database, "team", team))
 
 
@@ -111,7 +111,7 @@ async def put_budget(team: TeamId, wish: BudgetWish, here: Here, caller: Asking)
 )
 async def delete_budget(team: TeamId, unit: Unit, period: Period, here: Here, caller: Asking) -> None:
     """Remove a budget of the team."""
-    await remove_budget(here.database, scope="team", subject=team, unit=unit, period=period, actor=caller.key)
+    await remove_budget(here.database, scope="team", subject=team, unit=unit, period=period, actor=caller.id)
 
 
 def _may_see(caller: Caller, team: str) -> bool:

@@ -31,9 +31,9 @@ async def attention(request: Request, here: Here, visitor: Signed) -> Response:
 
 
 async def binding(here: Portal, visitor: Visitor) -> list[BudgetState]:
-    """Return the budgets that bind a visitor's key: its own and its team's."""
-    own = await budget_states(here.database, "key", visitor.key.id)
-    return own + (await budget_states(here.database, "team", visitor.key.team) if visitor.key.team else [])
+    """Return the budgets that bind a visitor: its key's and its team's."""
+    own = await budget_states(here.database, "key", visitor.id)
+    return own + (await budget_states(here.database, "team", visitor.team) if visitor.team else [])
 
 
 def _is_nearly_used(state: BudgetState) -> bool:

@@ -6,6 +6,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from aiplat.services.portal.asking import secret_for
 from aiplat.services.portal.gateway import GatewayRefusalError
 from aiplat.services.portal.pages.forms import Here, Signed
 from aiplat.services.portal.render import page
@@ -18,7 +19,7 @@ async def models(request: Request, here: Here, visitor: Signed) -> Response:
     """Show what the gateway offers to the key, with what the cluster says of it."""
     fault = ""
     try:
-        offered = await here.gateway.models(visitor.session.secret)
+        offered = await here.gateway.models(await secret_for(here, visitor))
     except GatewayRefusalError as error:
         offered, fault = [], str(error)
     seen = await to_thread.run_sync(here.look)

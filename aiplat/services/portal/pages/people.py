@@ -10,6 +10,7 @@ from aiplat.services.portal.context import Portal
 from aiplat.services.portal.pages.forms import Here, Sent, Signed
 from aiplat.services.portal.render import page
 from aiplat.services.store.keys import IssuedKey, NewKey, create_key, list_keys, revoke_key
+from aiplat.services.store.people import list_people, put_into_team
 from aiplat.services.store.teams import NewTeam, create_team, list_teams
 
 router = APIRouter()
@@ -27,7 +28,7 @@ async def people(request: Request, here: Here) -> Response:
 async def make_team(here: Here, visitor: Signed, form: Sent) -> Response:
     """Make a team."""
     team = NewTeam(name=form.get("name", "").strip(), description=form.get("description", "").strip())
-    await create_team(here.database, team, visitor.key.id)
+    await create_team(here.database, team, visitor.id)
     return RedirectResponse("/people", _SEE_OTHER)
 
 
@@ -39,17 +40,24 @@ async def make_key(request: Request, here: Here, visitor: Signed, form: Sent) ->
         team=form.get("team", ""),
         role=form.get("role", "member"),  # type: ignore[arg-type] # the store refuses others
     )
-    return await _page(request, here, await create_key(here.database, key, visitor.key.id))
+    return await _page(request, here, await create_key(here.database, key, visitor.id))
 
 
 @router.post("/people/revoke")
 async def revoke(here: Here, visitor: Signed, form: Sent) -> Response:
     """End a key for good; it is refused everywhere within 2 seconds."""
     key = form.get("key", "")
-    if key == visitor.key.id:
+    if key == visitor.id:
         fix = "have another admin do it"
         raise BadInput(Finding(f"key {key}", "is the one that you are signed in with", fix))
-    await revoke_key(here.database, key, visitor.key.id)
+    await revoke_key(here.database, key, visitor.id)
+    return RedirectResponse("/people", _SEE_OTHER)
+
+
+@router.post("/people/team")
+async def put(here: Here, visitor: Signed, form: Sent) -> Response:
+    """Put a person into a team, with the keys that are the person's own."""
+    await put_into_team(here.database, form.get("person", ""), form.get("team", ""), visitor.id)
     return RedirectResponse("/people", _SEE_OTHER)
 
 
@@ -59,5 +67,6 @@ async def _page(request: Request, here: Portal, issued: IssuedKey | None = None)
         "people.html",
         teams=await list_teams(here.database),
         keys=await list_keys(here.database),
+        people=await list_people(here.database),
         issued=issued,
     )

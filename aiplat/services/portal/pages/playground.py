@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from aiplat.errors import BadInput, Finding
+from aiplat.services.portal.asking import secret_for
 from aiplat.services.portal.context import Portal
 from aiplat.services.portal.gateway import GatewayRefusalError
 from aiplat.services.portal.pages.forms import Here, Sent, Signed
@@ -43,8 +44,8 @@ async def ask(request: Request, here: Here, visitor: Signed, form: Sent) -> Resp
 async def stream(here: Here, visitor: Signed, form: Sent) -> Response:
     """Answer as the gateway streams it."""
     question = {**_question(form), "model": form.get("model", "")}
-    pieces = here.gateway.stream(visitor.session.secret, question)
     try:
+        pieces = here.gateway.stream(await secret_for(here, visitor), question)
         first = await anext(pieces, b"")
     except GatewayRefusalError as error:
         return Response(str(error), HTTPStatus.BAD_GATEWAY, media_type="text/plain; charset=utf-8")
@@ -62,7 +63,7 @@ async def _from(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[byt
 
 async def _answer(here: Portal, visitor: Visitor, model: str, question: Mapping[str, Any]) -> str:
     try:
-        return await here.gateway.answer(visitor.session.secret, {**question, "model": model})
+        return await here.gateway.answer(await secret_for(here, visitor), {**question, "model": model})
     except GatewayRefusalError as error:
         return str(error)
 
@@ -76,7 +77,7 @@ async def _page(
 ) -> Response:
     fault = ""
     try:
-        offered = await here.gateway.models(visitor.session.secret)
+        offered = await here.gateway.models(await secret_for(here, visitor))
     except GatewayRefusalError as error:
         offered, fault = [], str(error)
     return page(

@@ -58,10 +58,16 @@ async def _names(here: Portal, visitor: Visitor, by: Group) -> dict[str, str]:
 async def _sums(here: Portal, visitor: Visitor, by: Group, days: int) -> list[UsageSum]:
     since = datetime.now(UTC) - timedelta(days=days)
     team = visitor.team_seen
-    # A key without a team sees itself alone.
-    key = visitor.key.id if team == "" else None
-    query = UsageQuery(since=since, team=team or None, key=key, group_by=(by,))
+    # Who has no team sees itself alone.
+    keys = await _own(here, visitor) if team == "" else None
+    query = UsageQuery(since=since, team=team or None, keys=keys, group_by=(by,))
     return await sum_usage(here.database, query)
+
+
+async def _own(here: Portal, visitor: Visitor) -> tuple[str, ...]:
+    if visitor.person is None:
+        return (visitor.id,)
+    return tuple(key.id for key in await list_keys(here.database, owner=visitor.id, revoked=True))
 
 
 def _numbers(total: UsageSum) -> list[str]:
