@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 
 from aiplat.lab import lab_down
 from tests.e2e.checkout import Checkout, copy_checkout
-from tests.e2e.visitor import VERIFIER, Visitor, verified
-from tests.patience import eventually
+from tests.e2e.company import company
+from tests.e2e.visitor import VERIFIER, Visitor, verified, within
+from tests.patience import PATIENCE, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
 ADDRESS, DOMAIN = "10.97.106.11", "ward.example"
@@ -31,6 +33,9 @@ cluster: {{domain: {DOMAIN}}}
 planes:
   access:
     canaille: {{state: on}}
+    oauth2-proxy: {{state: on}}
+  platform:
+    prometheus: {{state: on}}
 models:
   - {{name: "smollm2:135m", engine: ollama}}
 """
@@ -41,6 +46,7 @@ needs:
     - {name: trial, redirectPaths: [/trial], logoutPaths: [/out]}
     - {name: trial-cli, redirectPaths: [/back], hosts: loopback, public: true}
 """
+PAGES = f"https://metrics.{DOMAIN}"
 BACK, CLI_BACK = f"{ISSUER}/trial", "http://127.0.0.1:8400/back"
 
 
@@ -190,6 +196,41 @@ def test_sign_out_ends_the_session(ward: Checkout, admin: Visitor) -> None:
     assert browser.code(ISSUER, known["client_id"], BACK) == ""
 
 
+def entered(browser: Visitor, page: str, ca: str = "") -> httpx.Response:
+    """Return what somebody sees who asks for a page and goes wherever that leads; `ca`: the company's."""
+    at, answer = page, browser.get(page)
+    for _ in range(10):
+        if not answer.is_redirect:
+            return answer
+        at = within(at, answer)
+        if f"//{ADDRESS}:" in at:
+            answer = httpx.get(at, verify=ssl.create_default_context(cadata=ca), timeout=PATIENCE)
+        else:
+            answer = browser.get(at)
+    raise AssertionError(f"{page} leads nowhere: {at}")
+
+
+def test_a_page_that_signs_nobody_in_is_behind_the_sign_in(ward: Checkout, admin: Visitor) -> None:
+    """Strangers are asked who they are, admins see it, members are refused."""
+    assert 'name="login"' in entered(visitor(ward), f"{PAGES}/graph").text
+    mia = users(ward, "add", "mia", "--group", "member")
+    member = visitor(ward)
+    member.post(mia["link"], password=PASSWORD, confirmation=PASSWORD)
+    assert entered(member, f"{PAGES}/graph").status_code == 403
+    assert entered(admin, f"{PAGES}/graph").status_code == 200
+    told = admin.get(f"{PAGES}/api/v1/query?query=up")
+    assert told.json()["status"] == "success"
+
+
+def test_leaving_a_page_ends_its_session(ward: Checkout, admin: Visitor) -> None:
+    """The cookie is gone, and the next request is asked about again; one made up counts for nothing."""
+    assert entered(admin, f"{PAGES}/-/healthy").status_code == 200
+    admin.get(f"{PAGES}/oauth2/sign_out")
+    assert admin.get(f"{PAGES}/-/healthy").headers["location"] == "/oauth2/start"
+    made_up = {"Cookie": "__Host-aiplat=x|1|y", "X-Auth-Request-User": "admin"}
+    assert visitor(ward).get(f"{PAGES}/-/healthy", headers=made_up).is_redirect
+
+
 def test_a_second_run_changes_nothing(ward: Checkout, admin: Visitor) -> None:
     """All checks hold; nobody gets another link."""
     done = ward.bootstrap()
@@ -206,6 +247,31 @@ def test_two_replicas_serve_the_same_people(ward: Checkout, admin: Visitor) -> N
     assert [c["sentence"] for c in done["checks"] if c["result"] == "FAIL"] == []
     asked = [admin.get(f"{ISSUER}/users").status_code for _ in range(8)]
     assert asked == [200] * 8
+
+
+def test_people_of_the_company_enter(ward: Checkout, admin: Visitor) -> None:
+    """Another provider in place of the site's, told what `aiplat sign-in` prints; its groups count."""
+    there = company(ADDRESS)
+    (ward.root / "company-ca.pem").write_text(there.authority.crt)
+    settings = {
+        "issuer": there.issuer,
+        "clientId": there.client,
+        "clientSecret": {"fromSecret": "sign-in"},
+        "ca": "company-ca.pem",
+        "groupsClaim": "roles",
+        "groups": {"admin": ["AI admins"], "member": ["Staff"]},
+    }
+    without = SITE.replace("    canaille: {state: on}\n", "")
+    ward.site_file.write_text(f"{without}signIn: {json.dumps(settings)}\n")
+    ward.aiplat("secret", "set", "sign-in", str(ward.site_file), given=there.secret)
+    told = json.loads(ward.aiplat("sign-in", str(ward.site_file), "--json").stdout)
+    (registered,) = (c["redirectUris"] for c in told["clients"] if c["id"] == there.client)
+    there.starts(ward, registered, ["Staff", "AI admins"])
+    done = ward.bootstrap()
+    assert [c["sentence"] for c in done["checks"] if c["result"] == "FAIL"] == []
+    assert entered(visitor(ward), f"{PAGES}/-/healthy", there.authority.crt).status_code == 200
+    there.starts(ward, registered, ["Staff"])
+    assert entered(visitor(ward), f"{PAGES}/-/healthy", there.authority.crt).status_code == 403
 
 
 def test_a_reset_leaves_nothing(ward: Checkout, admin: Visitor) -> None:

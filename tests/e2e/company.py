@@ -1,0 +1,64 @@
+"""The company's provider on a lab's host: what it is told, how it is started, and its CA."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from aiplat.vault.pki import KeyPair, issue, make_ca
+from tests.e2e.checkout import Checkout
+
+_PORT = 8444
+_FOLDER = "/run/company"
+
+
+@dataclass(frozen=True)
+class Company:
+    """A provider at an address of the lab; its one person is in these groups of the claim `roles`."""
+
+    address: str
+    authority: KeyPair
+    key: rsa.RSAPrivateKey
+    client: str = "ward"
+    secret: str = "a-secret-of-the-companys"
+
+    @property
+    def issuer(self) -> str:
+        """The issuer as its discovery document has it."""
+        return f"https://{self.address}:{_PORT}/realms/x"
+
+    def starts(self, ward: Checkout, redirect_uris: list[str], groups: list[str]) -> None:
+        """Start it on the site's server, in place of one that runs."""
+        key = self.key.private_numbers()
+        settings: dict[str, Any] = {
+            "issuer": self.issuer,
+            "port": _PORT,
+            "client": self.client,
+            "secret": self.secret,
+            "redirectUris": redirect_uris,
+            "key": {"n": key.public_numbers.n, "e": key.public_numbers.e, "d": key.d},
+            "claims": {"sub": "7", "preferred_username": "ida", "roles": groups},
+        }
+        certificate = issue(self.authority, "company", [self.address])
+        files = {
+            "provider.py": Path(__file__).with_name("company_provider.py").read_text(),
+            "settings.json": json.dumps(settings),
+            "tls.crt": certificate.crt,
+            "tls.key": certificate.key,
+        }
+        ward.on_host(f"systemctl stop company; mkdir -p -m 700 {_FOLDER}; true")
+        for name, text in files.items():
+            content = base64.b64encode(text.encode()).decode()
+            ward.on_host(f"echo {shlex.quote(content)} | base64 -d > {_FOLDER}/{name}")
+        ward.on_host(f"systemd-run --unit company --collect python3 {_FOLDER}/provider.py {_FOLDER}")
+
+
+def company(address: str) -> Company:
+    """Return the company, with a CA and a key of its own."""
+    return Company(address, make_ca("company"), rsa.generate_private_key(65537, 2048))
