@@ -22,7 +22,7 @@ import httpx
 
 from aiplat.actions.login_listener import Listener
 from aiplat.catalog.resolve import components_on
-from aiplat.content import write_atomic
+from aiplat.content import parsed_json, write_atomic
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.plan.sign_in import SCOPES, sign_in
 from aiplat.site.models import Site
@@ -169,7 +169,7 @@ def _alone(provider: LoginProvider) -> Iterator[None]:
 
 def _kept(provider: LoginProvider) -> Login | None:
     try:
-        return Login(**json.loads(provider.file.read_text()))
+        return Login(**parsed_json(provider.file.read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
 
@@ -190,7 +190,7 @@ def _description(provider: LoginProvider) -> dict[str, Any]:
     for name in ("authorization_endpoint", "token_endpoint"):
         # What is at least as protected as the issuer itself.
         if not str(told.get(name)).startswith(("https://", f"{httpx.URL(provider.issuer).scheme}://")):
-            raise _away(provider, f"its {name} is no address")
+            raise _away(provider, f"its {name} is not an address")
     return told
 
 
@@ -199,11 +199,11 @@ def _ask(provider: LoginProvider, url: str, form: dict[str, str] | None = None) 
         trusted = ssl.create_default_context(cafile=provider.ca and str(provider.ca))
         with httpx.Client(verify=trusted, timeout=_SECONDS) as client:
             answer = client.post(url, data=form) if form else client.get(url)
-        told = json.loads(answer.content[:_MOST_BYTES]) if answer.content else {}
+        told = parsed_json(answer.content[:_MOST_BYTES]) if answer.content else {}
     except (httpx.HTTPError, OSError, ValueError) as error:
         raise _away(provider, str(error) or type(error).__name__) from error
     if not isinstance(told, dict):
-        raise _away(provider, "its answer is no object")
+        raise _away(provider, "its answer is not an object")
     if answer.is_error:
         said = str(told.get("error_description") or told.get("error") or answer.status_code)
         raise _RefusedError(Finding("login", f"the issuer says no: {said[:200]}", "log in again"))
@@ -220,7 +220,7 @@ def _login(provider: LoginProvider, told: dict[str, Any], nonce: str | None = No
     token = str(told.get("id_token", ""))
     try:
         body = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        claims = parsed_json(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         right = claims["iss"] == provider.issuer and provider.client in audiences
         expires = int(claims["exp"])

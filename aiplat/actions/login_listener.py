@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(400, "This is not the answer that aiplat login waits for.")
             return
         self.server.answers.append(told)
-        self._say(200, "aiplat login goes on in the terminal. You may close this page.")
+        self._say(200, "aiplat login continues in the terminal. You may close this page.")
 
     def _say(self, status: int, text: str) -> None:
         body = f"{text}\n".encode()

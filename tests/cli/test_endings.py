@@ -60,6 +60,7 @@ FAULTS = {
     "tunnel": "gone.yaml",
     "node remove": "a1 gone.yaml --yes",
     "reset": "gone.yaml --yes",
+    "doctor cluster": "--kubeconfig gone.yaml",
     "doctor gpu": "gone.yaml",
     "doctor hosts": "gone.yaml",
     "fit": "no-such-model",

@@ -99,7 +99,7 @@ async def _tokens(entry: Entry, code: str, verifier: str, redirect: str) -> dict
     if not client.secret:
         form["client_id"] = client.id
         return await entry.issuer.ask((await entry.issuer.endpoints()).token, form)
-    # Both halves are encoded as in a form before they are joined (RFC 6749, 2.3.1).
+    # Both halves are encoded as in a form before they are joined (RFC 6749, "Client Password").
     both = f"{quote(client.id, safe='')}:{quote(client.secret, safe='')}"
     basic = f"Basic {b64encode(both.encode()).decode()}"
     return await entry.issuer.ask((await entry.issuer.endpoints()).token, form, Authorization=basic)

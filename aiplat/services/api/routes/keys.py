@@ -113,7 +113,7 @@ async def rotate(key: KeyId, here: Here, caller: Asking, rotation: Rotation | No
 
 @router.delete("/{key}", operation_id="revokeKey", responses=problems(404, 409), **needs("member"))
 async def revoke(key: KeyId, here: Here, caller: Asking) -> KeyView:
-    """End a key for good; it is refused everywhere within 2 seconds. Who is no admin may end its own keys."""
+    """End a key for good; it is refused everywhere within 2 seconds. Others than admins may end their own."""
     if not caller.has("admin"):
         await _own(here, caller, key, "may revoke what is its own alone")
     if key == caller.id:
