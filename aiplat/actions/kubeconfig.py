@@ -6,6 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from aiplat.actions.login import provider_of_site
 from aiplat.actions.model import objects_of
 from aiplat.cluster.raw import RawObjects, Refused
 from aiplat.errors import BadInput, Finding
@@ -42,6 +43,27 @@ def team_kubeconfig(site: Site, team: str, hours: int) -> dict[str, Any]:
     namespace = _namespace_of(objects, team)
     token = objects.token(_ACCOUNTS, f"team-{team}", hours * 3600)
     return _kubeconfig(site, f"team-{team}", namespace, {"token": token})
+
+
+def person_kubeconfig(site: Site, team: str = "") -> dict[str, Any]:
+    """Return a kubeconfig without a credential: kubectl has whoever uses it sign in by `aiplat login`.
+
+    Raises:
+        BadInput: the site has no sign-in for the command line, no such Team, or was never bootstrapped.
+        AiplatError: the cluster cannot be asked about the Team.
+    """
+    provider = provider_of_site(site)
+    words = ["login", "--exec-credential", "--issuer", provider.issuer, "--client", provider.client]
+    words += ["--ca", str(provider.ca)] if provider.ca else []
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "aiplat",
+        "args": words,
+        "interactiveMode": "IfAvailable",
+        "installHint": "aiplat signs you in: it has to be on your PATH",
+    }
+    namespace = _namespace_of(objects_of(site), team) if team else "default"
+    return _kubeconfig(site, "person", namespace, {"exec": plugin})
 
 
 def _namespace_of(objects: RawObjects, team: str) -> str:

@@ -31,6 +31,9 @@ def kubeconfig(
     admin: Annotated[
         bool, typer.Option("--admin", help="The cluster's administrator's own: everything, without an end.")
     ] = False,
+    by_name: Annotated[
+        bool, typer.Option("--sign-in", help="Without a credential: whoever uses it signs in by name.")
+    ] = False,
 ) -> None:
     """Print a kubeconfig, as JSON, which kubectl reads as well as YAML.
 
@@ -38,16 +41,28 @@ def kubeconfig(
     itself; deleting the Team ends it at once. Keep it like a password: who has it is the team.
     `aiplat kubeconfig --team ward >ward.kubeconfig` makes a file to hand over.
 
+    With --sign-in it has no credential: kubectl runs `aiplat login`, and the API server takes the token. What
+    a person may do is said by the groups and Teams they are in; --team only chooses the namespace. It names
+    the file with the site's CA on this machine: copy that along, and write its place there.
+
     Exit codes: 0 printed, 1 the cluster cannot be asked, 2 bad input, no such Team, or nothing was
     bootstrapped from here.
     """
-    if admin == bool(team):
-        problem = "name a Team, or ask for the administrator's"
-        raise BadInput(Finding("aiplat kubeconfig", problem, "use either --team NAME or --admin"))
+    if admin == bool(team or by_name):
+        problem = "name a Team, ask for one that people sign in with, or for the administrator's"
+        fix = "use --team NAME, --sign-in, both of them, or --admin"
+        raise BadInput(Finding("aiplat kubeconfig", problem, fix))
     # What reaches a cluster takes a second to load: only this verb pays for it.
-    from aiplat.actions.kubeconfig import admin_kubeconfig, team_kubeconfig  # noqa: PLC0415
+    from aiplat.actions.kubeconfig import (  # noqa: PLC0415
+        admin_kubeconfig,
+        person_kubeconfig,
+        team_kubeconfig,
+    )
 
     found = load_site(find_site(site))
+    if by_name:
+        print_json(person_kubeconfig(found, team))
+        return
     document = admin_kubeconfig(found) if admin else team_kubeconfig(found, team, hours)
     if sys.stdout.isatty():
         warning = "this is a credential; write it to a file that only you can read"
