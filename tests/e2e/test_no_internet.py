@@ -67,7 +67,7 @@ def test_an_altered_wheel_is_refused_by_its_name(desk: Journey) -> None:
     runtime = next(one for one in lock["artifacts"] if one["kind"] == "runtime")
     blob = f"/root/bundle/blobs/sha256/{runtime['blobs'][-1]['digest'].removeprefix('sha256:')}"
     desk.on_host(f"cp {blob} /root/kept && printf x | dd of={blob} conv=notrunc status=none", OPERATOR)
-    said = desk.on_host("python3 /root/bundle/install 2>&1", OPERATOR, expect=2)
+    said = desk.on_host("python3 -I /root/bundle/install 2>&1", OPERATOR, expect=2)
     assert f"{blob}: was altered" in said
     desk.on_host(f"test ! -e {PROGRAM} && mv /root/kept {blob}", OPERATOR)
 
@@ -75,7 +75,7 @@ def test_an_altered_wheel_is_refused_by_its_name(desk: Journey) -> None:
 def test_it_is_installed_from_the_bundle(desk: Journey) -> None:
     """Python and the bundle are all it takes; a second run finds it installed."""
     for _ in range(2):
-        assert PROGRAM in desk.on_host("python3 /root/bundle/install 2>&1", OPERATOR)
+        assert PROGRAM in desk.on_host("python3 -I /root/bundle/install 2>&1", OPERATOR)
     assert "aiplat" in desk.on_host(f"{PROGRAM} --version", OPERATOR)
 
 
