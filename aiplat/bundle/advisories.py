@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,7 +14,6 @@ from univers.versions import (
     AlpineLinuxVersion,
     DebianVersion,
     GolangVersion,
-    InvalidVersion,
     PypiVersion,
     Version,
 )
@@ -103,7 +103,7 @@ def _texts(folder: Path) -> Iterator[tuple[str, bytes]]:
                     for one in archive.infolist():
                         if one.filename.endswith(".json") and one.file_size <= _MOST_BYTES:
                             yield f"{path}/{one.filename}", archive.read(one)
-            except (zipfile.BadZipFile, OSError) as error:
+            except (zipfile.BadZipFile, OSError, RuntimeError, EOFError, zlib.error) as error:
                 problem, fix = f"cannot be read: {error}", "take it from its source again (https://osv.dev)"
                 raise BadInput(Finding(str(path), problem, fix)) from None
 
@@ -162,7 +162,7 @@ def vulnerable(contents: list[Contents], advisories: Advisories) -> tuple[list[V
         for affected in _about(package, advisories):
             try:
                 fixed = _hit(package, affected)
-            except InvalidVersion:
+            except ValueError:  # InvalidVersion is one, and so is a number of thousands of digits
                 problems.add(f"{package.name} {package.version}: its version cannot be compared")
                 continue
             if fixed is not None:

@@ -1,10 +1,15 @@
-#!/usr/bin/env python3
-"""Installs aiplat from the bundle that this file lies in, without a network: `python3 install --help`.
+#!/usr/bin/env -S python3 -I
+"""Installs aiplat from the bundle that this file lies in, without a network: `python3 -I install --help`.
 
 A bundle's `install` is a copy of it. It runs before aiplat is there, so it imports nothing but Python's own.
 """
 
-from __future__ import annotations
+# No __future__, and nothing before this: a module of Python's own that lies beside this file, on a medium of
+# others, would run in place of the real one. `-I` keeps it out as well.
+import sys
+
+if __name__ == "__main__" and not sys.flags.isolated:
+    del sys.path[0]
 
 import argparse
 import hashlib
@@ -12,7 +17,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import venv
 from pathlib import Path
@@ -30,19 +34,24 @@ class NotInstalled(Exception):
     """Where, what is wrong and what to do, as one line."""
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: "list[str] | None" = None) -> int:
     """Install, or say in one line why not: 1 where the folder cannot be written, 2 for a wrong bundle."""
     arguments = _arguments().parse_args(argv)
     try:
         program = install(Path(__file__).resolve().parent, arguments.to, arguments.sha256)
     except NotInstalled as problem:
-        print(f"Error: {problem}", file=sys.stderr)  # noqa: T201 - aiplat's terminal is not there yet
+        print(f"Error: {_plain(problem)}", file=sys.stderr)  # noqa: T201 - aiplat's terminal is not there yet
         return 2
     except OSError as problem:
         print(f"Error: {problem.filename}: {problem.strerror}", file=sys.stderr)  # noqa: T201 - the same
         return 1
     print(f"aiplat is installed: {program}")  # noqa: T201 - the same
     return 0
+
+
+def _plain(problem: Exception) -> str:
+    """Return a sentence without what a terminal would obey: parts of it stand in the bundle."""
+    return "".join(c if c.isprintable() else "?" for c in str(problem))
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -62,7 +71,7 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def install(bundle: Path, target: Path, expected: str | None = None) -> Path:
+def install(bundle: Path, target: Path, expected: "str | None" = None) -> Path:
     """Install a bundle's runtime into a folder and return the program; what is there of the same stays.
 
     Raises:
@@ -82,9 +91,10 @@ def install(bundle: Path, target: Path, expected: str | None = None) -> Path:
     _make_room(target)
     wheels = _checked(bundle, manifest)
     venv.EnvBuilder(with_pip=False, symlinks=True).create(target)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, blob in wheels.items():
-            (Path(folder) / name).symlink_to(blob)
+    # What was compared is what pip runs: a medium may give other bytes when it is read again.
+    with tempfile.TemporaryDirectory(dir=target) as folder:
+        for name, text in wheels.items():
+            (Path(folder) / name).write_bytes(text)
         _run_pip(target, Path(folder))
     (target / _WHOLE).write_text(digest)
     return program
@@ -107,8 +117,7 @@ def _runtime(bundle: Path, expected: str | None) -> tuple[str, dict[str, Any]]:
         raise NotInstalled(
             f"{bundle}: has no runtime; make one with `planes: platform: runtime: {{state: on}}`"
         )
-    manifest = _blob(bundle, runtimes[0])
-    return runtimes[0], _read(manifest.read_bytes(), manifest)
+    return runtimes[0], _read(_blob(bundle, runtimes[0]), bundle)
 
 
 def _read(text: bytes, where: Path) -> dict[str, Any]:
@@ -118,22 +127,23 @@ def _read(text: bytes, where: Path) -> dict[str, Any]:
         raise NotInstalled(f"{where}: cannot be read; bring the bundle again") from None
 
 
-def _checked(bundle: Path, manifest: dict[str, Any]) -> dict[str, Path]:
-    """Return every layer by its name; each has the digest that the manifest says."""
+def _checked(bundle: Path, manifest: dict[str, Any]) -> dict[str, bytes]:
+    """Return the content of every layer by its name; each has the digest that the manifest says."""
     layers = {layer["annotations"][_TITLE]: str(layer["digest"]) for layer in manifest["layers"]}
-    strange = [name for name in layers if Path(name).name != name]
+    strange = [name for name in layers if Path(name).name != name or name == ".."]
     if strange:
         raise NotInstalled(f"{bundle}: {strange[0]!r} is not the name of a file; bring the bundle again")
     return {name: _blob(bundle, digest) for name, digest in layers.items()}
 
 
-def _blob(bundle: Path, digest: str) -> Path:
+def _blob(bundle: Path, digest: str) -> bytes:
     path = bundle / "blobs" / "sha256" / digest.removeprefix("sha256:")
     if not path.is_file():
         raise NotInstalled(f"{path}: is missing; bring the bundle again")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != path.name:
+    text = path.read_bytes()
+    if hashlib.sha256(text).hexdigest() != path.name:
         raise NotInstalled(f"{path}: was altered; bring the bundle again")
-    return path
+    return text
 
 
 def _make_room(target: Path) -> None:

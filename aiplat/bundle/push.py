@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ Told = Callable[[str, int, int], None]
 PUSH = "push"
 KINDS: tuple[ArtifactKind, ...] = ("image", "chart", "model")
 _PASSWORD_BYTES = 64 << 10
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 
@@ -82,8 +83,17 @@ def repository_of(prefix: str, artifact: Artifact) -> str:
 
 
 def tag_of(artifact: Artifact) -> str:
-    """Return an artifact's tag; a + has no place in one."""
-    return artifact.version.replace("+", "_")
+    """Return an artifact's tag; a + has no place in one.
+
+    Raises:
+        BadInput: it is none; one with / and .. would be another repository's.
+    """
+    tag = artifact.version.replace("+", "_")
+    if not _TAG.fullmatch(tag):
+        raise BadInput(
+            Finding(artifact.ref, f"{tag} is not a tag", "use a bundle that `aiplat bundle build` made")
+        )
+    return tag
 
 
 def _push(
@@ -92,9 +102,14 @@ def _push(
     """Send blobs and the manifests below the artifact's own; return the bytes that were sent."""
     _see_whole(bundle, artifact)
     sent = 0
-    for manifest in _manifests(bundle.path, str(artifact.digest)):
+    # What a manifest names may be any path of this machine: only what was hashed just now is sent.
+    there = {blob.digest: blob.size for blob in artifact.blobs}
+    for manifest in _manifests(bundle.path, str(artifact.digest), there):
         document = read_json(bundle.path, manifest)
         for blob in _blobs(document):
+            if there.get(blob["digest"]) != blob["size"]:
+                problem = "names content that bundle.json does not list for it"
+                raise CheckFailed([Finding(artifact.ref, problem, "run `aiplat bundle verify`")])
             if target.put_blob(repository, bundle.path, blob, moved):
                 sent += blob["size"]
         if manifest != artifact.digest:
@@ -113,11 +128,11 @@ def _see_whole(bundle: Bundle, artifact: Artifact) -> None:
         raise CheckFailed(damaged)
 
 
-def _manifests(layout: Path, digest: str) -> Iterator[str]:
+def _manifests(layout: Path, digest: str, there: Collection[str]) -> Iterator[str]:
     """Yield the manifests of an artifact that are there, its own last."""
     for child in read_json(layout, digest).get("manifests", ()):
-        if blob_path(layout, child["digest"]).is_file():
-            yield from _manifests(layout, child["digest"])
+        if child["digest"] in there:
+            yield from _manifests(layout, child["digest"], there)
     yield digest
 
 

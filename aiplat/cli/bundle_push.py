@@ -11,9 +11,10 @@ import typer
 from aiplat import API_VERSION
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.push import KINDS, PushResult, push_bundle, see_password_file
+from aiplat.bundle.trust import open_trusted
 from aiplat.catalog.artifacts import ArtifactKind
 from aiplat.cli.arguments import JsonLinesOption
-from aiplat.cli.bundle_choice import SiteOrBundle, chosen_bundle
+from aiplat.cli.bundle_choice import SiteOrBundle, bundle_and_site
 from aiplat.cli.bytes_progress import bytes_progress
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
@@ -58,7 +59,8 @@ def push(  # noqa: PLR0913, PLR0917 - what, where to, as whom
     is said by --credentials, else by what `docker login` or `podman login` left. Hosts of a site take
     everything from the site's own registry and need none of this.
     """
-    bundle = Bundle.open(chosen_bundle(site))
+    path, named = bundle_and_site(site)
+    bundle = open_trusted(named) if named else Bundle.open(path)
     host, prefix = _target(to)
     kinds = _kinds(kind)
     who = Credential(*see_password_file(credentials).split(":", 1)) if credentials else None

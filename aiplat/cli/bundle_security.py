@@ -11,6 +11,7 @@ import typer
 
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.cards import read_cards
+from aiplat.bundle.check import verify
 from aiplat.bundle.contents.read import Contents, contents_of
 from aiplat.catalog.catalog import load_catalog
 from aiplat.cli.arguments import JsonOption
@@ -18,7 +19,7 @@ from aiplat.cli.bundle_choice import SiteOrBundle, chosen_bundle
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.content import write_atomic
-from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
 from aiplat.site.findings import did_you_mean
 
 _Image = Annotated[str, typer.Option(help="One image alone, by its name or the last part of it.")]
@@ -101,6 +102,9 @@ def scan(site: SiteOrBundle = None, advisories: _Advisories = None, as_json: Jso
     from aiplat.cli.bundle_scan import show_scan  # noqa: PLC0415 - a second to load
 
     bundle = Bundle.open(chosen_bundle(site))
+    # Cards are found through index.json: what it says counts only where it is the bundle's own.
+    if altered := verify(bundle.path, []):
+        raise CheckFailed(altered)
     contents = read_contents(bundle) if advisories else []
     show_scan(bundle, contents, advisories, as_json=as_json)
 

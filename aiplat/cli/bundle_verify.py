@@ -92,6 +92,8 @@ def sign(
     if findings := _hashed(path):
         raise CheckFailed(findings)
     name = wanted or (named.name if named else Bundle.open(path).lock.site)
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
+        raise BadInput(Finding("--for", f"{name!r} is not the name of a site", "say --for NAME"))
     statement = sign_bundle(path, name, expanded(key), valid, accepted_sequence(name))
     note_sequence(name, statement.sequence)
     if as_json:

@@ -127,6 +127,13 @@ def test_build_information_is_found_wherever_it_lies() -> None:
         )
 
 
+def test_a_program_of_nothing_but_beginnings_ends_soon() -> None:
+    """Each one could be build information: after some that were not, the rest is not tried."""
+    tried = _Stream(b"\x7fELF" + (b"\xff Go buildinf:\x08\x02" + bytes(16)) * (1 << 16))
+    program, _ = find_build_info(tried)
+    assert program is None
+
+
 class _Stream:
     """Bytes that are read as a file is."""
 

@@ -140,3 +140,35 @@ def test_a_bundle_without_a_runtime_says_how_to_make_one(bundle: Path, tmp_path:
     code, said = install(bundle, "--to", tmp_path / "there")
     assert code == 2
     assert "has no runtime; make one with `planes: platform: runtime: {state: on}`" in said
+
+
+def test_a_module_beside_it_is_not_run(bundle: Path, tmp_path: Path) -> None:
+    """Python looks beside a program first; a medium of others may hold anything there."""
+    for name in ("argparse", "__future__", "hashlib"):
+        (bundle / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    subprocess.run([sys.executable, bundle / "install", "--help"], capture_output=True, check=True)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_stands_in_a_bundle_moves_no_terminal(tmp_path: Path) -> None:
+    """A list of Pythons with an escape sequence is shown without it."""
+    code, said = install(write_bundle(tmp_path, "\x1b[2J3.8"), "--to", tmp_path / "there")
+    assert code == 2
+    assert "for Python ?[2J3.8" in said
+
+
+def test_pip_gets_the_bytes_that_were_compared(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A medium that gives others when it is read again changes nothing."""
+    seen: dict[str, bytes] = {}
+
+    def run_pip(_: Path, folder: Path) -> None:
+        for blob in (bundle / "blobs/sha256").iterdir():
+            blob.write_bytes(b"others")
+        seen.update({path.name: path.read_bytes() for path in folder.iterdir()})
+
+    monkeypatch.setattr(installer, "_run_pip", run_pip)
+    installer.install(bundle, tmp_path / "there")
+    assert seen["requirements.txt"].startswith(b"aiplat==9")
+    assert b"others" not in seen.values()

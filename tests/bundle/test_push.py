@@ -139,6 +139,19 @@ def test_altered_content_is_not_pushed(bundle: Bundle, registry: PushRegistry, p
     assert f"{victim.name}: was altered, or is missing" in err
 
 
+def test_a_version_that_leads_elsewhere_is_not_pushed(
+    bundle: Bundle, registry: PushRegistry, push: Aiplat
+) -> None:
+    """It would become another repository's address, whose tags are overwritten."""
+    document = json.loads((bundle.path / "bundle.json").read_text())
+    for artifact in document["lock"]["artifacts"]:
+        artifact["version"] = "../../../../prod/app/manifests/latest"
+    (bundle.path / "bundle.json").write_text(json.dumps(document))
+    code, _, err = push("--kind", "image")
+    assert (code, registry.manifests) == (2, {})
+    assert "is not a tag" in err
+
+
 @pytest.mark.parametrize(
     ("to", "said"),
     [

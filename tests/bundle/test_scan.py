@@ -138,6 +138,16 @@ def test_without_advisories_it_says_that_nothing_was_compared(
     assert (code, "packages were not compared with advisories" in out) == (0, True)
 
 
+def test_a_bundle_that_was_altered_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cards of models are found through index.json, which may be somebody else's by now."""
+    made = bundle(tmp_path / "bundle", {"docker.io/example/app": [FILES]})
+    (made.path / "index.json").write_text("{}")
+    code, _, err = _runner(monkeypatch, capsys)("scan", str(made.path))
+    assert (code, "index.json: was altered" in err) == (3, True)
+
+
 def _runner(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:

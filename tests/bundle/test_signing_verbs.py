@@ -140,3 +140,10 @@ def test_a_key_on_a_token_is_listed_by_its_public_half(aiplat: Aiplat, tmp_path:
     assert code == 0
     assert str(public) in out
     assert public.read_text().split()[1] in Path("allowed_signers").read_text()
+
+
+@pytest.mark.parametrize("name", ["../..", "/tmp/x", "ward/../x", "Ward"])
+def test_a_site_that_is_not_a_name_is_not_signed_for(aiplat: Aiplat, key: Path, name: str) -> None:
+    """The name is a folder of this machine's state, too."""
+    code, _, err = aiplat("sign", "--key", str(key), "--for", name)
+    assert (code, "is not the name of a site" in err) == (2, True)

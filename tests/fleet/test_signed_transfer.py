@@ -191,6 +191,16 @@ def test_an_unsigned_bundle_is_refused_by_a_host_that_knows_signers(
         stage(None, made.blob)
 
 
+def test_a_host_whose_list_is_empty_takes_nothing(
+    stage: Callable[..., Path], made: Made, key: Path, signers: Path
+) -> None:
+    """A list that a power cut emptied is not the same as none."""
+    host = stage(made.shown(key, signers))
+    (host / "trust/allowed_signers").write_bytes(b"")
+    with pytest.raises(AiplatError, match="allowed_signers is empty"):
+        stage(None, made.blob)
+
+
 def test_a_blob_that_the_signed_bundle_does_not_list_is_refused(
     stage: Callable[..., Path], made: Made, key: Path, signers: Path, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ _HEADER = 32
 _INLINE = 2
 _SENTINEL = 16
 _MOST_BYTES = 4 << 20
+_MOST_TRIES = 64
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,15 @@ def find_build_info(stream: BinaryIO) -> tuple[GoProgram | None, bool]:
     """
     kept = b""
     program: GoProgram | None = None
-    is_go = False
+    is_go, tries = False, 0
     while piece := stream.read(CHUNK):
         window = kept + piece
         at = window.find(_MAGIC)
-        if at >= 0 and program is None:
+        if at >= 0 and program is None and tries < _MOST_TRIES:
             window += stream.read(_MOST_BYTES + _HEADER)
         # The magic alone is also in programs that look for it in others.
-        while at >= 0 and program is None:
+        while at >= 0 and program is None and tries < _MOST_TRIES:
+            tries += 1
             program = _parsed(window[at : at + _HEADER + _MOST_BYTES])
             is_go = is_go or program is not None or window[at + len(_MAGIC) : at + _ALIGNED] in _WIDTHS
             at = window.find(_MAGIC, at + 1)

@@ -17,6 +17,7 @@ from aiplat.supply.oci import blob_path
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MOST_BYTES = 32 << 20
+_MOST_TOGETHER = 256 << 20
 _ELF = b"\x7fELF"
 
 _TEXTS = re.compile(
@@ -61,6 +62,8 @@ class _Layer:
     others: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     opaque: set[str] = field(default_factory=set)
+    read: int = 0
+    """Bytes of the texts that are kept."""
 
     def hides(self, name: str) -> bool:
         """Whether a file of a layer below is not there any more."""
@@ -119,9 +122,10 @@ def _seen(
         if unread:
             yield LayerFile(digest, unread=unread)
         elif _TEXTS.fullmatch(name):
-            long = member.size > _MOST_BYTES
+            long = member.size > _MOST_BYTES or layer.read + member.size > _MOST_TOGETHER
+            layer.read += 0 if long else member.size
             yield (
-                LayerFile(digest, unread="lists of packages above 32 MiB")
+                LayerFile(digest, unread="lists of packages above 32 MiB, or 256 MiB in a layer")
                 if long
                 else LayerFile(digest, stream.read())
             )

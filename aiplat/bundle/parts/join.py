@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.check import altered
-from aiplat.bundle.document import DOCUMENT, SIGNED, BundledFile
+from aiplat.bundle.document import DOCUMENT, INSTALLER, SIGNED, BundledFile
 from aiplat.bundle.parts.listing import LIST, WORK, BundlePart, BundleParts, CarriedFile, pieces, read_list
 from aiplat.bundle.parts.resumed import PARTIAL, Altered, of_disk, write_resumed
 from aiplat.content import CHUNK, sha256_file, write_atomic
@@ -321,6 +322,9 @@ def _finish(work: Path, to: Path, listed: BundleParts) -> Bundle:
     try:
         for name in sorted(own, key=lambda name: name == DOCUMENT):
             link_or_copy(work / name, to / name)
+            if name == INSTALLER:
+                with contextlib.suppress(OSError):  # a file system without modes
+                    (to / name).chmod(0o755)
         shutil.rmtree(work)
     except OSError as error:
         raise AiplatError(of_disk(to, error)) from error

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from aiplat.bundle.document import CHECKSUM, DOCUMENT, INDEX, LAYOUT, SIGNED
+from aiplat.bundle.document import CHECKSUM, DOCUMENT, INDEX, INSTALLER, LAYOUT, SIGNED
 from aiplat.catalog.artifacts import Digest, Word
 from aiplat.content import canonical_json, parsed_json, write_atomic
 from aiplat.errors import BadInput, Finding
@@ -21,7 +21,7 @@ SUMS = "SHA256SUMS"
 WORK = ".joining"
 """What a bundle that is being joined keeps until it is whole."""
 _LIST_BYTES = 64 << 20
-_OWN = "|".join(re.escape(name) for name in (DOCUMENT, CHECKSUM, *SIGNED, INDEX, LAYOUT))
+_OWN = "|".join(re.escape(name) for name in (DOCUMENT, CHECKSUM, *SIGNED, INDEX, LAYOUT, INSTALLER))
 _FileName = Annotated[str, Field(pattern=rf"^({_OWN}|blobs/sha256/[0-9a-f]{{64}})$")]
 _PartName = Annotated[str, Field(pattern=r"^bundle\.part[0-9]{3,6}$")]
 

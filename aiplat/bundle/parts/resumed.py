@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -54,7 +55,11 @@ def _append(
     """Bring a file up to `size` bytes; return how many are there, and their digest."""
     seen = hashlib.sha256()
     there = 0
-    with partial.open("a+b") as stream:
+    # A link on a medium of others would lead to a file of this machine.
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    with open(os.open(partial, flags, 0o644), "a+b") as stream:  # noqa: PTH123 - sets the flags
+        # Two that write one file would mix their bytes, and each hash its own alone.
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(stream.fileno()).st_size > size:
             stream.truncate(0)
         stream.seek(0)
@@ -77,6 +82,8 @@ def of_disk(target: Path, error: OSError) -> Finding:
     fixes = {
         errno.ENOSPC: f"make room there, {_AGAIN}",
         errno.EDQUOT: f"make room there, {_AGAIN}",
+        errno.EAGAIN: "another aiplat writes it: wait until that has ended",
+        errno.ELOOP: "it is a link, which aiplat never made: remove it, and see whose medium it is",
         errno.EFBIG: "its file system has no files of this size (FAT32: up to 4 GiB); say a smaller --size",
     }
     problem = f"cannot be written: {error.strerror or error}"

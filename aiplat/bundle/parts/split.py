@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiplat.bundle.bundle import Bundle
-from aiplat.bundle.document import CHECKSUM, DOCUMENT, INDEX, LAYOUT, SIGNED
+from aiplat.bundle.document import CHECKSUM, DOCUMENT, INDEX, INSTALLER, LAYOUT, SIGNED
 from aiplat.bundle.parts.listing import BundlePart, BundleParts, CarriedFile, pieces, read_list
 from aiplat.bundle.parts.resumed import PARTIAL, Altered, of_disk, write_resumed
 from aiplat.content import CHUNK, sha256_file
@@ -71,13 +71,17 @@ def _known(folder: Path, wanted: tuple[object, ...]) -> BundleParts | None:
 
 def _carried(bundle: Bundle, base: Bundle | None) -> tuple[CarriedFile, ...]:
     """Return what the parts are to hold: the bundle's own files first, then blobs that the base has not."""
-    own = [name for name in (DOCUMENT, CHECKSUM, *SIGNED, INDEX, LAYOUT) if _is_file(bundle.path / name)]
+    own = [
+        name
+        for name in (DOCUMENT, CHECKSUM, *SIGNED, INDEX, LAYOUT, INSTALLER)
+        if _is_file(bundle.path / name)
+    ]
     found = [
         CarriedFile(name=n, size=(bundle.path / n).stat().st_size, sha256=sha256_file(bundle.path / n))
         for n in own
     ]
     there = base.document.files if base else {}
-    blobs = {name: file for name, file in bundle.document.files.items() if name not in (INDEX, LAYOUT)}
+    blobs = {name: file for name, file in bundle.document.files.items() if name not in own}
     found += [
         CarriedFile(name=name, size=file.size, sha256=file.sha256)
         for name, file in sorted(blobs.items())

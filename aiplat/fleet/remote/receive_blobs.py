@@ -145,6 +145,8 @@ def judge(said: dict[str, Any] | None, blobs: dict[str, int], trust: Path, sourc
     """
     listed, counted = trust / SIGNERS, trust / SEQUENCE
     known = listed.read_bytes() if listed.exists() else b""
+    if listed.exists() and not known:
+        raise ValueError(f"cannot be verified: {listed} is empty")
     if said is None:
         if known:
             raise ValueError(f"unsigned: this host takes bundles of the signers in {listed} alone")
@@ -178,8 +180,10 @@ def write_private(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(0o700)
     part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    part.chmod(0o600)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:  # noqa: PTH123
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
     part.replace(path)
 
 
