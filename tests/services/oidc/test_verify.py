@@ -12,7 +12,13 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from aiplat.services.bounds import ISSUER_FRESH_SECONDS, ISSUER_RETRY_SECONDS, TOKEN_BYTES
+from aiplat.services.bounds import (
+    ISSUER_BYTES,
+    ISSUER_FRESH_SECONDS,
+    ISSUER_KEYS,
+    ISSUER_RETRY_SECONDS,
+    TOKEN_BYTES,
+)
 from aiplat.services.oidc.issuer import Issuer, IssuerAwayError
 from aiplat.services.oidc.settings import SignIn
 from aiplat.services.oidc.verify import TokenRefusedError, identity_of, verified
@@ -148,6 +154,16 @@ async def test_an_issuer_that_goes_away_is_still_believed_and_one_that_never_cam
         with pytest.raises(Exception, match="sign-in"):
             await verified(never, issuer.token(CLIENT), (CLIENT,))
     assert len(issuer.requests) == asked + 1
+
+
+async def test_an_issuer_is_read_within_limits(issuer: TestIssuer) -> None:
+    """What lies behind so many keys, or so many bytes, is not there."""
+    issuer.keys = [public_jwk(NEXT_KEY, f"k-{n}") for n in range(ISSUER_KEYS)] + issuer.keys
+    with pytest.raises(TokenRefusedError, match="key that the issuer does not have"):
+        await verified(Issuer(issuer.url), issuer.token(CLIENT), (CLIENT,))
+    issuer.keys = [{**public_jwk(KEY, "one"), "x": "x" * ISSUER_BYTES}]
+    with pytest.raises(IssuerAwayError):
+        await verified(Issuer(issuer.url), issuer.token(CLIENT), (CLIENT,))
 
 
 async def test_an_issuer_that_calls_itself_another_is_not_believed(issuer: TestIssuer) -> None:
