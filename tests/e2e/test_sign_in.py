@@ -269,9 +269,11 @@ def test_people_of_the_company_enter(ward: Checkout, admin: Visitor) -> None:
     there.starts(ward, registered, ["Staff", "AI admins"])
     done = ward.bootstrap()
     assert [c["sentence"] for c in done["checks"] if c["result"] == "FAIL"] == []
-    assert entered(visitor(ward), f"{PAGES}/-/healthy", there.authority.crt).status_code == 200
+    page, crt = f"{PAGES}/-/healthy", there.authority.crt
+    # The kubelet brings the ingress the changed groups within two minutes.
+    assert eventually(lambda: entered(visitor(ward), page, crt).status_code == 200)
     there.starts(ward, registered, ["Staff"])
-    assert entered(visitor(ward), f"{PAGES}/-/healthy", there.authority.crt).status_code == 403
+    assert entered(visitor(ward), page, crt).status_code == 403
 
 
 def test_a_reset_leaves_nothing(ward: Checkout, admin: Visitor) -> None:
