@@ -337,8 +337,8 @@ def test_a_cluster_is_looked_at_without_a_trace(api: ApiServer) -> None:
 
 
 def test_somebody_who_may_little_learns_what_lacks(api: ApiServer) -> None:
-    """The operator's own account makes no namespaces, and is told so."""
+    """The operator's own account makes Secrets in its namespace alone, and is told so."""
     seen = look(api.kubeconfig(OPERATOR), None, RIGHTS)
-    assert RIGHTS[0] in seen.refused
+    assert RIGHTS[1] in seen.refused
     with pytest.raises(BadInput, match="cannot be used"):
         look(api.kubeconfig(OPERATOR), "no-such-context", RIGHTS)
