@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from aiplat.vault.pki import KeyPair, issue, make_ca
 from tests.e2e.checkout import Checkout
+from tests.patience import eventually
 
 _PORT = 8444
 _FOLDER = "/run/company"
@@ -57,6 +59,11 @@ class Company:
             content = base64.b64encode(text.encode()).decode()
             ward.on_host(f"echo {shlex.quote(content)} | base64 -d > {_FOLDER}/{name}")
         ward.on_host(f"systemd-run --unit company --collect python3 {_FOLDER}/provider.py {_FOLDER}")
+        assert eventually(self._listens)
+
+    def _listens(self) -> bool:
+        with socket.socket() as tried:
+            return tried.connect_ex((self.address, _PORT)) == 0
 
 
 def company(address: str) -> Company:
