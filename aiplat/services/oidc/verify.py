@@ -56,7 +56,7 @@ async def verified(issuer: Issuer, token: str, audiences: Collection[str]) -> di
     except jwt.PyJWTError as error:
         raise _refused("cannot be read") from error
     algorithm = header.get("alg")
-    if algorithm not in KINDS:
+    if not isinstance(algorithm, str) or algorithm not in KINDS:
         raise _refused(f"is not signed by {' or '.join(KINDS)}")
     key = await issuer.key(str(header.get("kid", ""))[:_SHOWN], algorithm)
     if key is None:
@@ -73,7 +73,7 @@ async def verified(issuer: Issuer, token: str, audiences: Collection[str]) -> di
         )
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
         raise _refused(_why(error)) from error
-    if not isinstance(claims["aud"], str) and claims.get("azp", next(iter(audiences))) not in audiences:
+    if claims.get("azp", next(iter(audiences))) not in audiences:
         raise _refused("was made for another client")
     return claims
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from http import HTTPStatus
-from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aiplat.errors import BadInput, Finding
 from aiplat.services.bounds import API_BODY_BYTES
 from aiplat.services.oidc.code_flow import Begun
 from aiplat.services.portal.context import Portal
@@ -80,7 +80,11 @@ def begun_at(request: Request, portal: Portal) -> Begun | None:
 async def form_of(request: Request) -> dict[str, str]:
     """Return the fields of a form; of a field that is there twice the last."""
     body = (await request.body())[:API_BODY_BYTES]
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_FIELDS))
+    text = body.decode("utf-8", "replace")
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_FIELDS))
+    except ValueError as error:
+        raise BadInput(Finding("form", "has too many fields")) from error
 
 
 class SignedIn:
@@ -159,8 +163,8 @@ class SignedIn:
         return page_of(self._portal, visitor, request.url.path, "wrong.html", status, **shown)
 
     async def _visitor(self, request: Request) -> Visitor | None:
-        cookie = SimpleCookie(request.headers.get("cookie", "")).get(cookie_name(secure=self._portal.secure))
-        session = self._portal.seal.opened(cookie.value) if cookie else None
+        cookie = request.cookies.get(cookie_name(secure=self._portal.secure))
+        session = self._portal.seal.opened(cookie) if cookie else None
         return await visitor_of(self._portal.database, session) if session else None
 
 

@@ -133,7 +133,9 @@ async def visitor_of(database: Database, session: Session) -> Visitor | None:
     if session.person:
         return await _person_of(database, session)
     key = await find_key(database, session.secret)
-    return Visitor(key.id, key.name, key.role, key.team, session, key=key) if key else None
+    if key is None or key.old_secret:
+        return None
+    return Visitor(key.id, key.name, key.role, key.team, session, key=key)
 
 
 async def _person_of(database: Database, session: Session) -> Visitor | None:

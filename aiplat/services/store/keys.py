@@ -168,7 +168,8 @@ async def keep_key(database: Database, named: str, hashed: str, key: NewKey, act
         found = (await connection.execute(select(keys.c.hash).where(keys.c.id == named))).scalar_one()
     if found != hashed:
         async with database.begin(writes=True) as connection:
-            await connection.execute(update(keys).where(keys.c.id == named).values(hash=hashed))
+            values = {"hash": hashed, "old_hash": None, "old_until": None}
+            await connection.execute(update(keys).where(keys.c.id == named).values(values))
             await changed(connection, actor, "key.rotated", named, {"grace_seconds": 0.0})
     if any(getattr(record, name) != value for name, value in kept.items()):
         record = await change_key(database, named, actor, **kept)

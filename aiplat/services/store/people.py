@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from aiplat.services.store.changes import changed
 from aiplat.services.store.database import Database
 from aiplat.services.store.faults import bad, not_there
-from aiplat.services.store.keys import Role
+from aiplat.services.store.keys import ROLES, Role
 from aiplat.services.store.tables import keys, people, teams
 
 _SEEN_AGAIN = timedelta(minutes=5)
@@ -77,7 +77,7 @@ async def seen(  # noqa: PLR0913 - what the issuer tells of somebody
         except IntegrityError:
             pass  # Another replica was first.
         return await get_person(database, named)
-    if told_at < found.told_at or (not _differs(found, told) and now - found.last_seen < _SEEN_AGAIN):
+    if _older(found, role, told_at) or (not _differs(found, told) and now - found.last_seen < _SEEN_AGAIN):
         return found
     return await _note(database, found, told, now)
 
@@ -91,6 +91,12 @@ async def _note(
         if (found.role or "") != told["role"]:
             await changed(connection, found.id, "person.role", found.id, {"role": told["role"] or None})
         return await _person(connection, found.id)
+
+
+def _older(found: KnownPerson, role: Role | None, told_at: int) -> bool:
+    """Whether what is told is older than what is known; of one second the lesser role is the newer."""
+    more = role is not None and (found.role is None or ROLES.index(role) < ROLES.index(found.role))
+    return told_at < found.told_at or (told_at == found.told_at and more)
 
 
 def _differs(found: KnownPerson, told: Mapping[str, Any]) -> bool:

@@ -60,9 +60,18 @@ def signed_with_the_public_key(issuer: TestIssuer) -> str:
     return f"{header}.{body}.{urlsafe_b64encode(seal).decode().rstrip('=')}"
 
 
+def signed_by_a_list(issuer: TestIssuer) -> str:
+    """Return a token whose header names its algorithm as no token does."""
+    _, body, seal = issuer.token(CLIENT).split(".")
+    header = urlsafe_b64encode(b'{"alg":["RS256"],"kid":"one","typ":"JWT"}').decode().rstrip("=")
+    return f"{header}.{body}.{seal}"
+
+
 BENT: dict[str, Any] = {
+    "signed by a list of algorithms": signed_by_a_list,
     "for another client": lambda i: i.token("open-webui"),
     "for another client too, which got it": lambda i: i.token(CLIENT, aud=[CLIENT, "x"], azp="x"),
+    "asked for by another client": lambda i: i.token(CLIENT, azp="x"),
     "of another issuer": lambda i: i.token(CLIENT, iss="http://127.0.0.1:1"),
     "past its time": lambda i: i.token(CLIENT, iat=NOW - 900, exp=NOW - 120),
     "of a time to come": lambda i: i.token(CLIENT, iat=NOW + 3600, exp=NOW + 7200),

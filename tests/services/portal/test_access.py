@@ -159,6 +159,32 @@ def test_a_session_ends_with_its_key(site: Site) -> None:
     assert browser.get("/mine").url.path == "/sign-in"
 
 
+def test_a_secret_that_is_only_good_for_a_while_signs_nobody_in(site: Site) -> None:
+    """Whoever took a key could take the new one over with it, while the owner's programs change."""
+    thief = site.browser("red")
+    who, how = site.people.ids["red"], {"graceSeconds": 3600}
+    headers = {"Authorization": f"Bearer {site.people.secrets['admin']}"}
+    rotated = site.browser().post_json(f"/api/v1/keys/{who}/rotate", how, headers=headers)
+    assert rotated.status_code == 200, rotated.text
+    assert thief.get("/mine").url.path == "/sign-in"
+    assert thief.post("/mine/rotate", {}).status_code == 401
+
+
+def test_cookies_of_neighbours_break_nothing(site: Site) -> None:
+    """A page of another name under the domain may set any cookie for all of it."""
+    browser = site.browser("red")
+    session = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
+    browser.client.cookies.clear()
+    odd = {"cookie": f'a@b=1; {{"x"}}=2; foo; {session}'}
+    assert browser.get("/mine", headers=odd).url.path == "/mine"
+
+
+def test_a_form_of_too_many_fields_is_bad_input(site: Site) -> None:
+    """It is said, and nothing breaks."""
+    fields = {f"f{number}": "x" for number in range(70)}
+    assert site.browser().post("/sign-in", fields, headers={"origin": HOST}).status_code == 422
+
+
 def test_an_unknown_key_begins_no_session(site: Site) -> None:
     """The page says that it does not know it, and not what was entered."""
     answer = site.browser().sign_in("sk-aiplat-not-one-of-ours")

@@ -13,6 +13,7 @@ import pytest
 from aiplat.services.oidc.entry import Entry
 from aiplat.services.oidc.settings import Client, SignIn
 from aiplat.services.portal.app import create_app
+from aiplat.services.store.people import playground_key
 from tests.services.oidc.issuer import NEXT_KEY, TestIssuer
 from tests.services.portal.conftest import HOST, Browser, Site
 from tests.services.portal.test_pages import SECRET
@@ -254,3 +255,14 @@ def test_the_playground_asks_as_the_person(named: Site, issuer: TestIssuer) -> N
     (own,) = [k for k in listed if k["name"] == "playground"]
     assert (own["owner"].startswith("person-"), own["role"]) == (True, "member")
     assert named.portal.seal.secret_of(own["owner"]) not in root.get("/mine").text
+
+
+def test_the_key_of_a_persons_playground_is_in_nobodys_hands(named: Site, issuer: TestIssuer) -> None:
+    """An operator without a team would have a key that no budget binds."""
+    browser = came(named, issuer, {"sub": "u-olga", "preferred_username": "olga", "groups": ["operator"]})
+    browser.get("/playground")
+    token = issuer.token(CLI)
+    person = api(browser, "GET", "/me", token).json()["who"]["id"]
+    key = playground_key(person)
+    assert api(browser, "POST", f"/keys/{key}/rotate", token).status_code == 403
+    assert api(browser, "DELETE", f"/keys/{key}", token).status_code == 403

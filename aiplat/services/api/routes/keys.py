@@ -35,6 +35,7 @@ from aiplat.services.store.keys import (
     revoke_key,
     rotate_key,
 )
+from aiplat.services.store.people import playground_key
 from aiplat.services.store.windows import Period
 
 router = APIRouter(prefix="/keys", tags=["keys"], responses=problems(401, 403, 422, 503))
@@ -165,5 +166,5 @@ async def _visible(here: AccountsContext, caller: Caller, key: str) -> KeyRecord
 async def _own(here: AccountsContext, caller: Caller, key: str, problem: str) -> None:
     """Refuse a key that the caller may see and that another's hands are for."""
     record = await _visible(here, caller, key)
-    if not caller.owner or record.owner != caller.owner:
+    if not caller.owner or record.owner != caller.owner or key == playground_key(caller.owner):
         raise ApiProblem(FORBIDDEN, Finding(str(caller), problem, "ask an admin"))
