@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 from aiplat.actions import make_bundle
 from aiplat.bundle.bundle import Bundle
 from aiplat.cli import bundle as verbs
-from aiplat.cli.main import main
 from aiplat.cli.run_watch import LineWatch
 from aiplat.lab.driver import ignore_events
 from aiplat.runs.journal import Journal
@@ -21,9 +19,8 @@ from aiplat.runs.run import Run
 from aiplat.runs.stop import StopRequest
 from aiplat.supply import packages
 from aiplat.supply.choose import Choice
+from tests.bundle.command import Aiplat, bundle_command
 from tests.supply.worlds import Workshop, lock, site, supply
-
-Aiplat = Callable[..., tuple[int, str, str]]
 
 SITE = """\
 apiVersion: aiplat.dev/v1alpha1
@@ -47,14 +44,7 @@ def aiplat(
     monkeypatch.setattr(verbs, "choose_supply", lambda _: chosen)
     monkeypatch.setattr(verbs, "supply_for", lambda *_: made)
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["aiplat", "bundle", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return bundle_command(monkeypatch, capsys)
 
 
 def test_building_says_what_happens_and_where_it_is(aiplat: Aiplat) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,9 @@ from aiplat.bundle.contents.read import contents_of
 from aiplat.bundle.licences import licence_lines
 from aiplat.bundle.sbom import sbom_of_bundle
 from aiplat.catalog.catalog import load_catalog
-from aiplat.cli.main import main
+from tests.bundle.command import Aiplat, bundle_command
 from tests.bundle.made import bundle, finished, go_program
 
-Aiplat = Callable[..., tuple[int, str, str]]
 STATUS = (
     b"Package: bash\nStatus: install ok installed\nVersion: 5.2-1\nArchitecture: amd64\n\n"
     b"Package: odd\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n\n"
@@ -51,14 +48,7 @@ def aiplat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["aiplat", "bundle", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return bundle_command(monkeypatch, capsys)
 
 
 def valid(text: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +14,9 @@ from aiplat.bundle.advisories import read_advisories, vulnerable
 from aiplat.bundle.contents.package import FoundPackage, PackageKind
 from aiplat.bundle.contents.read import Contents, contents_of
 from aiplat.catalog.artifacts import Artifact
-from aiplat.cli.main import main
 from aiplat.content import digest_of
 from aiplat.errors import BadInput
+from tests.bundle.command import bundle_command
 from tests.bundle.made import bundle, go_program
 
 STATUS = (
@@ -154,14 +153,7 @@ def _runner(
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "250")
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["aiplat", "bundle", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return bundle_command(monkeypatch, capsys)
 
 
 def test_versions_that_cannot_be_compared_are_said(tmp_path: Path) -> None:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aiplat.bundle.bundle import Bundle
-from aiplat.cli.main import main
 from aiplat.signed import STATEMENT
+from tests.bundle.command import Aiplat, bundle_command
 from tests.bundle.signing import make_key, sign
-
-Aiplat = Callable[..., tuple[int, str, str]]
 
 SITE = """\
 apiVersion: aiplat.dev/v1alpha1
@@ -34,14 +30,7 @@ def aiplat(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "site.yaml").write_text(f"{SITE}supply: bundle:{bundle.path}\n")
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["aiplat", "bundle", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return bundle_command(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,16 +10,15 @@ import pytest
 from aiplat.bundle.build import open_ready
 from aiplat.bundle.cards import CARD, read_cards
 from aiplat.bundle.check import verify
-from aiplat.cli.main import main
 from aiplat.content import parsed_json
 from aiplat.errors import BadInput
 from aiplat.site.models import Site
 from aiplat.state import bundle_dir
 from aiplat.supply.oci import read_json
+from tests.bundle.command import Aiplat, bundle_command
 from tests.own.test_scan import built
 from tests.own.worlds import gguf_bytes, laid, ward
 
-Aiplat = Callable[..., tuple[int, str, str]]
 README = b"# Ward notes\nTuned on our own notes. \x1b[31m{{ secret }}\n"
 
 
@@ -39,14 +36,7 @@ def aiplat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["aiplat", "bundle", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return bundle_command(monkeypatch, capsys)
 
 
 def test_a_card_is_a_referrer_in_a_whole_bundle(site: Site) -> None:
