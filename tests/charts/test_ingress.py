@@ -66,11 +66,11 @@ def test_who_signs_in_elsewhere_is_asked_about_before_every_request(
     assert http["routers"]["portal"]["middlewares"] == ["no_claims"]
     asked = http["middlewares"]["pages"]["forwardAuth"]
     at = "http://proxy.aiplat-access.svc.cluster.local.:4180"
-    assert asked["address"] == f"{at}/oauth2/auth?allowed_groups=AI+admins%2Coperator"
+    assert asked["address"] == f"{at}/?allowed_groups=AI+admins%2Coperator"
     assert asked["maxResponseBodySize"] == 65536
-    assert set(http["middlewares"]["no_claims"]["headers"]["customRequestHeaders"]) == set(
-        asked["authResponseHeaders"]
-    )
+    assert asked["trustForwardHeader"] is False, "a browser would say where it is led after the sign-in"
+    dropped = set(http["middlewares"]["no_claims"]["headers"]["customRequestHeaders"])
+    assert dropped == {*asked["authResponseHeaders"], "X-Auth-Request-Redirect"}
     assert http["routers"]["pages_sign_in"]["rule"].endswith("PathPrefix(`/oauth2/`)")
     assert "portal_sign_in" not in http["routers"]
 

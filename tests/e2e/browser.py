@@ -6,8 +6,11 @@ import base64
 import contextlib
 import hashlib
 import importlib.util
+import os
 import re
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -137,14 +140,30 @@ class Window:
 
 
 @contextlib.contextmanager
-def started(*flags: str) -> Iterator[Browser]:
-    """Run a browser until the block ends; it knows no names but this machine's and those of `flags`."""
+def started(*flags: str, authority: Path | None = None) -> Iterator[Browser]:
+    """Run a browser until the block ends; it knows no names but this machine's and those of `flags`.
+
+    It trusts a CA (the certificate at `authority`) as people's browsers do who were told to, and nobody else.
+    """
     program = chromium()
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - not in everybody's environment
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(flags))
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        if authority:
+            _trust(Path(home), authority)
+        environment = {**os.environ, "HOME": home}
+        browser = playwright.chromium.launch(executable_path=program, args=list(flags), env=environment)
         try:
             yield browser
         finally:
             browser.close()
+
+
+def _trust(home: Path, authority: Path) -> None:
+    """Put a CA into the database in which Chromium looks for those that its user trusts."""
+    program = shutil.which("certutil")
+    assert program, "there is no certutil: apt-get install --no-install-recommends libnss3-tools"
+    folder = home / ".pki" / "nssdb"
+    folder.mkdir(parents=True)
+    for words in (("-N", "--empty-password"), ("-A", "-n", "site", "-t", "C,,", "-i", str(authority))):
+        subprocess.run([program, "-d", f"sql:{folder}", *words], check=True, capture_output=True)

@@ -226,9 +226,37 @@ def test_leaving_a_page_ends_its_session(ward: Checkout, admin: Visitor) -> None
     """The cookie is gone, and the next request is asked about again; one made up counts for nothing."""
     assert entered(admin, f"{PAGES}/-/healthy").status_code == 200
     admin.get(f"{PAGES}/oauth2/sign_out")
-    assert admin.get(f"{PAGES}/-/healthy").headers["location"] == "/oauth2/start"
+    assert admin.get(f"{PAGES}/-/healthy").headers["location"].startswith(f"{ISSUER}/oauth/authorize?")
     made_up = {"Cookie": "__Host-aiplat=x|1|y", "X-Auth-Request-User": "admin"}
     assert visitor(ward).get(f"{PAGES}/-/healthy", headers=made_up).is_redirect
+    program = {"Accept": "application/json"}
+    assert visitor(ward).get(f"{PAGES}/-/healthy", headers=program).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("asked", "landed"),
+    [
+        ("/graph?g0.expr=up%2F2&g0.tab=1", "/graph?g0.expr=up%2F2&g0.tab=1"),
+        ("/x?next=https://elsewhere.example/", "/"),
+        ("/oauth2/start?rd=https://elsewhere.example/", "/"),
+        ("/oauth2/start?rd=//elsewhere.example/", "/"),
+        ("/oauth2/start?rd=/%5Celsewhere.example/", "/"),
+    ],
+)
+def test_after_signing_in_people_land_on_the_page_that_they_asked_for(
+    ward: Checkout, admin: Visitor, asked: str, landed: str
+) -> None:
+    """On this host alone, whatever a link or a header says."""
+    admin.get(f"{PAGES}/oauth2/sign_out")
+    elsewhere = {"X-Auth-Request-Redirect": "https://elsewhere.example/", "X-Forwarded-Uri": "/elsewhere"}
+    answer = admin.get(f"{PAGES}{asked}", headers=elsewhere)
+    for at in (ISSUER, PAGES):
+        answer = admin.get(within(at, answer))
+    led = httpx.URL(within(PAGES, answer))
+    assert (led.host, str(led).removeprefix(PAGES).split("?allowed_groups")[0]) == (
+        httpx.URL(PAGES).host,
+        landed,
+    )
 
 
 def test_a_second_run_changes_nothing(ward: Checkout, admin: Visitor) -> None:

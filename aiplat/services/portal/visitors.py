@@ -8,6 +8,7 @@ import json
 import secrets
 import time
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -18,6 +19,7 @@ from aiplat.services.store.faults import NotThere
 from aiplat.services.store.keys import KeyRecord, Role, find_key, reaches
 from aiplat.services.store.people import KnownPerson, get_person
 from aiplat.services.store.secret import PREFIX
+from aiplat.services.store.sessions import end_session, has_ended
 
 SESSION_SECONDS = 8 * 3600
 """A working day: then somebody signs in again, whatever happened since."""
@@ -53,6 +55,11 @@ class Session:
     def of_person(cls, person: str, hint: str) -> Session:
         """Return a session of a person that begins now."""
         return replace(cls.begin(""), person=person, hint=hint if len(hint) <= _HINT else "")
+
+    @property
+    def id(self) -> str:
+        """What the session is known by where it is noted: nobody makes a cookie of it."""
+        return sha256(self.token.encode()).hexdigest()
 
     def lasts(self, now: float) -> bool:
         """Whether the session has neither been idle nor gone on for too long."""
@@ -124,18 +131,29 @@ class Visitor:
 async def visitor_of(database: Database, session: Session) -> Visitor | None:
     """Return who a session is of.
 
-    None where its key was revoked, rotated, or is past its time, or where the issuer gave its person no
-    group that may enter when it last told of it.
+    None where somebody signed out of it, in whatever browser; where its key was revoked, rotated, or is past
+    its time; or where the issuer gave its person no group that may enter when it last told of it.
 
     Raises:
         Unreachable: the database does not answer.
     """
+    if await has_ended(database, session.id):
+        return None
     if session.person:
         return await _person_of(database, session)
     key = await find_key(database, session.secret)
     if key is None or key.old_secret:
         return None
     return Visitor(key.id, key.name, key.role, key.team, session, key=key)
+
+
+async def leave(database: Database, session: Session) -> None:
+    """End a session: its cookie opens nothing any more, wherever a copy of it is.
+
+    Raises:
+        Unreachable: the database does not answer; the session is still good.
+    """
+    await end_session(database, session.id, datetime.fromtimestamp(session.began + SESSION_SECONDS, UTC))
 
 
 async def _person_of(database: Database, session: Session) -> Visitor | None:

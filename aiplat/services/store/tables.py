@@ -153,6 +153,14 @@ budget_leases = Table(
     Column("expires_at", Moment, nullable=False),
 )
 
+# Sessions that somebody ended before their time; `id` is a digest of what only the session's browser has.
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("until", Moment, nullable=False, index=True),
+)
+
 # No reference to keys and teams: what was used stays when they are gone.
 usage = Table(
     "usage",

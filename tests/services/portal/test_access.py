@@ -152,6 +152,20 @@ def test_signing_out_ends_the_session(site: Site) -> None:
     assert browser.get("/mine").url.path == "/sign-in"
 
 
+def test_a_copy_of_the_cookie_opens_nothing_once_somebody_signed_out(site: Site) -> None:
+    """Neither the newest cookie nor an older one of the session; another session of the key is still good."""
+    browser, elsewhere = site.browser("red"), site.browser("red")
+    copies = [dict(browser.client.cookies)]
+    browser.get("/mine")
+    copies.append(dict(browser.client.cookies))
+    browser.send("/sign-out")
+    for copied in copies:
+        thief = site.browser()
+        thief.client.cookies.update(copied)
+        assert thief.get("/mine").url.path == "/sign-in"
+    assert elsewhere.get("/mine").url.path == "/mine"
+
+
 def test_a_session_ends_with_its_key(site: Site) -> None:
     """A key that an admin revokes shows no page any more."""
     browser = site.browser("spare")

@@ -14,7 +14,7 @@ from aiplat.services.portal.gates import form_of, set_session
 from aiplat.services.portal.pages.forms import Here, Sent, Signed
 from aiplat.services.portal.paths import READ
 from aiplat.services.portal.render import page, page_of
-from aiplat.services.portal.visitors import Session, Visitor
+from aiplat.services.portal.visitors import Session, Visitor, leave
 from aiplat.services.store.audit import AuditEntry, append_audit
 from aiplat.services.store.keys import find_key
 
@@ -44,7 +44,11 @@ async def sign_in(request: Request, here: Here) -> Response:
 
 @router.post("/sign-out")
 async def sign_out(request: Request, here: Here, visitor: Signed, form: Sent) -> Response:  # noqa: ARG001
-    """End the session, and the one at the site's sign-in."""
+    """End the session, in copies of the cookie too, and the one at the site's sign-in."""
+    await leave(here.database, visitor.session)
+    await append_audit(
+        here.database, AuditEntry(visitor.id, "portal.signed-out", visitor.id, origin="portal")
+    )
     onward = await _onward(here, visitor)
     answer: Response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     if onward:

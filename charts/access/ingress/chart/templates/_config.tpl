@@ -57,7 +57,7 @@ http:
     no_claims:
       headers:
         customRequestHeaders:
-          {{- range tuple "User" "Email" "Groups" "Preferred-Username" }}
+          {{- range tuple "User" "Email" "Groups" "Preferred-Username" "Redirect" }}
           X-Auth-Request-{{ . }}: ""
           {{- end }}
     {{- range . }}
@@ -68,8 +68,8 @@ http:
       ipAllowList: {sourceRange: [255.255.255.255/32]}
       {{- else }}
       forwardAuth:
-        address: {{ printf "http://%s.%s.svc.cluster.local.:%v/oauth2/auth?allowed_groups=%s" $.Values.forwardAuth.service $.Values.forwardAuth.namespace $.Values.forwardAuth.port (join "," .allowed | urlquery) | quote }}
-        authSigninURL: /oauth2/start
+        # Not its /oauth2/auth: here it sends strangers to the issuer itself, and back to what X-Forwarded-Uri says.
+        address: {{ printf "http://%s.%s.svc.cluster.local.:%v/?allowed_groups=%s" $.Values.forwardAuth.service $.Values.forwardAuth.namespace $.Values.forwardAuth.port (join "," .allowed | urlquery) | quote }}
         authResponseHeaders: [X-Auth-Request-User, X-Auth-Request-Email, X-Auth-Request-Groups, X-Auth-Request-Preferred-Username]
         trustForwardHeader: false
         maxResponseBodySize: 65536
