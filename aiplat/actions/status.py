@@ -12,7 +12,7 @@ from aiplat.catalog.catalog import load_catalog
 from aiplat.catalog.components import Component, Plane
 from aiplat.catalog.lockfile import supply_in_use
 from aiplat.catalog.resolve import components_on, served_models
-from aiplat.cluster.objects import Workload
+from aiplat.cluster.objects import Node, Workload
 from aiplat.errors import AiplatError, BadInput
 from aiplat.fleet.disks import full_disks
 from aiplat.fleet.tunnel import way_to
@@ -195,11 +195,17 @@ def _host(context: CheckContext, index: int, reached: bool) -> HostState:
     sentence = "cannot be seen"
     if reached:
         node = next((n for n in context.nodes if n.name == host.name), None)
-        sentence = (
-            "is not a node of the cluster" if node is None else node.problem or f"ready, {node.version}"
-        )
-        state = "ok" if node is not None and node.ready else "attention"
+        problem = _node_problem(node)
+        state = "attention" if problem or node is None else "ok"
+        sentence = problem if problem or node is None else f"ready, {node.version}"
     return HostState(name=host.name, role=host.role, address=host.address, state=state, sentence=sentence)
+
+
+def _node_problem(node: Node | None) -> str:
+    if node is None:
+        return "is not a node of the cluster"
+    problem = "; ".join(filter(None, (node.problem.rstrip("."), *node.pressures)))
+    return f"{problem}; `aiplat doctor hosts` looks at it" if problem else ""
 
 
 def _models(site: Site, context: CheckContext, reached: bool) -> tuple[ModelState, ...]:

@@ -22,6 +22,7 @@ class ArtifactRecipe(Frozen):
     """One artifact of a component and how each supply gets it; `hosts` are those that install or run it.
 
     With `when: gpu` only sites with GPUs have it, and a supply that cannot get it still has the component.
+    `supply` is the one supply that has it, where the chart takes something else of the site in the other.
     """
 
     kind: ArtifactKind
@@ -29,12 +30,15 @@ class ArtifactRecipe(Frozen):
     version: VersionSource
     hosts: Literal["all", "server"] = "server"
     when: Literal["always", "gpu"] = "always"
+    supply: Literal["packages", "upstream"] | None = None
     packages: Recipe | None = None
     upstream: UpstreamRecipe | None = None
 
     @property
     def only(self) -> Literal["packages", "upstream"] | None:
         """The one supply whose artifact it is, where the other has another for the same."""
+        if self.supply:
+            return self.supply
         if self.packages and self.packages.deb and not self.upstream:
             return "packages"
         of_hosts = self.upstream and (self.upstream.ospackages or self.when == "gpu")

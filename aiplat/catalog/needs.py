@@ -48,11 +48,13 @@ class DatabaseNeed(Frozen):
 
     The Secret (`<component>-database`, or named by `secret`) holds `host`, `port`, `database`, `username`,
     `password` and `url`. An optional one is made where the site has PostgreSQL. `of` names another component
-    whose database of this name is used too, as its owner.
+    whose database of this name is used too, as its owner. `roles` are PostgreSQL's own that the role is a
+    member of: with `pg_monitor` it reads what the server says of itself and of all databases, not their rows.
     """
 
     name: Identifier
     extensions: tuple[Literal["vector"], ...] = ()
+    roles: tuple[Literal["pg_monitor"], ...] = ()
     secret: Name | None = None
     optional: bool = False
     of: Name | None = None
@@ -136,12 +138,14 @@ class MetricsNeed(Frozen):
     """Where Prometheus reads the metrics of the component's pods; their containers declare the port.
 
     Optional ones are read where the site has Prometheus. `pods` are those of a release of the component's
-    name where nothing else is said.
+    name where nothing else is said. With `honorLabels` the series are about other pods and nodes: what they
+    call `pod` and `node` stays, and the exporter's own are not added.
     """
 
     port: Port
     pods: LabelledPods | None = None
     path: Annotated[str, Field(pattern="^/")] = "/metrics"
+    honor_labels: bool = Field(default=False, alias="honorLabels")
     optional: bool = False
 
 

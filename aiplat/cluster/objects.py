@@ -12,7 +12,7 @@ SIMULATED_GPU = "aiplat.dev/simulated-gpu"
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of the cluster; `problem` is empty when it is ready.
+    """A machine of the cluster; `problem` is empty when it is ready, `pressures` say what it is short of.
 
     `gpus` are what it offers of NVIDIA's resources, by name, without those of which it has none.
     """
@@ -22,6 +22,7 @@ class Node:
     version: str
     address: str
     problem: str = ""
+    pressures: tuple[str, ...] = ()
     gpus: dict[str, int] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
 

@@ -19,6 +19,20 @@ from aiplat.cluster.objects import (
 Document = dict[str, Any]
 
 
+_SHORT = "so it ends pods and takes no others"
+_PRESSURES = {
+    "DiskPressure": f"its disk is nearly full, {_SHORT}",
+    "MemoryPressure": f"its memory is nearly used up, {_SHORT}",
+    "PIDPressure": f"it can start few more processes, {_SHORT}",
+}
+
+
+def pressures(status: Document) -> tuple[str, ...]:
+    """Return what the status of a node says that it is short of, a sentence each."""
+    true = {c["type"] for c in status.get("conditions", ()) if c["status"] == "True"}
+    return tuple(said for kind, said in _PRESSURES.items() if kind in true)
+
+
 def node(document: Document) -> Node:
     """Return a node."""
     status = document["status"]
@@ -31,6 +45,7 @@ def node(document: Document) -> Node:
         version=status.get("nodeInfo", {}).get("kubeletVersion", ""),
         address=addresses.get("InternalIP", ""),
         problem=problem,
+        pressures=pressures(status),
         gpus=_gpus([status.get("allocatable", {})]),
         labels=document["metadata"].get("labels", {}),
     )

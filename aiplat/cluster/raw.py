@@ -31,6 +31,10 @@ _PATHS = {
     "Service": ("api/v1", "services"),
     "Deployment": ("apis/apps/v1", "deployments"),
     "DaemonSet": ("apis/apps/v1", "daemonsets"),
+    "StatefulSet": ("apis/apps/v1", "statefulsets"),
+    "Job": ("apis/batch/v1", "jobs"),
+    "CronJob": ("apis/batch/v1", "cronjobs"),
+    "PersistentVolume": ("api/v1", "persistentvolumes"),
     "PersistentVolumeClaim": ("api/v1", "persistentvolumeclaims"),
     "PodDisruptionBudget": ("apis/policy/v1", "poddisruptionbudgets"),
     "Namespace": ("api/v1", "namespaces"),
@@ -44,7 +48,7 @@ _PATHS = {
     "Model.aiplat.dev": ("apis/aiplat.dev/v1alpha1", "models"),
     "Model.ollama.ayaka.io": ("apis/ollama.ayaka.io/v1", "models"),
 }
-_CLUSTER_WIDE = {"Node", "RuntimeClass", "Namespace", "Team.aiplat.dev"}
+_CLUSTER_WIDE = {"Node", "RuntimeClass", "Namespace", "PersistentVolume", "Team.aiplat.dev"}
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,20 @@ class RawObjects:
         # Items of a list do not say what they are, and what is passed on should.
         about = {"apiVersion": found["apiVersion"], "kind": str(found["kind"]).removesuffix("List")}
         return [about | item for item in found.get("items") or []]
+
+    def each(self, kind: str, *, page: int) -> Iterator[Document]:
+        """Yield every object of a kind in all namespaces, of which no more than `page` are held at once.
+
+        Raises:
+            Refused, NoAnswer: the API does not say.
+        """
+        query = {"limit": str(page)}
+        while True:
+            found = self._ask("GET", _path(kind, ""), query)
+            yield from found.get("items") or []
+            if not (further := found.get("metadata", {}).get("continue")):
+                return
+            query["continue"] = further
 
     def read(self, kind: str, namespace: str, name: str) -> Document | None:
         """Return one object, or None where there is none.

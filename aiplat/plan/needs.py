@@ -30,11 +30,12 @@ def generated_names(on: Sequence[Component]) -> dict[str, SecretKind]:
 
 
 def databases(on: Sequence[Component], identities: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the databases that components need: name, extensions, and what changes with the password."""
+    """Return the databases that components need: name, extensions, roles, what changes with the password."""
     return [
         {
             "name": database.name,
             "extensions": list(database.extensions),
+            **({"roles": list(database.roles)} if database.roles else {}),
             "passwordIdentity": identities.get(generated_identity(_database(component, database)), NOT_YET),
         }
         for component in on
@@ -107,7 +108,7 @@ def connections(on: Sequence[Component]) -> list[dict[str, Any]]:
 def metrics_targets(on: Sequence[Component]) -> list[dict[str, Any]]:
     """Return what Prometheus is to scrape: the pods of the components that say where their metrics are."""
     return [
-        {**pods, "port": metrics.port, "path": metrics.path}
+        {**pods, "port": metrics.port, "path": metrics.path, **_labels(metrics)}
         for component in on
         for metrics in component.needs.metrics
         if (pods := _measured(component, metrics))["namespace"]
@@ -161,6 +162,10 @@ def _measured(component: Component, metrics: MetricsNeed) -> dict[str, str]:
         "label": named.label,
         "value": named.value,
     }
+
+
+def _labels(metrics: MetricsNeed) -> dict[str, bool]:
+    return {"honorLabels": True} if metrics.honor_labels else {}
 
 
 def _pods(component: Component) -> dict[str, str]:

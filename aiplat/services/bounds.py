@@ -91,6 +91,12 @@ API_ANSWER_PARTS = 1000
 API_LOOKS = 8
 """Looks at hosts and clusters at once, which may take a minute each; who asks for more waits in a row."""
 
+# --- states of the cluster's objects, for Prometheus ---
+STATE_SERIES = 18_000
+"""Samples that are served: those of about 600 pods. Prometheus takes 20,000."""
+STATE_OBJECTS = 100
+"""Objects of the cluster that are read at once; one may have up to 1.5 MiB, and most are far smaller."""
+
 # --- the site's sign-in ---
 TOKEN_BYTES = 16 << 10
 """A token that somebody shows: half of what a request's headers may have."""

@@ -50,6 +50,19 @@ def test_a_node_that_is_gone_is_under_attention(healthy: Loopback) -> None:
     assert "s1: is not a node of the cluster" in status(healthy.site).attention
 
 
+def test_a_node_that_is_lost_or_short_of_disk_has_its_cause_and_a_command(healthy: Loopback) -> None:
+    """A node may be ready and end pods all the same."""
+    lost = given.node("s1", "Unknown", "Kubelet stopped posting node status.")
+    short = given.node("s1")
+    short["status"]["conditions"].append({"type": "DiskPressure", "status": "True"})
+    for node, said in (
+        (lost, "Kubelet stopped posting node status"),
+        (short, "its disk is nearly full, so it ends pods and takes no others"),
+    ):
+        healthy.kube.lists["nodes"] = [node]
+        assert f"s1: {said}; `aiplat doctor hosts` looks at it" in status(healthy.site).attention
+
+
 def test_a_cluster_that_does_not_answer_is_unknown_not_broken(healthy: Loopback) -> None:
     """What cannot be seen is said once."""
     healthy.kube.refuse = 503

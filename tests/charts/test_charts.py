@@ -74,7 +74,7 @@ def test_pods_are_restricted(name: str, rendered: dict[str, str]) -> None:
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert pod["automountServiceAccountToken"] is (
-            workload in {"gateway", "operator", "portal", "prometheus"}
+            workload in {"gateway", "kube-state-metrics", "operator", "portal", "prometheus"}
         )
         for container in pod["containers"]:
             assert container["securityContext"] == {

@@ -13,15 +13,17 @@ from ruamel.yaml import YAML
 from aiplat.services.gateway.accounts.metrics import AccountMetrics
 from aiplat.services.gateway.metrics import Metrics
 from aiplat.services.gateway.routing.replicas import Pools
+from aiplat.services.states.series import SERIES
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "charts/platform/prometheus"
 BOARDS = sorted((PROMETHEUS / "dashboards").glob("*.json"))
 RULES = sorted((PROMETHEUS / "chart/files/rules").glob("*.yaml"))
 EXPOSED = Path(__file__).parent / "exposed"
+UIDS = ("cost", "gateway", "gpu", "kubernetes", "models", "postgresql", "site")
 # What Prometheus has of every target, or makes itself.
 OWN = {"up", "ALERTS"}
-_NOISE = re.compile(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|on|without|group_left) \([^)]*\)")
+_NOISE = re.compile(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|on|ignoring|without|group_left) \([^)]*\)")
 _NAME = re.compile(r"(?<![\w.])([a-zA-Z_][\w:]*)(?!\w*\s*\()")
 _WORDS = {"and", "or", "unless", "bool"}
 
@@ -32,8 +34,9 @@ def asked(expression: str) -> set[str]:
 
 
 def exposed() -> set[str]:
-    """Return the metrics of all targets: recorded ones, and the gateway's as it makes them now."""
+    """Return the metrics of all targets: recorded ones, and what aiplat's own services make of themselves."""
     recorded = {name for path in EXPOSED.glob("*.txt") for name in path.read_text().split()}
+    recorded |= {*SERIES, "aiplat_states_left_out"}
     metrics = Metrics()
     metrics.show_pools(Pools())
     metrics.certificate_ends(0)
@@ -85,7 +88,7 @@ def test_what_is_kept_of_kubernetes_is_what_is_asked_for() -> None:
 def test_dashboards_are_found_by_grafana() -> None:
     """Each has an id of its own, and lets one choose the data source."""
     found = [json.loads(path.read_text()) for path in BOARDS]
-    assert {d["uid"] for d in found} == {f"aiplat-{n}" for n in ("cost", "gateway", "gpu", "models", "site")}
+    assert {d["uid"] for d in found} == {f"aiplat-{n}" for n in UIDS}
     for board in found:
         assert board["templating"]["list"][0]["type"] == "datasource"
         assert {p["datasource"]["uid"] for p in board["panels"]} == {"${datasource}"}

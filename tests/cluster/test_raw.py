@@ -98,6 +98,18 @@ def test_items_of_a_list_say_what_they_are(api: Api, objects: RawObjects) -> Non
     assert api.seen[1] == "/api/v1/namespaces/n/pods?labelSelector=a%3Db"
 
 
+def test_a_long_list_is_read_page_by_page(api: Api, objects: RawObjects) -> None:
+    """No more than a page is held at once."""
+    first = {"metadata": {"continue": "there"}, "items": [{"metadata": {"name": "a"}}]}
+    api.answer = (200, json.dumps(first).encode())
+    every = objects.each("Pod", page=1)
+    assert next(every)["metadata"]["name"] == "a"
+    assert api.seen[1] == "/api/v1/pods?limit=1"
+    api.answer = (200, json.dumps({"metadata": {}, "items": [{"metadata": {"name": "b"}}]}).encode())
+    assert [item["metadata"]["name"] for item in every] == ["b"]
+    assert api.seen[1] == "/api/v1/pods?limit=1&continue=there"
+
+
 def test_what_is_not_there_is_none_and_not_an_error(api: Api, objects: RawObjects) -> None:
     """Reading and deleting alike."""
     api.answer = (404, b'{"message": "not found"}')

@@ -43,7 +43,11 @@ SITE = Site.model_validate(
         "planes": {
             "model": {"operator": {"state": "on"}},
             "access": {name: {"state": "on"} for name in ("ingress", "canaille", "oauth2-proxy", "resolver")},
-            "platform": {name: {"state": "on"} for name in ("prometheus", "node-exporter", "alertmanager")},
+            "platform": {
+                name: {"state": "on"}
+                for name in ("prometheus", "node-exporter", "kube-state-metrics", "alertmanager")
+            },
+            "data": {"postgres-exporter": {"state": "on"}},
             "user-serving": {"portal": {"state": "on"}},
         },
     }
@@ -58,6 +62,7 @@ SECRETS = {
     "postgres_password": "SECRET-postgres-password",
     "generated": {
         "gateway/database/aiplat": {"password": "SECRET-database"},
+        "postgres-exporter/database/postgres_exporter": {"password": "SECRET-reader"},
         "portal/session": {"token": "SECRET-session"},
         "oauth2-proxy/cookie": {"password": "SECRET-cookie"},
         "oauth2-proxy/oidc-client/oauth2-proxy": {"token": "SECRET-client"},

@@ -102,6 +102,18 @@ def test_the_database_server_is_told_names_and_not_passwords() -> None:
     assert passwords(ON, GENERATED)["thing"] == GENERATED["thing/database/thing"]["password"]
 
 
+def test_a_role_may_be_asked_for_beside_a_database() -> None:
+    """The server is told which of its own roles the component's is a member of."""
+    reader = Component.model_validate(
+        {
+            **THING.model_dump(by_alias=True),
+            "name": "reader",
+            "needs": {"databases": [{"name": "reader", "roles": ["pg_monitor"]}]},
+        }
+    )
+    assert databases((*ON, reader), {})[-1]["roles"] == ["pg_monitor"]
+
+
 def test_a_database_of_another_component_is_used_with_its_owners_password() -> None:
     """It is made once, and whoever uses it too gets a Secret of its own."""
     sharing = Component.model_validate(

@@ -25,8 +25,8 @@ def server() -> Iterator[PostgresServer]:
     running.remove()
 
 
-def make(server: PostgresServer, folder: Path, **passwords: str) -> str:
-    """Run the script for databases with these passwords; return what it said."""
+def make(server: PostgresServer, folder: Path, *, roles: str = "", **passwords: str) -> str:
+    """Run the script for databases with these passwords, whose owners are in `roles`; return what it said."""
     (folder / "passwords").mkdir(exist_ok=True)
     (folder / "superuser").write_text("not asked for by this server")
     for name, password in passwords.items():
@@ -38,7 +38,7 @@ def make(server: PostgresServer, folder: Path, **passwords: str) -> str:
         "SUPERUSER_PASSWORD": str(folder / "superuser"),
         "PASSWORDS": str(folder / "passwords"),
     }
-    wanted = [f"{name}:" for name in passwords]
+    wanted = [f"{name}::{roles}" for name in passwords]
     done = subprocess.run(
         ["sh", SCRIPT, *wanted], env=os.environ | given, capture_output=True, text=True, check=False
     )
@@ -114,3 +114,19 @@ def test_a_role_of_somebody_elses_keeps_its_login(server: PostgresServer, tmp_pa
     ask(server, "CREATE ROLE admins LOGIN")
     make(server, tmp_path, stays="two")
     assert ask(server, "SELECT 1", "postgres", "admins") == [1]
+
+
+def test_a_role_reads_what_the_server_says_of_itself_while_its_component_needs_it(
+    server: PostgresServer, tmp_path: Path
+) -> None:
+    """Sizes of all databases, and no row of any; no longer when that is not asked for."""
+    size = "SELECT pg_database_size('reader_other') > 0"
+    make(server, tmp_path, reader_other="one")
+    for _ in range(2):
+        make(server, tmp_path, roles="pg_monitor", reader="two", reader_other="one")
+    assert ask(server, size, "reader", "reader") == [True]
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        ask(server, "SELECT 1", "reader_other", "reader")
+    make(server, tmp_path, reader="two", reader_other="one")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        ask(server, size, "reader", "reader")

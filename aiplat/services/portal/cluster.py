@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiplat.cluster.declared import DeclaredModel, declared_models
+from aiplat.cluster.parse import pressures
 from aiplat.cluster.raw import RawObjects
 from aiplat.errors import AiplatError
 
@@ -15,13 +16,14 @@ _WELL = {"Serving", "Idle"}
 
 @dataclass(frozen=True)
 class NodeSeen:
-    """A node, whether it is ready, and why not."""
+    """A node, whether it is ready and why not, and what it is short of."""
 
     name: str
     ready: bool
     message: str
     version: str
     cordoned: bool
+    pressures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class ClusterSeen:
                 yield Concern(f"node {node.name}", f"is not ready: {node.message}", "aiplat doctor hosts")
             elif node.cordoned:
                 yield Concern(f"node {node.name}", "takes no new pods", f"kubectl uncordon {node.name}")
+            for pressure in node.pressures:
+                yield Concern(f"node {node.name}", pressure, "aiplat status")
         for model in self.models:
             if model.state not in _WELL:
                 said = f"{model.state or 'unseen'}: {model.message}"
@@ -76,4 +80,5 @@ def _node(document: dict[str, Any]) -> NodeSeen:
         message=ready.get("message", "its kubelet has told nothing yet"),
         version=status.get("nodeInfo", {}).get("kubeletVersion", ""),
         cordoned=bool(document.get("spec", {}).get("unschedulable")),
+        pressures=pressures(status),
     )

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import time
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -28,16 +29,18 @@ def test_a_site_that_is_well_needs_nothing(site: Site) -> None:
 
 
 def test_what_is_wrong_stands_with_its_cause_and_a_command(site: Site) -> None:
-    """A lost node, one that takes no pods, and a model that does not fit."""
+    """A lost node, one that takes no pods, one without disk, and a model that does not fit."""
     lost = NodeSeen("a1", ready=False, message="kubelet stopped posting", version="", cordoned=False)
     held = NodeSeen("a2", ready=True, message="", version="", cordoned=True)
+    full = replace(READY, name="a3", pressures=("its disk is nearly full",))
     refused = SERVING.model_copy(update={"state": "Refused", "message": "asks 2 nvidia.com/gpu"})
-    site.see(nodes=(READY, lost, held), models=(refused,))
+    site.see(nodes=(READY, lost, held, full), models=(refused,))
     text = site.browser("operator").get("/").text
     for said in (
         "kubelet stopped posting",
         "aiplat doctor hosts",
         "kubectl uncordon a2",
+        "its disk is nearly full",
         "asks 2 nvidia.com/gpu",
     ):
         assert said in text

@@ -47,6 +47,9 @@ scrape_configs:
   {{- range .Values.targets }}
   - job_name: {{ .component }}
     metrics_path: {{ .path | quote }}
+    {{- if .honorLabels }}
+    honor_labels: true
+    {{- end }}
     # A body that has no end is not read to its end, and one that has too many series is not kept.
     body_size_limit: 16MB
     sample_limit: 20000
@@ -60,9 +63,11 @@ scrape_configs:
       - source_labels: [__meta_kubernetes_pod_phase]
         regex: Succeeded|Failed
         action: drop
+      {{- if not .honorLabels }}
       - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
       - {source_labels: [__meta_kubernetes_pod_label_aiplat_dev_model], target_label: model}
       - {source_labels: [__meta_kubernetes_pod_node_name], target_label: node}
+      {{- end }}
   {{- end }}
 {{- end }}
 
