@@ -70,7 +70,7 @@ lab-test: setup ## Only the journeys through real hosts
 journey: setup ## One longer journey through real hosts: make journey NAME=access
 	@$(PY) -m tests.e2e.record $(NAME)
 
-browser: setup ## What the journeys portal and portal_pages drive Debian's Chromium with
+browser: setup ## What journeys in a browser (portal, portal_pages, sign_in_browser) drive Debian's Chromium with
 	@.venv/bin/uv pip install -q --python $(PY) --require-hashes -r locks/browser.txt
 
 test-cold: setup ## The same on fresh Debian 12 and 13 roots with empty caches

@@ -199,7 +199,7 @@ def _client(
     return {
         "id": client_id(site, component, client),
         "component": component.name,
-        "name": f"{component.name}: {client.name}",
+        "name": _shown(component, client),
         "uri": hosts[0] if hosts else "",
         "redirectUris": [host + path for host in hosts for path in client.redirect_paths],
         "postLogoutRedirectUris": [host + path for host in hosts for path in client.logout_paths],
@@ -208,6 +208,13 @@ def _client(
         "public": client.public,
         "secretIdentity": "" if client.public else _identity(site.sign_in, component, client, identities),
     }
+
+
+def _shown(component: Component, client: OidcClientNeed) -> str:
+    """Return what the page that asks for a name calls what somebody signs in to."""
+    if client.hosts == "forwarded":
+        return "the site's own pages"
+    return component.name if client.name == component.name else f"{component.name}: {client.name}"
 
 
 def _identity(

@@ -57,11 +57,17 @@ def key_of(certificate: str) -> str:
 
 
 class Window:
-    """One window of a visitor, with cookies of its own; `origin` is the site that it visits."""
+    """One window of a visitor, with cookies of its own; `origin` is the site that it visits.
 
-    def __init__(self, browser: Browser, origin: str, **options: Any) -> None:
+    `neighbours` are origins of the same site, where the visitor is led to sign in.
+    """
+
+    def __init__(
+        self, browser: Browser, origin: str, neighbours: tuple[str, ...] = (), **options: Any
+    ) -> None:
         self.origin = origin
-        self._context = browser.new_context(**{"viewport": DESK, **options})
+        self._own = tuple(f"{one}/" for one in (origin, *neighbours))
+        self._context = browser.new_context(**{"viewport": DESK, "reduced_motion": "reduce", **options})
         self._context.set_default_timeout(PATIENCE * 1000)
         self._context.add_init_script(_DISTRUST)
         self.asked: list[str] = []
@@ -79,7 +85,7 @@ class Window:
 
     def elsewhere(self) -> list[str]:
         """Return what was asked for that does not lie at the site."""
-        return [url for url in self.asked if not url.startswith((f"{self.origin}/", "data:"))]
+        return [url for url in self.asked if not url.startswith((*self._own, "data:"))]
 
     def resize(self, size: Mapping[str, int]) -> None:
         """Make the window as large as a desk's or a phone's."""
@@ -125,6 +131,24 @@ class Window:
     def close(self) -> None:
         """Forget the visitor."""
         self._context.close()
+
+    def copied(self, browser: Browser) -> Window:
+        """Return a window of somebody who took a copy of all cookies."""
+        return Window(browser, self.origin, storage_state=self._context.storage_state())
+
+    def key_at_hand(self) -> None:
+        """Put a security key into the machine, which its owner touches whenever it is asked for."""
+        session = self._context.new_cdp_session(self.page)
+        session.send("WebAuthn.enable")
+        kind = {
+            "protocol": "ctap2",
+            "transport": "internal",
+            "hasResidentKey": True,
+            "hasUserVerification": True,
+            "isUserVerified": True,
+            "automaticPresenceSimulation": True,
+        }
+        session.send("WebAuthn.addVirtualAuthenticator", {"options": kind})
 
     def cookies(self) -> dict[str, str]:
         """Return the cookies that the browser keeps."""

@@ -22,6 +22,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from aiplat.services.signin.look import put_on
+
 _LOCK = 0x51671
 """PostgreSQL's advisory lock that one replica holds while it brings schema and clients up to date."""
 _PATIENCE = 300.0
@@ -48,6 +50,7 @@ def provider(folder: Path) -> Flask:
     oidc.OpenIDCode.DEFAULT_EXPIRES_IN = application.config["OAUTH2_TOKEN_EXPIRES_IN"]["authorization_code"]
     oidc.generate_id_token = _unlike_others
     signal("before_user_delete").connect(_forget)
+    put_on(application)
     return application
 
 

@@ -157,6 +157,15 @@ def test_there_is_no_door_for_provisioning(seen: dict[str, Any]) -> None:
     assert "scim2" not in shipped(LOCK).read_text()
 
 
+def test_pages_look_as_everybody_can_read_them(seen: dict[str, Any]) -> None:
+    """Our colours are laid over theirs; no picture lacks a text, and scripts write no styles of their own."""
+    page = seen["login page"]
+    assert '<link href="/look/look.css" rel="stylesheet">' in page
+    assert seen["look"] == 200
+    assert "canaille-head" not in page
+    assert '"includeIndicatorStyles": false' in page
+
+
 def test_sign_out_ends_the_session_and_leads_back(seen: dict[str, Any]) -> None:
     """The client gets its state back; the next request for a code asks for a password."""
     assert seen["sign-out"] == [302, "https://portal.ward.test/?state=x"]

@@ -138,6 +138,8 @@ def main(folder: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "discovery": app.test_client().get("/.well-known/openid-configuration", base_url=LOGIN).json
     }
+    facts["login page"] = app.test_client().get("/login", base_url=LOGIN).text
+    facts["look"] = app.test_client().get("/look/look.css", base_url=LOGIN).status_code
     facts["scim"] = app.test_client().get("/scim/v2/Users", base_url=LOGIN).status_code
     facts |= links(app) | flows(app) | rights(app) | lockout(app) | second_factor(app) | leaving(app, folder)
     return facts

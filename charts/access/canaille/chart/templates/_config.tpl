@@ -16,6 +16,7 @@ refresh_token = {{ $seconds }}
 [CANAILLE]
 NAME = {{ .Values.site | quote }}
 DATABASE = "sql"
+LOGO = ""   # theirs is a picture that no screen reader can tell of
 FORCE_HTTPS = true
 ENABLE_REGISTRATION = false
 ENABLE_INTRUDER_LOCKOUT = true
