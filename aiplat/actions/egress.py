@@ -22,6 +22,7 @@ LIMITS = (
     "Seen is what passes a host's network interfaces while it records; what began before is not.",
     "A process is known while its socket is there, a pod while it is; else the address alone is named.",
     "A name is read from DNS over UDP; what is asked over TCP, TLS or HTTPS is seen as a connection.",
+    "The question by which CoreDNS looks for a loop does not count where it asks the host it runs on.",
     "What a host's own firewall refuses to the host's own processes does not pass an interface.",
     "What is inside of a tunnel or a proxy's connection is seen as a connection to its far end.",
     "Answers to who came from outside, multicast and broadcast on the own link do not count.",

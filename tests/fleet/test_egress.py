@@ -22,6 +22,9 @@ POD, OTHER, RESOLVER, OUTSIDE = "10.42.0.9", "10.42.1.4", "10.43.0.10", "192.0.2
 IN, VETH, UPLINK = 0, "veth1", "eth0"
 QUESTION = b"\x01\x02\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04evil\x07example\x03org\x00\x00\x01\x00\x01"
 
+# What CoreDNS' plugin `loop` asks at its start.
+LOOP_TEST = QUESTION[:12] + b"\x044031\x0281\x00\x00\x0d\x00\x01"
+
 
 def packet(source: str, destination: str, protocol: int, rest: bytes, number: int = 7) -> bytes:
     """Return an IPv4 packet."""
@@ -89,6 +92,34 @@ def test_a_name_outside_counts_where_a_resolver_inside_is_asked(recorder: Record
     )
     assert [(row["kind"], row["pod"], row["name"]) for row in rows(recorder)] == [
         ("name", "ward/bed", "evil.example.org")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "whom", "counts"),
+    [
+        (LOOP_TEST, "10.0.0.11", False),
+        (LOOP_TEST, RESOLVER, True),
+        (LOOP_TEST, OUTSIDE, True),
+        (LOOP_TEST.replace(b"\x00\x0d\x00\x01", b"\x00\x01\x00\x01"), "10.0.0.11", True),
+        (LOOP_TEST.replace(b"\x0281", b"\x02a1"), "10.0.0.11", True),
+        (QUESTION, "10.0.0.11", True),
+    ],
+)
+def test_a_name_servers_question_whether_it_asks_itself_is_no_attempt(
+    recorder: Recorder, question: bytes, whom: str, counts: bool
+) -> None:
+    """Two numbers, a HINFO record, asked of the host itself, which it does not leave; nothing else is let by."""
+    recorder.take(ask(POD, whom, question), VETH, IN)
+    assert bool(rows(recorder)) == counts
+
+
+def test_a_resolver_of_the_host_that_passes_on_the_loop_test_is_counted(recorder: Recorder) -> None:
+    """That leaves the host."""
+    recorder.take(ask(POD, "10.0.0.11", LOOP_TEST), VETH, IN)
+    recorder.take(ask("10.0.0.11", OUTSIDE, LOOP_TEST, 8), UPLINK, OUTGOING)
+    assert [(row["kind"], row["name"], row["left"]) for row in rows(recorder)] == [
+        ("connection", "4031.81", 1)
     ]
 
 

@@ -32,6 +32,8 @@ MOST_REMEMBERED = 8192
 LOOK_SECONDS, AT_ONCE_SECONDS = 2.0, 0.2
 BUFFER = 16 << 20
 POD_LOGS = Path("/var/log/pods")
+# What CoreDNS asks at its start to see whether its questions come back to it: two random numbers as a name.
+HINFO, LOOP_TEST = 13, re.compile(r"\d+\.\d+")
 
 # (code, if true, if not, value) of a classic BPF program; packets begin at their IP header. It lets through
 # what begins a TCP connection, all UDP but the tunnels', and other protocols: data itself costs nothing.
@@ -75,6 +77,7 @@ class Packet(NamedTuple):
     source_port: int
     port: int
     name: str
+    wanted: int
     mark: bytes
 
 
@@ -119,24 +122,24 @@ def parsed(data: bytes) -> Packet | None:
         return None
     # What stays the same when the host writes its own address over a pod's: not the source, not checksums.
     told = {TCP: rest[2:8], UDP: rest[2:4] + rest[8:64]}.get(protocol, rest[4:64])
-    name = question(rest[8:]) if protocol == UDP and ports[1] == 53 else ""
+    name, wanted = question(rest[8:]) if protocol == UDP and ports[1] == 53 else ("", 0)
     if protocol in (ICMP, ICMP6) and rest[:1] not in (b"\x08", b"\x80"):
         return None  # an answer, a neighbour's question
     who, whom = ipaddress.ip_address(source), ipaddress.ip_address(destination)
-    return Packet(who, whom, protocol, ports[0], ports[1], name, mark + told)
+    return Packet(who, whom, protocol, ports[0], ports[1], name, wanted, mark + told)
 
 
-def question(message: bytes) -> str:
-    """Return the name that a DNS message asks for, "" if it asks for none."""
+def question(message: bytes) -> tuple[str, int]:
+    """Return the name that a DNS message asks for and the type of record, "" and 0 if it asks for none."""
     if len(message) < 13 or message[2] & 0x80:
-        return ""
+        return "", 0
     labels: list[str] = []
     at = 12
     while at < len(message) and 0 < message[at] < 64 and len(labels) < 128:
         label = message[at + 1 : at + 1 + message[at]]
         labels.append("".join(chr(c) if 32 < c < 127 else "?" for c in label))
         at += 1 + message[at]
-    return ".".join(labels).lower()
+    return ".".join(labels).lower(), int.from_bytes(message[at + 1 : at + 3], "big")
 
 
 def local_addresses(process: str) -> set[str]:
@@ -290,7 +293,7 @@ class Recorder:
             )
             return
         outside = self._outside(packet.destination)
-        if not outside and not self._asks_outside(packet.name):
+        if not outside and (not self._asks_outside(packet.name) or self._loop_test(packet)):
             return
         if (packet.destination, packet.protocol, packet.port, packet.source_port) in self._answers:
             return
@@ -349,6 +352,14 @@ class Recorder:
         if not name or name.endswith((".in-addr.arpa", ".ip6.arpa")):
             return False
         return not any(name == inside or name.endswith(f".{inside}") for inside in self.names)
+
+    def _loop_test(self, packet: Packet) -> bool:
+        """Whether CoreDNS asks this host itself whether it is its own name server, where a site has none.
+
+        What a resolver of this host then asks outside is a packet of its own, and counted.
+        """
+        tested = packet.wanted == HINFO and LOOP_TEST.fullmatch(packet.name) is not None
+        return tested and packet.destination in self.own
 
     @staticmethod
     def _remember(remembered: OrderedDict[Any, Any], key: Any, value: Any) -> None:
