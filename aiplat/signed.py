@@ -6,6 +6,7 @@ import calendar
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -98,11 +99,17 @@ def signer_of(text: bytes, signature: bytes, signers: bytes, namespace: str) -> 
     )
 
 
+def list_sequence(signers: bytes) -> int:
+    """Return the number in a list of signers' line `# sequence …`, 0 where it has none."""
+    found = re.search(rb"^# sequence (\d{1,20})$", signers, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
 def new_signers(known: bytes, offered: bytes, signature: bytes) -> bool:
     """Whether a list of signers replaces the one that is known; the first one is taken as it comes.
 
     Raises:
-        UntrustedError: nobody on the known list signed it.
+        UntrustedError: nobody on the known list signed it, or it is not newer than the known one.
     """
     if not known or known == offered:
         return known != offered
@@ -112,6 +119,11 @@ def new_signers(known: bytes, offered: bytes, signature: bytes) -> bool:
         problem = f"foreign signer: the list of signers is another one, and nobody known signed it ({error})"
         fix = "sign the list: aiplat bundle trust rotate; or reset the host, which forgets its list"
         raise UntrustedError(problem, fix) from None
+    seen, said = list_sequence(known), list_sequence(offered)
+    if seen and said <= seen:
+        problem = f"rolled back: the list of signers has sequence {said}, and one with {seen} was accepted"
+        fix = "bring the newer list; one that you wrote by hand needs a higher number in `# sequence`"
+        raise UntrustedError(problem, fix)
     return True
 
 

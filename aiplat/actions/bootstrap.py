@@ -8,13 +8,14 @@ from typing import Protocol
 
 from aiplat.actions.ending import end_of
 from aiplat.actions.gpu_facts import gather_with_gpus
-from aiplat.actions.known_lock import bundle_of, known_lock
+from aiplat.actions.known_lock import bundle_for, known_lock
 from aiplat.actions.make_bundle import complete_bundle
 from aiplat.actions.plan import PlanView, plan_site, view_of
 from aiplat.actions.site_hosts import is_lab
 from aiplat.actions.summary import Summary
 from aiplat.actions.vault import note_installed, note_proven
 from aiplat.bundle.build import open_ready
+from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.trust import note_accepted
 from aiplat.catalog.lockfile import write_lock
 from aiplat.catalog.own_models import catalog_of
@@ -77,10 +78,10 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
         lab_up(site, watcher.on_lab)
     began = time.monotonic()
     with running(site.name, "bootstrap", watcher.on_event, options.run_id) as run:
-        view, secrets = _decide(run, site, agreed_plan, lab=lab)
+        view, secrets, bundle = _decide(run, site, agreed_plan, lab=lab)
         agreed = view.plan.nothing_to_do or watcher.agree(view)
         if agreed:
-            _carry_out(run, site, view, secrets)
+            _carry_out(run, site, view, secrets, bundle)
             note_installed(site)
         else:
             run.state = "declined"
@@ -90,8 +91,13 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
         return summary
 
 
-def _decide(run: Run, site: Site, agreed_plan: str | None, *, lab: bool) -> tuple[PlanView, SiteSecrets]:
-    """Make what is missing on this side (secrets, bundle) and return the plan for the hosts as they are."""
+def _decide(
+    run: Run, site: Site, agreed_plan: str | None, *, lab: bool
+) -> tuple[PlanView, SiteSecrets, Bundle | None]:
+    """Make what is missing on this side (secrets, bundle) and return the plan for the hosts as they are.
+
+    The bundle is opened once, before anybody is asked whether to go on; None where there is nothing to do.
+    """
     known, lock, facts = read_secrets(site.name), known_lock(site), gather_with_gpus(site)
     view = view_of(site, lock, facts, known)
     if agreed_plan:
@@ -104,11 +110,9 @@ def _decide(run: Run, site: Site, agreed_plan: str | None, *, lab: bool) -> tupl
         lock, facts = complete_bundle(run, site, lock).lock, gather_with_gpus(site)
     if secrets != known or lock is not view.lock:
         view = view_of(site, lock, facts, secrets)
-    if site.trust.signers and not view.plan.nothing_to_do:
-        bundle_of(site)  # refused before anybody is asked whether to go on
     run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))
     view.refuse()
-    return view, secrets
+    return view, secrets, None if view.plan.nothing_to_do else bundle_for(site, view.lock)
 
 
 def _lacks_bundle(site: Site, view: PlanView) -> bool:
@@ -117,12 +121,11 @@ def _lacks_bundle(site: Site, view: PlanView) -> bool:
     return moves and not site.supply.startswith(BUNDLE_PREFIX) and open_ready(site, view.lock) is None
 
 
-def _carry_out(run: Run, site: Site, view: PlanView, secrets: SiteSecrets) -> None:
-    if not view.plan.nothing_to_do:
+def _carry_out(run: Run, site: Site, view: PlanView, secrets: SiteSecrets, bundle: Bundle | None) -> None:
+    if bundle is not None:
         # Loading Ansible's runner takes a third of a second, which a run with nothing to do need not wait.
         from aiplat.runs.execute import execute  # noqa: PLC0415
 
-        bundle = bundle_of(site)
         note_accepted(site, bundle)
         context = RunContext(site, view.lock, catalog_of(site, view.lock), view.facts, secrets, bundle)
         execute(run, view.plan, context)

@@ -25,6 +25,27 @@ def bundle_of(site: Site) -> Bundle:
     return open_trusted(site)
 
 
+def bundle_for(site: Site, lock: Lock) -> Bundle:
+    """Return the site's bundle, which has every artifact of a lock with the lock's digest.
+
+    A plan was made for that lock: a bundle that took its place meanwhile is not what was agreed to.
+
+    Raises:
+        AiplatError: see `bundle_of`; or it is another bundle than the one the plan was made for.
+    """
+    bundle = bundle_of(site)
+    there = {artifact.label: artifact.digest for artifact in bundle.lock.artifacts}
+    fix = "see what the bundle that is there now would do: aiplat plan"
+    findings = [
+        Finding(str(bundle.path), f"has another {artifact.label} than the plan was made for", fix)
+        for artifact in lock.artifacts
+        if there.get(artifact.label) != artifact.digest
+    ]
+    if findings:
+        raise BadInput(findings)
+    return bundle
+
+
 def known_lock(site: Site, *, judged: bool = True) -> Lock:
     """Return the site's lock, with digests known from before where what an artifact is made of is the same.
 

@@ -62,6 +62,8 @@ class Advisories:
     known: dict[str, Advisory] = field(default_factory=dict)
     newest: str = ""
     ecosystems: set[str] = field(default_factory=set)
+    too_large: list[str] = field(default_factory=list)
+    """Files that no advisory is as large as, which were not read."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def read_advisories(folder: Path) -> Advisories:
         BadInput: there are none, or one cannot be read.
     """
     read = Advisories()
-    for name, text in _texts(folder):
+    for name, text in _texts(folder, read.too_large):
         try:
             _add(read, parsed_json(text))
         except (ValueError, LookupError, TypeError, AttributeError):
@@ -93,16 +95,22 @@ def read_advisories(folder: Path) -> Advisories:
     return read
 
 
-def _texts(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _texts(folder: Path, too_large: list[str]) -> Iterator[tuple[str, bytes]]:
     for path in sorted(folder.rglob("*")):
-        if path.suffix == ".json" and path.is_file() and path.stat().st_size <= _MOST_BYTES:
-            yield str(path), path.read_bytes()
+        if path.suffix == ".json" and path.is_file():
+            if path.stat().st_size > _MOST_BYTES:
+                too_large.append(str(path))
+            else:
+                yield str(path), path.read_bytes()
         elif path.suffix == ".zip" and path.is_file():
             try:
                 with zipfile.ZipFile(path) as archive:
                     for one in archive.infolist():
-                        if one.filename.endswith(".json") and one.file_size <= _MOST_BYTES:
-                            yield f"{path}/{one.filename}", archive.read(one)
+                        name = f"{path}/{one.filename}"
+                        if one.filename.endswith(".json") and one.file_size > _MOST_BYTES:
+                            too_large.append(name)
+                        elif one.filename.endswith(".json"):
+                            yield name, archive.read(one)
             except (zipfile.BadZipFile, OSError, RuntimeError, EOFError, zlib.error) as error:
                 problem, fix = f"cannot be read: {error}", "take it from its source again (https://osv.dev)"
                 raise BadInput(Finding(str(path), problem, fix)) from None

@@ -37,9 +37,6 @@ class Statement(Frozen):
 def sign_bundle(path: Path, site: str, key: Path, valid: timedelta, last: int) -> Statement:
     """Sign the bundle in a folder for a site and return the statement; one that was there is replaced.
 
-    The sequence is the time of signing in UTC, as one number, and higher than `last`: two machines that sign
-    need not know of one another.
-
     Raises:
         BadInput: the key cannot sign.
     """
@@ -48,7 +45,7 @@ def sign_bundle(path: Path, site: str, key: Path, valid: timedelta, last: int) -
         site=site,
         bundle=sha256_bytes(read_bytes(path)),
         index=sha256_file(path / INDEX),
-        sequence=max(last + 1, int(now.strftime(_COUNTER))),
+        sequence=sequence_after(last),
         created=now.strftime(_TIME),
         expires=(now + valid).strftime(_TIME),
     )
@@ -59,6 +56,11 @@ def sign_bundle(path: Path, site: str, key: Path, valid: timedelta, last: int) -
     write_atomic(path / STATEMENT, text)
     write_atomic(path / SIGNATURE, signature)
     return statement
+
+
+def sequence_after(last: int) -> int:
+    """Return a number higher than `last`: the time in UTC, so two machines need not know of one another."""
+    return max(last + 1, int(datetime.now(UTC).strftime(_COUNTER)))
 
 
 def still_signed(path: Path, bundle: Digest) -> tuple[str, ...]:

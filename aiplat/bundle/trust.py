@@ -9,10 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.bundle.bundle import Bundle, bundle_path
-from aiplat.bundle.statement import run_ssh_keygen, signature_of
+from aiplat.bundle.statement import run_ssh_keygen, sequence_after, signature_of
 from aiplat.content import parsed_json, write_atomic
 from aiplat.errors import BadInput, Finding
-from aiplat.signed import NAMESPACE, SIGNATURE, SIGNERS_NAMESPACE, STATEMENT, Signed, UntrustedError, judge
+from aiplat.signed import (
+    NAMESPACE,
+    SIGNATURE,
+    SIGNERS_NAMESPACE,
+    STATEMENT,
+    Signed,
+    UntrustedError,
+    judge,
+    list_sequence,
+)
 from aiplat.site.models import Site
 from aiplat.state import private_dir, site_dir
 
@@ -139,7 +148,7 @@ def first_signer(site: Site, signers: Path, public: Path | None) -> tuple[Signer
         raise BadInput(Finding(str(signers), problem, "add a key to it: aiplat bundle trust rotate"))
     key = public or _make_key(site, 1)
     signer = Signer(f"{site.name}-1", public_key(key))
-    write_atomic(signers, signer.line.encode())
+    write_atomic(signers, _list_text([signer]))
     return signer, key
 
 
@@ -162,11 +171,17 @@ def rotate(site: Site, signers: Path, old: Path, public: Path | None, both: time
         raise BadInput(Finding(str(key), "is on the list already", "give a key that is not"))
     until = (datetime.now(UTC) + both).strftime("%Y%m%d%H%M%S")
     kept = [replace(signer, until=until) if signer.key == ending else signer for signer in listed]
-    text = "".join(signer.line for signer in (*kept, added)).encode()
+    text = _list_text([*kept, added], list_sequence(_read(signers)))
     signature = signature_of(text, old, SIGNERS_NAMESPACE)
     write_atomic(signature_file(signers), signature)
     write_atomic(signers, text)
     return added, key
+
+
+def _list_text(signers: list[Signer], last: int = 0) -> bytes:
+    """Return a list as it is written: newer than the `last` one, so that hosts do not go back to that."""
+    header = f"# sequence {sequence_after(last)}\n"
+    return (header + "".join(signer.line for signer in signers)).encode()
 
 
 def public_key(key: Path) -> str:

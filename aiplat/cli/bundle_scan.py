@@ -26,6 +26,7 @@ def show_scan(bundle: Bundle, contents: list[Contents], folder: Path | None, *, 
     found, problems = vulnerable(contents, advisories) if advisories else ([], [])
     if advisories:
         problems += _not_compared(contents)
+        problems += [f"not read, it is larger than any advisory: {name}" for name in advisories.too_large]
     if as_json:
         print_json(_document(bundle, cards, advisories, found, problems))
     else:

@@ -56,15 +56,17 @@ class RuntimeMaker:
             found += chosen(package, listed(package.requirement.name, self.http), targets)
         return found
 
-    def store(self, folder: Path) -> Made:
+    def store(self, folder: Path, files: list[IndexFile] | None = None) -> Made:
         """Fetch the wheels, add aiplat's own, and store all in `folder`, an empty OCI layout.
+
+        `files` are the wheels if the index was asked already.
 
         Raises:
             AiplatError: a wheel cannot be had or is another, or aiplat's own cannot be built.
         """
         wheels = self.work / "wheels"
         wheels.mkdir()
-        files = self.wanted()
+        files = self.wanted() if files is None else files
         self._fetch(files, wheels)
         self.told("build aiplat's wheel", 0, 0)
         own = make_own_wheel(self.work)

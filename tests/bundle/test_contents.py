@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aiplat.bundle.contents import layers
 from aiplat.bundle.contents.go_programs import find_build_info
 from aiplat.bundle.contents.package import FoundPackage
 from aiplat.bundle.contents.packages import debian_licences
@@ -227,6 +228,18 @@ def test_what_no_reader_knows_is_named(tmp_path: Path) -> None:
         "a database of RPM packages (1 files)",
         "packages of Node.js (2 files)",
     )
+
+
+def test_what_the_texts_of_all_layers_take_together_is_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred layers take no more memory than one; what had no room is named."""
+    wheel = b"Metadata-Version: 2.1\nName: thing\nVersion: 1\n"
+    monkeypatch.setattr(layers, "_MOST_TOGETHER", 2 * len(wheel))
+    three = [{f"usr/lib/python3/thing{n}-1.dist-info/METADATA": wheel} for n in range(3)]
+    contents = read(tmp_path, *three)
+    assert len(contents.packages) == 2
+    assert contents.unread == ("lists of packages above 32 MiB, or 256 MiB in an image (1 files)",)
 
 
 def test_a_host_file_is_read_as_what_it_is(tmp_path: Path) -> None:

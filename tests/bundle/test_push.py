@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from aiplat.bundle.bundle import Bundle
-from aiplat.cli.main import main
 from aiplat.content import sha256_bytes
+from tests.bundle.command import Aiplat, bundle_command
 from tests.upstreams.faults import status
 from tests.upstreams.push_registry import PushRegistry
 from tests.upstreams.server import Upstreams
 
 HOST = "registry.example.org"
-Aiplat = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -52,14 +50,10 @@ def push(
 ) -> Aiplat:
     """Run `aiplat bundle push` of the bundle; return exit code, standard output and standard error."""
     monkeypatch.setenv("NO_COLOR", "1")
+    aiplat = bundle_command(monkeypatch, capsys)
 
     def run(*arguments: str, to: str = f"{HOST}/ward") -> tuple[int, str, str]:
-        words = ["push", str(bundle.path), "--to", to, "--ca", str(upstreams.ca), *arguments]
-        monkeypatch.setattr(sys, "argv", ["aiplat", "bundle", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
+        return aiplat("push", str(bundle.path), "--to", to, "--ca", str(upstreams.ca), *arguments)
 
     return run
 

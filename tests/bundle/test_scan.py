@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aiplat.bundle import advisories
 from aiplat.bundle.advisories import read_advisories, vulnerable
 from aiplat.bundle.contents.package import FoundPackage, PackageKind
 from aiplat.bundle.contents.read import Contents, contents_of
@@ -172,6 +173,24 @@ def test_what_is_not_an_advisory_is_refused_by_name(tmp_path: Path, text: str) -
     (folder / "broken.json").write_text(text)
     with pytest.raises(BadInput, match=r"broken\.json: is not an advisory in OSV's format"):
         read_advisories(folder)
+
+
+def test_files_that_are_larger_than_any_advisory_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing that was not read is passed over in silence, in a folder or in an archive."""
+    monkeypatch.setattr(advisories, "_MOST_BYTES", 2000)
+    made = bundle(tmp_path / "b", {"app": [{"t": go_program("path\tt\n")}]})
+    folder = write(tmp_path / "osv", advisory("G-1", "Go", "example.org/t", {"introduced": "1.0.0"}))
+    (folder / "large.json").write_text(" " * 2001)
+    with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+        archive.writestr("huge.json", " " * 2001)
+    said = _runner(monkeypatch, capsys)("scan", str(made.path), "--advisories", str(folder), "--json")[1]
+    large = [text for text in json.loads(said)["notCompared"] if text.startswith("not read")]
+    assert large == [
+        f"not read, it is larger than any advisory: {folder}/{name}"
+        for name in ("all.zip/huge.json", "large.json")
+    ]
 
 
 def test_a_folder_without_advisories_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aiplat.actions.known_lock import known_lock
+from aiplat.actions.known_lock import bundle_for, known_lock
 from aiplat.bundle.build import build_bundle
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.check import verify
@@ -19,7 +19,7 @@ from aiplat.bundle.statement import sign_bundle, signature_of
 from aiplat.bundle.trust import accepted_sequence, listed_signers, note_accepted, open_trusted, rotate
 from aiplat.content import sha256_bytes
 from aiplat.errors import BadInput
-from aiplat.signed import NAMESPACE, SIGNATURE, SIGNERS_NAMESPACE, STATEMENT, signer_of
+from aiplat.signed import NAMESPACE, SIGNATURE, SIGNERS_NAMESPACE, STATEMENT, list_sequence, signer_of
 from aiplat.site.models import Site
 from tests.bundle.signing import OLD, YEAR, list_of, make_key, sign, trusting
 from tests.supply.worlds import Workshop, lock, silent, site, supply
@@ -160,6 +160,29 @@ def test_a_list_that_is_gone_is_named(ward: Site, tmp_path: Path) -> None:
     """Nothing is used without it."""
     (tmp_path / "allowed_signers").unlink()
     assert "allowed_signers: the list of signers cannot be read" in refusal(ward)
+
+
+def test_a_bundle_that_took_the_place_of_the_one_that_was_planned_is_refused(
+    ward: Site, build: Callable[..., Bundle], key: Path
+) -> None:
+    """Also one that the same officer signed: the plan that somebody agreed to was made for another."""
+    planned = open_trusted(ward).lock
+    assert bundle_for(ward, planned).lock.artifacts == planned.artifacts
+    sign(build("2.0.0"), key)
+    open_trusted(ward)
+    with pytest.raises(BadInput, match=r"has another hostfile tool than the plan was made for; see what"):
+        bundle_for(ward, planned)
+
+
+def test_each_list_of_signers_is_newer_than_the_one_before(ward: Site, key: Path, tmp_path: Path) -> None:
+    """Its number is part of what is signed; a list that has none is the oldest."""
+    signers = tmp_path / "allowed_signers"
+    assert list_sequence(signers.read_bytes()) == 0
+    _, second = rotate(ward, signers, key, None, timedelta(days=30))
+    first = list_sequence(signers.read_bytes())
+    rotate(ward, signers, second, None, timedelta(days=30))
+    assert 0 < first < list_sequence(signers.read_bytes())
+    assert [signer.name for signer in listed_signers(signers)] == ["ward-1", "ward-2", "ward-3"]
 
 
 def test_while_a_key_changes_both_may_sign(ward: Site, bundle: Bundle, key: Path, tmp_path: Path) -> None:

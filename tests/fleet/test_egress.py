@@ -109,7 +109,7 @@ def test_a_name_outside_counts_where_a_resolver_inside_is_asked(recorder: Record
 def test_a_name_servers_question_whether_it_asks_itself_is_no_attempt(
     recorder: Recorder, question: bytes, whom: str, counts: bool
 ) -> None:
-    """Two numbers, a HINFO record, asked of the host itself, which it does not leave; nothing else is let by."""
+    """Two numbers, a HINFO record, asked of the host itself, which they do not leave; nothing else."""
     recorder.take(ask(POD, whom, question), VETH, IN)
     assert bool(rows(recorder)) == counts
 

@@ -222,6 +222,26 @@ def test_a_list_that_a_known_signer_signed_replaces_the_hosts(
     assert (host / "trust/allowed_signers").read_bytes() == both.read_bytes()
 
 
+@pytest.mark.parametrize("lowered", ["# sequence 7\n", "# sequence 8\n", ""])
+def test_an_older_list_is_not_put_back(
+    stage: Callable[..., Path], made: Made, key: Path, signers: Path, lowered: str
+) -> None:
+    """Although somebody on the host's list signed it then: who was taken off it would be back."""
+    shown = made.shown(key, signers)
+    lines = signers.read_bytes()
+    known = b"# sequence 8\n" + lines
+    host = stage(shown._replace(signers=known))
+    offered = lowered.encode() + lines + b"# another\n"
+    signers.write_bytes(offered)
+    signature = signature_of(offered, key, SIGNERS_NAMESPACE)
+    with pytest.raises(
+        AiplatError, match=r"s1: rolled back: the list of signers has sequence \d, and one with 8"
+    ):
+        stage(shown._replace(signers=offered, signers_signature=signature), made.blob)
+    assert (host / "trust/allowed_signers").read_bytes() == known
+    assert blobs_on(host) == []
+
+
 def test_text_of_a_bundle_does_nothing_on_its_way_back(
     stage: Callable[..., Path], made: Made, key: Path, signers: Path
 ) -> None:

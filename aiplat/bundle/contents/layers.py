@@ -54,16 +54,29 @@ class LayerFile:
 
 
 @dataclass
-class _Layer:
-    """What one layer does to those below it."""
+class _Room:
+    """How many bytes the texts of an image, of all its layers together, may still take."""
 
+    left: int
+
+    def holds(self, size: int) -> bool:
+        """Take so many bytes if they are left; return whether they were."""
+        fits = size <= min(self.left, _MOST_BYTES)
+        self.left -= size if fits else 0
+        return fits
+
+
+@dataclass
+class _Layer:
+    """What one layer does to those below it; `room` is what is left of its image's."""
+
+    digest: Digest
+    room: _Room
     files: dict[str, LayerFile] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     opaque: set[str] = field(default_factory=set)
-    read: int = 0
-    """Bytes of the texts that are kept."""
 
     def hides(self, name: str) -> bool:
         """Whether a file of a layer below is not there any more."""
@@ -80,18 +93,18 @@ def image_files(folder: Path, layers: list[dict[str, object]]) -> dict[str, Laye
         OSError, tarfile.TarError: a layer cannot be read.
     """
     files: dict[str, LayerFile] = {}
+    room = _Room(_MOST_TOGETHER)
     for described in layers:
         digest = str(described["digest"])
         if str(described.get("mediaType", "")).endswith("zstd"):
             files[f"{digest}"] = LayerFile(digest, unread="layers compressed with zstd")
             continue
-        layer = _read(blob_path(folder, digest), digest)
+        layer = _read(blob_path(folder, digest), _Layer(digest, room))
         files = {name: seen for name, seen in files.items() if not layer.hides(name)} | layer.files
     return files
 
 
-def _read(path: Path, digest: Digest) -> _Layer:
-    layer = _Layer()
+def _read(path: Path, layer: _Layer) -> _Layer:
     with tarfile.open(path) as tar:
         for member in tar:
             name = str(PurePosixPath("/", member.name)).strip("/")
@@ -104,13 +117,12 @@ def _read(path: Path, digest: Digest) -> _Layer:
                 layer.folders.add(name)
             else:
                 layer.others.add(name)
-                layer.files.update((name, seen) for seen in _seen(tar, member, name, digest, layer))
+                layer.files.update((name, seen) for seen in _seen(tar, member, name, layer))
     return layer
 
 
-def _seen(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, digest: Digest, layer: _Layer
-) -> Iterator[LayerFile]:
+def _seen(tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, layer: _Layer) -> Iterator[LayerFile]:
+    digest = layer.digest
     if member.islnk():
         target = str(PurePosixPath("/", member.linkname)).strip("/")
         yield from (seen for seen in (layer.files.get(target),) if seen)
@@ -122,12 +134,10 @@ def _seen(
         if unread:
             yield LayerFile(digest, unread=unread)
         elif _TEXTS.fullmatch(name):
-            long = member.size > _MOST_BYTES or layer.read + member.size > _MOST_TOGETHER
-            layer.read += 0 if long else member.size
             yield (
-                LayerFile(digest, unread="lists of packages above 32 MiB, or 256 MiB in a layer")
-                if long
-                else LayerFile(digest, stream.read())
+                LayerFile(digest, stream.read())
+                if layer.room.holds(member.size)
+                else LayerFile(digest, unread="lists of packages above 32 MiB, or 256 MiB in an image")
             )
         elif stream.read(len(_ELF)) == _ELF:
             stream.seek(0)
