@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from aiplat.catalog.artifacts import Lock, OwnModel
 from aiplat.catalog.catalog import Catalog, load_catalog
@@ -27,7 +27,9 @@ from aiplat.site.own_weights import SNAPSHOT, own_files
 from aiplat.site.rules.files import BUNDLE_PREFIX
 
 if TYPE_CHECKING:
+    from aiplat.fit.architecture import Architecture
     from aiplat.fit.files import ModelFiles
+    from aiplat.fit.weights import Weights
 
 _HOST = "models.aiplat.internal"
 """Where references of a site's own models begin; no such host is asked, the site registry has them."""
@@ -63,6 +65,33 @@ def catalog_of(site: Site, lock: Lock | None = None) -> Catalog:
         c.model_copy(update={"models": (*c.models, *found.get(c.name, ()))}) for c in shipped.components
     )
     return Catalog(shipped.planes, components)
+
+
+def own_shape(name: str, own: OwnModel) -> tuple[Architecture, Weights] | None:
+    """Return what aiplat.fit computes with, as a model's files said it; None where they said too little.
+
+    What a lock says may come from outside, so it is looked at as any other text.
+    """
+    from aiplat.fit.known_models import as_architecture  # noqa: PLC0415 - few sites need it
+    from aiplat.fit.weights import Weights  # noqa: PLC0415 - as above
+
+    arch = as_architecture(name, own.shape or {})
+    try:
+        weights = TypeAdapter(Weights).validate_python(own.weights)
+    except ValidationError:
+        return None
+    return (arch, weights) if arch and len(weights.layers) == arch.layers else None
+
+
+def own_shapes(site: Site) -> dict[str, tuple[Architecture, Weights]]:
+    """Return the models that a site has itself, by name, of those whose shape is known.
+
+    Raises:
+        BadInput: see `catalog_of`.
+    """
+    every = (model for component in catalog_of(site).components for model in component.models)
+    shapes = {model.name: own_shape(model.name, model.own) for model in every if model.own}
+    return {name: shape for name, shape in shapes.items() if shape}
 
 
 def files_digest(files: list[Path], source: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from aiplat.catalog.catalog import load_catalog
+from aiplat.catalog.own_models import own_shapes
 from aiplat.cli import fit_tables
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
@@ -150,7 +151,8 @@ def _run_site(site: str, engine: str, models: tuple[str, ...], *, as_json: bool,
     if engine not in COMPARED:
         fix = f"use {' or '.join(COMPARED)}"
         raise BadInput(Finding("--engine", f"{engine!r} is not compared", fix))
-    comparison = compare_layouts(planned_site(site), engine, models)
+    planned = planned_site(site)
+    comparison = compare_layouts(planned, engine, models, own_shapes(planned))
     if as_json:
         print_json(comparison)
         return

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from aiplat.fit.architecture import Architecture
 from aiplat.fit.costs import MachineCost, Prices, machine, use
 from aiplat.fit.division import divisors
 from aiplat.fit.knowledge import knowledge
@@ -17,13 +19,26 @@ from aiplat.fit.request import EngineSettings, shares_layers
 from aiplat.fit.shares import devices_of
 from aiplat.fit.slices import profile_in
 from aiplat.fit.throughput import batched, single_stream
+from aiplat.fit.weights import Weights
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
 from aiplat.site.models import Host, Site
 
+Read = Mapping[str, tuple[Architecture, Weights]]
+"""Models by name, as their own files say they are."""
+
 CONTEXT = 8192
 EXAMPLE = "five-machines"
 """The built-in example: five machines, two of them with GPUs."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is tried on every machine: an engine with models, of which some were `read` from files."""
+
+    engine: str
+    models: tuple[str, ...]
+    read: Read = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,19 +65,23 @@ def planned_site(argument: str) -> Site:
     return load_site(example if argument == EXAMPLE else find_site(argument))
 
 
-def compare_layouts(site: Site, engine: str, models: tuple[str, ...] = ()) -> dict[str, Any]:
+def compare_layouts(
+    site: Site, engine: str, models: tuple[str, ...] = (), own: Read | None = None
+) -> dict[str, Any]:
     """Return both layouts of a site with what fits in each and what it costs.
 
     Args:
         site: its hosts' `hardware` says what there is, its `costs` what it costs.
         engine: `ollama` (speeds of one stream) or `vllm` (of many at once, on GPUs).
-        models: the models to try; left out, the site's own that are known and a ladder of sizes.
+        models: the models to try; left out, those that the site serves and a ladder of sizes.
+        own: the models that the site has itself, as their files say they are.
 
     Raises:
         BadInput: a GPU, its price or a model is not known.
     """
     prices = Prices(site.costs)
-    tried = models or _models(site)
+    read = own or {}
+    asked = _Asked(engine, models or _models(site, read), read)
     card = _card(site)
     layouts = {
         "mixed nodes": {host.name: host.hardware.gpus for host in site.hosts},
@@ -74,15 +93,14 @@ def compare_layouts(site: Site, engine: str, models: tuple[str, ...] = ()) -> di
         "engine": engine,
         "context": CONTEXT,
         "layouts": [
-            {"name": name, **_layout(site.hosts, gpus, (engine, tried), prices)}
-            for name, gpus in layouts.items()
+            {"name": name, **_layout(site.hosts, gpus, asked, prices)} for name, gpus in layouts.items()
         ],
         "prices": [asdict(price) for price in prices.used.values()],
     }
 
 
-def _models(site: Site) -> tuple[str, ...]:
-    known = [m.name for m in site.models if find_architecture(m.name)]
+def _models(site: Site, read: Read) -> tuple[str, ...]:
+    known = [m.name for m in site.models if m.name in read or find_architecture(m.name)]
     return tuple(dict.fromkeys([*known, *knowledge("costs")["models"]]))
 
 
@@ -95,16 +113,15 @@ def _card(site: Site) -> str:
 def _layout(
     hosts: tuple[Host, ...],
     gpus: dict[str, tuple[str, ...]],
-    asked: tuple[str, tuple[str, ...]],
+    asked: _Asked,
     prices: Prices,
 ) -> dict[str, Any]:
-    engine, models = asked
     machines = [machine(host, gpus[host.name], prices) for host in hosts]
     # A card that the example adds is a whole one.
     seen = [devices_of(h) if h.hardware.gpus else gpus[h.name] for h in hosts]
     answers = {
-        model: [_answer(model, one, engine, devices) for one, devices in zip(machines, seen, strict=True)]
-        for model in models
+        model: [_answer(model, one, asked, devices) for one, devices in zip(machines, seen, strict=True)]
+        for model in asked.models
     }
     return {
         "machines": [asdict(one) for one in machines],
@@ -115,23 +132,24 @@ def _layout(
     }
 
 
-def _answer(model: str, one: MachineCost, engine: str, devices: tuple[str, ...]) -> LayoutVerdict:
-    processor = _on(model, one, (f"cpu {one.cpu} {one.memory_gib} GB",), engine, on_cards=False)
-    cards = _on(model, one, devices, engine, on_cards=True) if devices else processor
+def _answer(model: str, one: MachineCost, asked: _Asked, devices: tuple[str, ...]) -> LayoutVerdict:
+    processor = _on(model, one, (f"cpu {one.cpu} {one.memory_gib} GB",), asked, on_cards=False)
+    cards = _on(model, one, devices, asked, on_cards=True) if devices else processor
     return cards if cards.verdict == FITS or processor.verdict != FITS else processor
 
 
 def _on(
-    model: str, one: MachineCost, devices: tuple[str, ...], engine: str, *, on_cards: bool
+    model: str, one: MachineCost, devices: tuple[str, ...], asked: _Asked, *, on_cards: bool
 ) -> LayoutVerdict:
-    program = engine if on_cards or engine == "ollama" else f"{engine}-cpu"
-    arch = find_architecture(model)
+    program = asked.engine if on_cards or asked.engine == "ollama" else f"{asked.engine}-cpu"
+    read = asked.read.get(model)
+    arch = read[0] if read else find_architecture(model)
     # A program sees one MIG instance, and only some engines are told how many cards share a layer.
     shared = on_cards and shares_layers(program) and not profile_in(devices[0], vgpu=False)
     together = divisors(arch, len(devices))[-1:] if arch and shared else []
     settings = EngineSettings(context=CONTEXT, tensor_parallel=together[0] if together else 1)
-    stored = None if arch and arch.published else _stored(engine)
-    request = as_request(FitQuestion(model, devices, program, stored, settings))
+    stored = None if arch and arch.published else _stored(asked.engine)
+    request = as_request(FitQuestion(model, devices, program, stored, settings, read))
     plan = plan_memory(request)
     speed = batched(request) if program == "vllm" else None
     speed = speed or single_stream(request)

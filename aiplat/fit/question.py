@@ -30,6 +30,8 @@ class FitQuestion:
     engine: str
     quantisation: str | None
     settings: EngineSettings
+    read: tuple[Architecture, Weights] | None = None
+    """What the model's own files say, where they were read already; its name then means nothing."""
 
 
 def as_request(question: FitQuestion) -> Request:
@@ -107,11 +109,8 @@ def _cards_assumed(devices: tuple[str, ...]) -> list[str]:
 def _model(
     question: FitQuestion, wrong: list[Finding]
 ) -> tuple[tuple[Architecture, Weights] | None, list[str]]:
-    path = expanded(Path(question.model))
-    if path.suffix == ".gguf":
-        return read_gguf(path), []
-    if path.is_dir() or path.name == "config.json":
-        return read_snapshot(path), []
+    if read := question.read or _files(expanded(Path(question.model))):
+        return read, []
     arch = find_architecture(question.model)
     if arch is None:
         near = near_names(question.model)
@@ -134,6 +133,12 @@ def _model(
     assert quantisation  # noqa: S101 - the defaults are known
     said = f"quantisation (as published, {published.name})" if published else f"quantisation ({default})"
     return (arch, counted_weights(arch, quantisation)), [said]
+
+
+def _files(path: Path) -> tuple[Architecture, Weights] | None:
+    if path.suffix == ".gguf":
+        return read_gguf(path)
+    return read_snapshot(path) if path.is_dir() or path.name == "config.json" else None
 
 
 def with_context(request: Request, tokens: int) -> Request:

@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from aiplat.catalog.artifacts import OwnModel
 from aiplat.catalog.components import CatalogModel, Component
 from aiplat.catalog.engines import FitRules
+from aiplat.catalog.own_models import own_shape
 from aiplat.fit.memory import plan_memory
 from aiplat.fit.request import Incomplete, Request, read_request
 from aiplat.fit.vllm import rank_token_bytes
-from aiplat.fit.weights import Weights
 
 _MIB = 1 << 20
 # What a replica is given is rounded up to this.
@@ -93,7 +90,11 @@ def _asked(
     asked = read_request(case)
     if isinstance(asked, Incomplete):
         return None
-    return _with_own_weights(asked, model.own) if model.own else asked
+    if model.own is None:
+        return asked
+    # With the bytes that were read from the model's files.
+    read = own_shape(model.name, model.own)
+    return replace(asked, weights=read[1]) if read else None
 
 
 def _described(model: CatalogModel) -> dict[str, Any]:
@@ -101,15 +102,6 @@ def _described(model: CatalogModel) -> dict[str, Any]:
     if model.own is None:
         return {"name": model.shape or model.name, "quant": model.quantisation}
     return {"name": model.name, "quant": "F16", "architecture": model.own.shape or {}}
-
-
-def _with_own_weights(asked: Request, own: OwnModel) -> Request | None:
-    """Return a request with the bytes that were read from the model's files; a lock may come from outside."""
-    try:
-        weights = TypeAdapter(Weights).validate_python(own.weights)
-    except ValidationError:
-        return None
-    return replace(asked, weights=weights) if len(weights.layers) == asked.arch.layers else None
 
 
 def _stepped(size: float) -> int:

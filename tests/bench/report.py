@@ -15,6 +15,8 @@ from tests.bench.peers import litellm_version
 from tests.bench.scenarios import Measured, Results, percentile
 
 _NONE = "-"
+BY_HAND, END = "<!-- by hand: kept by make bench -->", "<!-- end -->"
+"""What stands between them on the page was measured by hand, and stays."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Run:
 
 
 def write_report(path: Path, run: Run, sections: Iterable[str] = ()) -> None:
-    """Write the page; `sections` are added at its end."""
+    """Write the page; `sections` are added at its end, and after them what it had by hand."""
     parts = [
         "# Benchmarks\n",
         f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d} on {_machine()}; it took {run.minutes:.0f} minutes.\n"
@@ -63,8 +65,21 @@ def write_report(path: Path, run: Run, sections: Iterable[str] = ()) -> None:
         "## Memory\n\nMB of proportional set size, with all processes of a peer.\n",
         _table("peer|at rest|most under load|afterwards", _memory(run)),
         *sections,
+        *by_hand(path.read_text() if path.exists() else ""),
     ]
     path.write_text("\n".join(parts))
+
+
+def by_hand(page: str) -> list[str]:
+    """Return the parts of a page that were written by hand, with their markers.
+
+    Raises:
+        ValueError: one does not end.
+    """
+    parts = page.split(BY_HAND)[1:]
+    if any(END not in part for part in parts):
+        raise ValueError(f"a part after `{BY_HAND}` has no `{END}`")
+    return [f"{BY_HAND}{part.partition(END)[0]}{END}\n" for part in parts]
 
 
 _STREAMS = """\

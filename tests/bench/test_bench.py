@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import peers, planner, prefixes
-from tests.bench.report import Run, write_report
+from tests.bench.report import BY_HAND, END, Run, by_hand, write_report
 from tests.bench.scenarios import Measured, Scenario, measure, percentile, scenarios
 
 
@@ -75,6 +75,22 @@ def test_ratios_are_to_the_peer(measured: Run, tmp_path: Path) -> None:
         "frames/s against LiteLLM",
     ):
         assert f"| {what} | 1 times |" in page
+
+
+def test_what_was_written_by_hand_stays(measured: Run, tmp_path: Path) -> None:
+    """Word for word, however often the page is written; a part without an end stops it before it is lost."""
+    page = tmp_path / "page.md"
+    hand = f"{BY_HAND}\n## By a person\n\n| a | b |\n{END}\n"
+    page.write_text(f"# Benchmarks\n\nold\n\n{hand}after it\n{hand}")
+    for _ in range(2):
+        write_report(page, measured)
+        assert page.read_text().endswith(f"{hand}\n{hand}")
+        assert "old" not in page.read_text()
+    page.write_text(hand.replace(END, ""))
+    with pytest.raises(ValueError, match="has no"):
+        write_report(page, measured)
+    assert page.read_text() == hand.replace(END, "")
+    assert by_hand((Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text())
 
 
 def test_percentiles_are_of_sorted_values() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from aiplat.catalog.lockfile import lock_path, read_lock, write_lock
 from aiplat.catalog.own_models import catalog_of
 from aiplat.catalog.resolve import resolve, served_models, undeliverable
 from aiplat.cli.hashing import HashingLines
+from aiplat.cli.main import main
 from aiplat.content import sha256_file
 from aiplat.errors import BadInput
 from aiplat.plan.fitting import fitted
@@ -203,3 +206,25 @@ def test_the_lock_is_enough_where_the_folder_is_not(tmp_path: Path) -> None:
     assert served_models(away, catalog_of(away, lock)) == served_models(site, known)
     assert served_models(away) == served_models(site, known)
     assert served_weights(away, lock, catalog_of(away, lock))[0].slug == "ward-notes-1b"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_fit_counts_it_among_what_a_site_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], elsewhere: bool
+) -> None:
+    """`aiplat fit --site` computes with what its files say, or the lock where the files are elsewhere."""
+    files = laid(tmp_path / "m", **{"notes.gguf": gguf_bytes()})
+    hardware = {"cpu": "Ryzen 9 7950X", "memoryGiB": 64, "gpus": ["RTX 4090"]}
+    host = {"name": "s1", "address": "10.0.0.11", "role": "server", "hardware": hardware}
+    site = ward(tmp_path, {"from": "./m"}, hosts=[host])
+    if elsewhere:
+        write_lock(lock_path(site), resolve(site))
+        shutil.rmtree(files)
+        bundle = laid(tmp_path / "bundle", **{"oci-layout": b"{}"})
+        ward(tmp_path, {"from": "./m"}, hosts=[host], supply=f"bundle:{bundle}")
+    monkeypatch.setattr("sys.argv", ["aiplat", "fit", "--site", str(tmp_path / "site.yaml"), "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    layout = json.loads(capsys.readouterr().out)["layouts"][0]
+    (answer,) = next(one["on"] for one in layout["models"] if one["model"] == "ward-notes:1b")
+    assert (answer["on"], answer["verdict"], answer["tok_s"] is not None) == ("GPU", "fits", True)
