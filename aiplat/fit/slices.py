@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
-from aiplat.fit.knowledge import knowledge
+from aiplat.site.mig import known_mig_card, mig_cards
 
 # Profiles as nvidia-smi, node labels and hypervisors write them: MIG 1g.10gb (also 1g.10gb+me, and
 # 1c.3g.20gb with some of its cores), A100-10C, A100-1-5CME.
@@ -46,9 +46,10 @@ def profile_in(text: str, *, vgpu: bool = True) -> Profile | None:
     return Profile(share[0].lstrip("-"), int(share["gb"])) if share else None
 
 
-def profiles_of(card: str) -> dict[str, float]:
+def profiles_of(card: str) -> Mapping[str, float]:
     """Return a card's MIG profiles with the GiB that a program sees of each; empty: none are known."""
-    return _listed().get(card, {})
+    known = known_mig_card(card)
+    return known.seen if known else {}
 
 
 def has_part(card: str, total: int | None, profile: Profile) -> bool:
@@ -65,7 +66,7 @@ def has_part(card: str, total: int | None, profile: Profile) -> bool:
 
 def seen_gib(card: str, profile: Profile) -> float:
     """Return the GiB that a program sees of a MIG instance; without a known card the least of all cards."""
-    every = [profiles_of(card)] if profiles_of(card) else list(_listed().values())
+    every = [profiles_of(card)] if profiles_of(card) else [one.seen for one in mig_cards()]
     sizes = [known[profile.name] for known in every if profile.name in known]
     return min(sizes, default=profile.gb * _SEEN)
 
@@ -74,8 +75,3 @@ def core_share(card: str, profile: Profile) -> float:
     """Return the share of a card's cores that a MIG instance has: sevenths, quarters or halves."""
     most = max((int(name.partition("g")[0]) for name in profiles_of(card)), default=_FEWEST_CORES)
     return min(1.0, (profile.cores or most) / most)
-
-
-@cache
-def _listed() -> dict[str, dict[str, float]]:
-    return {card: row["profiles"] for row in knowledge("hardware")["mig"] for card in row["cards"]}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -23,6 +24,8 @@ class MigCard:
     memory: int
     profiles: Mapping[str, int]
     """Profile → how many instances of it fit on one card."""
+    seen: Mapping[str, float]
+    """Profile → the GiB that a program sees of an instance."""
 
     def layout(self, wanted: str | Mapping[str, int]) -> dict[str, int]:
         """Return instances by profile; of one profile alone as many as fit.
@@ -51,8 +54,14 @@ class MigCard:
 
 
 def mig_card(name: str) -> MigCard | None:
-    """Return the kind of card that a GPU's name means, or None where MIG cannot part it."""
-    return next((card for card in _cards() if re.search(card.match, name, re.IGNORECASE)), None)
+    """Return the kind of card that a GPU's name means, or None where a site cannot part it."""
+    card = known_mig_card(name)
+    return card if card and card.compute else None
+
+
+def known_mig_card(name: str) -> MigCard | None:
+    """Return the same, also where only its profiles are known and not how many of them fit."""
+    return next((card for card in mig_cards() if re.search(card.match, name, re.IGNORECASE)), None)
 
 
 def layout_on(gpus: Sequence[str], wanted: str | Mapping[str, int] | None) -> dict[str, int]:
@@ -62,15 +71,20 @@ def layout_on(gpus: Sequence[str], wanted: str | Mapping[str, int] | None) -> di
 
 
 def mig_names() -> list[str]:
-    """Return the kinds of cards that MIG can part."""
-    return [card.name for card in _cards()]
+    """Return the kinds of cards that a site can part."""
+    return [card.name for card in mig_cards() if card.compute]
 
 
 @cache
-def _cards() -> tuple[MigCard, ...]:
+def mig_cards() -> tuple[MigCard, ...]:
+    """Return every kind of card whose profiles are known."""
     path = shipped("charts/resource/gpu-operator/mig.yaml")
     document = YAML(typ="safe", pure=True).load(path)
-    return tuple(
-        MigCard(c["card"], c["match"], c["memory"], c["slices"][0], c["slices"][1], c["profiles"])
-        for c in document["cards"]
-    )
+    return tuple(_card(one) for one in document["cards"])
+
+
+def _card(said: Mapping[str, Any]) -> MigCard:
+    compute, memory = said.get("slices", (0, 0))
+    profiles = {name: number for name, (number, _) in said["profiles"].items()}
+    seen = {name: gib for name, (_, gib) in said["profiles"].items()}
+    return MigCard(said["card"], said["match"], said.get("memory", 0), compute, memory, profiles, seen)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from ruamel.yaml import YAML
 
 from aiplat.errors import BadInput
 from aiplat.fit.devices import doubt_about, find_device, metal_working_set, of_the_same_name
@@ -14,7 +11,7 @@ from aiplat.fit.knowledge import GIB, knowledge
 from aiplat.fit.question import FitQuestion, as_request
 from aiplat.fit.request import EngineSettings
 from aiplat.fit.slices import profiles_of
-from tests.house.tree import ROOT
+from aiplat.site.mig import MigCard, known_mig_card, mig_card, mig_cards, mig_names
 
 
 @pytest.mark.parametrize(
@@ -200,19 +197,21 @@ def test_a_laptops_card_has_the_memory_that_is_said() -> None:
     assert round((read_hardware({"gpu": "RTX 4090 Laptop 16GB"}).gpus[0].total or 0) / GIB) == 16
 
 
-@pytest.mark.parametrize("row", knowledge("hardware")["mig"], ids=lambda row: row["cards"][0])
-def test_every_mig_profile_is_a_part_of_its_cards_and_of_no_whole_one(row: dict[str, Any]) -> None:
+PARTED = [card["name"] for card in knowledge("hardware")["gpus"] if profiles_of(card["name"])]
+
+
+@pytest.mark.parametrize("card", PARTED)
+def test_every_mig_profile_is_a_part_of_its_cards_and_of_no_whole_one(card: str) -> None:
     """By the label that a node has: less memory than the name says, and a share of bandwidth and cores."""
-    for card in row["cards"]:
-        whole = find_device(card)
-        assert whole
-        assert whole.name == card
-        for name, gib in row["profiles"].items():
-            (part,) = read_hardware({"gpu": f"NVIDIA-{card.replace(' ', '-')}-MIG-{name}"}).gpus
-            assert part.sliced
-            assert part.total == min(round(gib * GIB), whole.total or 0)
-            assert part.bandwidth <= whole.bandwidth
-            assert part.tensor_tflops <= whole.tensor_tflops
+    whole = find_device(card)
+    assert whole
+    assert whole.name == card
+    for name, gib in profiles_of(card).items():
+        (part,) = read_hardware({"gpu": f"NVIDIA-{card.replace(' ', '-')}-MIG-{name}"}).gpus
+        assert part.sliced
+        assert part.total == min(round(gib * GIB), whole.total or 0)
+        assert part.bandwidth <= whole.bandwidth
+        assert part.tensor_tflops <= whole.tensor_tflops
 
 
 @pytest.mark.parametrize("section", ["gpus", "systems"])
@@ -279,12 +278,18 @@ def test_how_many_cards_there_are_is_said_before_or_after_their_name(text: str, 
     assert len(read_hardware({"gpu": text}).gpus) == count
 
 
-SHARED = YAML(typ="safe", pure=True).load(ROOT / "charts/resource/gpu-operator/mig.yaml")["cards"]
-
-
-@pytest.mark.parametrize("card", SHARED, ids=lambda card: card["card"])
-def test_the_profiles_that_a_site_may_lay_out_are_those_that_fit_knows(card: dict[str, Any]) -> None:
-    """What a card is parted into by a site's file is judged with the memory of that part."""
-    found = find_device(card["card"])
+@pytest.mark.parametrize("card", mig_cards(), ids=lambda card: card.name)
+def test_fit_judges_the_parts_of_the_card_that_a_site_means(card: MigCard) -> None:
+    """One file says which profiles a card has; its name there leads to the same card among fit's devices."""
+    found = find_device(card.name)
     assert found
-    assert set(card["profiles"]) == set(profiles_of(found.name))
+    assert known_mig_card(found.name) == card
+    assert profiles_of(found.name) == card.seen
+    assert all(0.7 * int(name.split(".")[1][:-2]) < gib for name, gib in card.seen.items())
+
+
+def test_a_site_parts_cards_of_which_it_is_known_how_many_parts_fit() -> None:
+    """Of others the parts are judged where somebody names one."""
+    assert mig_card("RTX PRO 4500 Blackwell") is None
+    assert profiles_of("RTX PRO 4500 Blackwell") == {"1g.16gb": 15.5, "2g.32gb": 31.2}
+    assert all(card.compute for card in map(mig_card, mig_names()) if card)
