@@ -319,17 +319,14 @@ class Recorder:
         return row
 
     def _key(self, packet: Packet, outside: bool) -> tuple[str, ...]:
-        source, who_key = (
-            str(packet.source),
-            (str(packet.source), str(packet.protocol), str(packet.source_port)),
-        )
+        source = str(packet.source)
+        who_key = (source, str(packet.protocol), str(packet.source_port))
         near, pod = ("", "") if packet.source in self.own else self.pods.owner(source)
         if who_key not in self._asked_by or not self._asked_by[who_key].process:
             self._asked_by[who_key] = who(packet, near, self.pods)
         if len(self._asked_by) > MOST_REMEMBERED:
             self._asked_by.pop(next(iter(self._asked_by)))
-        asked = self._asked_by.get(who_key, Who("", "", ""))
-        kind = "connection" if outside else "name"
+        asked, kind = self._asked_by.get(who_key, Who("", "", "")), "connection" if outside else "name"
         where = (str(packet.destination), NAMES.get(packet.protocol, str(packet.protocol)), str(packet.port))
         return (kind, source, asked.pod or pod, asked.process, asked.unit, *where, packet.name)
 
@@ -354,12 +351,9 @@ class Recorder:
         return not any(name == inside or name.endswith(f".{inside}") for inside in self.names)
 
     def _loop_test(self, packet: Packet) -> bool:
-        """Whether CoreDNS asks this host itself whether it is its own name server, where a site has none.
-
-        What a resolver of this host then asks outside is a packet of its own, and counted.
-        """
-        tested = packet.wanted == HINFO and LOOP_TEST.fullmatch(packet.name) is not None
-        return tested and packet.destination in self.own
+        """Whether CoreDNS asks this host if it asks itself; a resolver here that passes it on is seen."""
+        asked_itself = packet.wanted == HINFO and packet.destination in self.own
+        return asked_itself and bool(LOOP_TEST.fullmatch(packet.name))
 
     @staticmethod
     def _remember(remembered: OrderedDict[Any, Any], key: Any, value: Any) -> None:
