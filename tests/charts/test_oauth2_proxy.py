@@ -54,7 +54,7 @@ def test_a_session_belongs_to_one_host(rendered: dict[str, str]) -> None:
     """Browsers keep `__Host-` cookies to the host; no token is in it, and it ends by itself."""
     found = arguments(rendered["oauth2-proxy"])
     assert {"--cookie-name=__Host-aiplat", "--cookie-secure", "--session-cookie-minimal"} <= {*found}
-    assert "--cookie-expire=8h" in found
+    assert "--cookie-expire=1h" in found
     assert not [a for a in found if a.startswith(("--cookie-domain", "--redirect-url", "--pass-"))]
 
 

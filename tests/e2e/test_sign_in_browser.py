@@ -231,6 +231,8 @@ def test_signing_out_ends_the_session_everywhere(browser: Browser, windows: dict
     leave(window)
     assert [name for name in window.cookies() if "portal" in name] == []
     assert copy.open("/people").url == f"{PORTAL}/sign-in?then=/people"
+    copy.page.get_by_role("link", name="Sign in by name").click()
+    copy.page.get_by_label("Login").wait_for()
     again(window, "admin", "/people")
     window.page.wait_for_url(f"{PORTAL}/people")
     copy.close()

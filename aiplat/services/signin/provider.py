@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from aiplat.services.signin.ended import watch
 from aiplat.services.signin.look import put_on
 
 _LOCK = 0x51671
@@ -51,6 +52,7 @@ def provider(folder: Path) -> Flask:
     oidc.generate_id_token = _unlike_others
     signal("before_user_delete").connect(_forget)
     put_on(application)
+    watch(application)
     return application
 
 

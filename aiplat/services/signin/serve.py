@@ -16,6 +16,7 @@ from hypercorn.config import Config
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from aiplat.services.signin.clients import seed
+from aiplat.services.signin.ended import make_table
 from aiplat.services.signin.provider import alone, provider
 
 _LEAVE = 10.0
@@ -27,6 +28,7 @@ def prepared(folder: Path) -> Flask:
     application = provider(folder)
     with application.app_context(), alone():
         install(application)
+        make_table()
         seed(json.loads((folder / "clients" / "clients.json").read_text()))
     return application
 

@@ -172,6 +172,13 @@ def test_sign_out_ends_the_session_and_leads_back(seen: dict[str, Any]) -> None:
     assert seen["after sign-out"] == "/login"
 
 
+def test_a_copy_of_the_cookie_opens_nothing_once_somebody_signed_out(seen: dict[str, Any]) -> None:
+    """Left to itself, Canaille only takes the cookie from the browser; who signs in again is in again."""
+    assert seen["copy before"] == seen["signs in again"] == "/callback"
+    assert seen["copy after"] == "/login"
+    assert seen["copy after logout"] in {403, 404}
+
+
 def test_the_first_admin_comes_by_a_link(seen: dict[str, Any]) -> None:
     """It is made once, is signed in with the new password, and signs in with it later."""
     assert Invited.model_validate(seen["first"]).groups == ("admin",)

@@ -51,7 +51,15 @@ class Browser:
     """One visitor with cookies, who posts forms as they were shown."""
 
     def __init__(self, app: Any) -> None:
+        self._app = app
         self._client = app.test_client()
+
+    def copied(self) -> Browser:
+        """Return somebody who took a copy of the cookie that says who is signed in."""
+        other = Browser(self._app)
+        cookie = self._client.get_cookie("canaille", domain=urlsplit(LOGIN).hostname)
+        other._client.set_cookie("canaille", cookie.value, domain=urlsplit(LOGIN).hostname)
+        return other
 
     def get(self, url: str) -> Any:
         """Ask for a page, not following where it leads."""
@@ -207,11 +215,19 @@ def flows(app: Any) -> dict[str, Any]:
     facts["refresh token twice"] = program.refresh(PORTAL, given["refresh_token"]).status_code
     with app.app_context():
         facts["user id"] = ada_id()
+    copy = browser.copied()
+    facts["copy before"] = urlsplit(copy.authorized(PORTAL).location).path
     ended = browser.get(
         f"/oauth/end_session?client_id=portal&id_token_hint={given['id_token']}&post_logout_redirect_uri=https://portal.ward.test/&state=x"
     )
     facts["sign-out"] = ended.status_code, ended.location
     facts["after sign-out"] = urlsplit(browser.authorized(PORTAL).location).path
+    facts["copy after"] = urlsplit(copy.authorized(PORTAL).location).path
+    browser.signed_in("ada")
+    facts["signs in again"] = urlsplit(browser.authorized(PORTAL).location).path
+    second = browser.copied()
+    browser.get("/logout")
+    facts["copy after logout"] = second.get("/profile/ada").status_code
     return facts
 
 
