@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from aiplat.actions.login import provider_of_site
+from aiplat.actions.login import LoginProvider, provider_of_site
 from aiplat.actions.model import objects_of
 from aiplat.cluster.raw import RawObjects, Refused
 from aiplat.errors import BadInput, Finding
@@ -16,6 +17,8 @@ from aiplat.state import site_dir
 
 _ACCOUNTS = "aiplat-model"
 _NOT_FOUND = 404
+# Linux takes no longer word on a command line than 128 KiB.
+_LONGEST_WORD = 120_000
 
 
 def admin_kubeconfig(site: Site) -> dict[str, Any]:
@@ -54,7 +57,7 @@ def person_kubeconfig(site: Site, team: str = "") -> dict[str, Any]:
     """
     provider = provider_of_site(site)
     words = ["login", "--exec-credential", "--issuer", provider.issuer, "--client", provider.client]
-    words += ["--ca", str(provider.ca)] if provider.ca else []
+    words += _vouching(provider)
     plugin = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "command": "aiplat",
@@ -64,6 +67,20 @@ def person_kubeconfig(site: Site, team: str = "") -> dict[str, Any]:
     }
     namespace = _namespace_of(objects_of(site), team) if team else "default"
     return _kubeconfig(site, "person", namespace, {"exec": plugin})
+
+
+def _vouching(provider: LoginProvider) -> list[str]:
+    """Return the words that tell `aiplat login` who vouches for the issuer, on any machine."""
+    if provider.ca is None:
+        return []
+    try:
+        data = base64.b64encode(provider.ca.read_bytes()).decode()
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+        raise BadInput(
+            Finding(str(provider.ca), problem, "run `aiplat bootstrap`, or mend signIn.ca")
+        ) from None
+    return ["--ca-data", data] if len(data) <= _LONGEST_WORD else ["--ca", str(provider.ca)]
 
 
 def _namespace_of(objects: RawObjects, team: str) -> str:

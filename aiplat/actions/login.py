@@ -35,12 +35,17 @@ _MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class LoginProvider:
-    """Where people sign in, as which client; `ca` vouches for the issuer; None: whom the machine trusts."""
+    """Where people sign in, as which client.
+
+    `ca` is a file of who vouches for the issuer, `authorities` the same as PEM; without both it is whom the
+    machine trusts.
+    """
 
     issuer: str
     client: str
     ca: Path | None = None
     scopes: tuple[str, ...] = SCOPES
+    authorities: str = ""
 
     @property
     def file(self) -> Path:
@@ -83,7 +88,7 @@ def provider_of_site(site: Site) -> LoginProvider:
     return LoginProvider(
         issuer=known["issuer"],
         client=client,
-        ca=site_dir(site.name) / "ca.crt" if known["own"] else None,
+        ca=site.sign_in.ca if site.sign_in else site_dir(site.name) / "ca.crt",
         scopes=tuple(known["scopes"]),
     )
 
@@ -196,7 +201,8 @@ def _description(provider: LoginProvider) -> dict[str, Any]:
 
 def _ask(provider: LoginProvider, url: str, form: dict[str, str] | None = None) -> dict[str, Any]:
     try:
-        trusted = ssl.create_default_context(cafile=provider.ca and str(provider.ca))
+        file = provider.ca and str(provider.ca)
+        trusted = ssl.create_default_context(cafile=file, cadata=provider.authorities or None)
         with httpx.Client(verify=trusted, timeout=_SECONDS) as client:
             answer = client.post(url, data=form) if form else client.get(url)
         told = parsed_json(answer.content[:_MOST_BYTES]) if answer.content else {}

@@ -41,9 +41,9 @@ def kubeconfig(
     itself; deleting the Team ends it at once. Keep it like a password: who has it is the team.
     `aiplat kubeconfig --team ward >ward.kubeconfig` makes a file to hand over.
 
-    With --sign-in it has no credential: kubectl runs `aiplat login`, and the API server takes the token. What
-    a person may do is said by the groups and Teams they are in; --team only chooses the namespace. It names
-    the file with the site's CA on this machine: copy that along, and write its place there.
+    With --sign-in it has no credential and works on any machine with `aiplat`: kubectl runs `aiplat login`,
+    and the API server takes the token. What a person may do is said by the groups and Teams they are in;
+    --team only chooses the namespace.
 
     Exit codes: 0 printed, 1 the cluster cannot be asked, 2 bad input, no such Team, or nothing was
     bootstrapped from here.

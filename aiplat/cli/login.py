@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +26,10 @@ CaOption = Annotated[
     typer.Option("--ca", metavar="FILE", help="PEM of who vouches for the issuer. Default: the site's CA."),
 ]
 
+CaDataOption = Annotated[
+    str, typer.Option("--ca-data", metavar="BASE64", help="The same, in itself: what a kubeconfig has.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
@@ -37,6 +42,7 @@ def login(  # noqa: PLR0913, PLR0917 - one parameter an option
     issuer: IssuerOption = None,
     client: ClientOption = "portal-cli",
     ca: CaOption = None,
+    ca_data: CaDataOption = "",
     token_only: Annotated[
         bool, typer.Option("--token-only", help="Print the ID token: `Authorization: Bearer` of the API.")
     ] = False,
@@ -59,7 +65,7 @@ def login(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise BadInput(
             Finding("login", "prints one thing", "use one of --token-only, --exec-credential, --json")
         )
-    provider = _provider(site, issuer, client, ca)
+    provider = _provider(site, issuer, client, (ca, ca_data))
     known = logged_in(provider) or log_in(provider, _tell)
     if token_only:
         typer.echo(known.id_token)
@@ -76,6 +82,7 @@ def logout(
     issuer: IssuerOption = None,
     client: ClientOption = "portal-cli",
     ca: CaOption = None,
+    ca_data: CaDataOption = "",
 ) -> None:
     """Forget the session that `aiplat login` keeps; the browser's own ends in the portal.
 
@@ -83,21 +90,35 @@ def logout(
     """
     from aiplat.actions.login import log_out  # noqa: PLC0415 - only this verb pays for it
 
-    there = log_out(_provider(site, issuer, client, ca))
+    there = log_out(_provider(site, issuer, client, (ca, ca_data)))
     typer.echo("signed out" if there else "nobody was signed in")
 
 
-def _provider(site: str | None, issuer: str | None, client: str, ca: Path | None) -> LoginProvider:
+def _provider(
+    site: str | None, issuer: str | None, client: str, vouching: tuple[Path | None, str]
+) -> LoginProvider:
     from aiplat.actions.login import LoginProvider, provider_of_site  # noqa: PLC0415 - as above
     from aiplat.site.find import find_site  # noqa: PLC0415 - as above
     from aiplat.site.load import load_site  # noqa: PLC0415 - as above
 
+    ca, data = vouching
+    if ca and data:
+        raise BadInput(Finding("--ca-data", "says what --ca says too", "give one of them"))
+    authorities = _certificates(data)
     if issuer is not None:
         if not issuer.startswith("https://"):
             raise BadInput(Finding("--issuer", "is not an https:// address", "name the issuer's own"))
-        return LoginProvider(issuer, client, ca)
+        return LoginProvider(issuer, client, ca, authorities=authorities)
     known = provider_of_site(load_site(find_site(site)))
-    return replace(known, ca=ca) if ca else known
+    return replace(known, ca=ca, authorities=authorities) if ca or authorities else known
+
+
+def _certificates(data: str) -> str:
+    try:
+        return b64decode(data, validate=True).decode("ascii")
+    except ValueError:
+        problem = "is not the base64 of certificates in PEM form"
+        raise BadInput(Finding("--ca-data", problem, "copy all of it, or name a file by --ca")) from None
 
 
 def _tell(address: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiplat.catalog.components import Component
 from aiplat.frozen import Frozen
-from aiplat.plan.sign_in import sign_in
+from aiplat.plan.sign_in import company_authorities, sign_in
 from aiplat.site.models import Site
 
 PREFIX = "aiplat:"
@@ -31,18 +31,21 @@ class KnownPeople(Frozen):
 def people(site: Site, on: Sequence[Component], authorities: str) -> KnownPeople:
     """Return what a server is told of the sign-in; `authorities` are the CA certificates (PEM) of the site.
 
-    The company's own issuer is judged by the authorities that the servers trust. The clients that kubectl
-    signs in with are those without a secret: a person's computer cannot keep one.
+    The company's own issuer is judged by `signIn.ca`; without one, by the authorities that the servers' own
+    systems trust. The clients that kubectl signs in with are those without a secret: a person's computer
+    cannot keep one.
+
+    Raises:
+        BadInput: the file with the company's CA certificates cannot be read.
     """
     known = sign_in(site, on, {})
     audiences = sorted({client["id"] for client in known.get("clients", ()) if client["public"]})
     if not audiences:
         return KnownPeople()
     own = bool(known["own"])
+    vouching = authorities if own else company_authorities(site)
     return KnownPeople(
-        config=json.dumps(
-            authentication_configuration(known, audiences, authorities if own else ""), indent=1
-        ),
+        config=json.dumps(authentication_configuration(known, audiences, vouching), indent=1),
         issuer_host=known["host"] if own else "",
         issuer_address=known["address"] if own else "",
     )

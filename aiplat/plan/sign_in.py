@@ -168,6 +168,16 @@ def _authorities(company: CompanySignIn) -> str:
         raise BadInput(Finding("signIn.ca", problem, "name a file with certificates in PEM form")) from None
 
 
+def company_authorities(site: Site) -> str:
+    """Return the certificates (PEM) by which alone the company's issuer is judged; empty where it names none.
+
+    Raises:
+        BadInput: the file cannot be read.
+    """
+    company = site.sign_in
+    return _authorities(company) if company and company.ca else ""
+
+
 def askers(on: Sequence[Component]) -> list[Component]:
     """Return the components whose pods ask the site's own issuer by its name: through the ingress."""
     return _asking(own_clients(on))

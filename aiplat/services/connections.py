@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import resource
 import signal
 import socket
@@ -28,6 +29,9 @@ from aiplat.services.bounds import (
     WRITE_BYTES,
     WRITE_SECONDS,
 )
+from aiplat.services.request_id import new_request_id
+
+log = logging.getLogger("aiplat.connections")
 
 _SLICE = 8 << 10
 _EVERY_SECONDS = 1.0
@@ -292,12 +296,15 @@ class Guarded(HttpToolsProtocol):
         """Answer a request that did not get as far as the application, and close."""
         if self.transport.is_closing():
             return
+        request = new_request_id()
+        log.info("refused before it was a request: %d %s request=%s", status, message, request)
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-        body = json.dumps({"error": error}).encode()
-        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(
-            body
+        body = json.dumps({"error": {**error, "request_id": request}}).encode()
+        head = (
+            b"content-type: application/json\r\nconnection: close\r\nx-request-id: %b\r\n" % request.encode()
         )
-        self.transport.write(STATUS_LINE[status] + head + body)
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[status] + head + length + body)
         self.transport.close()
 
 

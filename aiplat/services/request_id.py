@@ -1,4 +1,4 @@
-"""Which request a log line is about: the id that its answer has as a header too."""
+"""Which request a log line or an error is about: the id that its answer has as a header too."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from contextvars import ContextVar
 REQUEST: ContextVar[str] = ContextVar("request", default="")
 """The id of the request that is being answered; empty outside of one."""
 
+TRACE: ContextVar[str] = ContextVar("trace", default="")
+"""The trace that the request is a part of, as OpenTelemetry writes it; empty where the site wants none."""
+
 
 def new_request_id() -> str:
     """Return an id that no other request has."""
     return os.urandom(16).hex()
+
+
+def error_ids() -> dict[str, str]:
+    """Return what an error's body names its request by: `request_id`, and `trace_id` where there is one."""
+    named = {"request_id": REQUEST.get(), "trace_id": TRACE.get()}
+    return {name: value for name, value in named.items() if value}
 
 
 class _Names(logging.Filter):

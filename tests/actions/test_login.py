@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,13 @@ def issuer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestIssu
     issuer.close()
 
 
-def signed_in(provider: LoginProvider, **wrong: str) -> Login:
+def signed_in(
+    provider: LoginProvider, ask: Callable[[str], httpx.Response] = httpx.get, **wrong: str
+) -> Login:
     """Sign in with a browser that follows where it is led, after it brought something wrong."""
 
     def browse(address: str) -> None:
-        back = httpx.get(address)
+        back = ask(address)
         if wrong:
             assert httpx.get(httpx.URL(back.headers["location"]).copy_merge_params(wrong)).status_code == 400
         assert httpx.get(back.headers["location"]).status_code == 200
@@ -99,6 +103,28 @@ def test_a_token_for_something_else_is_not_kept(issuer: TestIssuer, bent: dict[s
     with pytest.raises(AiplatError, match="not for this login"):
         signed_in(provider)
     assert logged_in(provider) is None
+
+
+def test_who_vouches_for_the_issuer_comes_as_a_file_or_in_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kubeconfig for any machine has it; whom the machine trusts is not enough."""
+    monkeypatch.setenv("AIPLAT_STATE", str(tmp_path))
+    redirects = {CLIENT: tuple(f"http://127.0.0.1:{port}/" for port in PORTS)}
+    issuer = TestIssuer(redirects=redirects, folder=tmp_path)
+    trusted = ssl.create_default_context(cadata=issuer.authority)
+    browse = partial(httpx.get, verify=trusted)
+    file = tmp_path / "ca.crt"
+    file.write_text(issuer.authority)
+    for provider in (
+        LoginProvider(issuer.url, CLIENT, file),
+        LoginProvider(issuer.url, CLIENT, authorities=issuer.authority),
+    ):
+        assert signed_in(provider, browse).name == "u-1"
+        assert log_out(provider)
+    with pytest.raises(AiplatError, match="certificate verify failed"):
+        log_in(LoginProvider(issuer.url, CLIENT), lambda _: None)
+    issuer.close()
 
 
 def test_what_does_not_work_is_a_sentence(issuer: TestIssuer) -> None:

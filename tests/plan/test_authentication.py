@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from aiplat.plan.authentication import people
@@ -11,7 +12,7 @@ from aiplat.plan.role_variables import K3sServer
 from aiplat.plan.variables import k3s_variables
 from tests.catalog.test_needs import site
 from tests.k3s.test_rendered import lock_of
-from tests.plan.test_sign_in import DOMAIN, ISSUER, ON
+from tests.plan.test_sign_in import DOMAIN, ISSUER, ON, with_company
 
 
 def test_kubectl_signs_in_as_a_client_without_a_secret() -> None:
@@ -44,3 +45,17 @@ def test_another_authority_does_not_start_the_api_server_again() -> None:
     before, after = inputs(**known), inputs(**{**known, "authentication": "two"})
     assert before["variable:authentication"] != after["variable:authentication"]
     assert before[START] == after[START] != inputs()[START]
+
+
+def test_the_companys_own_ca_vouches_for_its_issuer(tmp_path: Path) -> None:
+    """The API server judges by it alone; where the site names none, by what its host trusts."""
+    ca = tmp_path / "company.pem"
+    ca.write_text("COMPANY PEM")
+    on = [c for c in ON if c.name != ISSUER.name]
+    told = people(with_company(cliClientId="tools", ca=str(ca)), on, "SITE PEM")
+    (authenticator,) = json.loads(told.config)["jwt"]
+    assert authenticator["issuer"]["audiences"] == ["tools"]
+    assert authenticator["issuer"]["certificateAuthority"] == "COMPANY PEM"
+    assert (told.issuer_host, told.issuer_address) == ("", "")
+    public = json.loads(people(with_company(cliClientId="tools"), on, "SITE PEM").config)
+    assert "certificateAuthority" not in public["jwt"][0]["issuer"]

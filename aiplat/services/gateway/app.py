@@ -21,7 +21,7 @@ from aiplat.services.gateway.requests.context import ClientLeft, Receive, Reques
 from aiplat.services.gateway.requests.trace import Tracer
 from aiplat.services.gateway.requests.usage import RequestRecord
 from aiplat.services.gateway.upstream.backends import Backends
-from aiplat.services.request_id import REQUEST
+from aiplat.services.request_id import REQUEST, TRACE
 
 Handler = Callable[[RequestContext, Backends], Awaitable[None]]
 Outcome = Literal["done", "refused", "failed", "client_left"]
@@ -104,6 +104,7 @@ class GatewayApp:
             context.more_headers += self._cors.headers(context.headers)
         if self._tracer is not None:
             context.trace = self._tracer.begin(context.method, context.headers, context.own_id)
+            TRACE.set(context.trace.id)
         route = find_route(context.path)
         outcome: Outcome = "failed"
         try:

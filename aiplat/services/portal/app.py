@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from aiplat.services.portal.pages import (
 from aiplat.services.portal.render import page
 from aiplat.services.small_bodies import SmallBodies
 from aiplat.services.store.faults import NotThere, Unreachable
+
+log = logging.getLogger("aiplat.portal")
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {"portal.css": "text/css; charset=utf-8", "portal.js": "text/javascript; charset=utf-8"}
@@ -106,6 +109,11 @@ def _add_handlers(app: FastAPI) -> None:
         # What was sent is not repeated: it may be a secret in the wrong place.
         findings = [Finding(str(detail["loc"][-1]), str(detail["msg"])) for detail in error.errors()]
         return page(request, "wrong.html", 422, title="That is not possible", findings=findings)
+
+    @app.exception_handler(Exception)
+    async def _broke(request: Request, error: Exception) -> Response:
+        log.error("%s %s broke", request.method, request.url.path, exc_info=error)
+        return page(request, "wrong.html", 500, title="The portal met an error of its own", findings=())
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:

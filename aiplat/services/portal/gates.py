@@ -18,6 +18,7 @@ from aiplat.services.portal.context import Portal
 from aiplat.services.portal.paths import OPEN, READ, role_for
 from aiplat.services.portal.render import page_of
 from aiplat.services.portal.visitors import BEGUN_SECONDS, SESSION_SECONDS, Session, Visitor, visitor_of
+from aiplat.services.request_id import REQUEST
 from aiplat.services.store.faults import Unreachable
 
 COOKIE = "aiplat-portal"
@@ -158,7 +159,7 @@ class SignedIn:
     ) -> Response:
         """Say no: to people with a page that leads on, to scripts with the sentence alone."""
         if "text/html" not in request.headers.get("accept", ""):
-            return PlainTextResponse(text + "\n", status)
+            return PlainTextResponse(f"{text} (request {REQUEST.get()})\n", status)
         shown = {"title": _NO.get(status, status.phrase), "findings": [text]}
         return page_of(self._portal, visitor, request.url.path, "wrong.html", status, **shown)
 

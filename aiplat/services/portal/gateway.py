@@ -98,4 +98,5 @@ async def _refusal(answer: aiohttp.ClientResponse) -> Finding:
         problem = str(json.loads(text)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         problem = f"answered {answer.status}"
-    return Finding("gateway", problem)
+    request = answer.headers.get("x-aiplat-request-id", "")
+    return Finding("gateway", f"{problem} (request {request})" if request else problem)

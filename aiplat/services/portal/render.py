@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from aiplat.services.portal.context import Portal, portal_of
 from aiplat.services.portal.paths import PAGES
 from aiplat.services.portal.visitors import Visitor
+from aiplat.services.request_id import REQUEST
 from aiplat.services.store.money import amount
 
 # A page of about 500 words, at three words to four tokens.
@@ -60,6 +61,7 @@ def page_of(
         here=here,
         token=_token(visitor),
         signs_in_by_name=portal.entry is not None,
+        request=REQUEST.get(),
         **shown,
     )
     return HTMLResponse(text, status)

@@ -24,7 +24,7 @@ from tests.services.gateway.engine import Engine
 
 KEY = "sk-aiplat-for-tests"
 MODEL = "gemma3:270m-base-q4_k_m"
-MODELS = (MODEL, "endless", "breaks", "too-busy", "org/with-slash", "moved", "never-streams")
+MODELS = (MODEL, "endless", "breaks", "too-busy", "org/with-slash", "moved", "never-streams", "gives-up")
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,9 @@ class Engine:
     async def _frames(self, body: dict[str, Any], chat: bool) -> AsyncIterator[bytes]:
         counted = body.get("stream_options", {}).get("include_usage")
         zeros = dict.fromkeys(COUNTS, 0) if counted else None
+        if body["model"] == "gives-up":
+            yield _sse({"error": {"message": "runner was killed", "code": 500}})
+            return
         for part in _deltas(body) if chat else [{"text": word} for word in WORDS]:
             kind = "chat.completion.chunk" if chat else "text_completion"
             # As Ollama does: once asked for usage, each frame of a completion carries one, of zeros.
@@ -122,6 +125,9 @@ class Engine:
         return await self._stream(request, "application/x-ndjson", self._lines(body, request.path))
 
     async def _lines(self, body: dict[str, Any], path: str) -> AsyncIterator[bytes]:
+        if body["model"] == "gives-up":
+            yield b'{"error":"runner was killed"}\n'
+            return
         for word in WORDS:
             yield json.dumps(_line(body, word, path, done=False)).encode() + b"\n"
         yield json.dumps(_line(body, "", path, done=True)).encode() + b"\n"

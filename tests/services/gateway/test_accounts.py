@@ -116,6 +116,7 @@ def test_a_budget_holds_against_64_clients_at_once(
                 statuses += post_many(gateway, 200, 64, body)
             last = client.post("/v1/completions", json=body)
         assert last.status_code == 429
+        assert last.json()["error"]["request_id"] == last.headers["x-aiplat-request-id"]
         assert int(last.headers["retry-after"]) > 1
         assert set(statuses) == {200, 429}
         answered = len(engine.asked("/v1/completions"))

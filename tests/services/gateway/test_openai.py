@@ -91,7 +91,7 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
     """Return the error of an answer that has OpenAI's shape, and only that."""
     document = answer.json()
     assert set(document) == {"error"}
-    assert set(document["error"]) == {"message", "type", "param", "code"}
+    assert set(document["error"]) == {"message", "type", "param", "code", "request_id"}
     error: dict[str, Any] = document["error"]
     return error
 
@@ -173,7 +173,8 @@ def test_what_the_engine_refuses_passes_as_it_is(http: httpx.Client) -> None:
     """Status, sentence and Retry-After are the engine's."""
     answer = http.post("/v1/completions", json=PROMPT | {"model": "too-busy"})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
-    assert answer.json() == {"error": {"message": "queue full"}}
+    named = {"request_id": answer.headers["x-aiplat-request-id"]}
+    assert answer.json() == {"error": {"message": "queue full", **named}}
 
 
 def test_an_engine_that_is_down_is_503_with_retry_after(http: httpx.Client) -> None:

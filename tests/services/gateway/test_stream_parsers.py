@@ -175,3 +175,11 @@ def test_an_answer_that_cannot_be_read_is_said_to(raw: bytes) -> None:
     """Depth is an engine's fault like any other: the answer broke off, the gateway did not fail."""
     with pytest.raises(ValueError, match=r"deeply|Expecting|too many"):
         whole_document(raw)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_words_that_speak_of_an_error_are_left_alone(size: int) -> None:
+    """In a text, as a whole text, and where there is none; however the network cuts it."""
+    stream = b'data: {"choices":[{"text":"say \\"error\\":"}]}\n\ndata: {"choices":[{"text":"error"}]}\n\n'
+    stream += b'data: {"choices":[{"text":"x"}],"error":null}\n\n' + DONE
+    assert fed(SseParser(strip=False), stream, size) == stream

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
@@ -98,12 +99,16 @@ def traced(
         yield gateway
 
 
-def ask(gateway: RunningGateway, model: str, trace: str) -> int:
-    """Ask as a client that traces too; returns the status."""
-    headers = {"traceparent": f"00-{trace}-{PARENT}-01"}
+def answer(gateway: RunningGateway, model: str, headers: dict[str, str]) -> httpx.Response:
+    """Return the answer to a chat."""
     body = {"model": model, "messages": [{"role": "user", "content": SECRET}], "stream": True}
     with gateway.client() as client:
-        return client.post("/v1/chat/completions", json=body, headers=headers).status_code
+        return client.post("/v1/chat/completions", json=body, headers=headers)
+
+
+def ask(gateway: RunningGateway, model: str, trace: str) -> int:
+    """Ask as a client that traces too; returns the status."""
+    return answer(gateway, model, {"traceparent": f"00-{trace}-{PARENT}-01"}).status_code
 
 
 def test_a_request_is_two_spans_of_the_clients_trace(
@@ -136,6 +141,15 @@ def test_what_fails_is_an_error_with_its_kind(traced: RunningGateway, receiver: 
     assert attributes(spans["chat down"])[genai.ERROR] == "ClientConnectorError"
     assert attributes(spans["POST /v1/chat/completions"])[genai.ERROR] == "503"
     assert {span.status.code for span in spans.values()} == {2}
+
+
+def test_an_error_names_its_trace(traced: RunningGateway, receiver: Receiver) -> None:
+    """A trace that begins here is named as its request is; a client's own keeps its name."""
+    error = answer(traced, "down", {}).json()["error"]
+    assert error["trace_id"] == error["request_id"]
+    assert eventually(lambda: "POST /v1/chat/completions" in receiver.spans(error["trace_id"]))
+    theirs = answer(traced, "down", {"traceparent": f"00-{TRACE}-{PARENT}-01"}).json()["error"]
+    assert theirs["trace_id"] == TRACE != theirs["request_id"]
 
 
 def test_without_an_endpoint_nothing_of_it_is_loaded_or_sent(gateway: RunningGateway, engine: Engine) -> None:

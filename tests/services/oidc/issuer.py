@@ -1,20 +1,24 @@
-"""A small OpenID Connect issuer on loopback: real HTTP and keys, codes with PKCE, tokens that tests bend."""
+"""A small OpenID Connect issuer on loopback: real HTTP, TLS and keys, codes with PKCE, tokens tests bend."""
 
 from __future__ import annotations
 
 import json
 import secrets
+import ssl
 import threading
 import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from aiplat.vault.pki import issue, make_ca
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 NEXT_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -40,7 +44,10 @@ class Asked:
 
 @dataclass
 class TestIssuer:
-    """The issuer. `who` signs in next, without a page: what a browser would show is not looked at here."""
+    """The issuer. `who` signs in next, without a page: what a browser would show is not looked at here.
+
+    With a folder it speaks TLS by a certificate of a CA of its own, whose certificate is `authority` (PEM).
+    """
 
     __test__ = False
 
@@ -49,6 +56,8 @@ class TestIssuer:
     keys: list[dict[str, Any]] = field(default_factory=lambda: [public_jwk(KEY, "one")])
     requests: list[str] = field(default_factory=list)
     broken: bool = False
+    folder: Path | None = None
+    authority: str = ""
 
     def __post_init__(self) -> None:
         """Listen."""
@@ -58,7 +67,18 @@ class TestIssuer:
         self._server.daemon_threads = True
         self._server.issuer = self  # type: ignore[attr-defined]
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if self.folder is not None:
+            self._speak_tls(self.folder)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def _speak_tls(self, folder: Path) -> None:
+        authority = make_ca("issuer")
+        leaf = issue(authority, "issuer", ["127.0.0.1"])
+        (folder / "issuer.pem").write_text(leaf.key + leaf.crt)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "issuer.pem")
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.authority, self.url = authority.crt, self.url.replace("http:", "https:")
 
     def close(self) -> None:
         """Stop listening."""

@@ -24,11 +24,12 @@ from tests import patience
 from tests.charts.conftest import VALUES, Helm, charts, documents, helm  # noqa: F401 - two are fixtures
 from tests.patience import PATIENCE
 from tests.plan.test_golden import SITE
+from tests.services.oidc.issuer import TestIssuer
 from tests.services.operator.api_server import ADMIN, OPERATOR, ApiServer, Document, api_server, install
-from tests.services.operator.issuer import Issuer
 
 # What the lab's hosts run has to be built first, which takes minutes once.
 pytestmark = pytest.mark.lab
+CLIENT = "portal-cli"
 KNOWN = {"userClaim": "preferred_username", "groupsClaim": "groups"}
 WARD: Document = {
     "apiVersion": "aiplat.dev/v1alpha1",
@@ -41,14 +42,20 @@ WHO = "apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 @pytest.fixture(scope="module")
-def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestIssuer]:
     """The site's sign-in, as far as an API server sees it."""
-    found = Issuer(tmp_path_factory.mktemp("issuer"))
+    found = TestIssuer(redirects={}, folder=tmp_path_factory.mktemp("issuer"))
     yield found
-    found.stop()
+    found.close()
 
 
-def configured(issuer: Issuer, *audiences: str) -> str:
+def token_of(issuer: TestIssuer, name: str, *groups: str, **claims: Any) -> str:
+    """Return a person's ID token for kubectl; a claim that is None is left out."""
+    told = {"sub": f"id-of-{name}", "preferred_username": name, "groups": list(groups), **claims}
+    return issuer.token(told.pop("aud", CLIENT), **told)
+
+
+def configured(issuer: TestIssuer, *audiences: str) -> str:
     """Return the API server's file, as the role writes it."""
     known = {**KNOWN, "issuer": issuer.url}
     return json.dumps(authentication_configuration(known, audiences, issuer.authority))
@@ -59,7 +66,7 @@ def api(
     tmp_path_factory: pytest.TempPathFactory,
     helm: Helm,  # noqa: F811 - the fixture
     charts: dict[str, Path],  # noqa: F811 - the fixture
-    issuer: Issuer,
+    issuer: TestIssuer,
 ) -> Iterator[ApiServer]:
     """An API server that knows the issuer, with the operator's release and one Team."""
     folder = tmp_path_factory.mktemp("api")
@@ -75,7 +82,7 @@ def api(
         install(server, documents(rendered.stdout))
         _aggregate(server)
         assert patience.eventually(lambda: server.apply(WARD) == "")
-        assert patience.eventually(lambda: signed_in(server, issuer.token("alice")) != {})
+        assert patience.eventually(lambda: signed_in(server, token_of(issuer, "alice")) != {})
         yield server
     finally:
         server.stop()
@@ -118,9 +125,9 @@ def can(api: ApiServer, token: str, verb: str, what: str, namespace: str = "") -
     return bool(answer.json()["status"]["allowed"])
 
 
-def test_a_person_is_known_by_name_and_groups(api: ApiServer, issuer: Issuer) -> None:
+def test_a_person_is_known_by_name_and_groups(api: ApiServer, issuer: TestIssuer) -> None:
     """With a prefix, so that no group of the sign-in is one of Kubernetes' own."""
-    found = signed_in(api, issuer.token("alice", "nurses", "system:masters"))
+    found = signed_in(api, token_of(issuer, "alice", "nurses", "system:masters"))
     assert found["username"] == "aiplat:alice"
     assert found["groups"] == ["aiplat:nurses", "aiplat:system:masters", "system:authenticated"]
 
@@ -138,24 +145,24 @@ def test_a_person_is_known_by_name_and_groups(api: ApiServer, issuer: Issuer) ->
     ],
 )
 def test_a_token_that_is_not_for_kubernetes_is_refused(
-    api: ApiServer, issuer: Issuer, claims: dict[str, Any]
+    api: ApiServer, issuer: TestIssuer, claims: dict[str, Any]
 ) -> None:
     """Another client's, another issuer's, an old one, one that is good for days, one that names nobody."""
-    assert signed_in(api, issuer.token("alice", "admin", **claims)) == {}
+    assert signed_in(api, token_of(issuer, "alice", "admin", **claims)) == {}
 
 
-def test_a_token_that_was_changed_is_refused(api: ApiServer, issuer: Issuer) -> None:
+def test_a_token_that_was_changed_is_refused(api: ApiServer, issuer: TestIssuer) -> None:
     """What is signed is what counts."""
-    head, _, signature = issuer.token("alice").split(".")
-    _, body, _ = issuer.token("alice", "admin").split(".")
+    head, _, signature = token_of(issuer, "alice").split(".")
+    _, body, _ = token_of(issuer, "alice", "admin").split(".")
     assert signed_in(api, f"{head}.{body}.{signature}") == {}
 
 
 def test_members_have_their_teams_namespace_and_no_other(
-    api: ApiServer, issuer: Issuer, keeper: TeamKeeper
+    api: ApiServer, issuer: TestIssuer, keeper: TeamKeeper
 ) -> None:
     """By name or by group; not roles, quotas, network policies, accounts' tokens and Models to make."""
-    for token in (issuer.token("alice", "member"), issuer.token("bob", "member", "nurses")):
+    for token in (token_of(issuer, "alice", "member"), token_of(issuer, "bob", "member", "nurses")):
         for what in ("pods", "secrets", "deployments.apps", "ingresses.networking.k8s.io"):
             assert can(api, token, "create", what, "team-ward"), what
             assert not can(api, token, "get", what, "aiplat-access"), what
@@ -173,17 +180,20 @@ def test_members_have_their_teams_namespace_and_no_other(
         assert not can(api, token, "list", "teams.aiplat.dev")
 
 
-def test_who_is_in_no_team_sees_no_namespace(api: ApiServer, issuer: Issuer, keeper: TeamKeeper) -> None:
+def test_who_is_in_no_team_sees_no_namespace(api: ApiServer, issuer: TestIssuer, keeper: TeamKeeper) -> None:
     """A member of the site sees its models; a person of no group of the site not even those."""
-    for token, models in ((issuer.token("eve", "member"), True), (issuer.token("mallory", "others"), False)):
+    for token, models in (
+        (token_of(issuer, "eve", "member"), True),
+        (token_of(issuer, "mallory", "others"), False),
+    ):
         assert can(api, token, "list", "models.aiplat.dev") is models
         for verb, what in (("get", "pods"), ("list", "namespaces"), ("get", "secrets"), ("create", "pods")):
             assert not can(api, token, verb, what, "team-ward")
 
 
-def test_operators_see_all_but_secrets_and_admins_may_everything(api: ApiServer, issuer: Issuer) -> None:
+def test_operators_see_all_but_secrets_and_admins_may_everything(api: ApiServer, issuer: TestIssuer) -> None:
     """Operators say which models are served, and make no Team."""
-    operator, admin = issuer.token("olga", "operator"), issuer.token("ada", "admin")
+    operator, admin = token_of(issuer, "olga", "operator"), token_of(issuer, "ada", "admin")
     for verb, what in (("list", "pods"), ("list", "nodes"), ("create", "models.aiplat.dev")):
         assert can(api, operator, verb, what)
     for verb, what in (("get", "secrets"), ("create", "teams.aiplat.dev"), ("delete", "pods")):
@@ -255,10 +265,10 @@ def _count(api: ApiServer) -> None:
 
 
 def test_what_quota_and_pod_security_do_not_know_is_refused_in_teams_namespaces(
-    api: ApiServer, issuer: Issuer, keeper: TeamKeeper
+    api: ApiServer, issuer: TestIssuer, keeper: TeamKeeper
 ) -> None:
     """Addresses of others, a place before the cluster's own pods, every GPU without asking for one."""
-    token = issuer.token("alice")
+    token = token_of(issuer, "alice")
     _count(api)
     ports = [{"port": 80, "protocol": "TCP"}]
     meta = {"name": "x", "namespace": "team-ward"}
@@ -308,18 +318,18 @@ def test_a_kubeconfig_of_a_team_is_for_its_namespace_alone(
 
 
 def test_a_changed_file_counts_without_a_restart(
-    api: ApiServer, issuer: Issuer, tmp_path_factory: pytest.TempPathFactory
+    api: ApiServer, issuer: TestIssuer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The API server reads it again by itself, which takes it up to a minute or two."""
-    token = issuer.token("alice", aud="another-cli")
+    token = token_of(issuer, "alice", aud="another-cli")
     assert signed_in(api, token) == {}
     write_atomic(api.folder / "authentication.json", configured(issuer, "portal-cli", "another-cli").encode())
     patience.until(lambda: signed_in(api, token) != {}, lambda: f"not read in {PATIENCE} s")
-    assert signed_in(api, issuer.token("alice"))["username"] == "aiplat:alice"
+    assert signed_in(api, token_of(issuer, "alice"))["username"] == "aiplat:alice"
 
 
 def test_a_team_that_goes_takes_its_members_access_with_it(
-    api: ApiServer, issuer: Issuer, keeper: TeamKeeper
+    api: ApiServer, issuer: TestIssuer, keeper: TeamKeeper
 ) -> None:
     """The namespace and what is in it stay."""
     objects = RawObjects.of_kubeconfig(api.kubeconfig(ADMIN), "kubectl")
@@ -327,5 +337,5 @@ def test_a_team_that_goes_takes_its_members_access_with_it(
     assert told["status"]["message"] == "1 member and 1 group may work in team-ward"
     objects.delete("Team.aiplat.dev", "", "ward")
     assert keeper.run()
-    assert patience.eventually(lambda: not can(api, issuer.token("alice"), "get", "pods", "team-ward"))
+    assert patience.eventually(lambda: not can(api, token_of(issuer, "alice"), "get", "pods", "team-ward"))
     assert objects.read("ResourceQuota", "team-ward", "team")

@@ -120,6 +120,36 @@ def test_what_the_gateway_refuses_is_said(site: Site) -> None:
     answer = site.browser("red").send("/playground/stream", **QUESTION | {"model": "nothing"})
     assert answer.status_code == 502
     assert "nothing" in answer.text
+    assert re.search(r"\(request [0-9a-f]{32}\)", answer.text)
+
+
+@pytest.mark.parametrize(
+    ("who", "path", "status"),
+    [("red", "/nowhere", 404), ("red", "/people", 403), ("red", "/playground?model=x", 200)],
+)
+def test_a_page_that_says_no_names_its_request(site: Site, who: str, path: str, status: int) -> None:
+    """People copy it into a mail, scripts have it too; a page that is right has none."""
+    for accept in ("text/html", "*/*"):
+        answer = site.browser(who).get(path, headers={"accept": accept})
+        assert answer.status_code == status
+        assert (answer.headers["x-request-id"] in answer.text) is (status != 200)
+
+
+def test_what_nobody_foresaw_is_a_page_that_names_its_request(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it was is in the log alone."""
+
+    def breaks() -> ClusterSeen:
+        raise RuntimeError("a secret of the portal")
+
+    browser = site.browser("operator")
+    object.__setattr__(site.portal, "look", breaks)
+    answer = browser.get("/")
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] in answer.text
+    assert "a secret of the portal" not in answer.text
+    assert "a secret of the portal" in caplog.text
 
 
 def test_a_gateway_that_is_away_is_said(site: Site) -> None:

@@ -11,6 +11,7 @@ from aiplat.services.gateway.http.answer_memory import AnswerShare
 from aiplat.services.gateway.http.bodies import written
 from aiplat.services.gateway.http.frames import FrameSplitter, whole_document
 from aiplat.services.gateway.requests.counts import TokenCounts, counted, usage_document, usage_in
+from aiplat.services.request_id import error_ids
 
 _BYTES_PER_TOKEN = 4
 
@@ -118,7 +119,7 @@ class ResponseEvents:
 
     def broken(self, error: errors.ApiError) -> bytes:
         """Return the events of a response that the engine broke off."""
-        said = {"code": "server_error", "message": error.message}
+        said = {"code": "server_error", "message": error.message, **error_ids()}
         events = self._begin()
         return events + self._event(
             "response.failed", response=self._shell.document("failed", self._done(), error=said)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiplat.services.request_id import error_ids
+
 
 @dataclass
 class ApiError(Exception):
@@ -37,13 +39,22 @@ def openai_body(error: ApiError) -> dict[str, Any]:
             "type": error.kind,
             "param": error.param,
             "code": error.code,
+            **error_ids(),
         }
     }
 
 
 def ollama_body(error: ApiError) -> dict[str, Any]:
     """Return the error document that Ollama's clients understand."""
-    return {"error": error.message}
+    return {"error": error.message, **error_ids()}
+
+
+def named(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an engine's own error document with the ids of the request, where ours have them."""
+    error = document.get("error")
+    if isinstance(error, dict):
+        return {**document, "error": {**error, **error_ids()}}
+    return {**document, **error_ids()}
 
 
 def no_key() -> ApiError:

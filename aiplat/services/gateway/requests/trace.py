@@ -10,7 +10,12 @@ from aiplat.services.gateway.routing.models import Model
 
 
 class Trace(Protocol):
-    """One request: a span for all of it, and one for each time that an upstream is asked."""
+    """One request: a span for all of it, and one for each time that an upstream is asked.
+
+    `id` is what OpenTelemetry knows all of them by.
+    """
+
+    id: str
 
     def asks(self, model: Model, path: str, url: str) -> dict[str, str]:
         """Hear that an upstream is asked; return the headers by which it can continue the trace."""

@@ -15,11 +15,13 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from aiplat.services.gateway.routing.egress import Egress
 from aiplat.services.gateway.settings import Telemetry
 from aiplat.services.gateway.tracing.spans import SpanTracer
+from aiplat.services.request_id import REQUEST
 
 log = logging.getLogger("aiplat.gateway")
 
@@ -42,7 +44,10 @@ async def tracing(wanted: Telemetry, egress: Egress) -> AsyncIterator[SpanTracer
     resource = Resource({"service.name": "aiplat-gateway", "service.instance.id": socket.gethostname()})
     # The site says how many are sent, not whoever sends a `traceparent`.
     provider = TracerProvider(
-        resource=resource, sampler=TraceIdRatioBased(wanted.ratio), shutdown_on_exit=False
+        resource=resource,
+        sampler=TraceIdRatioBased(wanted.ratio),
+        id_generator=_RequestIds(),
+        shutdown_on_exit=False,
     )
     exporter = _Guarded(_exporter(wanted), wanted.endpoint, egress)
     batches = BatchSpanProcessor(exporter, max_queue_size=_QUEUED, schedule_delay_millis=_EVERY_MS)
@@ -70,6 +75,15 @@ def _exporter(wanted: Telemetry) -> OTLPSpanExporter:
         timeout=_SECONDS,
         session=session,
     )
+
+
+class _RequestIds(RandomIdGenerator):
+    """Names a trace that begins here as its request is named, so that who has one id has the other."""
+
+    def generate_trace_id(self) -> int:
+        """Return the request's id as a number: both are 16 random bytes."""
+        request = REQUEST.get()
+        return int(request, 16) if request else super().generate_trace_id()
 
 
 class _Guarded(SpanExporter):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, format_trace_id, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from aiplat.services.gateway.requests.usage import RequestRecord
@@ -38,6 +38,7 @@ class SpanTrace:
 
     def __init__(self, tracer: Tracer, span: Span, method: str) -> None:
         self._tracer, self._span, self._method = tracer, span, method
+        self.id = format_trace_id(span.get_span_context().trace_id)
         self._asking: Span | None = None
 
     def asks(self, model: Model, path: str, url: str) -> dict[str, str]:

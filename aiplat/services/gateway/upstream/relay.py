@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from typing import cast
 
 import aiohttp
 
+from aiplat.services.bounds import ERROR_BYTES
 from aiplat.services.gateway.http import errors
+from aiplat.services.gateway.http.bodies import written
 from aiplat.services.gateway.requests.context import ClientLeft, Header, RequestContext
 from aiplat.services.gateway.upstream.connections import layers
 from aiplat.services.gateway.upstream.response import EVENTS, UpstreamResponse, sends_events
 from aiplat.services.gateway.upstream.stream_parsers import DocumentParser, StreamParser
 
+_LINES = "application/x-ndjson"
 # The upstream is gone, or what it wrote is not what its API says and cannot be turned into another's.
 _CANNOT_GO_ON = (
     *(aiohttp.ClientError, TimeoutError),
@@ -32,8 +36,8 @@ async def relay(context: RequestContext, response: UpstreamResponse, parser: Str
     upstream = response.http
     content_type = upstream.headers.get("content-type", "application/json")
     if upstream.status >= 400:
-        # What an engine refuses passes as it is.
-        parser = DocumentParser()
+        await _refuse(context, response, content_type)
+        return
     if parser.events:
         # Nothing else could be told to the client as the events that it waits for.
         if not sends_events(upstream):
@@ -58,6 +62,28 @@ async def relay(context: RequestContext, response: UpstreamResponse, parser: Str
         await context.write(rest, last=True)
 
 
+async def _refuse(context: RequestContext, response: UpstreamResponse, content_type: str) -> None:
+    """Pass on what an engine refuses, with the ids of the request where it is an error document."""
+    async with response.http as upstream:
+        if (whole := await response.begin(ERROR_BYTES)) is not None:
+            said = _with_ids(whole)
+            await context.start(upstream.status, [*_headers(upstream, content_type, True), *_length(said)])
+            await context.write(said, last=True)
+            return
+        await context.start(upstream.status, _headers(upstream, content_type, False))
+        await context.write(response.begun)
+        await _pass_on(context, response, DocumentParser())
+        await context.write(b"", last=True)
+
+
+def _with_ids(raw: bytes) -> bytes:
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw
+    return written(errors.named(document)) if isinstance(document, dict) else raw
+
+
 async def _pass_on(context: RequestContext, response: UpstreamResponse, parser: StreamParser) -> None:
     async for piece in response.rest():
         if out := parser.feed(piece):
@@ -68,7 +94,7 @@ async def _break_off(context: RequestContext, parser: StreamParser, content_type
     if not context.answered:
         raise errors.broken(context.model)
     # A half JSON document cannot be mended: the connection is cut, which every client notices.
-    if content_type.startswith((EVENTS, "application/x-ndjson")):
+    if content_type.startswith((EVENTS, _LINES)):
         await context.write(parser.broken(errors.broken(context.model)), last=True)
 
 
@@ -80,10 +106,11 @@ def _headers(upstream: aiohttp.ClientResponse, content_type: str, rewritten: boo
     headers = [(b"content-type", _as_header(content_type))]
     packed = upstream.headers.get("content-encoding")
     known = layers(upstream) if packed else ()
+    lines = content_type.startswith(_LINES)
     if content_type.startswith(EVENTS):
         # Proxies in front must pass frames on at once.
         headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-    elif not rewritten and not known and (length := upstream.headers.get("content-length")):
+    elif not rewritten and not lines and not known and (length := upstream.headers.get("content-length")):
         headers.append((b"content-length", _as_header(length)))
     if packed and not known:
         # In an encoding that is not undone here: perhaps the client knows it.

@@ -8,11 +8,14 @@ from typing import Any, Protocol
 from aiplat.services.bounds import LOOK_BYTES
 from aiplat.services.gateway.http.bodies import json_in
 from aiplat.services.gateway.http.bodies import written as json_of
-from aiplat.services.gateway.http.errors import ApiError, ollama_body, openai_body
+from aiplat.services.gateway.http.errors import ApiError, named, ollama_body, openai_body
 from aiplat.services.gateway.http.frames import FrameBuffer, around, payload
 from aiplat.services.gateway.requests.counts import TokenCounts, UsageScan, counted, last_fields, usage_in
 
 _HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+# A text that says so has its quotation marks escaped.
+_ERROR = b'"error"'
+_ERROR_LINE = b'{"error"'
 _KEPT = 16 << 10
 _BYTES_PER_TOKEN = 4
 
@@ -77,6 +80,8 @@ class SseParser:
             self._long = False
         if _HAS_USAGE.search(whole):
             whole = self._inspect(whole)
+        if _ERROR in whole:
+            whole = _errors_with_ids(whole)
         self._frames += whole.count(b"data:")
         if self._buffer.size > LOOK_BYTES:
             begun = self._buffer.rest()
@@ -90,8 +95,8 @@ class SseParser:
         rest = self._buffer.rest()
         self._scan.feed(rest)
         if _HAS_USAGE.search(rest):
-            return self._inspect(rest)
-        return rest
+            rest = self._inspect(rest)
+        return _errors_with_ids(rest) if _ERROR in rest and not self._long else rest
 
     def broken(self, error: ApiError) -> bytes:
         """Return a frame with the error, which OpenAI's clients raise."""
@@ -118,8 +123,7 @@ class SseParser:
         if not document.get("choices") and "error" not in document:
             return b""
         del document["usage"]
-        others = b"".join(li + b"\n" for li in frame.splitlines() if li and not li.startswith(b"data"))
-        return others + b"data: " + json_of(document) + b"\n\n"
+        return _with_data(frame, document)
 
 
 class DocumentParser:
@@ -182,7 +186,9 @@ class JsonLinesParser:
         self._counted: TokenCounts | None = None
 
     def feed(self, piece: bytes) -> bytes:
-        """Return `piece` as it came."""
+        """Return `piece` as it came, unless it is a line of its own that says what went wrong."""
+        if piece.startswith(_ERROR_LINE) and not self._line and piece.count(b"\n") == 1:
+            piece = _line_with_ids(piece)
         end = piece.rfind(b"\n")
         if end < 0:
             self._hold(piece)
@@ -222,6 +228,25 @@ class JsonLinesParser:
     def written(self) -> int:
         """Return the number of lines."""
         return self._lines if self._writes else 0
+
+
+def _errors_with_ids(whole: bytes) -> bytes:
+    return b"".join(_with_ids(f) if _ERROR in f else f for f in around(_ERROR, whole))
+
+
+def _with_ids(frame: bytes) -> bytes:
+    document = payload(frame)
+    return _with_data(frame, named(document)) if document.get("error") else frame
+
+
+def _line_with_ids(line: bytes) -> bytes:
+    document = _document(line)
+    return json_of(named(document)) + b"\n" if isinstance(document, dict) else line
+
+
+def _with_data(frame: bytes, document: dict[str, Any]) -> bytes:
+    others = b"".join(li + b"\n" for li in frame.splitlines() if li and not li.startswith(b"data"))
+    return others + b"data: " + json_of(document) + b"\n\n"
 
 
 def _document(data: bytes) -> Any:

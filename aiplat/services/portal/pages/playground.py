@@ -18,6 +18,7 @@ from aiplat.services.portal.gateway import GatewayRefusalError
 from aiplat.services.portal.pages.forms import Here, Sent, Signed
 from aiplat.services.portal.render import page
 from aiplat.services.portal.visitors import Visitor
+from aiplat.services.request_id import error_ids
 
 router = APIRouter()
 
@@ -58,7 +59,7 @@ async def _from(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[byt
         async for piece in pieces:
             yield piece
     except GatewayRefusalError as error:
-        yield f"data: {json.dumps({'error': {'message': str(error)}})}\n\n".encode()
+        yield f"data: {json.dumps({'error': {'message': str(error), **error_ids()}})}\n\n".encode()
 
 
 async def _answer(here: Portal, visitor: Visitor, model: str, question: Mapping[str, Any]) -> str:

@@ -1,0 +1,30 @@
+"""`aiplat login` is told who vouches for an issuer: by a file or in itself."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from aiplat.cli.main import main
+
+WORDS = ["login", "--issuer", "https://login.ward-3.test"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--ca-data", "not base64"], "is not the base64 of certificates"),
+        (["--ca-data", "Q0E=", "--ca", "ca.crt"], "says what --ca says too"),
+    ],
+)
+def test_what_is_no_certificate_is_said_before_anybody_signs_in(
+    more: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bad input."""
+    monkeypatch.setattr(sys, "argv", ["aiplat", *WORDS, *more])
+    monkeypatch.setenv("COLUMNS", "140")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
