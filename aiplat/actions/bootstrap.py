@@ -11,6 +11,7 @@ from aiplat.actions.gpu_facts import gather_with_gpus
 from aiplat.actions.known_lock import bundle_for, known_lock
 from aiplat.actions.make_bundle import complete_bundle
 from aiplat.actions.plan import PlanView, plan_site, view_of
+from aiplat.actions.reported_run import reported_run
 from aiplat.actions.site_hosts import is_lab
 from aiplat.actions.summary import Summary
 from aiplat.actions.vault import note_installed, note_proven
@@ -25,7 +26,7 @@ from aiplat.lab import LabEvent, lab_status, lab_up
 from aiplat.plan.needs import generated_names
 from aiplat.runs.context import RunContext
 from aiplat.runs.events import Event, PlanMade
-from aiplat.runs.run import Run, running
+from aiplat.runs.run import Run
 from aiplat.site.models import Site
 from aiplat.site.rules.files import BUNDLE_PREFIX
 from aiplat.state import site_dir
@@ -77,7 +78,7 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
         # Before the run begins, so that the hosts are not among what ends with it.
         lab_up(site, watcher.on_lab)
     began = time.monotonic()
-    with running(site.name, "bootstrap", watcher.on_event, options.run_id) as run:
+    with reported_run(site, "bootstrap", watcher.on_event, options.run_id) as run:
         view, secrets, bundle = _decide(run, site, agreed_plan, lab=lab)
         agreed = view.plan.nothing_to_do or watcher.agree(view)
         if agreed:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiplat.actions.bootstrap import Watcher
 from aiplat.actions.known_lock import known_lock
 from aiplat.actions.plan import PlanView
+from aiplat.actions.reported_run import reported_run
 from aiplat.actions.reset import leftovers
 from aiplat.actions.summary import Summary
 from aiplat.cluster.client import Cluster
@@ -20,7 +21,7 @@ from aiplat.plan.models import Facts, HostFacts, Plan, Step
 from aiplat.plan.role_variables import HostReset, NodeDrain, NodeForget, RoleVariables
 from aiplat.runs.events import PlanMade
 from aiplat.runs.playbook import play_plan
-from aiplat.runs.run import Run, running
+from aiplat.runs.run import Run
 from aiplat.site.findings import did_you_mean
 from aiplat.site.models import Site
 
@@ -54,7 +55,7 @@ def remove_node(site: Site, name: str, watcher: Watcher) -> Summary:
     """
     began = time.monotonic()
     _see_name(site, name)
-    with running(site.name, "node-remove", watcher.on_event) as run:
+    with reported_run(site, "node-remove", watcher.on_event) as run:
         facts = gather_facts(site)
         leaving = _leaving(site, facts, name)
         plan = removal_plan(site, facts, leaving)

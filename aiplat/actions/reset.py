@@ -7,6 +7,7 @@ import time
 from aiplat.actions.bootstrap import Watcher
 from aiplat.actions.known_lock import known_lock
 from aiplat.actions.plan import PlanView
+from aiplat.actions.reported_run import reported_run
 from aiplat.actions.summary import Summary
 from aiplat.catalog.artifacts import Lock
 from aiplat.content import digest_of
@@ -17,7 +18,7 @@ from aiplat.plan.models import Facts, HostFacts, Plan, Step
 from aiplat.plan.role_variables import HostReset
 from aiplat.runs.events import PlanMade
 from aiplat.runs.playbook import play_plan
-from aiplat.runs.run import Run, StepError, running
+from aiplat.runs.run import Run, StepError
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 
@@ -32,7 +33,7 @@ def reset(site: Site, watcher: Watcher, *, keep_models: bool) -> Summary:
         StepError: something failed or is left.
     """
     began = time.monotonic()
-    with running(site.name, "reset", watcher.on_event) as run:
+    with reported_run(site, "reset", watcher.on_event) as run:
         lock, facts = known_lock(site, judged=False), gather_facts(site)
         kept = model_blobs(lock) if keep_models else ()
         view = PlanView(reset_plan(site, facts, kept), lock, facts, _unreachable(facts), assumed=False)

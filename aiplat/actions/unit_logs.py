@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from aiplat.actions.log_line import Level, LogLine, level_of, level_of_priority
+from aiplat.cluster.log_line import Level, LogLine, level_of, level_of_priority
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.fleet.answers import document_of
 from aiplat.fleet.ssh import run_on

@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 from rich.text import Text
 
-from aiplat.actions.log_line import LEVELS, Level, LogLine
-from aiplat.actions.logs import LogQuestion, component_logs, model_logs
+from aiplat.actions.logs import component_logs, model_logs
 from aiplat.cli.terminal import Console
+from aiplat.cluster.log_line import LEVELS, Level, LogLine
+from aiplat.cluster.pod_logs import LogQuestion
 from aiplat.errors import BadInput, Finding
 from aiplat.site.find import find_site
 from aiplat.site.findings import did_you_mean

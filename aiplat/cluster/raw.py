@@ -53,17 +53,21 @@ _CLUSTER_WIDE = {"Node", "RuntimeClass", "Namespace", "PersistentVolume", "Team.
 
 @dataclass(frozen=True)
 class LogQuery:
-    """Which lines of a container's log; `previous` are those of the container before its last restart."""
+    """Which lines of a container's log; `previous` are those of the container before its last restart.
+
+    `most` is how many bytes are read, None: all.
+    """
 
     container: str = ""
     tail: int | None = None
     since_seconds: int | None = None
     follow: bool = False
     previous: bool = False
+    most: int | None = None
 
     def parameters(self) -> dict[str, str]:
         """Return the API's words for it."""
-        numbers = {"tailLines": self.tail, "sinceSeconds": self.since_seconds}
+        numbers = {"tailLines": self.tail, "sinceSeconds": self.since_seconds, "limitBytes": self.most}
         words = {name: str(number) for name, number in numbers.items() if number is not None}
         flags = {"follow": self.follow, "previous": self.previous, "timestamps": True}
         words |= {name: "true" for name, wanted in flags.items() if wanted}
@@ -126,15 +130,18 @@ class RawObjects:
         return cls(_client(settings), manager)
 
     def listed(
-        self, kind: str, namespace: str = "", selector: str = "", *, fields: str = ""
+        self, kind: str, namespace: str = "", selector: str = "", *, fields: str = "", most: int = 0
     ) -> list[Document]:
         """Return every object of a kind, of one namespace or all, that selectors of labels and fields find.
+
+        `most` is how many at the most, in the API's own order; 0: all.
 
         Raises:
             Refused, NoAnswer: the API does not say.
         """
         query = {"labelSelector": selector} if selector else {}
         query |= {"fieldSelector": fields} if fields else {}
+        query |= {"limit": str(most)} if most else {}
         found = self._ask("GET", _path(kind, namespace), query)
         # Items of a list do not say what they are, and what is passed on should.
         about = {"apiVersion": found["apiVersion"], "kind": str(found["kind"]).removesuffix("List")}
@@ -212,17 +219,25 @@ class RawObjects:
         Raises:
             Refused, NoAnswer: the API does not say.
         """
-        query = wanted.parameters()
-        answer = self._send("GET", f"{_path('Pod', namespace)}/{pod}/log", query, None, (_SECONDS[0], None))
+        query, patience = wanted.parameters(), (_SECONDS[0], None if wanted.follow else _SECONDS[1])
+        answer = self._send("GET", f"{_path('Pod', namespace)}/{pod}/log", query, None, patience)
         if not _GOOD <= answer.status < _GOOD_END:
             answer.read()
             raise self._refused(pod, answer)
         rest = b""
-        for piece in answer.response.stream():
+        for piece in self._pieces(pod, answer):
             *lines, rest = (rest + piece).split(b"\n")
             yield from (line.decode(errors="replace") for line in lines)
         if rest:
             yield rest.decode(errors="replace")
+
+    @staticmethod
+    def _pieces(what: str, answer: Any) -> Iterator[bytes]:
+        """Yield an answer as it comes, until it breaks off or stands still for too long."""
+        try:
+            yield from answer.response.stream()
+        except (HTTPError, OSError) as error:
+            raise NoAnswer(Finding(what, f"its log broke off: {error}")) from error
 
     def _ask(self, method: str, path: str, query: dict[str, str], body: Document | None = None) -> Document:
         answer = self._send(method, path, query, body, _SECONDS)

@@ -1,4 +1,4 @@
-"""What a site runs, for people: its components with plane, version, licence and purpose."""
+"""What a site runs, for people: its components with plane, version, licence, purpose, and where they log."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.components import Component
+from aiplat.catalog.log_places import log_place
 
 
 def inventory(on: Sequence[Component], lock: Lock) -> list[dict[str, Any]]:
@@ -21,6 +22,7 @@ def inventory(on: Sequence[Component], lock: Lock) -> list[dict[str, Any]]:
             "version": versions.get(component.name, ""),
             "licence": component.licence.spdx,
             "purpose": component.purpose,
+            **({"logs": vars(place)} if (place := log_place(component, on)) else {}),
         }
         for component in sorted(on, key=lambda c: (c.plane, c.name))
     ]

@@ -97,6 +97,32 @@ STATE_SERIES = 18_000
 STATE_OBJECTS = 100
 """Objects of the cluster that are read at once; one may have up to 1.5 MiB, and most are far smaller."""
 
+# --- the portal ---
+STREAMS = 64
+"""Pages that are live at once."""
+STREAMS_A_VISITOR = 8
+"""The same for one visitor."""
+STREAM_SECONDS = 60.0
+"""How long a stream lasts before the browser asks again, and is asked again who it is."""
+STREAM_LOOK_SECONDS = 1.0
+"""The least between two looks for a live page."""
+LOG_LOOKS = 4
+"""Looks at logs at once; who asks for more waits in a row."""
+LOG_PODS = 20
+"""Pods of a component that are read, the newest."""
+LOG_READ = 5000
+"""Lines of a container that are looked through, the newest."""
+LOG_BYTES = 4 << 20
+"""What is read of a container in one look."""
+LOG_SHOWN = 500
+"""Lines on a page, and in one event of a live one."""
+LOG_TEXT = 4000
+"""Characters of a line that are shown."""
+EVENTS_LISTED = 500
+"""Events that are read of a namespace."""
+EVENTS_SHOWN = 50
+"""Those on a page, the newest."""
+
 # --- the site's sign-in ---
 TOKEN_BYTES = 16 << 10
 """A token that somebody shows: half of what a request's headers may have."""

@@ -10,10 +10,11 @@ import typer
 from typer.testing import CliRunner
 
 from aiplat.actions import unit_logs
-from aiplat.actions.log_line import level_of
-from aiplat.actions.logs import LogQuestion, component_logs
+from aiplat.actions.logs import component_logs
 from aiplat.cli import logs
 from aiplat.cli.log_verbs import LogOptions, since_when
+from aiplat.cluster.log_line import level_of
+from aiplat.cluster.pod_logs import LogQuestion
 from aiplat.errors import AiplatError, BadInput
 from aiplat.fleet.ssh import Completed
 from aiplat.site.models import Host, Site

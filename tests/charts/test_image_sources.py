@@ -12,7 +12,11 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 # What the image's own build tries last; see charts/access/gateway.
-SERVICES = ("aiplat.services.gateway.serve", "aiplat.services.operator.__main__")
+SERVICES = (
+    "aiplat.services.gateway.serve",
+    "aiplat.services.operator.__main__",
+    "aiplat.services.portal.serve",
+)
 
 
 def test_the_images_sources_are_enough_for_its_services(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ LISTS = {
     "/apis/aiplat.dev/v1alpha1/models": "models",
     "/apis/ollama.ayaka.io/v1/models": "ollama models",
     "/apis/networking.k8s.io/v1/networkpolicies": "networkpolicies",
+    "/api/v1/configmaps": "configmaps",
+    "/api/v1/events": "events",
 }
 VERSION = {
     "gitVersion": "v9.9.9",
@@ -49,6 +51,7 @@ class Kube:
         self.written = ""
         self.logs: dict[str, str] = {}
         self.asked: list[str] = []
+        self.applied = 0
         self.refuse = 0
         self.url = ""
         self._loop = asyncio.new_event_loop()
@@ -82,7 +85,9 @@ class Kube:
         app.router.add_get("/version/", self._version)
         for path in LISTS:
             app.router.add_get(path, self._list)
-        app.router.add_get("/api/v1/namespaces/{namespace}/pods", self._list)
+        app.router.add_get("/api/v1/namespaces/{namespace}/{plural}", self._list)
+        app.router.add_patch("/api/v1/namespaces/{namespace}/{plural}/{name}", self._apply)
+        app.router.add_delete("/api/v1/namespaces/{namespace}/{plural}/{name}", self._delete)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/exec", self._exec)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/log", self._log)
         self._runner = web.AppRunner(app, access_log=None)
@@ -99,7 +104,7 @@ class Kube:
     async def _list(self, request: web.Request) -> web.Response:
         self.asked.append(request.path_qs)
         namespace = request.match_info.get("namespace")
-        items = self.lists["pods" if namespace else LISTS[request.path]]
+        items = self.lists[request.match_info["plural"] if namespace else LISTS[request.path]]
         wanted = _selector(request.query.get("labelSelector", ""))
         found = [
             item
@@ -109,6 +114,27 @@ class Kube:
         ]
         document = {"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": found}
         return self._refusal() or web.json_response(document)
+
+    async def _apply(self, request: web.Request) -> web.Response:
+        if refusal := self._refusal():
+            return refusal
+        document = json.loads(await request.read())
+        self.applied += 1
+        document["metadata"]["resourceVersion"] = str(self.applied)
+        self._take_out(request)
+        self.lists[request.match_info["plural"]].append(document)
+        return web.json_response(document)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        refusal = self._refusal()
+        if not refusal:
+            self._take_out(request)
+        return refusal or web.json_response({})
+
+    def _take_out(self, request: web.Request) -> None:
+        asked = request.match_info
+        items, named = self.lists[asked["plural"]], (asked["namespace"], asked["name"])
+        items[:] = [i for i in items if (i["metadata"]["namespace"], i["metadata"]["name"]) != named]
 
     async def _log(self, request: web.Request) -> web.Response:
         self.asked.append(request.path_qs)
@@ -133,6 +159,8 @@ def _selector(text: str) -> list[tuple[str, str]]:
 
 def _matches(item: Document, key: str, value: str) -> bool:
     labels = item["metadata"].get("labels", {})
+    if key.startswith("!"):
+        return key[1:] not in labels
     return key in labels and value in {"", labels[key]}
 
 

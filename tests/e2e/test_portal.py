@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,6 +182,45 @@ def test_every_page_is_for_who_it_is_for_and_good_to_use(
     assert faults_of_pages(window, role) == []
 
 
+def test_operators_watch_a_run_while_it_is_made(
+    ward: Journey, window: Window, secrets: dict[str, str]
+) -> None:
+    """Step by step with reasons, on a page that nobody loads again; the first run came when it had ended."""
+    sign_in(window, secrets["operator"])
+    page = window.open("/runs") and window.page
+    first = page.get_by_role("row").filter(has_text="bootstrap").first
+    assert "done" in first.inner_text()
+    before = page.locator("#run-about code").first.inner_text()
+    ward.on_host("chmod 0644 /etc/rancher/k3s/registries.yaml")
+    with ThreadPoolExecutor() as aside:
+        made = aside.submit(ward.bootstrap)
+        page.locator("#run-state").filter(has_text="running").wait_for()
+        page.locator("#run-steps").filter(has_text="registries.yaml").wait_for()
+        shown = page.locator("#run-about code").first.inner_text()
+        page.locator("#run-state").filter(has_text="done, ").wait_for()
+        window.picture(PICTURES / "portal-runs.png")
+        summary = made.result()
+    assert (summary["state"], summary["run"]) == ("done", shown)
+    assert shown != before
+    assert window.complaints == []
+
+
+def test_operators_read_what_a_component_writes_as_it_is_written(
+    ward: Journey, window: Window, secrets: dict[str, str]
+) -> None:
+    """A statement that PostgreSQL refuses stands on the page, which nobody loads again."""
+    sign_in(window, secrets["operator"])
+    window.open("/logs?component=postgresql&level=error")
+    window.page.get_by_text("Live: new lines come by themselves.").wait_for()
+    ask = "psql -U postgres -c 'select nothing_of_that_name'"
+    pod = "k3s kubectl -n aiplat-data exec statefulset/postgresql --"
+    ward.on_host(f"{pod} {ask}", expect=1)
+    window.page.locator("#lines").get_by_text("nothing_of_that_name").first.wait_for()
+    window.open("/logs?component=gateway&level=debug&since=1+day")
+    assert window.page.locator("#lines tr").count() > 0
+    assert window.complaints == []
+
+
 def test_signing_out_leaves_nothing_to_go_back_to(admin: Window) -> None:
     """Neither the browser's own button nor an address shows a page of somebody who left."""
     admin.open("/people")
@@ -233,7 +273,7 @@ def test_pictures_of_the_pages_are_kept_for_the_documents(
     phone.picture(PICTURES / "portal-mine-phone.png")
     phone.close()
     sizes = {file.name: file.stat().st_size for file in PICTURES.glob("portal-*.png")}
-    assert len(sizes) == 5
+    assert len(sizes) == 6
     assert {name: size for name, size in sizes.items() if size > PICTURE_BYTES} == {}
 
 

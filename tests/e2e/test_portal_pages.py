@@ -13,13 +13,19 @@ import pytest
 import uvicorn
 
 from aiplat.cluster.declared import DeclaredModel
+from aiplat.cluster.raw import RawObjects
+from aiplat.cluster.run_reports import ReportShelf
 from aiplat.services.portal.app import create_app
 from aiplat.services.portal.cluster import ClusterSeen, NodeSeen
 from aiplat.services.portal.context import Portal
 from aiplat.services.portal.gateway import Gateway
+from aiplat.services.portal.logs import LogsLook, PodsOf
+from aiplat.services.portal.runs import RunsLook
 from aiplat.services.portal.visitors import Seal
 from aiplat.services.store.database import Database
 from aiplat.services.store.keys import Role
+from tests.cluster import kube as given
+from tests.cluster.kube import Kube
 from tests.e2e.browser import Window, started
 from tests.e2e.portal_walk import (
     answers_to,
@@ -33,6 +39,9 @@ from tests.services.api.conftest import People
 from tests.services.gateway.alone import Alone, alone
 from tests.services.gateway.conftest import MODEL, free_port
 from tests.services.gateway.engine import Engine
+from tests.services.portal.conftest import NAMESPACE
+from tests.services.portal.test_logs import line
+from tests.services.portal.test_runs import AT_WORK, DONE, EARLIER, EVENT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -63,9 +72,10 @@ READY = NodeSeen("s1", ready=True, message="kubelet is ready", version="v1.36.3"
 
 
 @contextmanager
-def served(gateway: Alone) -> Iterator[str]:
+def served(gateway: Alone, objects: RawObjects) -> Iterator[str]:
     """Run a portal in a thread until the block ends; yields its origin."""
     port = free_port()
+    places = {"gateway": PodsOf("aiplat-access", "app.kubernetes.io/instance=gateway")}
     portal = Portal(
         site="ward-3",
         url="https://ward-3.test/v1",
@@ -76,6 +86,8 @@ def served(gateway: Alone) -> Iterator[str]:
         components=(
             {"name": "gateway", "plane": "access", "version": "1", "licence": "MIT", "purpose": "A door."},
         ),
+        runs=RunsLook(objects, NAMESPACE, ("aiplat-access",)),
+        logs=LogsLook(objects, places),
     )
     settings = uvicorn.Config(create_app(portal), port=port, lifespan="off", ws="none", log_config=None)
     going = uvicorn.Server(settings)
@@ -107,9 +119,33 @@ def gateway(people: People, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def origin(gateway: Alone) -> Iterator[str]:
+def kube() -> Iterator[Kube]:
+    """A cluster in which a pod of the gateway writes, with an event."""
+    kube = Kube()
+    labels = {"app.kubernetes.io/instance": "gateway"}
+    kube.lists["pods"].append(given.pod("gateway-1", "aiplat-access", labels, "i"))
+    kube.lists["events"].append(EVENT)
+    kube.logs["gateway-1"] = "".join(line(f"INFO request {number}", 60) for number in range(60))
+    kube.start()
+    yield kube
+    kube.stop()
+
+
+@pytest.fixture(scope="module")
+def objects(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> RawObjects:
+    """What is in that cluster, with a run at work and one that failed."""
+    file = tmp_path_factory.mktemp("kube") / "kubeconfig"
+    kube.write_kubeconfig(file)
+    objects = RawObjects.of_kubeconfig(file, "tester")
+    for report in (EARLIER, AT_WORK):
+        ReportShelf(objects, NAMESPACE).put(report)
+    return objects
+
+
+@pytest.fixture(scope="module")
+def origin(gateway: Alone, objects: RawObjects) -> Iterator[str]:
     """Where the portal answers."""
-    with served(gateway) as origin:
+    with served(gateway, objects) as origin:
         yield origin
 
 
@@ -156,6 +192,51 @@ def test_the_first_stop_of_the_keyboard_leads_past_the_menu(window: Window, peop
     window.page.keyboard.press("Tab")
     window.page.keyboard.press("Enter")
     assert window.page.evaluate("document.activeElement.id") == "content"
+
+
+def test_a_run_moves_on_an_open_page(window: Window, people: People, objects: RawObjects) -> None:
+    """What somebody reads stays where it is: only what changed is put in place."""
+    sign_in(window, people.secrets["operator"])
+    window.open("/runs")
+    page = window.page
+    page.locator("#run-state").filter(has_text="1 of 2 steps done").wait_for()
+    page.locator("#run-changes").focus()
+    page.evaluate("window.read = document.activeElement")
+    ReportShelf(objects, NAMESPACE).put(DONE)
+    page.locator("#run-state").filter(has_text="4 changed in 1 min 1 s").wait_for()
+    assert page.evaluate("document.activeElement === window.read && read.id === 'run-changes'")
+    ReportShelf(objects, NAMESPACE).put(AT_WORK)
+    page.locator("#run-state").filter(has_text="1 of 2 steps done").wait_for()
+    assert window.complaints == []
+
+
+def test_lines_come_to_an_open_page_as_they_are_written(window: Window, people: People, kube: Kube) -> None:
+    """At its end, where somebody who is there sees them."""
+    sign_in(window, people.secrets["operator"])
+    window.open("/logs?component=gateway")
+    page = window.page
+    page.get_by_text("Live: new lines come by themselves.").wait_for()
+    kube.logs["gateway-1"] += line("ERROR <b>broke</b>", 0)
+    last = page.locator("#lines tr").last.filter(has_text="ERROR <b>broke</b>")
+    last.wait_for()
+    assert page.evaluate(
+        "(e => e.scrollHeight - e.scrollTop - e.clientHeight < 2)(document.querySelector('.log'))"
+    )
+    assert window.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/runs", "its version differs"), ("/logs?component=gateway", "INFO request 0")]
+)
+def test_without_script_a_page_is_what_it_was_when_it_was_loaded(
+    browser: Browser, origin: str, people: People, path: str, said: str
+) -> None:
+    """All of it is there."""
+    window = Window(browser, origin, java_script_enabled=False)
+    sign_in(window, people.secrets["operator"])
+    window.open(path)
+    window.page.get_by_text(said).first.wait_for()
+    window.close()
 
 
 def test_two_models_answer_beside_each_other(window: Window, people: People) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
@@ -11,6 +11,9 @@ from fastapi import Request
 from aiplat.services.oidc.entry import Entry
 from aiplat.services.portal.cluster import ClusterSeen
 from aiplat.services.portal.gateway import Gateway
+from aiplat.services.portal.logs import LogsLook
+from aiplat.services.portal.runs import RunsLook
+from aiplat.services.portal.streams import OpenStreams
 from aiplat.services.portal.visitors import Seal, Visitor
 from aiplat.services.store.database import Database
 
@@ -20,7 +23,8 @@ class Portal:
     """One portal process. `look` asks the cluster, `url` is what clients call the gateway.
 
     `entry` is the site's sign-in, where it has one; `components` what the site runs, as the bundle's lock
-    tells it: name, plane, version, licence, purpose.
+    tells it: name, plane, version, licence, purpose, and where its logs are. `runs` and `logs` are looked at
+    in the cluster, where there is one.
     """
 
     site: str
@@ -32,6 +36,9 @@ class Portal:
     components: tuple[Mapping[str, Any], ...] = ()
     secure: bool = True
     entry: Entry | None = None
+    runs: RunsLook | None = None
+    logs: LogsLook | None = None
+    streams: OpenStreams = field(default_factory=OpenStreams)
 
 
 def portal_of(request: Request) -> Portal:

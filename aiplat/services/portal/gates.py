@@ -15,7 +15,7 @@ from aiplat.errors import BadInput, Finding
 from aiplat.services.bounds import API_BODY_BYTES
 from aiplat.services.oidc.code_flow import Begun
 from aiplat.services.portal.context import Portal
-from aiplat.services.portal.paths import OPEN, READ, role_for
+from aiplat.services.portal.paths import OPEN, READ, STREAMED, role_for
 from aiplat.services.portal.render import page_of
 from aiplat.services.portal.visitors import BEGUN_SECONDS, SESSION_SECONDS, Session, Visitor, visitor_of
 from aiplat.services.request_id import REQUEST
@@ -119,7 +119,8 @@ class SignedIn:
             await refusal(scope, receive, send)
             return
         scope.setdefault("state", {})["visitor"] = visitor
-        await self._app(scope, receive, self._going_on(visitor, send) if visitor else send)
+        goes_on = visitor and request.url.path not in STREAMED
+        await self._app(scope, receive, self._going_on(visitor, send) if visitor and goes_on else send)
 
     def _going_on(self, visitor: Visitor, send: Send) -> Send:
         """Return a `send` that writes down in the cookie that the session was used."""

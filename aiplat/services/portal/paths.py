@@ -24,6 +24,8 @@ PAGES = (
     MenuEntry("/mine", "Mine", "What is mine, and what is left?"),
     MenuEntry("/usage", "Usage", "Who used what?"),
     MenuEntry("/components", "Components", "What runs here?"),
+    MenuEntry("/runs", "Runs", "What is happening?", "operator"),
+    MenuEntry("/logs", "Logs", "What did it write?", "operator"),
     MenuEntry("/activity", "Activity", "What happened?", "admin"),
     MenuEntry("/people", "Teams and people", "Who may use the site?", "admin"),
 )
@@ -46,10 +48,13 @@ FORMS: dict[str, Role] = {
 READ: dict[str, Role] = {page.path: page.role for page in PAGES} | {"/usage.csv": "member"}
 """What is asked for by GET, and who may."""
 
+STREAMED: dict[str, Role] = {"/runs/stream": "operator", "/logs/stream": "operator"}
+"""What a page keeps asking for by GET while it is open, and who may; nobody's session lasts longer by it."""
+
 OPEN = frozenset({"/sign-in", "/sign-in/by-name", "/signed-in", "/static/portal.css", "/static/portal.js"})
 """What is answered to everybody."""
 
 
 def role_for(method: str, path: str) -> Role | None:
     """Return the role that a request needs, or None where there is no such page or form."""
-    return FORMS.get(path) if method == "POST" else READ.get(path)
+    return FORMS.get(path) if method == "POST" else (READ | STREAMED).get(path)

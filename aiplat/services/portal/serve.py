@@ -19,6 +19,8 @@ from aiplat.services.portal.app import create_app
 from aiplat.services.portal.cluster import look
 from aiplat.services.portal.context import Portal
 from aiplat.services.portal.gateway import Gateway
+from aiplat.services.portal.logs import LogsLook, places_of
+from aiplat.services.portal.runs import RunsLook
 from aiplat.services.portal.settings import PortalSettings
 from aiplat.services.portal.visitors import Seal
 from aiplat.services.store.database import Database
@@ -52,6 +54,9 @@ def _portal(settings: PortalSettings, database: Database) -> Portal:
         objects = RawObjects.of_kubeconfig(settings.kubeconfig, _MANAGER)
     else:
         objects = RawObjects.in_cluster(_MANAGER)
+    components = _components(settings.components)
+    places = places_of(components)
+    platform = sorted({place.namespace for place in places.values()})
     return Portal(
         site=settings.site,
         url=settings.url,
@@ -59,9 +64,11 @@ def _portal(settings: PortalSettings, database: Database) -> Portal:
         gateway=Gateway(settings.gateway, settings.gateway_ca),
         look=partial(look, objects),
         seal=Seal(_read(settings.token_file).strip()),
-        components=_components(settings.components),
+        components=components,
         secure=not settings.insecure_cookie,
         entry=_entry(settings),
+        runs=RunsLook(objects, settings.namespace, platform),
+        logs=LogsLook(objects, places),
     )
 
 

@@ -24,6 +24,7 @@ class PortalSettings:
     url: str
     token_file: Path
     components: Path | None
+    namespace: str
     kubeconfig: Path | None
     insecure_cookie: bool
     sign_in: Path | None
@@ -56,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sign-in", type=Path, metavar="FILE", help="JSON: the site's sign-in by name")
     parser.add_argument(
         "--sign-in-client", type=Path, metavar="FOLDER", help="the portal's client there: id, secret, CA"
+    )
+    parser.add_argument(
+        "--namespace", default="aiplat-user-serving", help="where reports of runs are kept (%(default)s)"
     )
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="outside of a cluster")
     parser.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,23 @@ import httpx
 import pytest
 
 from aiplat.cluster.declared import DeclaredModel
+from aiplat.cluster.raw import RawObjects
+from aiplat.cluster.run_reports import ReportShelf
 from aiplat.services.portal.app import create_app
 from aiplat.services.portal.cluster import ClusterSeen, NodeSeen
 from aiplat.services.portal.context import Portal
 from aiplat.services.portal.gateway import Gateway
+from aiplat.services.portal.logs import LogsLook, PodsOf
+from aiplat.services.portal.runs import RunsLook
 from aiplat.services.portal.visitors import Seal
 from aiplat.services.store.database import Database
+from tests.cluster.kube import Kube
 from tests.services.api.conftest import People
 from tests.services.gateway.alone import Alone, alone
 from tests.services.gateway.conftest import MODEL
 from tests.services.gateway.engine import Engine
 
+NAMESPACE = "aiplat-user-serving"
 HOST = "https://portal.ward-3.test"
 SERVING = DeclaredModel(
     kind="Model.aiplat.dev",
@@ -108,6 +114,27 @@ class Site:
             assert browser.sign_in(self.people.secrets[who]).status_code == 200
         return browser
 
+    def watch(self, kube: Kube, folder: Path) -> None:
+        """Give the portal a cluster with reports of runs and logs of two components."""
+        kube.write_kubeconfig(folder / "kubeconfig")
+        objects = RawObjects.of_kubeconfig(folder / "kubeconfig", "tester")
+        places = {
+            name: PodsOf("aiplat-access", f"app.kubernetes.io/instance={name}")
+            for name in ("gateway", "ingress")
+        }
+        runs = RunsLook(objects, NAMESPACE, ("aiplat-access",))
+        self.portal = replace(self.portal, runs=runs, logs=LogsLook(objects, places))
+        self.shelf = ReportShelf(objects, NAMESPACE)
+        self.app = create_app(self.portal)
+
+    def together(self, *doing: Coroutine[Any, Any, Any]) -> list[Any]:
+        """Do several things at once, and return what each came to."""
+
+        async def all_of_it() -> list[Any]:
+            return await asyncio.gather(*doing)
+
+        return self._loop.run(all_of_it())
+
     def see(self, **changes: Any) -> None:
         """Let the cluster tell something else."""
         self.seen = replace(self.seen, **changes)
@@ -140,6 +167,15 @@ def gateway(people: People, engine: Engine, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("gateway")
     with alone(folder, engine, people.copied_to(folder)) as running:
         yield running
+
+
+@pytest.fixture
+def kube() -> Iterator[Kube]:
+    """An empty cluster."""
+    server = Kube()
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
