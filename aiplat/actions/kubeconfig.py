@@ -11,6 +11,7 @@ from aiplat.actions.login import LoginProvider, provider_of_site
 from aiplat.actions.model import objects_of
 from aiplat.cluster.raw import RawObjects, Refused
 from aiplat.errors import BadInput, Finding
+from aiplat.plan.sign_in import SCOPES
 from aiplat.site.addresses import in_url
 from aiplat.site.models import Site
 from aiplat.state import site_dir
@@ -58,6 +59,8 @@ def person_kubeconfig(site: Site, team: str = "") -> dict[str, Any]:
     provider = provider_of_site(site)
     words = ["login", "--exec-credential", "--issuer", provider.issuer, "--client", provider.client]
     words += _vouching(provider)
+    # A provider may refuse what it does not know.
+    words += [] if provider.scopes == SCOPES else [w for name in provider.scopes for w in ("--scope", name)]
     plugin = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "command": "aiplat",

@@ -30,6 +30,11 @@ CaDataOption = Annotated[
     str, typer.Option("--ca-data", metavar="BASE64", help="The same, in itself: what a kubeconfig has.")
 ]
 
+ScopeOption = Annotated[
+    list[str] | None,
+    typer.Option("--scope", metavar="NAME", help="What is asked for, with --issuer; once for each."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
@@ -43,6 +48,7 @@ def login(  # noqa: PLR0913, PLR0917 - one parameter an option
     client: ClientOption = "portal-cli",
     ca: CaOption = None,
     ca_data: CaDataOption = "",
+    scope: ScopeOption = None,
     token_only: Annotated[
         bool, typer.Option("--token-only", help="Print the ID token: `Authorization: Bearer` of the API.")
     ] = False,
@@ -66,6 +72,7 @@ def login(  # noqa: PLR0913, PLR0917 - one parameter an option
             Finding("login", "prints one thing", "use one of --token-only, --exec-credential, --json")
         )
     provider = _provider(site, issuer, client, (ca, ca_data))
+    provider = replace(provider, scopes=tuple(scope)) if scope else provider
     known = logged_in(provider) or log_in(provider, _tell)
     if token_only:
         typer.echo(known.id_token)

@@ -47,14 +47,17 @@ def test_kubectl_has_people_sign_in(bootstrapped: Site) -> None:
 
 
 def test_the_companys_ca_goes_along(bootstrapped: Site, tmp_path: Path) -> None:
-    """In the kubeconfig itself; one that is too long for a command line by its place, a lost one is said."""
+    """In the kubeconfig itself, or by its place where it is too long; the scopes are the company's too."""
     ca = tmp_path / "company.pem"
     ca.write_text("COMPANY CA")
     elsewhere = with_company(cliClientId="tools", ca=str(ca))
     company = bootstrapped.model_copy(update={"sign_in": elsewhere.sign_in})
 
     def words() -> list[str]:
-        return list(person_kubeconfig(company)["users"][0]["user"]["exec"]["args"][2:])
+        asked = ("openid", "profile", "email")
+        found = list(person_kubeconfig(company)["users"][0]["user"]["exec"]["args"][2:])
+        assert found[-6:] == [word for scope in asked for word in ("--scope", scope)]
+        return found[:-6]
 
     issuer = ["--issuer", "https://id.example.com/realms/x", "--client", "tools"]
     assert words() == [*issuer, "--ca-data", "Q09NUEFOWSBDQQ=="]

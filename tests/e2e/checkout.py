@@ -6,9 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from aiplat.lab import lab_down
 from aiplat.shipped import shipped_root
 from tests.e2e.journey import Journey
 
@@ -46,6 +51,29 @@ class Checkout(Journey):
         script = f"{self.aiplat('env', str(self.site_file)).stdout}\nenv -0"
         done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
         return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if "=" in pair)
+
+
+@contextmanager
+def checked_out(
+    name: str, site: str, folders: pytest.TempPathFactory, changes: Mapping[str, tuple[str, str]]
+) -> Iterator[Checkout]:
+    """Yield a copy of the checkout with state of its own, whose site's lab is up; both go with the block.
+
+    `changes` are texts of the copy's files, by their paths: each once there, and what stands in its place.
+    """
+    root, state = folders.mktemp("checkout"), folders.mktemp("state")
+    site_file = copy_checkout(root, site)
+    for path, (before, after) in changes.items():
+        text = (root / path).read_text()
+        assert text.count(before) == 1, path
+        (root / path).write_text(text.replace(before, after))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIPLAT_STATE", str(state))
+        made = Checkout(name, site_file, state, root)
+        made.aiplat("lab", "up", str(site_file))
+        yield made
+        lab_down(name)
+    shutil.rmtree(state)
 
 
 def copy_checkout(root: Path, site: str) -> Path:

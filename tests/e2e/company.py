@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from aiplat.vault.pki import KeyPair, issue, make_ca
-from tests.e2e.checkout import Checkout
+from tests.e2e.journey import Journey
 from tests.patience import eventually
 
 _PORT = 8444
@@ -29,21 +29,21 @@ class Company:
     key: rsa.RSAPrivateKey
     client: str = "ward"
     secret: str = "a-secret-of-the-companys"
+    command_line: str = "ward-cli"
 
     @property
     def issuer(self) -> str:
         """The issuer as its discovery document has it."""
         return f"https://{self.address}:{_PORT}/realms/x"
 
-    def starts(self, ward: Checkout, redirect_uris: list[str], groups: list[str]) -> None:
-        """Start it on the site's server, in place of one that runs."""
+    def starts(self, ward: Journey, redirect_uris: dict[str, list[str]], groups: list[str]) -> None:
+        """Start it on the site's server, in place of one that runs; addresses are by the clients' ids."""
         key = self.key.private_numbers()
         settings: dict[str, Any] = {
             "issuer": self.issuer,
             "port": _PORT,
-            "client": self.client,
-            "secret": self.secret,
-            "redirectUris": redirect_uris,
+            "clients": redirect_uris,
+            "secrets": {self.client: self.secret},
             "key": {"n": key.public_numbers.n, "e": key.public_numbers.e, "d": key.d},
             "claims": {"sub": "7", "preferred_username": "ida", "roles": groups},
         }

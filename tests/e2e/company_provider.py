@@ -21,7 +21,10 @@ _SHA256 = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
 class Provider(BaseHTTPRequestHandler):
-    """Answers what a confidential client asks of it: by code and PKCE, at registered addresses alone."""
+    """Answers what clients ask of it, by code and PKCE, at registered addresses alone.
+
+    Clients have secrets, but for those of a command line.
+    """
 
     settings: dict[str, Any]
     codes: dict[str, dict[str, str]]
@@ -48,15 +51,15 @@ class Provider(BaseHTTPRequestHandler):
         """Turn a code into tokens, for the client that it was made for."""
         form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
         asked = self.codes.pop(form.get("code", ""), {})
-        pair = f"{self.settings['client']}:{self.settings['secret']}".encode()
-        proved = self.headers.get("Authorization") == f"Basic {base64.b64encode(pair).decode()}"
+        client = asked.get("client_id", "")
         challenge = _text(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
         same = asked.get("redirect_uri") == form.get("redirect_uri")
-        if not (proved and same and challenge == asked.get("code_challenge")):
+        if not (self._is(client, form) and same and challenge == asked.get("code_challenge")):
             self._answer(401, {"error": "invalid_client"})
             return
-        claims = self.settings["claims"] | {"iss": self.settings["issuer"], "aud": self.settings["client"]}
+        claims = self.settings["claims"] | {"iss": self.settings["issuer"], "aud": client}
         claims |= {"iat": int(time.time()), "exp": int(time.time()) + 300}
+        claims |= {"nonce": asked["nonce"]} if "nonce" in asked else {}
         token = _signed(claims, self.settings["key"])
         self._answer(200, {"access_token": "opaque", "token_type": "Bearer", "id_token": token})
 
@@ -64,11 +67,18 @@ class Provider(BaseHTTPRequestHandler):
         """Write nothing: codes are in the addresses."""
 
     def _is_known(self, asked: dict[str, str]) -> bool:
-        registered = asked.get("redirect_uri") in self.settings["redirectUris"]
-        return registered and (asked.get("client_id"), asked.get("code_challenge_method")) == (
-            self.settings["client"],
-            "S256",
+        registered = self.settings["clients"].get(asked.get("client_id"), ())
+        known = set(asked.get("scope", "").split()) <= {"openid", "profile", "email"}
+        return (
+            known and asked.get("redirect_uri") in registered and asked.get("code_challenge_method") == "S256"
         )
+
+    def _is(self, client: str, form: dict[str, str]) -> bool:
+        """Whether who turns a code in is the client: by its secret, where it has one."""
+        if client not in self.settings["secrets"]:
+            return form.get("client_id") == client
+        pair = f"{client}:{self.settings['secrets'][client]}".encode()
+        return self.headers.get("Authorization") == f"Basic {base64.b64encode(pair).decode()}"
 
     def _answer(self, status: int, document: dict[str, Any], location: str = "") -> None:
         body = json.dumps(document).encode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import ssl
 from collections.abc import Iterator
@@ -12,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from aiplat.lab import lab_down
-from tests.e2e.checkout import Checkout, copy_checkout
+from tests.e2e.checkout import Checkout, checked_out
 from tests.name_server import AAAA, NOERROR, REFUSED, A, ask
 from tests.patience import PATIENCE, eventually
 
@@ -74,19 +72,9 @@ spec:
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A lab host, and a copy of the checkout whose Prometheus lets everybody in at its route."""
-    root, state = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("state")
-    site_file = copy_checkout(root, SITE)
-    component = root / "charts/platform/prometheus/component.yaml"
-    text = component.read_text()
-    assert "optional: true" in text
-    component.write_text(text.replace("optional: true", "signIn: own"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIPLAT_STATE", str(state))
-        ward = Checkout("t-door", site_file, state, root)
-        ward.aiplat("lab", "up", str(ward.site_file))
+    open_to_all = {"charts/platform/prometheus/component.yaml": ("optional: true", "signIn: own")}
+    with checked_out("t-door", SITE, tmp_path_factory, open_to_all) as ward:
         yield ward
-        lab_down("t-door")
-    shutil.rmtree(state)
 
 
 @pytest.fixture(scope="module")

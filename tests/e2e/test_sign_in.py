@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from aiplat.lab import lab_down
-from tests.e2e.checkout import Checkout, copy_checkout
+from tests.e2e.checkout import Checkout, checked_out
 from tests.e2e.company import company
 from tests.e2e.visitor import VERIFIER, Visitor, verified, within
 from tests.patience import PATIENCE, eventually
@@ -53,19 +51,9 @@ BACK, CLI_BACK = f"{ISSUER}/trial", "http://127.0.0.1:8400/back"
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A lab host, and a copy of the checkout in which the sign-in has clients."""
-    root, state = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("state")
-    site_file = copy_checkout(root, SITE)
-    component = root / "charts/access/canaille/component.yaml"
-    text = component.read_text()
-    assert text.count("\nneeds:\n") == 1
-    component.write_text(text.replace("\nneeds:\n", f"\n{CLIENTS}"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIPLAT_STATE", str(state))
-        ward = Checkout("t-signin", site_file, state, root)
-        ward.aiplat("lab", "up", str(ward.site_file))
+    clients = {"charts/access/canaille/component.yaml": ("\nneeds:\n", f"\n{CLIENTS}")}
+    with checked_out("t-signin", SITE, tmp_path_factory, clients) as ward:
         yield ward
-        lab_down("t-signin")
-    shutil.rmtree(state)
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +281,7 @@ def test_people_of_the_company_enter(ward: Checkout, admin: Visitor) -> None:
     ward.site_file.write_text(f"{without}signIn: {json.dumps(settings)}\n")
     ward.aiplat("secret", "set", "sign-in", str(ward.site_file), given=there.secret)
     told = json.loads(ward.aiplat("sign-in", str(ward.site_file), "--json").stdout)
-    (registered,) = (c["redirectUris"] for c in told["clients"] if c["id"] == there.client)
+    registered = {client["id"]: client["redirectUris"] for client in told["clients"]}
     there.starts(ward, registered, ["Staff", "AI admins"])
     done = ward.bootstrap()
     assert [c["sentence"] for c in done["checks"] if c["result"] == "FAIL"] == []

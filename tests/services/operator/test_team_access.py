@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from aiplat.actions.kubeconfig import team_kubeconfig
+from aiplat.actions.kubeconfig import person_kubeconfig, team_kubeconfig
+from aiplat.actions.login_listener import PORTS
 from aiplat.cluster.raw import RawObjects, Refused
 from aiplat.content import write_atomic
 from aiplat.errors import BadInput
@@ -22,8 +25,10 @@ from aiplat.services.operator.team_pass import TeamKeeper
 from aiplat.state import site_dir
 from tests import patience
 from tests.charts.conftest import VALUES, Helm, charts, documents, helm  # noqa: F401 - two are fixtures
+from tests.e2e.kubectl import Desk
 from tests.patience import PATIENCE
 from tests.plan.test_golden import SITE
+from tests.plan.test_sign_in import with_company
 from tests.services.oidc.issuer import TestIssuer
 from tests.services.operator.api_server import ADMIN, OPERATOR, ApiServer, Document, api_server, install
 
@@ -44,7 +49,8 @@ WHO = "apis/authentication.k8s.io/v1/selfsubjectreviews"
 @pytest.fixture(scope="module")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestIssuer]:
     """The site's sign-in, as far as an API server sees it."""
-    found = TestIssuer(redirects={}, folder=tmp_path_factory.mktemp("issuer"))
+    comes_back = {CLIENT: tuple(f"http://127.0.0.1:{port}/" for port in PORTS)}
+    found = TestIssuer(redirects=comes_back, folder=tmp_path_factory.mktemp("issuer"))
     yield found
     found.close()
 
@@ -315,6 +321,39 @@ def test_a_kubeconfig_of_a_team_is_for_its_namespace_alone(
     assert not can(api, token, "get", "pods", "aiplat-model")
     with pytest.raises(BadInput, match="there are ward"):
         team_kubeconfig(SITE, "wrad", 1)
+
+
+def test_kubectl_signs_somebody_in_by_a_kubeconfig_without_a_credential(
+    api: ApiServer, issuer: TestIssuer, keeper: TeamKeeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `aiplat kubeconfig --sign-in` prints is enough where nobody else trusts the issuer's CA."""
+    monkeypatch.setenv("AIPLAT_STATE", str(tmp_path))
+    (tmp_path / "company.pem").write_text(issuer.authority)
+    company = with_company(issuer=issuer.url, cliClientId=CLIENT, ca=str(tmp_path / "company.pem")).sign_in
+    known = json.loads(api.kubeconfig(ADMIN).read_text())
+    cluster = known["clusters"][0]["cluster"]
+    authority = Path(cluster.pop("certificate-authority")).read_bytes()
+    cluster["certificate-authority-data"] = base64.b64encode(authority).decode()
+    (site_dir(SITE.name) / "kubeconfig").write_text(json.dumps(known))
+    made = person_kubeconfig(SITE.model_copy(update={"sign_in": company}), "ward")
+    made["clusters"][0]["cluster"] = cluster
+    (tmp_path / "handed-over").write_text(json.dumps(made))
+    (tmp_path / "kubectl").symlink_to(api.folder / "kubernetes")
+    issuer.who = {"sub": "1", "preferred_username": "alice", "groups": ["member"]}
+    trusted = ssl.create_default_context(cadata=issuer.authority)
+    opened: list[str] = []
+
+    def browse(address: str) -> None:
+        opened.append(address)
+        led = httpx.get(address, verify=trusted, timeout=PATIENCE).headers["location"]
+        assert httpx.get(led, timeout=PATIENCE).status_code == 200
+
+    names = Path("/etc/hosts")
+    desk = Desk(tmp_path / "home", names, tmp_path, tmp_path / "handed-over", browse)
+    assert desk.who()["username"] == "aiplat:alice"
+    assert desk.kubectl("auth", "can-i", "create", "pods").strip() == "yes"
+    assert 'in the namespace "aiplat-model"' in desk.refusal("get", "pods", "-n", "aiplat-model")
+    assert len(opened) == 1
 
 
 def test_a_changed_file_counts_without_a_restart(

@@ -73,7 +73,7 @@ function piece(line) {
   const said = line.slice(5).trim();
   if (said === "" || said === "[DONE]") return "";
   const event = JSON.parse(said);
-  if (event.error) return `\n${event.error.message}`;
+  if (event.error) return `\n${event.error.message} (request ${event.error.request_id ?? "unknown"})`;
   return event.choices?.[0]?.delta?.content ?? "";
 }
 
