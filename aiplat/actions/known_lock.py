@@ -26,16 +26,19 @@ def bundle_of(site: Site) -> Bundle:
 
 
 def bundle_for(site: Site, lock: Lock) -> Bundle:
-    """Return the site's bundle, which has every artifact of a lock with the lock's digest.
+    """Return the site's bundle; one that was brought or signed has every artifact of a lock, by its digest.
 
-    A plan was made for that lock: a bundle that took its place meanwhile is not what was agreed to.
+    A plan was made for that lock: a bundle that took its place meanwhile is not what was agreed to. One that
+    was made here for an earlier lock is of use where nothing of it is moved.
 
     Raises:
         AiplatError: see `bundle_of`; or it is another bundle than the one the plan was made for.
     """
     bundle = bundle_of(site)
+    if not bundle.signed and not site.supply.startswith(BUNDLE_PREFIX):
+        return bundle
     there = {artifact.label: artifact.digest for artifact in bundle.lock.artifacts}
-    fix = "see what the bundle that is there now would do: aiplat plan"
+    fix = "see what it would do: aiplat plan; or make it again: aiplat bundle build"
     findings = [
         Finding(str(bundle.path), f"has another {artifact.label} than the plan was made for", fix)
         for artifact in lock.artifacts

@@ -67,7 +67,19 @@ def _fill(job: Job, context: Path) -> list[Deb]:
     if recipe.files:
         shutil.copytree(job.component.folder / recipe.files, context / "files")
     copy_sources(recipe.sources, context / "sources")
+    _plain_modes(context)
     return debs
+
+
+def _plain_modes(context: Path) -> None:
+    """Give what we laid out ourselves the modes that it has for everybody: a checkout has its owner's umask.
+
+    What tools laid out has them already, and packages' own modes mean something.
+    """
+    ours = [path for name in ("files", "sources") for path in (context / name).rglob("*")]
+    for path in (context, *context.iterdir(), *ours):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 def _true_version(job: Job, debs: list[Deb]) -> str:

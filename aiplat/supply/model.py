@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from aiplat.catalog.recipes import WheelFile
+from aiplat.content import canonical_json, parsed_json
 from aiplat.errors import AiplatError, Finding
 from aiplat.site.systems import arch_of
 from aiplat.supply.contract import Job, Made, Supplied
@@ -67,6 +68,18 @@ def import_weights(engine: Supplied, work: Path, store: Path, names: Sequence[st
         ollama("create", names[0], "-f", str(work / "Modelfile"))
         for alias in names[1:]:
             ollama("cp", names[0], alias)
+    forget_places(store)
+
+
+def forget_places(store: Path) -> None:
+    """Take out of the store's manifests from which folder of this machine each layer was imported."""
+    for path in (store / "manifests").rglob("*"):
+        if path.is_file():
+            document = parsed_json(path.read_bytes())
+            for layer in document["layers"]:
+                if layer.get("from", "").startswith("/"):
+                    del layer["from"]
+            path.write_bytes(canonical_json(document))
 
 
 def _modelfile(job: Job, weights: Path) -> str:

@@ -56,7 +56,8 @@ def packed_again(name: str, folder: Path) -> Path:
 
 def _put(wheel: zipfile.ZipFile, name: str, data: bytes, mode: int) -> None:
     entry = zipfile.ZipInfo(name, _EPOCH)
-    entry.external_attr = (mode & 0o755) << 16
+    # Not the modes that an installation got by somebody's umask.
+    entry.external_attr = (0o755 if mode & 0o100 else 0o644) << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
     wheel.writestr(entry, data)
 

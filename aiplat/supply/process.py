@@ -14,6 +14,8 @@ from aiplat.errors import AiplatError, Finding
 # A tool must not go on writing into the cache when whoever called it was killed.
 ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 _LAST_WORDS = 12
+# What a tool makes has the same modes, whatever the umask of whoever builds: it becomes part of images.
+_UMASK = 0o022
 _running: set[subprocess.Popen[str]] = set()
 
 
@@ -54,6 +56,7 @@ def run(
         text=True,
         errors="replace",
         process_group=0,
+        umask=_UMASK,
     ) as process:
         _running.add(process)
         try:

@@ -170,7 +170,7 @@ def test_a_bundle_that_took_the_place_of_the_one_that_was_planned_is_refused(
     assert bundle_for(ward, planned).lock.artifacts == planned.artifacts
     sign(build("2.0.0"), key)
     open_trusted(ward)
-    with pytest.raises(BadInput, match=r"has another hostfile tool than the plan was made for; see what"):
+    with pytest.raises(BadInput, match=r"has another hostfile tool than the plan was made for; see what it"):
         bundle_for(ward, planned)
 
 

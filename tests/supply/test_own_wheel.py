@@ -31,15 +31,21 @@ def members(wheel: Path) -> dict[str, bytes]:
         return {name: opened.read(name) for name in opened.namelist() if not name.endswith("RECORD")}
 
 
+def modes(wheel: Path) -> dict[str, int]:
+    """With which mode each file is in a wheel."""
+    with zipfile.ZipFile(wheel) as opened:
+        return {one.filename: one.external_attr >> 16 & 0o777 for one in opened.infolist()}
+
+
 def test_the_same_checkout_gives_the_same_wheel(built: Path, tmp_path: Path) -> None:
     """Nothing in it depends on when or where it is built."""
     assert sha256_file(make_own_wheel(tmp_path)) == sha256_file(built)
 
 
 def test_an_installed_aiplat_makes_its_own_wheel_again(built: Path, tmp_path: Path) -> None:
-    """From a wheel's installation the very same files come out, shipped ones among them."""
+    """From a wheel's installation the very same files come out with their modes, shipped ones among them."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-    subprocess.run([*pip, "--target", tmp_path / "lib", built], check=True, capture_output=True)
+    subprocess.run([*pip, "--target", tmp_path / "lib", built], check=True, capture_output=True, umask=0o077)
     (tmp_path / "out").mkdir()
     made = subprocess.run(
         [sys.executable, "-c", PROGRAM, tmp_path / "out"],
@@ -51,4 +57,5 @@ def test_an_installed_aiplat_makes_its_own_wheel_again(built: Path, tmp_path: Pa
     ).stdout.strip()
     assert Path(made).name == built.name
     assert members(Path(made)) == members(built)
+    assert modes(Path(made)) == modes(built)
     assert "aiplat/_shipped/playbooks/bootstrap.yml" in members(built)

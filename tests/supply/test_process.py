@@ -30,6 +30,16 @@ def test_a_failure_has_the_last_words() -> None:
     assert str(caught.value) == "program: sh failed with status 3: a.c:1: no such header"
 
 
+def test_what_a_tool_makes_has_the_same_mode_for_everybody(tmp_path: Path) -> None:
+    """A program that only its owner may run would be no use in an image whose user is another."""
+    before = os.umask(0o077)
+    try:
+        run(["sh", "-c", f"touch {tmp_path}/file; mkdir {tmp_path}/folder"], what="made")
+    finally:
+        os.umask(before)
+    assert [oct(path.stat().st_mode & 0o777) for path in sorted(tmp_path.iterdir())] == ["0o644", "0o755"]
+
+
 def test_all_tools_can_be_ended_at_once() -> None:
     """With what they started; whoever waits gets a finding."""
     failed: list[AiplatError] = []

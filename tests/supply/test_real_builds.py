@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tarfile
 from collections.abc import Iterable
@@ -35,9 +36,13 @@ def wanted() -> Lock:
 
 @pytest.mark.parametrize("name", [PAUSE, BUSYBOX], ids=["of-files", "by-running-a-program"])
 def test_an_image_comes_out_the_same_twice(tmp_path: Path, wanted: Lock, name: str) -> None:
-    """Two caches that know nothing of each other; no mount and no half image is left behind."""
-    image = wanted.artifact("image", name)
-    built = [PackagesSupply(wanted, Cache(tmp_path / n)).supply(image, silent) for n in ("one", "two")]
+    """Two caches that know nothing of each other, two umasks; no mount and no half image is left behind."""
+    image, before = wanted.artifact("image", name), os.umask(0o022)
+    built = []
+    for umask in (0o022, 0o077):
+        os.umask(umask)
+        built.append(PackagesSupply(wanted, Cache(tmp_path / oct(umask))).supply(image, silent))
+    os.umask(before)
     assert built[0].artifact.digest
     assert built[0].artifact == built[1].artifact
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
