@@ -22,7 +22,7 @@ from tests.plan.test_golden import SITE
 from tests.services.postgresql import free_port
 
 Document = dict[str, Any]
-ADMIN, OPERATOR = "admin", "operator"
+ADMIN, OPERATOR, STATES = "admin", "operator", "states"
 _GROUP = "rbac.authorization.k8s.io/v1"
 _PATHS = {
     "Namespace": "api/v1/namespaces",
@@ -61,7 +61,7 @@ def api_server(folder: Path, **flags: str | Path) -> ApiServer:
 
 def install(server: ApiServer, documents: Iterable[Document]) -> None:
     """Apply what the operator's release brings, without its pods."""
-    for name in ("aiplat-model", "aiplat-access"):
+    for name in ("aiplat-model", "aiplat-access", "aiplat-platform"):
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         assert server.apply(namespace) == ""
     for document in documents:
@@ -80,7 +80,7 @@ def fetch_etcd(folder: Path) -> Path:
 
 
 class ApiServer:
-    """An API server with two users: an administrator, and the operator's service account."""
+    """An API server with an administrator and two service accounts: the operator's, kube-state-metrics'."""
 
     def __init__(self, kubernetes: Path, etcd: Path, folder: Path, **flags: str | Path) -> None:
         self._programs = kubernetes, etcd
@@ -91,6 +91,7 @@ class ApiServer:
         tokens = [f"{ADMIN}-token,{ADMIN},1,system:masters"]
         groups = "system:serviceaccounts,system:serviceaccounts:aiplat-model,system:authenticated"
         tokens += [f'{OPERATOR}-token,system:serviceaccount:aiplat-model:operator,2,"{groups}"']
+        tokens += [f"{STATES}-token,system:serviceaccount:aiplat-platform:kube-state-metrics,3"]
         (folder / "tokens.csv").write_text("\n".join(tokens))
 
     def start(self) -> None:
