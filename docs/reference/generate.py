@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,7 @@ def pages() -> dict[str, str]:
         "gpu-verdicts.md": _gpu_verdicts(),
         "gpu-decisions.md": _gpu_decisions(),
         "host-checks.md": _host_checks(),
+        "../../aiplat/services/portal/runbook.json": _runbook((HERE.parent / "how-to/alerts.md").read_text()),
         "cli.md": _command_line(typer.main.get_command(command_line())),
     }
 
@@ -361,6 +364,18 @@ def _host_checks() -> str:
 def _host_check(check: HostCheck) -> str:
     asked = ", ".join(word for word, only in (("new", check.fresh), ("real", check.real)) if only) or "all"
     return f"| `{check.name}` | {check.severity} | {asked} | {check.wants} |\n"
+
+
+def _runbook(page: str) -> str:
+    """Return cause and commands of each alert for the portal, from the page that people read."""
+    entries = {}
+    for section in page.split("\n### ")[1:]:
+        name, _, text = section.partition("\n")
+        cause = re.search(r"^Cause: (.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+        commands = re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE)
+        if cause:
+            entries[name] = {"cause": " ".join(cause[1].split()), "commands": commands}
+    return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

@@ -80,6 +80,17 @@ def attention(ward: Journey) -> str:
     return "\n".join(ward.document("status")["attention"])
 
 
+def shown(ward: Journey) -> str:
+    """Return what the portal shows of alerts: its own code asks, from its pod, as for a page."""
+    program = (
+        "import asyncio; from aiplat.services.portal.alerts import Alerts, Runbook; "
+        "known = Alerts('http://prometheus.aiplat-platform:9090', Runbook.shipped()); "
+        "print(*asyncio.run(known.firing()), sep='\\n')"
+    )
+    pod = f"{KUBECTL} -n aiplat-user-serving exec deployment/portal -- python3 -c"
+    return ward.on_host(f"{pod} {shlex.quote(program)}")
+
+
 def test_states_of_all_three_nodes_are_seen(ward: Journey) -> None:
     """By the names and labels that kube-state-metrics documents; the pods' own names are kept."""
     ready = 'kube_node_status_condition{condition="Ready",status="true",job="kube-state-metrics"} == 1'
@@ -146,6 +157,7 @@ def test_a_full_disk_is_an_alert_until_there_is_room(ward: Journey) -> None:
     assert f"{WITH_DISK}: the disk at /data is full" in said
     assert "make room there" in said
     assert f"{WITH_DISK}: its disk is nearly full, so it ends pods and takes no others" in said
+    assert f"critical NodeDiskFull {WITH_DISK}" in shown(ward)
     ward.on_host("rm /data/filler", host=WITH_DISK)
     assert eventually(lambda: not fires(ward, "NodeDiskFull"))
     # The kubelet believes it only after five minutes.
@@ -174,6 +186,10 @@ def test_a_lost_host_is_an_alert_until_it_is_back(ward: Journey) -> None:
     said = attention(ward)
     assert f"{TO_LOSE}: Kubelet stopped posting node status" in said
     assert "aiplat doctor hosts" in said
+    on_page = shown(ward)
+    assert f"critical NodeNotReady {TO_LOSE}" in on_page
+    assert "The host is off, its network is down" in on_page
     lab_up(load_site(ward.site_file))
     assert eventually(lambda: not fires(ward, "NodeNotReady"))
     assert eventually(lambda: not fires(ward, "NodeUnseen"))
+    assert "NodeNotReady" not in shown(ward)

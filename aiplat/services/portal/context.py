@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request
 
 from aiplat.services.oidc.entry import Entry
+from aiplat.services.portal.alerts import Alerts
 from aiplat.services.portal.cluster import ClusterSeen
 from aiplat.services.portal.gateway import Gateway
 from aiplat.services.portal.logs import LogsLook
@@ -22,8 +23,8 @@ from aiplat.services.store.database import Database
 class Portal:
     """One portal process. `look` asks the cluster, `url` is what clients call the gateway.
 
-    `entry` is the site's sign-in, where it has one; `components` what the site runs, as the bundle's lock
-    tells it: name, plane, version, licence, purpose, and where its logs are. `runs` and `logs` are looked at
+    `entry` is the site's sign-in and `alerts` its Prometheus, where it has one; `components` what the site
+    runs, as the bundle's lock tells it: name, plane, version, licence, purpose, and where its logs are. `runs` and `logs` are looked at
     in the cluster, where there is one.
     """
 
@@ -39,6 +40,7 @@ class Portal:
     runs: RunsLook | None = None
     logs: LogsLook | None = None
     streams: OpenStreams = field(default_factory=OpenStreams)
+    alerts: Alerts | None = None
 
 
 def portal_of(request: Request) -> Portal:

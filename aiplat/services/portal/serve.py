@@ -15,6 +15,7 @@ from aiplat.services.connections import Doors, server
 from aiplat.services.oidc.entry import Entry
 from aiplat.services.oidc.settings import Client, read_sign_in
 from aiplat.services.pages import serve_pages
+from aiplat.services.portal.alerts import Alerts, Runbook
 from aiplat.services.portal.app import create_app
 from aiplat.services.portal.cluster import look
 from aiplat.services.portal.context import Portal
@@ -69,6 +70,7 @@ def _portal(settings: PortalSettings, database: Database) -> Portal:
         entry=_entry(settings),
         runs=RunsLook(objects, settings.namespace, platform),
         logs=LogsLook(objects, places),
+        alerts=Alerts(settings.prometheus, Runbook.shipped()) if settings.prometheus else None,
     )
 
 

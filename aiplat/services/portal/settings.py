@@ -25,6 +25,7 @@ class PortalSettings:
     token_file: Path
     components: Path | None
     namespace: str
+    prometheus: str
     kubeconfig: Path | None
     insecure_cookie: bool
     sign_in: Path | None
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--namespace", default="aiplat-user-serving", help="where reports of runs are kept (%(default)s)"
     )
+    parser.add_argument("--prometheus", default="", metavar="URL", help="whose alerts operators are shown")
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="outside of a cluster")
     parser.add_argument(
         "--insecure-cookie",

@@ -15,6 +15,7 @@ import pytest
 from aiplat.cluster.declared import DeclaredModel
 from aiplat.cluster.raw import RawObjects
 from aiplat.cluster.run_reports import ReportShelf
+from aiplat.services.portal.alerts import Alerts
 from aiplat.services.portal.app import create_app
 from aiplat.services.portal.cluster import ClusterSeen, NodeSeen
 from aiplat.services.portal.context import Portal
@@ -134,6 +135,11 @@ class Site:
             return await asyncio.gather(*doing)
 
         return self._loop.run(all_of_it())
+
+    def ask(self, alerts: Alerts) -> None:
+        """Have a Prometheus whose alerts are shown, in browsers opened from now on."""
+        self.portal = replace(self.portal, alerts=alerts)
+        self.app = create_app(self.portal)
 
     def see(self, **changes: Any) -> None:
         """Let the cluster tell something else."""

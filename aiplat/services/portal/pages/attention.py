@@ -1,4 +1,4 @@
-"""What needs attention: nodes, models, budgets, each with its cause and a command."""
+"""What needs attention: nodes, models, alerts, budgets, each with its cause and a command."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ _NEARLY = Decimal("0.9")
 
 @router.get("/")
 async def attention(request: Request, here: Here, visitor: Signed) -> Response:
-    """Show what is wrong; a member sees models and its own budgets."""
+    """Show what is wrong; a member sees models and its own budgets, operators nodes and alerts too."""
     seen = await to_thread.run_sync(here.look)
     found = [t for t in seen.troubles() if visitor.has("operator") or t.where.startswith("model ")]
+    if here.alerts and visitor.has("operator"):
+        found += await here.alerts.firing()
     found += [_nearly_used(state) for state in await binding(here, visitor) if _is_nearly_used(state)]
     return page(request, "attention.html", troubles=found, seen=seen)
 
