@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from aiplat.lab import bridge, cgroups, lab_up, machine
 from aiplat.lab.record import tree_dir
 from aiplat.shipped import shipped
 from aiplat.site.load import load_site
-from tests.e2e.journey import Journey
+from tests.e2e.journey import SITES, Journey
 from tests.patience import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
@@ -34,14 +35,14 @@ FILL = "fallocate -l $(($(df --output=avail -B1 /data | tail -1) - (8 << 20))) /
 
 
 @pytest.fixture(scope="module")
-def ward(make_journey: Callable[[str], Journey], tmp_path_factory: pytest.TempPathFactory) -> Journey:
+def ward(make_journey: Callable[[str | Path], Journey], tmp_path_factory: pytest.TempPathFactory) -> Journey:
     """A server with all of the platform's pods, and two agents that came later."""
+    first = tmp_path_factory.mktemp("site") / "site.yaml"
+    lines = (SITES / "alerts-of-hosts.yaml").read_text().splitlines()
+    first.write_text("\n".join(line for line in lines if "role: agent" not in line))
+    assert make_journey(first).bootstrap()["words"]["answer"]
     journey = make_journey("alerts-of-hosts")
     journey.on_host(DISK, host=WITH_DISK)
-    first = tmp_path_factory.mktemp("site") / "site.yaml"
-    lines = journey.site_file.read_text().splitlines()
-    first.write_text("\n".join(line for line in lines if "role: agent" not in line))
-    assert Journey(journey.name, first, journey.state).bootstrap()["words"]["answer"]
     summary = journey.bootstrap()
     assert [c["sentence"] for c in summary["checks"] if c["result"] == "FAIL"] == []
     return journey

@@ -24,8 +24,8 @@ class Portal:
     """One portal process. `look` asks the cluster, `url` is what clients call the gateway.
 
     `entry` is the site's sign-in and `alerts` its Prometheus, where it has one; `components` what the site
-    runs, as the bundle's lock tells it: name, plane, version, licence, purpose, and where its logs are. `runs` and `logs` are looked at
-    in the cluster, where there is one.
+    runs, as the bundle's lock tells it: name, plane, version, licence, purpose, and where its logs are.
+    `runs` and `logs` are looked at in the cluster, where there is one.
     """
 
     site: str
