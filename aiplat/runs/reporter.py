@@ -20,8 +20,8 @@ _LEAST_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 15.0
 """How often the site hears of a run that has no news; pages call it silent after some of these."""
 _RETRY_SECONDS = 5.0
-_LAST_SECONDS = 5.0
-"""How long the end of a run may wait for its last report."""
+_LAST_SECONDS = 3.0
+"""How long the end of a run may wait for its last report; Ctrl-C ends only that."""
 _EARLIER = 10
 """Runs before this one whose reports are delivered with it."""
 
@@ -53,7 +53,8 @@ class Reporter:
             self._ending = True
             self._changed.notify()
         if self._thread:
-            self._thread.join(_LAST_SECONDS)
+            with contextlib.suppress(KeyboardInterrupt):
+                self._thread.join(_LAST_SECONDS)
 
     def see(self, event: Event) -> None:
         """Take in an event; whatever is wrong with that is not the run's trouble."""

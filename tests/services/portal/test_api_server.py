@@ -11,6 +11,8 @@ import pytest
 
 from aiplat.cluster.raw import RawObjects, Refused
 from aiplat.cluster.run_reports import ReportShelf
+from aiplat.runs.reporter import Reporter
+from aiplat.runs.run import running
 from aiplat.services.portal.runs import RunsLook
 from tests.charts.conftest import VALUES, Helm, charts, documents, helm  # noqa: F401 - two are fixtures
 from tests.patience import eventually
@@ -91,6 +93,27 @@ def test_the_portal_changes_nothing(portal: RawObjects) -> None:
     with pytest.raises(Refused) as refused:
         ReportShelf(portal, NAMESPACE).put(DONE)
     assert refused.value.status == httpx.codes.FORBIDDEN
+
+
+def test_a_run_that_is_made_here_is_seen_there(
+    operator: RawObjects, portal: RawObjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is made with its steps, and its end."""
+    monkeypatch.setenv("AIPLAT_STATE", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    shelf, seen = ReportShelf(operator, NAMESPACE), RunsLook(portal, NAMESPACE, PLATFORM)
+
+    def steps() -> list[tuple[str, str]]:
+        kept = anyio.run(seen.newest)
+        return [(step.title, step.state) for step in kept.report.steps] if kept else []
+
+    with Reporter("ward-3", lambda: shelf) as reporter, running("ward-3", "bootstrap", reporter.see) as run:
+        with run.step("stage", "Stage content", ("s1",)):
+            eventually(lambda: steps() == [("Stage content", "running")])
+        eventually(lambda: steps() == [("Stage content", "done")])
+    (kept,) = anyio.run(seen.happening).runs
+    assert (kept.report.id, kept.report.state) == (run.id, "done")
+    shelf.drop(run.id)
 
 
 def test_a_report_is_kept_replaced_and_forgotten(operator: RawObjects, portal: RawObjects) -> None:
