@@ -26,11 +26,16 @@ lab_app = typer.Typer(
 The hosts are real systemd machines that ssh reaches. They have no way out: what they try to send outside is
 counted and dropped, so an install that works here works without the Internet.
 
-SITE is a site.yaml, or the name of a site that aiplat brings along (lab, lab-agents).
+SITE is a site.yaml, or the name of a site that aiplat brings along (lab, lab-agents). The driver nspawn makes
+the hosts by systemd-nspawn, the driver docker in a Docker engine of this machine.
 """,
 )
 
 _SiteOrName = Annotated[str, typer.Argument(metavar="[SITE]", help="A site.yaml, or a lab's name.")]
+_Label = Annotated[str, typer.Option("--label", help="What the snapshot is called.")]
+_Driver = Annotated[
+    str, typer.Option("--driver", help="nspawn or docker. Default: the lab's own, AIPLAT_LAB_DRIVER, nspawn.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,15 +44,16 @@ def register(app: typer.Typer) -> None:
 
 
 @lab_app.command()
-def up(site: _SiteOrName = "lab", as_json: JsonLinesOption = False) -> None:
+def up(site: _SiteOrName = "lab", driver: _Driver = "", as_json: JsonLinesOption = False) -> None:
     """Bring the hosts of SITE up until ssh answers; what is up already is left alone.
 
     Needs Linux and root, about 3 GB of disk and, the first time, a Debian mirror. Killed half-way, it
-    resumes when run again. With --json it prints one event a line, the last one with kind Summary.
+    resumes when run again. With --json it prints one event a line, the last one with kind Summary. A lab
+    keeps the driver it was made by; `aiplat bootstrap` takes that of AIPLAT_LAB_DRIVER for a new one.
     """
     wanted = load_site(find_site(site))
     with progress(as_json) as on_event:
-        status = lab.lab_up(wanted, on_event)
+        status = lab.lab_up(wanted, on_event, driver)
     if as_json:
         print_json({"kind": "Summary", "changed": status.changed, "lab": asdict(status)})
         return
@@ -93,6 +99,22 @@ def status(site: _SiteOrName = "lab", as_json: JsonOption = False) -> None:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 
+@lab_app.command()
+def snapshot(site: _SiteOrName = "lab", label: _Label = "clean", as_json: JsonOption = False) -> None:
+    """Keep what all hosts of the lab have on disk; running hosts are shut down for it and booted again."""
+    name = lab_name(site)
+    lab.lab_snapshot(name, label)
+    _tell_kept(as_json, name, label, f"kept; put back: aiplat lab restore {site} --label {label}")
+
+
+@lab_app.command()
+def restore(site: _SiteOrName = "lab", label: _Label = "clean", as_json: JsonOption = False) -> None:
+    """Put all hosts' disks back to a snapshot and boot them; running hosts end as if by a power cut."""
+    name = lab_name(site)
+    lab.lab_restore(name, label)
+    _tell_kept(as_json, name, label, "put back, its hosts are up")
+
+
 @lab_app.command(context_settings={"ignore_unknown_options": True})
 def ssh(
     site: _SiteOrName = "lab",
@@ -106,6 +128,13 @@ def ssh(
         raise BadInput(Finding(f"lab {name}", "is not up", f"aiplat lab up {site}"))
     argv = [*lab.ssh_argv(name, host or hosts[0].name), *(command or [])]
     os.execvp(argv[0], argv)  # noqa: S606  (a list, no shell)
+
+
+def _tell_kept(as_json: bool, name: str, label: str, said: str) -> None:
+    if as_json:
+        print_json({"kind": "LabSnapshot", "lab": name, "label": label})
+        return
+    Console(stderr=True, highlight=False).print(f"lab {name}: snapshot {label} {said}", markup=False)
 
 
 def _print_status(seen: lab.LabStatus, egress: lab.EgressReport, site: str) -> None:

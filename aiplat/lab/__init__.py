@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aiplat.lab.chosen import DRIVERS, driver_of, drivers
 from aiplat.lab.driver import (
     Attempt,
     Driver,
@@ -12,10 +13,10 @@ from aiplat.lab.driver import (
     OnEvent,
     ignore_events,
 )
-from aiplat.lab.nspawn import NspawnDriver
 from aiplat.site.models import Site
 
 __all__ = [
+    "DRIVERS",
     "Attempt",
     "Driver",
     "EgressReport",
@@ -33,12 +34,11 @@ __all__ = [
     "ssh_argv",
 ]
 
-_DRIVER: Driver = NspawnDriver()
 
-
-def lab_up(site: Site, on_event: OnEvent = ignore_events) -> LabStatus:
+def lab_up(site: Site, on_event: OnEvent = ignore_events, driver: str = "") -> LabStatus:
     """Bring every host of `site` up until ssh answers; `changed` of the result is 0 if all was there already.
 
+    `driver` is one of `DRIVERS`; without it the one that made the lab, or that `AIPLAT_LAB_DRIVER` names.
     Writes `ssh_key` and `known_hosts` into the site's state folder.
     Killed at any point, it continues when called again.
 
@@ -46,34 +46,34 @@ def lab_up(site: Site, on_event: OnEvent = ignore_events) -> LabStatus:
         BadInput: this machine or this site does not allow it; every reason is in the findings.
         AiplatError: a host did not come up.
     """
-    return _DRIVER.up(site, on_event)
+    return driver_of(site.name, driver).up(site, on_event)
 
 
 def lab_down(name: str, on_event: OnEvent = ignore_events) -> tuple[str, ...]:
     """Remove every trace of the lab, found by name alone; return a sentence for each thing removed."""
-    return _DRIVER.down(name, on_event)
+    return tuple(said for driver in drivers() for said in driver.down(name, on_event))
 
 
 def lab_status(name: str) -> LabStatus:
     """Look at the lab without changing anything; its state is absent, partial or up."""
-    return _DRIVER.status(name)
+    return driver_of(name).status(name)
 
 
 def lab_snapshot(name: str, label: str) -> None:
     """Keep a copy of all hosts' disks under `label`; running hosts are shut down for it and booted again."""
-    _DRIVER.snapshot(name, label)
+    driver_of(name).snapshot(name, label)
 
 
 def lab_restore(name: str, label: str) -> None:
     """Put all hosts' disks back to `label` and boot them; running hosts are ended as if by a power cut."""
-    _DRIVER.restore(name, label)
+    driver_of(name).restore(name, label)
 
 
 def egress_report(name: str) -> EgressReport:
     """Return how many packets the lab tried to send outside and where to; all were dropped."""
-    return _DRIVER.egress(name)
+    return driver_of(name).egress(name)
 
 
 def ssh_argv(name: str, host: str) -> list[str]:
     """Return the ssh command for a host of the lab, by name or address; a remote command may be appended."""
-    return _DRIVER.ssh_argv(name, host)
+    return driver_of(name).ssh_argv(name, host)

@@ -123,7 +123,7 @@ def all_machines() -> tuple[HostProcess, ...]:
     found = []
     for pid, argv in _command_lines():
         tree = next((a for a in argv if a.startswith(_DIRECTORY)), "")
-        started = _started_or_none(pid)
+        started = started_or_none(pid)
         if tree and "systemd-nspawn" in argv and started is not None:
             launcher = _LAUNCHER_NAME in argv
             found.append(HostProcess(pid, started, Path(tree.removeprefix(_DIRECTORY)), launcher))
@@ -196,10 +196,10 @@ def end_all(groups: Iterable[Path], others: Iterable[int], seconds: float = 60) 
         AiplatError: some still run after `seconds`.
     """
     watched, deadline = tuple(groups), time.monotonic() + seconds
-    dying = {pid: started for pid in others if (started := _started_or_none(pid)) is not None}
+    dying = {pid: started for pid in others if (started := started_or_none(pid)) is not None}
     while True:
-        dying |= {pid: s for pid in processes(watched) if (s := _started_or_none(pid)) is not None}
-        left = {pid for pid, started in dying.items() if _started_or_none(pid) == started}
+        dying |= {pid: s for pid in processes(watched) if (s := started_or_none(pid)) is not None}
+        left = {pid for pid, started in dying.items() if started_or_none(pid) == started}
         if not left:
             return
         if time.monotonic() > deadline:
@@ -229,7 +229,8 @@ def _runs(pid: int) -> bool:
     return False
 
 
-def _started_or_none(pid: int) -> int | None:
+def started_or_none(pid: int) -> int | None:
+    """Return when a process started, as `started_at`, or None once it is gone."""
     with contextlib.suppress(OSError, IndexError):
         return started_at(pid)
     return None

@@ -73,6 +73,11 @@ def machine_name(lab: str, host: str) -> str:
     return f"{lab[:20]}.{host[:20]}.{hashlib.sha256(plain.encode()).hexdigest()[:16]}"
 
 
+def network_name(lab: str) -> str:
+    """Return what a Docker engine calls the lab's network."""
+    return f"aiplat-lab.{lab}"
+
+
 def lab_network(site: Site) -> LabNetwork:
     """Return the /24 that holds all hosts of the site, and the /64 that holds their IPv6 addresses.
 

@@ -6,9 +6,11 @@ import os
 import platform
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from aiplat.errors import BadInput, Finding
+from aiplat.lab import engine
 from aiplat.lab.tools import attempt
 from aiplat.lab.tree import free_bytes
 from aiplat.state import cache_home, state_home
@@ -16,6 +18,10 @@ from aiplat.state import cache_home, state_home
 _MACHINE_ID = re.compile("[0-9a-f]{32}")
 _FREE_BYTES = 3 * 1000**3
 # Tool → the Debian package that has it.
+_NSPAWN_TOOLS = {
+    "setsid": "util-linux",
+    "systemd-nspawn": "systemd-container",
+}
 _TOOLS = {
     "apt-config": "apt",
     "cp": "coreutils",
@@ -23,46 +29,43 @@ _TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "nft": "nftables",
     "setpriv": "util-linux",
-    "setsid": "util-linux",
     "ssh": "openssh-client",
-    "systemd-nspawn": "systemd-container",
     "unshare": "util-linux",
 }
 _ANOTHER_WAY = "or use hosts of your own: list them in a site.yaml and run aiplat with it"
 
 
-def check_machine(disks: bool = True) -> None:
-    """Look at everything a lab needs here; space only if `disks` are still to be made.
+def check_machine(disks: bool = True, driver: str = "nspawn") -> None:
+    """Look at everything a lab of a driver needs here; space only if `disks` are still to be made.
 
     Raises:
         BadInput: one finding for each thing that is missing, with the way out.
     """
-    findings = missing(disks)
+    findings = missing(disks, driver)
     if findings:
         raise BadInput(findings)
 
 
-def missing(disks: bool = True) -> list[Finding]:
+def missing(disks: bool = True, driver: str = "nspawn") -> list[Finding]:
     """Return a finding for each thing that keeps this machine from having a lab."""
     where = "this machine"
     if platform.system() != "Linux":
         return [Finding(where, f"runs {platform.system()}, lab hosts need Linux", _ANOTHER_WAY)]
     if os.geteuid() != 0:
         return [Finding(where, "lab hosts need root", f"run it as root (sudo), {_ANOTHER_WAY}")]
+    found = [*_missing_kernel(where), *(_missing_space() if disks else ())]
+    if driver == "docker":
+        return [*_missing_tools(where, _TOOLS), *engine.missing(), *found]
     mountinfo = Path("/proc/self/mountinfo").read_text()
-    return [
-        *_missing_tools(where),
-        *_missing_kernel(where),
-        *_missing_identity(where, Path("/etc/machine-id"), mountinfo),
-        *(_missing_space() if disks else ()),
-    ]
+    identity = _missing_identity(where, Path("/etc/machine-id"), mountinfo)
+    return [*_missing_tools(where, _TOOLS | _NSPAWN_TOOLS), *identity, *found]
 
 
-def _missing_tools(where: str) -> list[Finding]:
-    absent = sorted(tool for tool in _TOOLS if shutil.which(tool) is None)
+def _missing_tools(where: str, wanted: Mapping[str, str]) -> list[Finding]:
+    absent = sorted(tool for tool in wanted if shutil.which(tool) is None)
     if not absent:
         return []
-    packages = " ".join(sorted({_TOOLS[tool] for tool in absent}))
+    packages = " ".join(sorted({wanted[tool] for tool in absent}))
     return [Finding(where, f"{', '.join(absent)} not found", f"apt-get install {packages}, {_ANOTHER_WAY}")]
 
 

@@ -12,10 +12,11 @@ from aiplat.errors import BadInput, Finding
 from aiplat.lab import (
     bridge,
     cgroups,
+    claims,
     egress,
     forwarding,
-    keys,
     leftovers,
+    logins,
     machine,
     machine_limits,
     needs,
@@ -30,7 +31,6 @@ from aiplat.lab.record import (
     RecordedHost,
     console_log,
     hosts_dir,
-    lab_folder,
     only_one,
     read_record,
     record_of,
@@ -40,7 +40,6 @@ from aiplat.lab.record import (
 )
 from aiplat.lab.steps import Steps, in_parallel
 from aiplat.site.models import Site
-from aiplat.state import site_dir
 
 _BOOT_SECONDS = 90
 _SHUTDOWN_SECONDS = 120
@@ -56,14 +55,14 @@ class NspawnDriver:
         before = read_record(site.name)
         record = record_of(site, self.name, before.suite if before else rootfs.lab_suite())
         needs.check_machine(disks=any(not tree_dir(record.name, host.name).is_dir() for host in record.hosts))
-        _refuse_other_lab(record, before)
+        claims.refuse_other(record, before)
         bridge.check_free(record.name, record.network)
         with only_one(record.name):
             steps = Steps(on_event)
             write_record(record)
             _make_network(record, steps)
             _make_trees(record, steps)
-            _publish_keys(record)
+            logins.publish(record)
             _boot_all(record, steps)
         return replace(self.status(record.name), changed=steps.changed)
 
@@ -103,16 +102,11 @@ class NspawnDriver:
 
     def ssh_argv(self, name: str, host: str) -> list[str]:
         """Return the command that opens a shell on `host`; see `Driver.ssh_argv`."""
-        record = _existing(name)
-        found = next((h for h in record.hosts if host in (h.name, h.address)), None)
-        if found is None:
-            known = ", ".join(h.name for h in record.hosts)
-            raise BadInput(Finding(f"host {host}", f"is not in lab {name}", f"it has {known}"))
-        return _ssh(name, found)
+        return logins.ssh_argv(name, host)
 
     def snapshot(self, name: str, label: str) -> None:
         """Keep what all hosts have on disk; see `Driver.snapshot`."""
-        record = _existing(name)
+        record = logins.existing(name)
         target = _snapshot_dir(name, label)
         with only_one(name):
             running = _stop_all(record)
@@ -127,7 +121,7 @@ class NspawnDriver:
 
     def restore(self, name: str, label: str) -> None:
         """Put the hosts' disks back; see `Driver.restore`."""
-        record = _existing(name)
+        record = logins.existing(name)
         source = _snapshot_dir(name, label)
         if not source.is_dir():
             known = ", ".join(sorted(p.name for p in snapshots_dir(name).glob("[!.]*"))) or "none"
@@ -142,29 +136,6 @@ class NspawnDriver:
     def egress(self, name: str) -> EgressReport:
         """Return what the lab tried to send outside; see `Driver.egress`."""
         return egress.read_report(name)
-
-
-def _refuse_other_lab(record: LabRecord, before: LabRecord | None) -> None:
-    other = leftovers.foreign_state(record.name)
-    where, fix = f"lab {record.name}", f"remove it first: aiplat lab down {record.name}"
-    if other is not None:
-        problem = f"runs already from another state folder, {other}"
-        raise BadInput(Finding(where, problem, f"AIPLAT_STATE={other.parent} aiplat lab down {record.name}"))
-    if before is None:
-        return
-    gone = {h.name for h in before.hosts} - {h.name for h in record.hosts}
-    moved = [
-        h.name
-        for h in before.hosts
-        for n in record.hosts
-        if h.name == n.name and (h.address, h.address6) != (n.address, n.address6)
-    ]
-    if before.subnet != record.subnet:
-        raise BadInput(Finding(where, f"is up in {before.subnet}, the site is in {record.subnet}", fix))
-    if gone or moved:
-        raise BadInput(
-            Finding(where, f"has other hosts than the site: {', '.join(sorted({*gone, *moved}))}", fix)
-        )
 
 
 def _make_network(record: LabRecord, steps: Steps) -> None:
@@ -190,19 +161,10 @@ def _make_trees(record: LabRecord, steps: Steps) -> None:
         return built
 
     steps.run("base", f"Debian {record.suite} for lab hosts", base)
-    login = keys.kept_key_pair(lab_folder(record.name) / "ssh_key")
     for host in absent:
-        identity = tree.Identity(record.name, host.name, (host.address, host.address6), record.network, login)
+        identity = logins.identity(record, host)
         make = partial(tree.make_tree, roots[0], tree_dir(record.name, host.name), identity)
         steps.run("disk", "copying the base root", make, host.name)
-
-
-def _publish_keys(record: LabRecord) -> None:
-    login = keys.kept_key_pair(lab_folder(record.name) / "ssh_key")
-    host_keys = {h.address: tree.host_public_key(tree_dir(record.name, h.name)) for h in record.hosts}
-    hosts = keys.known_hosts(host_keys)
-    keys.publish(lab_folder(record.name), login, hosts)
-    keys.publish(site_dir(record.name), login, hosts)
 
 
 def _boot_all(record: LabRecord, steps: Steps) -> None:
@@ -227,13 +189,13 @@ def _boot(lab: str, host: RecordedHost, hierarchies: tuple[cgroups.Hierarchy, ..
 
 def _wait(lab: str, host: RecordedHost, given_up: Event) -> bool:
     folder, console = tree_dir(lab, host.name), console_log(lab, host.name)
-    reach.wait_for_ssh(folder, _ssh(lab, host), console, given_up, _BOOT_SECONDS)
+
+    def ended() -> str | None:
+        return None if machine.find(folder) else machine.last_words(console)
+
+    waited = reach.Waited(host.name, logins.to_host(lab, host), ended, str(console))
+    reach.wait_for_ssh(waited, given_up, _BOOT_SECONDS)
     return False
-
-
-def _ssh(lab: str, host: RecordedHost) -> list[str]:
-    folder = lab_folder(lab)
-    return reach.ssh_argv(host.address, folder / "ssh_key", folder / "known_hosts")
 
 
 def _host_status(lab: str, host: RecordedHost) -> HostStatus:
@@ -246,18 +208,8 @@ def _host_status(lab: str, host: RecordedHost) -> HostStatus:
     return HostStatus(host.name, host.address, host.role, state, found.pid, found.started)
 
 
-def _existing(name: str) -> LabRecord:
-    record = read_record(name)
-    if record is None:
-        raise BadInput(Finding(f"lab {name}", "is not up", f"aiplat lab up {name}"))
-    return record
-
-
 def _snapshot_dir(name: str, label: str) -> Path:
-    if not label or label.startswith(".") or "/" in label:
-        raise BadInput(
-            Finding(f"snapshot {label!r}", "is not a name for a folder", "use letters, digits and dashes")
-        )
+    claims.see_label(label)
     return snapshots_dir(name) / label
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
 from aiplat.errors import AiplatError, Finding
-from aiplat.lab import machine
 from aiplat.lab.tools import attempt
 
 _RETRY_SECONDS = 0.1
@@ -45,22 +46,34 @@ def ssh_answers(address: str, seconds: float = 1.0) -> bool:
     return False
 
 
-def wait_for_ssh(tree: Path, argv: list[str], console: Path, given_up: Event, seconds: float) -> None:
+@dataclass(frozen=True)
+class Waited:
+    """A host that boots: what it is called, its ssh command, and where to look what it says meanwhile.
+
+    `ended` returns its last words once nothing runs it any more, and None before.
+    """
+
+    name: str
+    argv: list[str]
+    ended: Callable[[], str | None]
+    see: str
+
+
+def wait_for_ssh(host: Waited, given_up: Event, seconds: float) -> None:
     """Wait until a command runs on the host over ssh, or until `given_up` is set.
 
     Raises:
-        AiplatError: its process ended, or it did not answer within `seconds`; with what it said last.
+        AiplatError: it ended, or it did not answer within `seconds`; with what it said last.
     """
     deadline = time.monotonic() + seconds
     while not given_up.is_set():
-        done = attempt((*argv, "true"))
+        done = attempt((*host.argv, "true"))
         if done.returncode == 0:
             return
-        if machine.find(tree) is None:
-            raise AiplatError(
-                Finding(f"host {tree.name}", f"stopped while booting: {machine.last_words(console)}")
-            )
+        words = host.ended()
+        if words is not None:
+            raise AiplatError(Finding(f"host {host.name}", f"stopped while booting: {words}"))
         if time.monotonic() > deadline:
             problem = f"ssh does not answer after {seconds:.0f} s: {done.stderr.strip()}"
-            raise AiplatError(Finding(f"host {tree.name}", problem, f"see {console}"))
+            raise AiplatError(Finding(f"host {host.name}", problem, f"see {host.see}"))
         given_up.wait(_RETRY_SECONDS)

@@ -36,7 +36,7 @@ def make_tree(base: Path, tree: Path, identity: Identity) -> bool:
         return False
     unfinished = tree.with_name(f".making-{tree.name}")
     copy_tree(base, unfinished)
-    _seed(unfinished, identity)
+    seed(unfinished, identity)
     unfinished.rename(tree)
     return True
 
@@ -69,7 +69,8 @@ def host_public_key(tree: Path) -> str:
     return (tree / f"{_HOST_KEY}.pub").read_text().strip()
 
 
-def _seed(root: Path, identity: Identity) -> None:
+def seed(root: Path, identity: Identity) -> None:
+    """Write into a root what makes it this host."""
     _write(root, "etc/hostname", f"{identity.host}\n")
     _write(
         root, "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {identity.host}\n::1 localhost ip6-localhost\n"

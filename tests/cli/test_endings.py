@@ -48,6 +48,8 @@ FAULTS = {
     "lab up": "gone.yaml",
     "lab down": "gone.yaml",
     "lab status": "gone.yaml",
+    "lab snapshot": "gone.yaml",
+    "lab restore": "gone.yaml",
     "plan": "gone.yaml",
     "bootstrap": "gone.yaml --yes",
     "status": "gone.yaml",
