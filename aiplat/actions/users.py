@@ -10,7 +10,7 @@ from aiplat.catalog.resolve import components_on
 from aiplat.cluster.client import Cluster
 from aiplat.cluster.objects import Pod
 from aiplat.content import parsed_json
-from aiplat.errors import EXIT_BAD_INPUT, AiplatError, BadInput, Finding
+from aiplat.errors import EXIT_BAD_INPUT, EXIT_FAILED, AiplatError, BadInput, Finding
 from aiplat.fleet.tunnel import way_to
 from aiplat.frozen import Frozen
 from aiplat.site.models import Site
@@ -18,13 +18,23 @@ from aiplat.site.models import Site
 COMPONENT = "canaille"
 _NAMESPACE, _PODS = "aiplat-access", f"app.kubernetes.io/name={COMPONENT}"
 _PROGRAM = ("python3", "-m", "aiplat.services.signin")
+_PORTAL = "portal"
+_PORTAL_NAMESPACE, _PORTAL_PODS = "aiplat-user-serving", f"app.kubernetes.io/name={_PORTAL}"
+_FOLLOW = (
+    *("python3", "-m", "aiplat.services.people"),
+    *("--sign-in", "/etc/aiplat/components/sign-in.json", "--sign-in-client", "/etc/aiplat/sign-in"),
+)
 _SECONDS = 120.0
 """It starts a program in a pod with little processor time."""
 
 
 class Person(Frozen):
-    """Somebody of the site: `invited` until a password is set, `locked` by an admin."""
+    """Somebody of the site: `invited` until a password is set, `locked` by an admin.
 
+    `id` never changes, and is the subject of tokens.
+    """
+
+    id: str
     name: str
     groups: tuple[str, ...]
     email: str | None
@@ -96,23 +106,56 @@ def link_of(site: Site, name: str) -> Invited:
 
 
 def set_groups(site: Site, name: str, groups: tuple[str, ...]) -> Person:
-    """Put a person into these groups and no others.
+    """Put a person into these groups and no others; it holds for open sessions too.
 
     Raises:
-        BadInput: also if there is nobody of that name, or no such group.
-        AiplatError: as `people`.
+        BadInput: also if there is nobody of that name, or no such group, or no admin would be left.
+        AiplatError: as `people`; or the portal cannot be asked, and what was changed does not hold there yet.
     """
-    return Person.model_validate(_told(site, "groups", *_options(groups), "--", name))
+    return _changed(site, "groups", *_options(groups), "--", name)
 
 
-def remove_user(site: Site, name: str) -> Person:
-    """Remove a person.
+def lock_user(site: Site, name: str) -> Person:
+    """Lock a person out: sessions end, and the keys that they made are refused while it lasts.
+
+    Raises:
+        BadInput: also if there is nobody of that name, or no admin would be left.
+        AiplatError: as `set_groups`.
+    """
+    return _changed(site, "lock", "--", name)
+
+
+def unlock_user(site: Site, name: str) -> Person:
+    """Let a person in again, who was locked out.
 
     Raises:
         BadInput: also if there is nobody of that name.
-        AiplatError: as `people`.
+        AiplatError: as `set_groups`.
     """
-    return Person.model_validate(_told(site, "remove", "--", name))
+    return _changed(site, "unlock", "--", name)
+
+
+def remove_user(site: Site, name: str) -> Person:
+    """Remove a person: sessions end, and the keys that they made are revoked.
+
+    Raises:
+        BadInput: also if there is nobody of that name, or no admin would be left.
+        AiplatError: as `set_groups`.
+    """
+    return _changed(site, "remove", "--", name)
+
+
+def _changed(site: Site, *words: str) -> Person:
+    """Have the sign-in change somebody, and the portal follow: it has the sessions and the keys."""
+    person = Person.model_validate(_told(site, *words))
+    if any(component.name == _PORTAL for component in components_on(site)):
+        cluster = Cluster.of_site(site.name, way_to(site))
+        pods = [pod for pod in cluster.pods(_PORTAL_NAMESPACE, _PORTAL_PODS) if pod.ready]
+        code = cluster.run_in_pod(pods[0], list(_FOLLOW), _SECONDS).code if pods else EXIT_FAILED
+        if code:
+            problem = "is changed at the sign-in; open sessions and keys follow once the portal runs"
+            raise AiplatError(Finding(f"user {person.name}", problem, "look with `aiplat status`"))
+    return person
 
 
 def _options(groups: tuple[str, ...]) -> list[str]:

@@ -112,7 +112,8 @@ class OidcClientNeed(Frozen):
     Redirect and logout paths are below `hosts`: the component's own routes, every host that the sign-in is
     asked about, or this machine's loopback address, for programs of the command line. A public client has no
     secret. The Secret `<component>-oidc` (`<component>-<name>-oidc` where the names differ) has `client_id`,
-    `client_secret`, `issuer` and `ca.crt`. An optional one is made where the site has a sign-in.
+    `client_secret`, `issuer` and `ca.crt`. An optional one is made where the site has a sign-in. One that
+    manages people may do so at the administration port of the site's own sign-in.
     """
 
     name: Name
@@ -123,7 +124,14 @@ class OidcClientNeed(Frozen):
     auth_method: Literal["client_secret_basic", "client_secret_post"] = Field(
         default="client_secret_basic", alias="authMethod"
     )
+    manages_people: bool = Field(default=False, alias="managesPeople")
     optional: bool = False
+
+    @model_validator(mode="after")
+    def _proves_who_it_is(self) -> Self:
+        if self.manages_people and self.public:
+            raise ValueError("managesPeople: a public client has no secret to prove who it is")
+        return self
 
 
 class LabelledPods(Frozen):

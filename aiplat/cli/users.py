@@ -89,7 +89,7 @@ def link(name: _Name, site: SiteArgument = None, as_json: JsonOption = False) ->
 
 @users_app.command(name="groups")
 def groups(name: _Name, group: _Groups, site: SiteArgument = None, as_json: JsonOption = False) -> None:
-    """Put a person into these groups and no others. Programs see it at the next sign-in."""
+    """Put a person into these groups and no others. The portal sees it at once, others at the next login."""
     from aiplat.actions.users import set_groups  # noqa: PLC0415
 
     with waiting("asking the sign-in"):
@@ -97,11 +97,35 @@ def groups(name: _Name, group: _Groups, site: SiteArgument = None, as_json: Json
     _say(person, f"is in {', '.join(person.groups)}", as_json=as_json)
 
 
+@users_app.command(name="lock")
+def lock(name: _Name, site: SiteArgument = None, as_json: JsonOption = False) -> None:
+    """Lock a person out: nobody signs in with that name, sessions end, keys that they made are refused.
+
+    `aiplat users unlock` lets them in again, with the same password and keys.
+    """
+    from aiplat.actions.users import lock_user  # noqa: PLC0415
+
+    with waiting("asking the sign-in"):
+        person = lock_user(load_site(find_site(site)), name)
+    _say(person, "is locked out", as_json=as_json)
+
+
+@users_app.command(name="unlock")
+def unlock(name: _Name, site: SiteArgument = None, as_json: JsonOption = False) -> None:
+    """Let a person in again, who was locked out."""
+    from aiplat.actions.users import unlock_user  # noqa: PLC0415
+
+    with waiting("asking the sign-in"):
+        person = unlock_user(load_site(find_site(site)), name)
+    _say(person, "may sign in again", as_json=as_json)
+
+
 @users_app.command(name="remove")
 def remove(name: _Name, site: SiteArgument = None, as_json: JsonOption = False) -> None:
-    """Remove a person: the sign-in refuses them from now on.
+    """Remove a person: the sign-in refuses them from now on, and the keys that they made are revoked.
 
-    A program they are signed in to may keep its own session until that ends, a working day at most.
+    Sessions at the portal end. Another program they are signed in to may keep its own session until that
+    ends, a working day at most.
     """
     from aiplat.actions.users import remove_user  # noqa: PLC0415
 

@@ -28,16 +28,28 @@ Entries = Mapping[str, Mapping[str, str]]
 ROLES: tuple[Role, ...] = ("admin", "operator", "member")
 """The groups that a site knows, the one that may most first."""
 SCOPES = ("openid", "profile", "email", "groups")
+ADMINISTRATION_PORT = 8081
+"""Where the site's own sign-in lets clients manage people; its component.yaml and chart have the same."""
 # Ports of loopback on which a program of the command line may wait for its answer.
 _LOOPBACK_PORTS = (8400, 8401, 8402)
-_OF_A_CLIENT = ("id", "name", "uri", "redirectUris", "postLogoutRedirectUris", "authMethod", "scopes")
+_OF_A_CLIENT = (
+    "id",
+    "name",
+    "uri",
+    "redirectUris",
+    "postLogoutRedirectUris",
+    "authMethod",
+    "scopes",
+    "managesPeople",
+)
 
 
 def sign_in(site: Site, on: Sequence[Component], identities: Mapping[str, str]) -> dict[str, Any]:
     """Return who signs people in, where, and for which clients; empty where the site has no sign-in.
 
     `host` and `address` are for pods that ask the issuer: its name, and where the ingress is in the cluster;
-    the company's own is outside, where DNS says, or behind `proxy`. `groups` are names in the claim by what
+    the company's own is outside, where DNS says, or behind `proxy`. `people` is where the site's own manages
+    people, in the cluster. `groups` are names in the claim by what
     they may do here. `authoritiesIdentity` changes with the certificates that vouch for the issuer.
     """
     known = _company(site.sign_in) if site.sign_in else _own(site, on, identities)
@@ -56,6 +68,7 @@ def _own(site: Site, on: Sequence[Component], identities: Mapping[str, str]) -> 
         "issuer": f"https://{host}",
         "host": host,
         "address": ingress(site, on)["address"],
+        "people": _administration(provider),
         "proxy": "",
         "authoritiesIdentity": identities.get("ca", NOT_YET),
         "userClaim": "preferred_username",
@@ -65,12 +78,17 @@ def _own(site: Site, on: Sequence[Component], identities: Mapping[str, str]) -> 
     }
 
 
+def _administration(provider: Component) -> str:
+    return f"http://{provider.name}.{provider.namespace}:{ADMINISTRATION_PORT}"
+
+
 def _company(settings: CompanySignIn) -> dict[str, Any]:
     return {
         "own": False,
         "issuer": settings.issuer,
         "host": urlsplit(settings.issuer).hostname or "",
         "address": "",
+        "people": "",
         "proxy": settings.proxy or "",
         "authoritiesIdentity": sha256_bytes(_authorities(settings).encode()),
         "userClaim": settings.user_claim,
@@ -215,6 +233,7 @@ def _client(
         "postLogoutRedirectUris": [host + path for host in hosts for path in client.logout_paths],
         "authMethod": "none" if client.public else client.auth_method,
         "scopes": list(site.sign_in.scopes if site.sign_in else SCOPES),
+        "managesPeople": client.manages_people,
         "public": client.public,
         "secretIdentity": "" if client.public else _identity(site.sign_in, component, client, identities),
     }

@@ -134,6 +134,14 @@ ISSUER_FRESH_SECONDS = 3600.0
 """How long the issuer's keys and description are believed before they are asked for again."""
 ISSUER_RETRY_SECONDS = 30.0
 """The least between two questions that tokens with an unknown key, or an issuer that is away, make us ask."""
+DIRECTORY_BYTES = 8 << 20
+"""Everybody whom the site's own sign-in knows: some 200 bytes each."""
+DIRECTORY_SECONDS = 20.0
+"""A question to it about people; a replica that starts holds changes off for a moment."""
+PEOPLE_SECONDS = 15.0
+"""How often the portal looks whom the sign-in removed, locked, or put into other groups."""
+GROUPS_TOLD_SECONDS = 8 * 3600
+"""How long the groups that somebody signed in with count for tokens that tell none: a working day."""
 
 # --- tasks in the background ---
 RESTART_SECONDS = 1.0

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from aiplat.actions.users import add_user, first_admin, people, set_groups
+from aiplat.actions.users import (
+    add_user,
+    first_admin,
+    lock_user,
+    people,
+    remove_user,
+    set_groups,
+    unlock_user,
+)
 from aiplat.cli.first_sign_in import offer_first_sign_in
 from aiplat.errors import AiplatError, BadInput
 from aiplat.site.models import ComponentSetting, Site
@@ -16,7 +24,7 @@ from tests.cluster import kube as given
 from tests.verify.loopback import Loopback
 
 LINK = "https://login.ward.test/reset/ada/a-token"
-ADA: dict[str, Any] = {"name": "ada", "groups": ["member"], "email": None, "state": "invited"}
+ADA: dict[str, Any] = {"id": "u-1", "name": "ada", "groups": ["member"], "email": None, "state": "invited"}
 INVITED = ADA | {"link": LINK, "expires": "2030-01-31T12:00:00+00:00"}
 
 
@@ -66,6 +74,31 @@ def test_an_answer_that_is_none_is_not_repeated(healthy: Loopback) -> None:
     with pytest.raises(AiplatError, match="is not understood") as caught:
         add_user(site, "ada", ("member",))
     assert "a-token" not in str(caught.value.findings)
+
+
+def test_the_portal_follows_what_is_changed(healthy: Loopback) -> None:
+    """Before the command ends; where the portal cannot, that is said, and that the sign-in did."""
+    codes, asked = iter([0, 1]), []
+
+    def run(pod: str, command: list[str]) -> tuple[str, int]:
+        if command[2] == "aiplat.services.signin":
+            return json.dumps(ADA), 0
+        asked.append((pod, command[2]))
+        return "", next(codes)
+
+    site = signing(healthy, lambda _: ("", 0))
+    healthy.kube.executed = run
+    site = site.model_copy(
+        update={"planes": {**site.planes, "user-serving": {"portal": ComponentSetting(state="on")}}}
+    )
+    with pytest.raises(AiplatError, match="ada: is changed at the sign-in; open sessions and keys follow"):
+        remove_user(site, "ada")
+    labels = {"app.kubernetes.io/name": "portal", "app.kubernetes.io/instance": "portal"}
+    healthy.kube.lists["pods"].append(given.pod("portal-1", "aiplat-user-serving", labels, "image"))
+    assert lock_user(site, "ada").name == "ada"
+    with pytest.raises(AiplatError, match="is changed at the sign-in"):
+        unlock_user(site, "ada")
+    assert asked == [("portal-1", "aiplat.services.people")] * 2
 
 
 def test_a_site_without_a_sign_in_says_so(healthy: Loopback) -> None:

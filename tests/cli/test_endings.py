@@ -26,6 +26,8 @@ FAULTS = {
     "users add": "ada gone.yaml --group member",
     "users groups": "ada gone.yaml --group member",
     "users link": "ada gone.yaml",
+    "users lock": "ada gone.yaml",
+    "users unlock": "ada gone.yaml",
     "users remove": "ada gone.yaml",
     "vault export": "file gone.yaml",
     "vault import": "file gone.yaml",

@@ -7,6 +7,8 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from aiplat.services.oidc.entry import Entry
+from aiplat.services.people.desk import Desk, desk_of
 from aiplat.services.store.database import Database
 
 
@@ -21,6 +23,13 @@ class AccountsContext(Protocol):
     def makes_runs(self) -> bool:
         """Whether runs on hosts are made here."""
 
+    def desk(self) -> Desk:
+        """Return where people are managed.
+
+        Raises:
+            BadInput: not here, and where.
+        """
+
 
 @dataclass(frozen=True)
 class InSite:
@@ -28,6 +37,15 @@ class InSite:
 
     database: Database
     makes_runs: bool = False
+    entry: Entry | None = None
+
+    def desk(self) -> Desk:
+        """Return where the people of the site's own sign-in are managed.
+
+        Raises:
+            BadInput: the company's sign-in has them, or there is none.
+        """
+        return desk_of(self.entry, self.database)
 
 
 # Not in a thread, as a function that is not `async` would be: /health needs none.

@@ -10,11 +10,13 @@ from typing import Annotated, Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
+from aiplat.errors import BadInput, Finding
 from aiplat.services.api.callers import Caller
 from aiplat.services.api.launch import Launcher
 from aiplat.services.api.problems import runs_elsewhere
 from aiplat.services.api.reports import Reports
 from aiplat.services.bounds import API_LOOKS
+from aiplat.services.people.desk import Desk
 from aiplat.services.store.audit import AuditEntry, append_audit
 from aiplat.services.store.database import Database
 from aiplat.site.load import load_site
@@ -37,6 +39,15 @@ class ApiContext:
     def makes_runs(self) -> bool:
         """Whether runs on hosts are made here."""
         return self.launcher is not None
+
+    def desk(self) -> Desk:
+        """Return where people are managed: never here, where the sign-in is out of reach.
+
+        Raises:
+            BadInput: always, and where.
+        """
+        fix = "ask there, at /api/v1/people of the portal, or use `aiplat users`"
+        raise BadInput(Finding("people", "are managed in the site, not by this API", fix))
 
     def site(self) -> Site:
         """Return the site as its file is now.

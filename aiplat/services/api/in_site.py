@@ -11,17 +11,18 @@ from aiplat.services.oidc.entry import Entry
 from aiplat.services.store.database import Database
 
 _MODULES = (health, me, keys, people, teams, usage, audit, elsewhere)
-_DESCRIPTION = """Keys, teams, budgets, usage and the audit trail of a site, from inside of it.
+_DESCRIPTION = """Keys, teams, people, budgets, usage and the audit trail of a site, from inside of it.
 
 Every request but `/health` and this description needs an API key, or an ID token of the site's sign-in
 (`Authorization: Bearer …`; `aiplat login --token-only` prints one). The role decides: a **member** sees what
-its own team has and uses, an **operator** what all teams do, an **admin** also makes keys and teams, puts
-people into teams and reads the audit trail. Who signed in by name also makes and ends keys of its own. What
-is about hosts and the site file (`/site`, `/plans`, `/runs`, …) is answered where the SSH keys are, by
-`aiplat serve api`. Errors are problem documents (RFC 9457).
+its own team has and uses, an **operator** what all teams do, an **admin** also makes keys and teams, adds,
+groups, locks and removes people, and reads the audit trail. Who signed in by name also makes and ends keys
+of its own. What is about hosts and the site file (`/site`, `/plans`, `/runs`, …) is answered where the SSH
+keys are, by `aiplat serve api`. Errors are problem documents (RFC 9457).
 """
 
 
 def create_in_site_app(database: Database, entry: Entry | None = None) -> ASGIApp:
     """Return the API over a site's database as an ASGI application; `entry` is the site's sign-in."""
-    return wrapped(bare_app(InSite(database), (module.router for module in _MODULES), _DESCRIPTION), entry)
+    here = InSite(database, entry=entry)
+    return wrapped(bare_app(here, (module.router for module in _MODULES), _DESCRIPTION), entry)

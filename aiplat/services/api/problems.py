@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.services.api.documents import Document
 from aiplat.services.oidc.issuer import IssuerAwayError
+from aiplat.services.people.directory import DirectoryAwayError
 from aiplat.services.request_id import REQUEST
 from aiplat.services.store.faults import NotThere, Unreachable
 
@@ -145,7 +146,7 @@ def refusal_of(error: AiplatError) -> ApiProblem:
         # Where the database is, is nothing to tell people whose key could not even be looked up.
         finding = Finding("database", "does not answer", "try again in a moment")
         return ApiProblem(UNAVAILABLE, finding, {"Retry-After": "5"})
-    if isinstance(error, IssuerAwayError):
+    if isinstance(error, IssuerAwayError | DirectoryAwayError):
         log.warning("%s", error)
         return ApiProblem(UNAVAILABLE, error.findings, {"Retry-After": "5"})
     if isinstance(error, NotThere):

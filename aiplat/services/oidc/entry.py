@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
+from aiplat.errors import Finding
+from aiplat.services.bounds import GROUPS_TOLD_SECONDS
 from aiplat.services.oidc.issuer import Issuer
 from aiplat.services.oidc.settings import Client, SignIn
-from aiplat.services.oidc.verify import Claimed, identity_of, verified
+from aiplat.services.oidc.verify import Claimed, TokenRefusedError, identity_of, verified
 from aiplat.services.store.database import Database
-from aiplat.services.store.people import KnownPerson, seen
+from aiplat.services.store.faults import NotThere
+from aiplat.services.store.people import KnownPerson, get_person, person_id, seen
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,32 @@ class Entry:
     async def person(self, token: str, database: Database) -> KnownPerson:
         """Return who a token of the command line's client is of; `role` None: nobody who may do anything.
 
+        A token that says nothing of groups takes no role away: the ones that somebody signed in with at the
+        portal count, for a working day.
+
         Raises:
             TokenRefusedError: it is not to be believed.
             IssuerAwayError: the issuer's keys cannot be had.
             Unreachable: the database does not answer.
         """
         claims = await verified(self.issuer, token, (self.sign_in.cli,) if self.sign_in.cli else ())
-        return await noted(database, identity_of(self.sign_in, claims))
+        who = identity_of(self.sign_in, claims)
+        return await noted(database, who) if who.tells_groups else await _as_told(database, who)
+
+
+async def _as_told(database: Database, who: Claimed) -> KnownPerson:
+    try:
+        person = await get_person(database, person_id(who.issuer, who.subject))
+    except NotThere:
+        raise _without_groups() from None
+    if person.role is not None and time.time() - person.told_at > GROUPS_TOLD_SECONDS:
+        raise _without_groups()
+    return person
+
+
+def _without_groups() -> TokenRefusedError:
+    problem = "says nothing of groups, and it is too long ago that they were told"
+    return TokenRefusedError(Finding("token", problem, "sign in at the portal, then ask again"))
 
 
 async def noted(database: Database, who: Claimed) -> KnownPerson:

@@ -21,7 +21,7 @@ class SignIn(BaseModel):
     """The site's sign-in. `groups` are the names in the claim that make somebody admin, operator, member.
 
     `url` is where browsers find the service; `cli` the client whose tokens the control API takes, `proxy` the
-    way out to a company's issuer.
+    way out to a company's issuer. `people` is where the site's own manages people; empty: the company's does.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
@@ -30,6 +30,7 @@ class SignIn(BaseModel):
     proxy: str = ""
     url: Annotated[str, Field(pattern=r"^https?://[^/\s?#]+$")]
     cli: str = ""
+    people: str = ""
     groups: dict[Role, tuple[Word, ...]]
     groups_claim: Word = "groups"
     user_claim: Word = "preferred_username"

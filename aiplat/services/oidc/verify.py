@@ -26,13 +26,17 @@ class TokenRefusedError(AiplatError):
 
 @dataclass(frozen=True)
 class Claimed:
-    """Who a token is of. `role` None: in none of the site's groups. `issued` is in Unix seconds."""
+    """Who a token is of. `role` None: in none of the site's groups. `issued` is in Unix seconds.
+
+    `tells_groups` is false where nothing was said of groups: some issuers tell them only when they are asked.
+    """
 
     issuer: str
     subject: str
     name: str
     role: Role | None
     issued: int
+    tells_groups: bool = True
 
 
 def looks_like_token(text: str) -> bool:
@@ -88,6 +92,7 @@ def identity_of(sign_in: SignIn, claims: Mapping[str, Any]) -> Claimed:
         name="".join(c for c in str(named) if c.isprintable())[:100] or "somebody",
         role=sign_in.role_of(claims.get(sign_in.groups_claim)),
         issued=int(claims["iat"]),
+        tells_groups=sign_in.groups_claim in claims,
     )
 
 

@@ -24,6 +24,7 @@ from aiplat.services.portal.pages import (
     attention,
     by_name,
     components,
+    invited,
     logs,
     mine,
     models,
@@ -58,6 +59,7 @@ def create_app(portal: Portal) -> ASGIApp:
         logs,
         activity,
         people,
+        invited,
         sign_in,
         by_name,
     ):

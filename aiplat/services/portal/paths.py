@@ -42,6 +42,11 @@ FORMS: dict[str, Role] = {
     "/people/keys": "admin",
     "/people/revoke": "admin",
     "/people/team": "admin",
+    "/people/add": "admin",
+    "/people/groups": "admin",
+    "/people/lock": "admin",
+    "/people/link": "admin",
+    "/people/remove": "admin",
 }
 """What is sent by POST, and who may."""
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aiplat.cluster.raw import RawObjects
 from aiplat.errors import BadInput, Finding
+from aiplat.services.background import Task, in_background
 from aiplat.services.bounds import BODY_SECONDS
 from aiplat.services.connections import Doors, server
 from aiplat.services.oidc.entry import Entry
 from aiplat.services.oidc.settings import Client, read_sign_in
 from aiplat.services.pages import serve_pages
+from aiplat.services.people.desk import desk_of
+from aiplat.services.people.follow import keep_up
 from aiplat.services.portal.alerts import Alerts, Runbook
 from aiplat.services.portal.app import create_app
 from aiplat.services.portal.cluster import look
@@ -44,7 +48,11 @@ async def run(settings: PortalSettings) -> None:
         portal = _portal(settings, database)
         doors = Doors(body_seconds=BODY_SECONDS)
         listen = (settings.host, settings.port)
-        async with serve_pages(settings.host, settings.health_port, {"/healthz": lambda: (200, b"ok\n")}):
+        async with AsyncExitStack() as stack:
+            health = {"/healthz": lambda: (200, b"ok\n")}
+            await stack.enter_async_context(serve_pages(settings.host, settings.health_port, health))
+            for work in _work(portal):
+                await stack.enter_async_context(in_background(work, lambda _: None))
             await server(create_app(portal), listen, grace=_GRACE_SECONDS, doors=doors).serve()
     finally:
         await database.close()
@@ -72,6 +80,13 @@ def _portal(settings: PortalSettings, database: Database) -> Portal:
         logs=LogsLook(objects, places),
         alerts=Alerts(settings.prometheus, Runbook.shipped()) if settings.prometheus else None,
     )
+
+
+def _work(portal: Portal) -> list[Task]:
+    """Return what the portal does beside answering: following the site's own sign-in."""
+    if portal.entry is None or not portal.entry.sign_in.people:
+        return []
+    return [Task("people", partial(keep_up, desk_of(portal.entry, portal.database)))]
 
 
 def _entry(settings: PortalSettings) -> Entry | None:

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(argv)
     folder = Path(os.environ.get("AIPLAT_SIGNIN_FOLDER", _FOLDER))
     if asked.verb == "serve":
-        run(folder, asked.port)
+        run(folder, asked.port, asked.administration_port)
         return 0
     # Whoever asks reads one line, and Canaille's log is on the same stream.
     logging.disable(logging.CRITICAL)
@@ -46,16 +46,20 @@ def _done(asked: argparse.Namespace) -> Any:
         return people.added(asked.name, asked.group, asked.email, asked.full_name)
     if asked.verb == "groups":
         return people.grouped(asked.name, asked.group)
+    if asked.verb in {"lock", "unlock"}:
+        return people.locked(asked.name, asked.verb == "lock")
     return people.linked(asked.name) if asked.verb == "link" else people.removed(asked.name)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="aiplat.services.signin", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("serve").add_argument("--port", type=int, default=8080)
+    serve = verbs.add_parser("serve")
+    serve.add_argument("--port", type=int, default=8080)
+    serve.add_argument("--administration-port", type=int, default=8081)
     verbs.add_parser("list")
     verbs.add_parser("first")
-    for verb in ("add", "link", "groups", "remove"):
+    for verb in ("add", "link", "groups", "lock", "unlock", "remove"):
         one = verbs.add_parser(verb)
         one.add_argument("name")
         if verb in {"add", "groups"}:

@@ -11,7 +11,10 @@ from canaille.app import models
 from canaille.backends import Backend
 from flask import current_app, url_for
 
+from aiplat.services.signin.provider import forget
+
 FIRST = "admin"
+_ADMINS = "admin"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
 
@@ -21,6 +24,10 @@ class PersonRefused(Exception):
     def __init__(self, where: str, problem: str, fix: str) -> None:
         super().__init__(problem)
         self.finding = {"where": where, "problem": problem, "fix": fix}
+
+
+class NobodyThere(PersonRefused):
+    """There is nobody of that name."""
 
 
 def listed() -> list[dict[str, Any]]:
@@ -58,9 +65,11 @@ def linked(name: str) -> dict[str, Any]:
     """Make a new link for a person to set a password with; the one before is worth nothing then.
 
     Raises:
-        PersonRefused: there is nobody of that name.
+        PersonRefused: there is nobody of that name, or they are locked.
     """
     user = _person(name)
+    if user.locked:
+        raise PersonRefused(f"user {name}", "is locked", f"`aiplat users unlock {name}` lets them in again")
     token = user.generate_url_safe_token()
     Backend.instance.save(user)
     lifetime: datetime.timedelta = current_app.config["CANAILLE"]["OTP_LIFETIME"]
@@ -78,10 +87,31 @@ def grouped(name: str, groups: Sequence[str]) -> dict[str, Any]:
     """Put a person into these groups and no others.
 
     Raises:
-        PersonRefused: there is nobody of that name, or no such group.
+        PersonRefused: there is nobody of that name, or no such group, or no admin would be left.
+    """
+    user, wanted = _person(name), _groups(groups)
+    if _ADMINS not in groups:
+        _not_the_last_admin(user)
+    _enter(user, wanted)
+    return _shown(user)
+
+
+def locked(name: str, wanted: bool) -> dict[str, Any]:
+    """Lock a person out, or let them in again; whoever is locked out has no session, token or link.
+
+    Raises:
+        PersonRefused: there is nobody of that name, or no admin would be left.
     """
     user = _person(name)
-    _enter(user, _groups(groups))
+    if wanted and not user.locked:
+        _not_the_last_admin(user)
+        # Not now: what is compared with it may be of the same moment.
+        user.lock_date = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=1)
+        user.one_time_password = user.one_time_password_emission_date = None
+        forget(user)
+    if not wanted:
+        user.lock_date = None
+    Backend.instance.save(user)
     return _shown(user)
 
 
@@ -89,9 +119,10 @@ def removed(name: str) -> dict[str, Any]:
     """Remove a person: browser sessions and tokens are refused from now on.
 
     Raises:
-        PersonRefused: there is nobody of that name.
+        PersonRefused: there is nobody of that name, or no admin would be left.
     """
     user = _person(name)
+    _not_the_last_admin(user)
     shown = _shown(user)
     Backend.instance.delete(user)
     return shown
@@ -100,8 +131,22 @@ def removed(name: str) -> dict[str, Any]:
 def _person(name: str) -> Any:
     user = Backend.instance.get(models.User, user_name=name)
     if user is None:
-        raise PersonRefused(f"user {name}", "is not there", "`aiplat users list` shows who is")
+        raise NobodyThere(f"user {name}", "is not there", "`aiplat users list` shows who is")
     return user
+
+
+def _not_the_last_admin(user: Any) -> None:
+    """Refuse what would leave the site without an admin, or without one who can sign in."""
+    if not _manages(user):
+        return
+    others = [one for one in Backend.instance.query(models.User) if one.id != user.id and _manages(one)]
+    if not any(one.has_password() or not user.has_password() for one in others):
+        problem = "is the last admin who can sign in"
+        raise PersonRefused(f"user {user.user_name}", problem, "have another admin sign in first")
+
+
+def _manages(user: Any) -> bool:
+    return not user.locked and any(group.display_name == _ADMINS for group in user.groups or ())
 
 
 def _groups(names: Sequence[str]) -> list[Any]:
@@ -120,4 +165,6 @@ def _enter(user: Any, groups: Sequence[Any]) -> None:
 def _shown(user: Any) -> dict[str, Any]:
     state = "locked" if user.locked else "active" if user.has_password() else "invited"
     groups = sorted(group.display_name for group in user.groups or ())
-    return {"name": user.user_name, "groups": groups, "email": user.preferred_email, "state": state}
+    # The id is the subject of tokens, whatever the person is called.
+    known = {"id": str(user.id), "name": user.user_name}
+    return known | {"groups": groups, "email": user.preferred_email, "state": state}

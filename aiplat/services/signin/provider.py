@@ -50,7 +50,7 @@ def provider(folder: Path) -> Flask:
     # Canaille leaves the library's default, an hour; and a refresh brings no new id_token.
     oidc.OpenIDCode.DEFAULT_EXPIRES_IN = application.config["OAUTH2_TOKEN_EXPIRES_IN"]["authorization_code"]
     oidc.generate_id_token = _unlike_others
-    signal("before_user_delete").connect(_forget)
+    signal("before_user_delete").connect(forget)
     put_on(application)
     watch(application)
     return application
@@ -79,8 +79,8 @@ def _unlike_others(*, user_info: dict[str, Any], **claims: Any) -> Any:
     return generate_id_token(user_info={**user_info, "jti": uuid.uuid4().hex}, **claims)
 
 
-def _forget(user: Any, **_: Any) -> None:
-    """Remove a person's codes, tokens and consents with the person; Canaille leaves them, for nobody."""
+def forget(user: Any, **_: Any) -> None:
+    """Remove a person's codes, tokens and consents; Canaille leaves them, for nobody, when it removes one."""
     for model in (models.AuthorizationCode, models.Token, models.Consent):
         for held in Backend.instance.query(model, subject=user):
             Backend.instance.delete(held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypercorn.asyncio import serve as answer
 from hypercorn.config import Config
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from aiplat.services.signin.administration import administration
 from aiplat.services.signin.clients import seed
 from aiplat.services.signin.ended import make_table
 from aiplat.services.signin.provider import alone, provider
@@ -29,27 +31,41 @@ def prepared(folder: Path) -> Flask:
     with application.app_context(), alone():
         install(application)
         make_table()
-        seed(json.loads((folder / "clients" / "clients.json").read_text()))
+        seed(_clients(folder))
     return application
 
 
-def run(folder: Path, port: int) -> None:
-    """Serve until the process is told to end."""
+def run(folder: Path, port: int, administration_port: int) -> None:
+    """Serve pages and the programs that manage people until the process is told to end."""
     application = prepared(folder)
     # Bringing the schema up to date leaves the root a handler of its own, which would write each line again.
     application.logger.propagate = False
+    door = administration(application, _clients(folder))
     # The ingress alone reaches the pod; it drops what browsers send of these headers.
     application.wsgi_app = ProxyFix(application.wsgi_app, x_for=1, x_proto=1, x_host=1)
+    asyncio.run(_answer({port: application, administration_port: door}))
+
+
+def _clients(folder: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((folder / "clients" / "clients.json").read_text())
+    return found
+
+
+async def _answer(applications: Mapping[int, Flask]) -> None:
+    told = asyncio.Event()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(one, told.set)
+    serving = [
+        answer(WsgiToAsgi(application), _config(port), shutdown_trigger=told.wait)
+        for port, application in applications.items()
+    ]
+    await asyncio.gather(*serving)
+
+
+def _config(port: int) -> Config:
     config = Config()
     config.bind = [f"[::]:{port}"]
     config.graceful_timeout = _LEAVE
     # No access log: the links with which people set passwords are addresses.
     config.accesslog = None
-    asyncio.run(_answer(WsgiToAsgi(application), config))
-
-
-async def _answer(application: Any, config: Config) -> None:
-    told = asyncio.Event()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(one, told.set)
-    await answer(application, config, shutdown_trigger=told.wait)
+    return config

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Row, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,7 +18,7 @@ from aiplat.services.store.database import Database
 from aiplat.services.store.faults import AlreadyThere, bad, not_there
 from aiplat.services.store.limits import limit_findings, printable, refuse, slug_findings
 from aiplat.services.store.secret import hash_key, new_secret
-from aiplat.services.store.tables import keys, teams
+from aiplat.services.store.tables import keys, people, teams
 
 Role = Literal["admin", "operator", "member"]
 OnOutage = Literal["serve", "refuse"]
@@ -206,15 +206,21 @@ async def list_keys(
 
 
 async def find_key(database: Database, secret: str) -> KeyRecord | None:
-    """Return the active key that `secret` is the secret of, or None."""
+    """Return the active key that `secret` is the secret of, if its owner may enter; else None."""
     hashed, now = hash_key(secret), datetime.now(UTC)
     rotated = and_(keys.c.old_hash == hashed, keys.c.old_until > now)
-    query = select(keys).where(or_(keys.c.hash == hashed, rotated))
+    query = select(keys).where(or_(keys.c.hash == hashed, rotated), owner_may_enter())
     async with database.begin() as connection:
         row = (await connection.execute(query)).one_or_none()
     if row is None or not (record := key_of(row)).active(now):
         return None
     return replace(record, old_secret=row._mapping["hash"] != hashed)
+
+
+def owner_may_enter() -> ColumnElement[bool]:
+    """Return the condition that a key is nobody's own, or that the sign-in lets its owner in."""
+    allowed = select(people.c.id).where(people.c.role != "")
+    return or_(keys.c.owner.is_(None), keys.c.owner.in_(allowed))
 
 
 async def rotate_key(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, not_, select
 
 from aiplat.services.store.budgets import Budget, budget_of
 from aiplat.services.store.database import Database
-from aiplat.services.store.keys import KeyRecord, key_of
+from aiplat.services.store.keys import KeyRecord, key_of, owner_may_enter
 from aiplat.services.store.tables import budgets, keys, settings, teams
 from aiplat.services.store.teams import Team, team_of
 
@@ -19,7 +19,7 @@ class Snapshot:
     """Keys by the hashes that find them, teams by name, budgets by their number in the database.
 
     `old_until` tells for hashes of rotated keys how long they are good; `revoked` are hashes of keys that
-    must be refused wherever else they are known.
+    must be refused wherever else they are known, and of those whose owner may not enter.
     """
 
     version: int
@@ -39,8 +39,9 @@ async def read_snapshot(database: Database) -> Snapshot:
     async with database.begin() as connection:
         # Read first: a change that comes while the rest is read leads to another reading.
         version = int((await connection.execute(select(settings.c.version))).scalar_one())
-        rows = list(await connection.execute(select(keys).where(keys.c.revoked_at.is_(None))))
-        gone = await connection.execute(select(keys.c.hash).where(keys.c.revoked_at.is_not(None)))
+        good = and_(keys.c.revoked_at.is_(None), owner_may_enter())
+        rows = list(await connection.execute(select(keys).where(good)))
+        gone = await connection.execute(select(keys.c.hash).where(not_(good)))
         found_teams = [team_of(row) for row in await connection.execute(select(teams))]
         found_budgets = list(await connection.execute(select(budgets)))
         revoked = frozenset(gone.scalars())

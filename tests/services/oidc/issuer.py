@@ -58,6 +58,8 @@ class TestIssuer:
     broken: bool = False
     folder: Path | None = None
     authority: str = ""
+    asked_for_groups: bool = False
+    """Whether groups are told to who asks about somebody, and in no token, as some providers do."""
 
     def __post_init__(self) -> None:
         """Listen."""
@@ -89,6 +91,8 @@ class TestIssuer:
         """Return what a token says, with what a test says instead; None leaves a claim out."""
         now = int(time.time())
         told = {"iss": self.url, "aud": audience, "iat": now, "exp": now + 600, **self.who, **bent}
+        if self.asked_for_groups:
+            told["groups"] = None
         return {name: value for name, value in told.items() if value is not None}
 
     def token(
@@ -105,20 +109,24 @@ class TestIssuer:
         self.requests.append(asked.path)
         if self.broken:
             return 503, {"error": "broken"}, ""
+        if method == "GET" and asked.path in self._documents():
+            return 200, self._documents()[asked.path], ""
         match method, asked.path:
-            case "GET", "/.well-known/openid-configuration":
-                return 200, self._description(), ""
-            case "GET", "/keys":
-                return 200, {"keys": self.keys}, ""
             case "GET", "/authorize":
                 return self._authorize(query)
             case "POST", "/token":
                 return self._token(form)
         return 404, {"error": "not_found"}, ""
 
+    def _documents(self) -> dict[str, Any]:
+        told = {"/.well-known/openid-configuration": self._description(), "/keys": {"keys": self.keys}}
+        return told | ({"/about": self.who} if self.asked_for_groups else {})
+
     def _description(self) -> dict[str, Any]:
         ends = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/keys"}
         ends["end_session_endpoint"] = "/end"
+        if self.asked_for_groups:
+            ends["userinfo_endpoint"] = "/about"
         return {"issuer": self.url} | {name: self.url + path for name, path in ends.items()}
 
     def _authorize(self, query: dict[str, str]) -> tuple[int, Any, str]:

@@ -164,6 +164,22 @@ def test_a_newer_token_without_the_group_ends_every_session_and_an_older_one_bri
     assert api(browser, "GET", "/me", old).status_code == 403
 
 
+def test_a_token_that_says_nothing_of_groups_takes_none_away(
+    named: Site, issuer: TestIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where groups are told only to who asks: those of the last sign-in at the portal count, for a while."""
+    issuer.asked_for_groups, issuer.who = True, ROOT
+    strange = api(named.browser(), "GET", "/me", issuer.token(CLI))
+    assert (strange.status_code, "sign in at the portal" in strange.text) == (401, True)
+    browser = came(named, issuer, ROOT)
+    later = issuer.token(CLI, iat=issuer.claims(CLI)["iat"] + 30)
+    assert api(browser, "GET", "/me", later).json()["who"]["role"] == "admin"
+    assert browser.get("/people").status_code == 200
+    monkeypatch.setattr("aiplat.services.oidc.entry.GROUPS_TOLD_SECONDS", -60)
+    assert api(browser, "GET", "/me", later).status_code == 401
+    assert browser.get("/people").status_code == 200, "its session has its own end"
+
+
 def test_an_issuer_that_is_away_is_said_and_keys_go_on(named: Site, issuer: TestIssuer) -> None:
     """The page of the sign-in says it; a key signs in as before."""
     issuer.broken = True

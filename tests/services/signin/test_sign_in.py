@@ -3,59 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from ruamel.yaml import YAML
 
 from aiplat.actions.users import Invited
-from aiplat.content import sha256_bytes
 from aiplat.shipped import shipped, shipped_root
-from aiplat.state import cache_home, private_dir
-from aiplat.supply.wheels import install_wheels
-from tests.charts.test_charts import GOLDEN
+from tests.services.signin.canaille import LOCK, configured, environment
 
-LOCK = "locks/canaille.txt"
 HOURS = 8 * 3600
-
-
-def wheels() -> Path:
-    """Return the folder of the image's wheels for this Python; they are unpacked once, in seconds."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    digest = sha256_bytes(shipped(LOCK).read_bytes()).removeprefix("sha256:")[:16]
-    folder = private_dir(cache_home() / "tests") / f"canaille-{python}-{digest}"
-    if not folder.exists():
-        half = folder.with_name(f"{folder.name}.{os.getpid()}")
-        install_wheels(LOCK, python, half)
-        half.rename(folder)
-    return folder
-
-
-def configured(folder: Path) -> Path:
-    """Fill a folder as the pod's volume is: the chart's configuration, for another domain, and secrets."""
-    documents = YAML(typ="safe", pure=True).load_all(GOLDEN / "canaille.yaml")
-    config = next(d for d in documents if d["kind"] == "ConfigMap")["data"]["canaille.toml"]
-    domain = re.search(r'SERVER_NAME = "login\.(.*)"', config)
-    assert domain
-    key = rsa.generate_private_key(65537, 2048)
-    content = {
-        "canaille.toml": config.replace(domain[1], "ward.test"),
-        "session/token": "a-token-that-sessions-are-signed-with",
-        "signing/private.pem": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-        "database/url": f"sqlite:///{folder}/people.db",
-        "clients/clients.json": "[]",
-    }
-    for name, text in content.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +22,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = configured(tmp_path_factory.mktemp("signin"))
     done = subprocess.run(
         [sys.executable, "-m", "tests.services.signin.walk", folder],
-        env=os.environ | {"PYTHONPATH": f"{wheels()}:{shipped_root()}", "PYTHONDONTWRITEBYTECODE": ""},
+        env=environment(),
         cwd=shipped_root(),
         capture_output=True,
         text=True,
@@ -234,6 +192,25 @@ def test_a_removed_person_is_out(seen: dict[str, Any]) -> None:
     }
 
 
+def test_who_is_locked_out_is_out_until_let_in(seen: dict[str, Any]) -> None:
+    """Session, password, tokens and link are refused; then the same password is good again."""
+    assert seen["locked"] == {
+        "state": "locked",
+        "browser": "/login",
+        "password": "",
+        "userinfo": 401,
+        "refresh": 400,
+        "link": "/",
+        "new link": "user eve: is locked",
+        "let in": "/",
+    }
+
+
+def test_the_last_admin_who_can_sign_in_stays(seen: dict[str, Any]) -> None:
+    """Neither removed, locked nor taken out of the group; another who never set a password does not count."""
+    assert seen["last admin"] == ["is the last admin who can sign in"] * 3
+
+
 def test_another_start_follows_the_components_and_leaves_people(seen: dict[str, Any]) -> None:
     """New secrets and addresses hold, old ones do not, a client that is gone is gone; nobody is lost."""
     moved = seen["moved"]
@@ -241,7 +218,7 @@ def test_another_start_follows_the_components_and_leaves_people(seen: dict[str, 
     assert moved["old redirect"] == 400
     assert moved["old secret"] == 401
     assert moved["gone client"] == 404
-    assert seen["people"] == ["ada", "admin", "bea", "cyd", "late"]
+    assert seen["people"] == ["ada", "admin", "bea", "cyd", "eve", "late"]
 
 
 def test_other_groups_hold_from_the_next_token_on(seen: dict[str, Any]) -> None:

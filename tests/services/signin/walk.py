@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -149,7 +150,8 @@ def main(folder: Path) -> dict[str, Any]:
     facts["login page"] = app.test_client().get("/login", base_url=LOGIN).text
     facts["look"] = app.test_client().get("/look/look.css", base_url=LOGIN).status_code
     facts["scim"] = app.test_client().get("/scim/v2/Users", base_url=LOGIN).status_code
-    facts |= links(app) | flows(app) | rights(app) | lockout(app) | second_factor(app) | leaving(app, folder)
+    facts |= links(app) | flows(app) | rights(app) | lockout(app) | second_factor(app)
+    facts |= locking(app) | leaving(app, folder)
     return facts
 
 
@@ -300,6 +302,50 @@ def coded(browser: Browser, page: str, secret: str) -> str:
         code = TOTP.from_b32encode(secret).generate()
         if leads := browser.post(page, otp=str(code).zfill(6)).location:
             return str(leads)
+    return ""
+
+
+def locking(app: Any) -> dict[str, Any]:
+    """A person who is locked out and let in again, and an admin who is the only one."""
+    browser, program = ready(app, "eve", "member"), Program(app)
+    given = program.exchange(PORTAL, browser.code(PORTAL)).json
+    with app.app_context():
+        link = people.linked("eve")["link"]
+        state = people.locked("eve", wanted=True)["state"]
+    facts = {
+        "state": state,
+        "browser": urlsplit(browser.authorized(PORTAL).location).path,
+        "password": Browser(app).signed_in("eve"),
+        "userinfo": program.userinfo(given["access_token"]).status_code,
+        "refresh": program.refresh(PORTAL, given["refresh_token"]).status_code,
+        "link": Browser(app).get(urlsplit(link).path).location,
+    }
+    with app.app_context():
+        facts["new link"] = refusal(lambda: people.linked("eve"), whole=True)
+        people.locked("eve", wanted=False)
+    facts["let in"] = Browser(app).signed_in("eve")
+    return {"locked": facts, "last admin": last_admin(app)}
+
+
+def last_admin(app: Any) -> list[str]:
+    """What is said to who would leave the site without an admin; another never set a password."""
+    with app.app_context():
+        people.grouped("late", ["admin"])
+        ways = (
+            lambda: people.removed("admin"),
+            lambda: people.locked("admin", wanted=True),
+            lambda: people.grouped("admin", ["member"]),
+        )
+        return [refusal(way) for way in ways]
+
+
+def refusal(way: Callable[[], object], *, whole: bool = False) -> str:
+    """Return what is said against something, empty where it is done."""
+    try:
+        way()
+    except people.PersonRefused as refused:
+        where, problem = refused.finding["where"], refused.finding["problem"]
+        return f"{where}: {problem}" if whole else problem
     return ""
 
 

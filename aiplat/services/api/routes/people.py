@@ -1,19 +1,22 @@
-"""/people: who signed in by name and in which team they are; /me/keys: the keys they make themselves."""
+"""/people: who may sign in and who did, in which groups and team; /me/keys: the keys they make themselves."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Response, status
-from pydantic import Field
+from pydantic import Field, StrictBool, StringConstraints
 
-from aiplat.errors import Finding
-from aiplat.services.api.accounts import KEY_ID, IssuedKeyView, KeyView, OwnKeyWish, TeamName
-from aiplat.services.api.accounts_context import Here
+from aiplat.errors import BadInput, Finding
+from aiplat.services.api.accounts import KEY_ID, IssuedKeyView, KeyView, OwnKeyWish, TeamName, Title
+from aiplat.services.api.accounts_context import AccountsContext, Here
 from aiplat.services.api.callers import PREFIX, Asking, needs
 from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import FORBIDDEN, ApiProblem, as_things_stand, problems
+from aiplat.services.people.desk import Desk
+from aiplat.services.people.directory import Account, Invitation
+from aiplat.services.store.faults import NotThere
 from aiplat.services.store.keys import NewKey, Role
 from aiplat.services.store.own_keys import create_own_key
 from aiplat.services.store.people import KnownPerson, get_person, list_people, put_into_team
@@ -21,49 +24,165 @@ from aiplat.services.store.people import KnownPerson, get_person, list_people, p
 router = APIRouter(tags=["people"], responses=problems(401, 403, 422, 503))
 
 PersonId = Annotated[str, Path(pattern=KEY_ID, examples=["person-0a1b2c3d4e5f60718293a4b5"])]
+UserName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"), Field(examples=["ada"])
+]
+Group = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"), Field(examples=["member"])
+]
+Groups = Annotated[tuple[Group, ...], Field(max_length=50)]
+MailAddress = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,64}@[!-~]{1,190}$")]
+
+# A default that stands in the description would be sent by clients made from it, and change something.
+_LEFT_OUT: Any = Field(default_factory=lambda: None)
+
+
+class AccountView(Document):
+    """Somebody at the site's own sign-in."""
+
+    user: str = Field(description="What the person signs in with.")
+    groups: tuple[str, ...]
+    email: str | None
+    state: Literal["invited", "active", "locked"] = Field(
+        description="`invited` until a password is set; `locked` by an admin."
+    )
+
+    @classmethod
+    def of(cls, account: Account) -> AccountView:
+        """Return an account as a document."""
+        return cls(user=account.name, groups=account.groups, email=account.email, state=account.state)
 
 
 class PersonView(Document):
-    """Somebody who signed in by name."""
+    """Somebody who signed in by name, or may."""
 
     id: str
     issuer: str
     subject: str
     name: str
-    role: Role | None = Field(description="As the sign-in last told; null: may no longer enter.")
+    role: Role | None = Field(description="As the sign-in last told; null: may not enter.")
     team: str = Field(description="Empty where it is in none.")
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: datetime | None = Field(description="null: never signed in.")
+    last_seen: datetime | None
+    account: AccountView | None = Field(
+        description="What the site's own sign-in has, for admins; null: it is not there, or not asked."
+    )
 
     @classmethod
-    def of(cls, person: KnownPerson) -> PersonView:
-        """Return a person as a document."""
-        return cls(**{name: getattr(person, name) for name in cls.model_fields})
+    def of(cls, person: KnownPerson, account: Account | None = None) -> PersonView:
+        """Return somebody who signed in as a document."""
+        shown = {name: getattr(person, name) for name in cls.model_fields if name != "account"}
+        return cls(**shown, account=AccountView.of(account) if account else None)
+
+    @classmethod
+    def expected(cls, desk: Desk, account: Account) -> PersonView:
+        """Return somebody who may sign in, and did not yet, as a document."""
+        return cls(
+            id=desk.id_of(account),
+            issuer=desk.sign_in.issuer,
+            subject=account.id,
+            name=account.name,
+            role=desk.role_of(account),
+            team="",
+            first_seen=None,
+            last_seen=None,
+            account=AccountView.of(account),
+        )
 
 
 class PeopleView(Document):
-    """Everybody who ever signed in by name."""
+    """Everybody who ever signed in by name; for admins also who may and did not yet."""
 
     people: tuple[PersonView, ...]
 
 
-class PersonChange(Document):
-    """The team that a person is to be in; empty: none."""
+class PersonWish(Document):
+    """Somebody who is to sign in; what they may is decided by the groups: admin, operator, member."""
 
-    team: Literal[""] | TeamName
+    user: UserName
+    groups: Groups = ()
+    email: MailAddress | None = None
+    full_name: Title | None = None
+
+
+class PersonChange(Document):
+    """What is to change; what is left out stays. `team` empty: none; `groups`: these and no others."""
+
+    team: Literal[""] | TeamName = _LEFT_OUT
+    groups: Groups = _LEFT_OUT
+    locked: StrictBool = _LEFT_OUT
+
+
+class InvitedView(Document):
+    """Somebody with a new link to set a password: it serves once, until then, and is nowhere else."""
+
+    person: PersonView
+    link: str
+    expires: datetime
 
 
 @router.get("/people", operation_id="listPeople", **needs("operator"))
-async def list_all(here: Here) -> PeopleView:
-    """Return everybody who ever signed in by name."""
-    return PeopleView(people=tuple(map(PersonView.of, await list_people(here.database))))
+async def list_all(here: Here, caller: Asking) -> PeopleView:
+    """Return everybody who ever signed in by name; admins also get who may and did not yet."""
+    desk = _desk_if_any(here) if caller.has("admin") else None
+    accounts = await desk.everybody() if desk else {}
+    seen = await list_people(here.database)
+    known = {person.id for person in seen}
+    later = [PersonView.expected(desk, one) for named, one in accounts.items() if desk and named not in known]
+    return PeopleView(people=(*(PersonView.of(person, accounts.get(person.id)) for person in seen), *later))
+
+
+@router.post(
+    "/people",
+    operation_id="invitePerson",
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(409),
+    **needs("admin"),
+)
+async def invite(wish: PersonWish, here: Here, caller: Asking) -> InvitedView:
+    """Add somebody to the site's own sign-in; the answer has the link with which they set a password."""
+    with as_things_stand():
+        desk = here.desk()
+        made = await desk.invite(
+            caller.id, wish.user, wish.groups, email=wish.email, full_name=wish.full_name
+        )
+        return await _invited(here, desk, made)
 
 
 @router.patch("/people/{person}", operation_id="changePerson", responses=problems(404, 409), **needs("admin"))
 async def change(person: PersonId, wish: PersonChange, here: Here, caller: Asking) -> PersonView:
-    """Put a person into a team; its keys go along."""
+    """Put a person into a team (its keys go along) or into groups, lock them out or let them in again."""
     with as_things_stand():
-        return PersonView.of(await put_into_team(here.database, person, wish.team, caller.id))
+        if "team" in wish.model_fields_set:
+            await put_into_team(here.database, person, wish.team, caller.id)
+        if "groups" in wish.model_fields_set:
+            await here.desk().set_groups(caller.id, person, wish.groups)
+        if "locked" in wish.model_fields_set:
+            await here.desk().set_locked(caller.id, person, wish.locked)
+        return await _one(here, person)
+
+
+@router.post(
+    "/people/{person}/link", operation_id="linkPerson", responses=problems(404, 409), **needs("admin")
+)
+async def link(person: PersonId, here: Here, caller: Asking) -> InvitedView:
+    """Make a new link for somebody who forgot the password; the one before is worth nothing then."""
+    with as_things_stand():
+        desk = here.desk()
+        return await _invited(here, desk, await desk.link(caller.id, person))
+
+
+@router.delete(
+    "/people/{person}",
+    operation_id="removePerson",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(404, 409),
+    **needs("admin"),
+)
+async def remove(person: PersonId, here: Here, caller: Asking) -> None:
+    """Remove a person from the site's own sign-in: sessions end, keys are refused within 2 seconds."""
+    with as_things_stand():
+        await here.desk().remove(caller.id, person)
 
 
 @router.post(
@@ -85,3 +204,30 @@ async def create(wish: OwnKeyWish, here: Here, caller: Asking, response: Respons
         issued = await create_own_key(here.database, await get_person(here.database, caller.id), new)
     response.headers["Location"] = f"{PREFIX}/keys/{issued.record.id}"
     return IssuedKeyView(key=KeyView.of(issued.record), secret=issued.secret)
+
+
+def _desk_if_any(here: AccountsContext) -> Desk | None:
+    try:
+        return here.desk()
+    except BadInput:
+        return None
+
+
+async def _one(here: AccountsContext, named: str) -> PersonView:
+    desk = _desk_if_any(here)
+    account = (await desk.everybody()).get(named) if desk else None
+    return await _view(here, desk, named, account)
+
+
+async def _view(here: AccountsContext, desk: Desk | None, named: str, account: Account | None) -> PersonView:
+    try:
+        return PersonView.of(await get_person(here.database, named), account)
+    except NotThere:
+        if desk is None or account is None:
+            raise
+        return PersonView.expected(desk, account)
+
+
+async def _invited(here: AccountsContext, desk: Desk, made: Invitation) -> InvitedView:
+    view = await _view(here, desk, desk.id_of(made), made)
+    return InvitedView(person=view, link=made.link, expires=made.expires)

@@ -6,12 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from aiplat.errors import BadInput, Finding
-from aiplat.services.portal.context import Portal
 from aiplat.services.portal.pages.forms import Here, Sent, Signed
-from aiplat.services.portal.render import page
-from aiplat.services.store.keys import IssuedKey, NewKey, create_key, list_keys, revoke_key
-from aiplat.services.store.people import list_people, put_into_team
-from aiplat.services.store.teams import NewTeam, create_team, list_teams
+from aiplat.services.portal.pages.people_shown import people_page
+from aiplat.services.store.keys import NewKey, create_key, revoke_key
+from aiplat.services.store.people import put_into_team
+from aiplat.services.store.teams import NewTeam, create_team
 
 router = APIRouter()
 
@@ -21,7 +20,7 @@ _SEE_OTHER = 303
 @router.get("/people")
 async def people(request: Request, here: Here) -> Response:
     """Show every team and key."""
-    return await _page(request, here)
+    return await people_page(request, here)
 
 
 @router.post("/people/teams")
@@ -40,7 +39,7 @@ async def make_key(request: Request, here: Here, visitor: Signed, form: Sent) ->
         team=form.get("team", ""),
         role=form.get("role", "member"),  # type: ignore[arg-type] # the store refuses others
     )
-    return await _page(request, here, await create_key(here.database, key, visitor.id))
+    return await people_page(request, here, issued=await create_key(here.database, key, visitor.id))
 
 
 @router.post("/people/revoke")
@@ -59,14 +58,3 @@ async def put(here: Here, visitor: Signed, form: Sent) -> Response:
     """Put a person into a team, with the keys that are the person's own."""
     await put_into_team(here.database, form.get("person", ""), form.get("team", ""), visitor.id)
     return RedirectResponse("/people", _SEE_OTHER)
-
-
-async def _page(request: Request, here: Portal, issued: IssuedKey | None = None) -> Response:
-    return page(
-        request,
-        "people.html",
-        teams=await list_teams(here.database),
-        keys=await list_keys(here.database),
-        people=await list_people(here.database),
-        issued=issued,
-    )

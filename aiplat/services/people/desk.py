@@ -1,0 +1,162 @@
+"""Managing people: the sign-in changes them, what follows here is done at once, the trail says by whom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aiplat.errors import BadInput, Finding
+from aiplat.services.oidc.entry import Entry
+from aiplat.services.oidc.settings import SignIn
+from aiplat.services.people.directory import Account, Directory, Invitation
+from aiplat.services.store.audit import AuditEntry, append_audit
+from aiplat.services.store.database import Database
+from aiplat.services.store.faults import not_there
+from aiplat.services.store.keys import Role
+from aiplat.services.store.people import person_id
+from aiplat.services.store.standing import follow, gone, told
+
+ACTOR = "sign-in"
+"""Who the trail names where the sign-in itself was used."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where an admin manages people; `actor` is who does, as the audit trail names them.
+
+    People are named by the id that they have here, which is known before they sign in.
+    """
+
+    sign_in: SignIn
+    directory: Directory
+    database: Database
+
+    def id_of(self, account: Account) -> str:
+        """Return what somebody is called here."""
+        return person_id(self.sign_in.issuer, account.id)
+
+    def role_of(self, account: Account) -> Role | None:
+        """Return the role that somebody's groups give; None also for who is locked out."""
+        return None if account.state == "locked" else self.sign_in.role_of(list(account.groups))
+
+    async def everybody(self) -> dict[str, Account]:
+        """Return everybody by the id that they have here, in the order of their names.
+
+        Raises:
+            DirectoryAwayError: the sign-in does not answer.
+        """
+        return {self.id_of(account): account for account in await self.directory.everybody()}
+
+    async def invite(
+        self,
+        actor: str,
+        name: str,
+        groups: Iterable[str],
+        *,
+        email: str | None = None,
+        full_name: str | None = None,
+    ) -> Invitation:
+        """Make a person with a link to set a password.
+
+        Raises:
+            BadInput: there is such a person, or no such group, or name or address is not one.
+            DirectoryAwayError: the sign-in does not answer.
+        """
+        made = await self.directory.add(name, tuple(groups), email, full_name)
+        detail = {"name": made.name, "groups": list(made.groups)}
+        await self._written(actor, "person.invited", self.id_of(made), **detail)
+        return made
+
+    async def link(self, actor: str, person: str) -> Invitation:
+        """Make a new link for a person; the one before is worth nothing then.
+
+        Raises:
+            NotThere, BadInput, DirectoryAwayError: as `set_groups`.
+        """
+        made = await self.directory.link((await self._named(person)).name)
+        await self._written(actor, "person.link", person, name=made.name)
+        return made
+
+    async def set_groups(self, actor: str, person: str, groups: Iterable[str]) -> Account:
+        """Put a person into these groups and no others; it holds here at once.
+
+        Raises:
+            NotThere: the sign-in knows nobody of this id.
+            BadInput: no such group; or no admin would be left; or it would be one's own undoing.
+            DirectoryAwayError: the sign-in does not answer.
+        """
+        account, wanted, at = await self._named(person), tuple(groups), int(time.time())
+        if actor == person and self.sign_in.role_of(list(wanted)) != "admin":
+            raise _yourself(account, "take yourself out of the admins")
+        changed = await self.directory.set_groups(account.name, wanted)
+        await self._written(actor, "person.groups", person, name=changed.name, groups=list(changed.groups))
+        await told(self.database, person, self.role_of(changed), at, actor)
+        return changed
+
+    async def set_locked(self, actor: str, person: str, locked: bool) -> Account:
+        """Lock a person out, or let them in again: sessions end, and keys are refused while it lasts.
+
+        Raises:
+            NotThere, BadInput, DirectoryAwayError: as `set_groups`.
+        """
+        account, at = await self._named(person), int(time.time())
+        if actor == person and locked:
+            raise _yourself(account, "lock yourself out")
+        changed = await self.directory.set_locked(account.name, locked)
+        action = "person.locked" if locked else "person.unlocked"
+        await self._written(actor, action, person, name=changed.name)
+        await told(self.database, person, self.role_of(changed), at, actor)
+        return changed
+
+    async def remove(self, actor: str, person: str) -> None:
+        """Remove a person: sessions end, and the keys that they made are revoked.
+
+        Raises:
+            NotThere, BadInput, DirectoryAwayError: as `set_groups`.
+        """
+        account, at = await self._named(person), int(time.time())
+        if actor == person:
+            raise _yourself(account, "remove yourself")
+        await self.directory.remove(account.name)
+        revoked = await gone(self.database, person, at, actor)
+        await self._written(actor, "person.removed", person, name=account.name, keysRevoked=revoked)
+
+    async def catch_up(self) -> None:
+        """Bring what is known here to what the sign-in says, wherever that was changed.
+
+        Raises:
+            DirectoryAwayError, Unreachable: one of the two does not answer.
+        """
+        at = int(time.time())
+        roles = {account.id: self.role_of(account) for account in await self.directory.everybody()}
+        await follow(self.database, self.sign_in.issuer, roles, at, ACTOR)
+
+    async def _named(self, person: str) -> Account:
+        found = (await self.everybody()).get(person)
+        if found is None:
+            raise not_there("person", person)
+        return found
+
+    async def _written(self, actor: str, action: str, person: str, **detail: object) -> None:
+        await append_audit(self.database, AuditEntry(actor, action, person, detail=detail))
+
+
+def desk_of(entry: Entry | None, database: Database) -> Desk:
+    """Return where the people of a sign-in are managed.
+
+    Raises:
+        BadInput: not here: the company's sign-in has them, or nobody signs in by name.
+    """
+    if entry is None:
+        fix = "turn one on: `planes: {access: {canaille: {state: on}}}` in site.yaml"
+        raise BadInput(Finding("people", "cannot be managed: this site has no sign-in by name", fix))
+    if not entry.sign_in.people:
+        problem = f"are managed at the company's sign-in, {entry.sign_in.issuer}, not here"
+        raise BadInput(Finding("people", problem, "add, change and remove them there"))
+    return Desk(entry.sign_in, Directory(entry.sign_in.people, entry.client), database)
+
+
+def _yourself(account: Account, what: str) -> BadInput:
+    problem = f"is you, and you cannot {what}"
+    return BadInput(Finding(f"user {account.name}", problem, "have another admin do it"))
