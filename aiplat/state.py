@@ -85,6 +85,16 @@ def site_dir(name: str) -> Path:
     return private_dir(state_home() / "sites" / name)
 
 
+def programs_dir(site: str) -> Path:
+    """Return the folder of Helm and kubectl of a site whose cluster is spoken to from this machine."""
+    return site_dir(site) / "programs"
+
+
+def ledger_file(site: str) -> Path:
+    """Return where it is recorded what of a site is in a cluster that aiplat did not make."""
+    return site_dir(site) / "ledger.json"
+
+
 def bundle_dir(site: str) -> Path:
     """Return the folder of the bundle that was built for a site (an OCI image layout)."""
     return state_home() / "bundles" / site

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from aiplat.actions.bootstrap_guest import RunWatcher, bootstrap_guest
 from aiplat.actions.ending import end_of
 from aiplat.actions.gpu_facts import gather_with_gpus
 from aiplat.actions.known_lock import bundle_for, known_lock
@@ -25,7 +26,7 @@ from aiplat.fleet.kubeconfig import fetch_kubeconfig
 from aiplat.lab import LabEvent, lab_status, lab_up
 from aiplat.plan.needs import generated_names
 from aiplat.runs.context import RunContext
-from aiplat.runs.events import Event, PlanMade
+from aiplat.runs.events import PlanMade
 from aiplat.runs.run import Run
 from aiplat.site.models import Site
 from aiplat.site.rules.files import BUNDLE_PREFIX
@@ -33,18 +34,11 @@ from aiplat.state import site_dir
 from aiplat.vault.store import SiteSecrets, ensure_secrets, read_secrets
 
 
-class Watcher(Protocol):
+class Watcher(RunWatcher, Protocol):
     """Whoever looks on: a terminal, a program, a test."""
-
-    def on_event(self, event: Event) -> None:
-        """See an event of the run."""
 
     def on_lab(self, event: LabEvent) -> None:
         """See an event of making the lab."""
-
-    def agree(self, view: PlanView) -> bool:
-        """Say whether the plan is to be carried out."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +62,8 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
         PlanMovedError: there is another plan now than the one agreed to; nothing was changed.
         StepError, StoppedError, AiplatError: see aiplat.runs; the next call resumes from what hosts show.
     """
+    if site.is_guest:
+        return bootstrap_guest(site, options.plan, options.run_id, watcher)
     lab = options.lab or is_lab(site)
     agreed_plan = options.plan
     if agreed_plan and lab and lab_status(site.name).state == "absent":

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from aiplat.actions.guest_look import look_at_guest
 from aiplat.actions.known_lock import known_lock
 from aiplat.actions.site_hosts import host_facts
 from aiplat.catalog.artifacts import Lock
+from aiplat.catalog.own_models import catalog_of
 from aiplat.errors import EXIT_BAD_INPUT, EXIT_FAILED, AiplatError, BadInput, Finding
+from aiplat.plan.guest_plan import GuestFacts, guest_plan, guest_refusals, guest_warnings
 from aiplat.plan.make import make_plan
 from aiplat.plan.models import Facts, Plan
 from aiplat.plan.ownership import TOKEN, other_nodes, other_secrets
 from aiplat.plan.preconditions import troubles
-from aiplat.plan.refusals import refusals
+from aiplat.plan.refusals import missing_secrets, refusals
 from aiplat.runs.context import public_parts
 from aiplat.site.models import Site
 from aiplat.vault.store import SiteSecrets, read_secrets, token_identity
@@ -88,7 +91,10 @@ class PlanView:
 
 
 def plan_site(site: Site) -> PlanView:
-    """Look at a site's hosts and return what there is to do; changes nothing."""
+    """Look at a site's hosts, or at its cluster, and return what there is to do; changes nothing."""
+    if site.is_guest:
+        lock = known_lock(site)
+        return guest_view(site, lock, look_at_guest(site, lock), read_secrets(site.name))
     facts, assumed = host_facts(site)
     return view_of(site, known_lock(site), facts, read_secrets(site.name), assumed=assumed)
 
@@ -109,6 +115,14 @@ def view_of(
         *blockers,
     )
     return PlanView(plan, lock, facts, findings, assumed, warnings)
+
+
+def guest_view(site: Site, lock: Lock, found: GuestFacts, secrets: SiteSecrets | None) -> PlanView:
+    """Return the plan for what is known about a site in a cluster that aiplat did not make."""
+    plan = guest_plan(site, lock, found, public_parts(secrets), catalog_of(site, lock))
+    refused = (*guest_refusals(site, found), *missing_secrets(site, secrets.given if secrets else ()))
+    warned = tuple(guest_warnings(found))
+    return PlanView(plan, lock, found.facts, refused, assumed=False, warnings=warned)
 
 
 def _rotated_from(secrets: SiteSecrets | None) -> str | None:

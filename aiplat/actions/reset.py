@@ -8,6 +8,7 @@ from aiplat.actions.bootstrap import Watcher
 from aiplat.actions.known_lock import known_lock
 from aiplat.actions.plan import PlanView
 from aiplat.actions.reported_run import reported_run
+from aiplat.actions.reset_guest import reset_guest
 from aiplat.actions.summary import Summary
 from aiplat.catalog.artifacts import Lock
 from aiplat.content import digest_of
@@ -32,6 +33,8 @@ def reset(site: Site, watcher: Watcher, *, keep_models: bool) -> Summary:
         PlanRefusedError: a host could not be looked at; nothing was changed.
         StepError: something failed or is left.
     """
+    if site.is_guest:
+        return reset_guest(site, watcher)
     began = time.monotonic()
     with reported_run(site, "reset", watcher.on_event) as run:
         lock, facts = known_lock(site, judged=False), gather_facts(site)

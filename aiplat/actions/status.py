@@ -178,6 +178,8 @@ def _serving(workloads: list[Workload]) -> str:
 
 
 def _on_hosts(component: Component, context: CheckContext) -> tuple[str, str]:
+    if context.site.is_guest:
+        return "", "on this machine, for this cluster"
     if component.name != "k3s":
         return "", "on the hosts; `aiplat plan` compares it, `aiplat verify` asks it"
     hosts = {host.name for host in context.site.hosts}

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from aiplat.actions.access import access_to
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, Finding
+from aiplat.fleet.guest_way import GuestWay
 from aiplat.fleet.tunnel import Tunnels, is_behind
 from aiplat.frozen import Frozen
 from aiplat.site.models import Site
@@ -44,7 +45,7 @@ class Held:
     """A tunnel that this process holds open."""
 
     tunnel: Tunnel
-    tunnels: Tunnels
+    tunnels: Tunnels | GuestWay
 
     def wait(self) -> None:
         """Wait until the connection is lost.
@@ -57,7 +58,14 @@ class Held:
 
 def needs_tunnel(site: Site) -> bool:
     """Whether clients on this machine reach a site's platform through ssh alone."""
+    if site.is_guest:
+        return not site.cluster.endpoint
     return is_behind(site, site.servers[0])
+
+
+def reached_by(site: Site) -> str:
+    """Return what a site's ports come through, in words: a server's name, or its existing cluster."""
+    return "its cluster" if site.is_guest else site.servers[0].name
 
 
 @contextlib.contextmanager
@@ -69,7 +77,8 @@ def open_tunnel(site: Site) -> Iterator[Held]:
         AiplatError: its server cannot be reached, none of its ports is there, or its tunnel is open already.
     """
     access_to(site)
-    with _only_one(site) as file, contextlib.closing(Tunnels(site, always=True)) as tunnels:
+    way = GuestWay(site, always=True) if site.is_guest else Tunnels(site, always=True)
+    with _only_one(site) as file, contextlib.closing(way) as tunnels:
         try:
             tunnel = _opened(site, tunnels)
             file.write(tunnel.model_dump_json(by_alias=True))
@@ -105,7 +114,13 @@ def _only_one(site: Site) -> Iterator[TextIO]:
         yield file
 
 
-def _opened(site: Site, tunnels: Tunnels) -> Tunnel:
+def _opened(site: Site, tunnels: Tunnels | GuestWay) -> Tunnel:
+    if isinstance(tunnels, GuestWay):
+        host, port = tunnels.to(site.endpoint, _PORTS["gateway"])
+        kubeconfig = str(site_dir(site.name) / "kubeconfig")
+        return Tunnel(
+            site=site.name, server=reached_by(site), gateway=f"https://{host}:{port}", kubeconfig=kubeconfig
+        )
     server = site.servers[0]
     found: dict[str, str] = {}
     findings: list[Finding] = []

@@ -123,8 +123,10 @@ class Component(Frozen):
     """One thing a plane can have.
 
     A Helm release has a `namespace` and a chart among its artifacts; `chart` is the folder of one of ours.
-    `engine` is set when it serves models. `profiles` has the values of sizes other than `small`, which is
-    what the chart or the engine says by itself. `folder` is where component.yaml was found; `models` are
+    `engine` is set when it serves models. `in_existing` says what becomes of it in a cluster that aiplat did
+    not make: it is installed as anywhere, `given` with the cluster, or `refused`, as it takes its hosts.
+    `profiles` has the values of sizes other than `small`, which is what the chart or the engine says by
+    itself. `folder` is where component.yaml was found; `models` are
     also those of its folder `models/`.
     """
 
@@ -138,6 +140,7 @@ class Component(Frozen):
     requires: Requires = Requires()
     provides: Provides = Provides()
     needs: Needs = Needs()
+    in_existing: Literal["installed", "given", "refused"] = Field(default="installed", alias="inExisting")
     namespace: str | None = None
     chart: str | None = None
     order: int = 0

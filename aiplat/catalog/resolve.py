@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from platform import machine
+from typing import Literal, NamedTuple, cast
 
 from aiplat.catalog.artifacts import PLATFORM, Artifact, Lock
 from aiplat.catalog.catalog import Catalog, load_catalog
@@ -19,7 +20,7 @@ from aiplat.catalog.values import absent_profile
 from aiplat.catalog.versions import version_of
 from aiplat.errors import BadInput, Finding
 from aiplat.site.models import Host, Site
-from aiplat.site.systems import SYSTEMS, OsName
+from aiplat.site.systems import SYSTEMS, OsName, arch_of
 
 SupplyName = Literal["packages", "upstream"]
 
@@ -98,7 +99,10 @@ def supply_of(site: Site) -> SupplyName:
 
 
 def components_on(site: Site, catalog: Catalog | None = None) -> tuple[Component, ...]:
-    """Return what a site installs: defaults and what it asks for, with all they require, in release order."""
+    """Return what a site installs: defaults and what it asks for, with all they require, in release order.
+
+    In an existing cluster without what that has, or may not get.
+    """
     catalog = catalog or load_catalog()
     asked = {(plane, name): s.state for plane, names in site.planes.items() for name, s in names.items()}
     on = {
@@ -112,7 +116,8 @@ def components_on(site: Site, catalog: Catalog | None = None) -> tuple[Component
         more = set(_required(component, site, catalog) if component else ()) - on
         on |= more
         pending += more
-    return tuple(c for c in sorted(catalog.components, key=lambda c: (c.order, c.name)) if c.name in on)
+    every = (c for c in sorted(catalog.components, key=lambda c: (c.order, c.name)) if c.name in on)
+    return tuple(c for c in every if not site.is_guest or c.in_existing == "installed")
 
 
 def _required(component: Component, site: Site, catalog: Catalog) -> list[str]:
@@ -130,6 +135,7 @@ def undeliverable(
     on = {component.name for component in components_on(site, catalog)}
     return [
         *_still_to_come(site, catalog),
+        *(_not_in_existing(site, catalog) if site.is_guest else ()),
         *_needed_but_off(site, catalog),
         *_nobody_provides(site, catalog),
         *two_sign_ins(site, components_on(site, catalog)),
@@ -150,6 +156,27 @@ def _still_to_come(site: Site, catalog: Catalog) -> Iterator[Finding]:
             if setting.state == "on" and catalog.component(name) is None:
                 problem = f"{name} is known, but not in this version"
                 yield Finding(f"planes.{plane}.{name}", problem, "leave it out or write `state: off`")
+
+
+def _not_in_existing(site: Site, catalog: Catalog) -> Iterator[Finding]:
+    """Yield what a site asks for in a cluster that aiplat did not make and that is not for such clusters."""
+    why = {
+        "given": "is the existing cluster's own matter",
+        "refused": "is not for existing clusters: it takes their hosts",
+    }
+    absent = {c.name: why[c.in_existing] for c in catalog.components if c.in_existing != "installed"}
+    for plane, names in site.planes.items():
+        for name, setting in names.items():
+            if setting.state == "on" and name in absent:
+                yield Finding(f"planes.{plane}.{name}", f"{name} {absent[name]}", "leave it out")
+    if site.cluster.load:
+        problem = f"images by `{site.cluster.load}` itself are known, but not in this version"
+        yield Finding("cluster.load", problem, "write `registry:` with one that its nodes pull from")
+    refused = {c.name for c in catalog.components if c.in_existing == "refused"}
+    for component in components_on(site, catalog):
+        for name in sorted(refused.intersection(_required(component, site, catalog))):
+            problem = f"{component.name} needs {name}, which {absent[name]}"
+            yield Finding(f"planes.{component.plane}.{component.name}", problem, "leave it out")
 
 
 def _of_the_other_supply(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[Finding]:
@@ -231,8 +258,23 @@ def _wanted(site: Site, catalog: Catalog, supply: SupplyName) -> Iterator[Wanted
                 continue
             for platform, system in _targets(site, recipe, supply):
                 yield WantedArtifact(component, recipe, platform=platform, os=system)
+    if site.is_guest:
+        yield from _kubectl(catalog)
     for component, model in site_models(site, catalog, supply):
         yield WantedArtifact(component, model.artifact, model)
+
+
+def _kubectl(catalog: Catalog) -> Iterator[WantedArtifact]:
+    """Yield k3s' program for this machine, where an existing cluster is spoken to: it is kubectl too."""
+    component = catalog.component("k3s")
+    for recipe in component.artifacts if component else ():
+        if recipe.name == "k3s":
+            yield WantedArtifact(cast("Component", component), recipe, platform=this_platform())
+
+
+def this_platform() -> str:
+    """Return the platform of the machine that aiplat runs on, as artifacts name it: `linux/amd64`."""
+    return f"linux/{arch_of(machine()) or machine()}"
 
 
 def _targets(site: Site, recipe: ArtifactRecipe, supply: SupplyName) -> list[tuple[str, OsName | None]]:
@@ -242,6 +284,8 @@ def _targets(site: Site, recipe: ArtifactRecipe, supply: SupplyName) -> list[tup
     """
     if recipe.kind != "hostfile":
         return [(PLATFORM, None)]
+    if site.is_guest:
+        return [(this_platform(), None)]
     hosts = site.hosts if recipe.hosts == "all" else site.servers
     if supply != "upstream" or recipe.upstream is None or recipe.upstream.ospackages is None:
         return [(platform, None) for platform in sorted({f"linux/{host.arch}" for host in hosts})]

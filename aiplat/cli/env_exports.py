@@ -8,6 +8,7 @@ import sys
 import typer
 
 from aiplat.actions.env import environment, lacks_tunnel
+from aiplat.actions.tunnel import reached_by
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.site.find import find_site
@@ -21,7 +22,8 @@ def show_environment(argument: str | None, *, as_json: bool) -> None:
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
     if lacks_tunnel(site):
         named = f" {argument}" if argument else ""
-        problem = f"{site.servers[0].name} is reached through ssh only"
+        through = "its cluster's API" if site.is_guest else "ssh"
+        problem = f"{site.name if site.is_guest else reached_by(site)} is reached through {through} only"
         fix = f"hold `aiplat tunnel{named}` open in another terminal, then run this again"
         notes.print(f"{problem}: {fix}", style="yellow", markup=False)
     if sys.stdout.isatty():

@@ -13,13 +13,15 @@ from aiplat.site.models import Site
 
 
 def meet(site: Site, dialogue: AtTerminal, *, lab: bool = False, quiet: bool = False) -> None:
-    """Get to know a site's hosts, and say so first: silent ones take their time.
+    """Get to know a site's hosts, if it has any, and say so first: silent ones take their time.
 
     `quiet` where a program follows the run's events: what it reads as errors are findings alone.
 
     Raises:
         BadInput: a key was not accepted, or the password is wrong.
     """
+    if site.is_guest:
+        return
     if not quiet and not lab and not is_lab(site):
         count = len(site.hosts)
         said = f"reaching {count} host{'' if count == 1 else 's'} of {site.name}"

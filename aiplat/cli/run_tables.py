@@ -15,6 +15,7 @@ from rich.text import Text
 from aiplat.actions.plan import PlanView
 from aiplat.actions.summary import Summary
 from aiplat.cli.terminal import Console
+from aiplat.plan.make import OPERATOR
 from aiplat.plan.models import Plan, Step
 from aiplat.state import home
 
@@ -48,7 +49,9 @@ def _warnings(view: PlanView) -> list[Text]:
 def _nothing(view: PlanView) -> Text:
     """Return why there is no step: all is well, or nobody knows."""
     if not view.unseen:
-        text = f"{view.plan.site}: nothing to do, the hosts are as the site wants them"
+        guest = [host.host for host in view.facts.hosts] == [OPERATOR]
+        what = "the cluster is as the site wants it" if guest else "the hosts are as the site wants them"
+        text = f"{view.plan.site}: nothing to do, {what}"
         return Text(text, style="green")
     seen = [host.host for host in view.facts.hosts if host.reachable]
     unseen = f"{', '.join(view.unseen)} could not be looked at, so what is to be done there is not known"
@@ -162,7 +165,7 @@ def _words(summary: Summary) -> Text:
 
 def _notes(summary: Summary) -> Text:
     if not summary.notes:
-        return Text("nothing of aiplat's is on the hosts", style="dim")
+        return Text("nothing of aiplat's is there", style="dim")
     lines = [note if len(note) <= _NOTE_LENGTH else f"{note[:_NOTE_LENGTH]}…" for note in summary.notes]
     journal = Text(f"\nall of it: the journal of run {summary.run}, or --json", style="dim")
     return Text("\n").join(

@@ -42,7 +42,7 @@ def run_plan(asked: RunOptions) -> None:
     site = _site(asked.site, asked.supply)
     _say_unverified(site, quiet=asked.as_json)
     meet(site, asked.dialogue)
-    with waiting("looking at the hosts"):
+    with waiting("looking at the cluster" if site.is_guest else "looking at the hosts"):
         view = plan_site(site)
     if asked.as_json:
         print_json(view.document())

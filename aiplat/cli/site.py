@@ -21,6 +21,7 @@ from aiplat.site.findings import SiteFinding
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
 from aiplat.site.rules import RULES
+from aiplat.site.rules.existing import OF_EXISTING_CLUSTER, OF_OWN_CLUSTER
 from aiplat.site.schema import site_schema
 
 site_app = typer.Typer(
@@ -65,7 +66,8 @@ def check(file: FileArgument = None, as_json: JsonOption = False) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for note in notes:
         console.print(f"note: {note}", style="yellow", markup=False)
-    has = f"{_count(site.hosts, 'host')}, {_count(site.models, 'model')}"
+    machines = "an existing cluster" if site.is_guest else _count(site.hosts, "host")
+    has = f"{machines}, {_count(site.models, 'model')}"
     console.print(f"{path}: site {site.name} is good: {has}", markup=False)
 
 
@@ -74,7 +76,11 @@ def show(file: FileArgument = None, as_json: JsonOption = False) -> None:
     """Print a site file with everything filled in that it leaves out."""
     site = load_site(find_site(file))
     document = site.model_dump(mode="json", by_alias=True)
-    document["cluster"] |= {"domain": site.domain, "endpoint": site.endpoint}
+    # What an existing cluster decides itself is not part of the site.
+    own = OF_OWN_CLUSTER if site.is_guest else OF_EXISTING_CLUSTER
+    document["cluster"] = {n: v for n, v in document["cluster"].items() if n not in own and v is not None}
+    document["cluster"] |= {"domain": site.domain}
+    document["cluster"] |= {} if site.is_guest else {"endpoint": site.endpoint}
     if as_json:
         print_json(document)
         return

@@ -7,7 +7,7 @@ import sys
 
 from rich.table import Table
 
-from aiplat.actions.tunnel import Tunnel, open_tunnel
+from aiplat.actions.tunnel import Tunnel, open_tunnel, reached_by
 from aiplat.cli.ending import print_json
 from aiplat.cli.reaching import waiting
 from aiplat.cli.terminal import Console
@@ -19,7 +19,7 @@ def hold_tunnel(argument: str | None, *, as_json: bool, again: str) -> None:
     """Open a site's tunnel, say where it ends, and hold it until Ctrl-C; `again` is what others run."""
     site = load_site(find_site(argument))
     with contextlib.ExitStack() as held:
-        with waiting(f"reaching {site.servers[0].name}"):
+        with waiting(f"reaching {reached_by(site)}"):
             found = held.enter_context(open_tunnel(site))
         if as_json:
             print_json(found.tunnel.model_dump(mode="json", by_alias=True))

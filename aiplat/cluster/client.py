@@ -33,7 +33,7 @@ class Cluster:
     def __init__(self, kubeconfig: Path, way: Way = STRAIGHT) -> None:
         self._kubeconfig, self._way = kubeconfig, way
         self._url = ""
-        self._api = self._connection()
+        self._api = self.connection()
         self._core, self._apps = client.CoreV1Api(self._api), client.AppsV1Api(self._api)
 
     @classmethod
@@ -50,7 +50,13 @@ class Cluster:
             raise BadInput(Finding(f"site {site}", problem, "run `aiplat bootstrap`"))
         return cls(path, way)
 
-    def _connection(self) -> client.ApiClient:
+    def connection(self) -> client.ApiClient:
+        """Return a client of its own: the functions for streams change the one they are given.
+
+        Raises:
+            BadInput: the file is not a kubeconfig.
+            ClusterUnreachable: there is no way to the cluster.
+        """
         settings = client.Configuration()
         try:
             document = YAML(typ="safe", pure=True).load(self._kubeconfig)
@@ -145,8 +151,7 @@ class Cluster:
         Raises:
             ClusterUnreachable: the command could not be started.
         """
-        # The stream function changes the client it is given, so it gets one of its own.
-        own = self._connection()
+        own = self.connection()
         try:
             session = stream(
                 client.CoreV1Api(own).connect_get_namespaced_pod_exec,

@@ -81,12 +81,13 @@ class Pod:
 
 @dataclass(frozen=True)
 class HelmRelease:
-    """The newest revision of a Helm release, as Helm stores it."""
+    """The newest revision of a Helm release, as Helm stores it; `inputs` is aiplat's label, or empty."""
 
     namespace: str
     name: str
     revision: int
     status: str
+    inputs: str = ""
 
 
 @dataclass(frozen=True)

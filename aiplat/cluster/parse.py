@@ -134,6 +134,7 @@ def newest_releases(secrets: Iterable[Document]) -> tuple[HelmRelease, ...]:
             name=labels.get("name", ""),
             revision=int(labels.get("version", 0)),
             status=labels.get("status", "unknown"),
+            inputs=labels.get("aiplat.dev/inputs", ""),
         )
         key = (release.namespace, release.name)
         if key not in newest or newest[key].revision < release.revision:

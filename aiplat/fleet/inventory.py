@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -26,7 +27,7 @@ from aiplat.plan.models import Plan
 from aiplat.plan.role_variables import RoleVariables
 from aiplat.plan.steps import managed
 from aiplat.site.models import Host, Site
-from aiplat.state import private_dir
+from aiplat.state import private_dir, site_dir
 
 _PREFIX = "run-"
 # Made and removed on the host by the lease.
@@ -93,12 +94,19 @@ def write_run_folder(
     folder = RunFolder(private_dir(runtime_dir() / f"{_PREFIX}{run_id}"), run_id)
     alive = _locked(folder.path)
     try:
+        if site.is_guest:
+            private_dir(scratch_of(run_id))
         write_atomic(folder.inventory, to_yaml(inventory_document(site, plan, run_id, variables)), 0o600)
         write_atomic(folder.secrets, to_yaml(dict(secrets) | _become_password()), 0o600)
         yield folder
     finally:
         shutil.rmtree(folder.path, ignore_errors=True)
         os.close(alive)
+
+
+def scratch_of(run_id: str) -> Path:
+    """Return where a run on this machine alone keeps what goes with it, in the run's own folder."""
+    return runtime_dir() / f"{_PREFIX}{run_id}" / "scratch"
 
 
 def remove_left_folders() -> None:
@@ -151,11 +159,18 @@ def inventory_document(
     }
     return {
         "all": {
-            "vars": {"aiplat_environment": {"AIPLAT_RUN_ID": run_id, "TMPDIR": SCRATCH, **_WITHOUT_PROXY}},
+            "vars": {"aiplat_environment": {"AIPLAT_RUN_ID": run_id, **_environment(site, run_id)}},
             "hosts": hosts,
             "children": {name: {"hosts": dict.fromkeys(members)} for name, members in groups.items()},
         }
     }
+
+
+def _environment(site: Site, run_id: str) -> dict[str, str]:
+    if not site.is_guest:
+        return {"TMPDIR": SCRATCH, **_WITHOUT_PROXY}
+    scratch = str(scratch_of(run_id))
+    return {"TMPDIR": scratch, "AIPLAT_SCRATCH": scratch, "AIPLAT_HOME": str(site_dir(site.name))}
 
 
 def _role_variables(site: Site, plan: Plan, host: Host, variables: Sequence[RoleVariables]) -> dict[str, Any]:
@@ -170,6 +185,12 @@ def _role_variables(site: Site, plan: Plan, host: Host, variables: Sequence[Role
 
 
 def _reach(site: Site, host: Host, run_id: str) -> dict[str, Any]:
+    if site.is_guest:
+        return {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_remote_tmp": str(scratch_of(run_id) / "ansible"),
+        }
     # Only through the connection that the lease holds: where it is gone, ssh finds no other way
     # (ProxyCommand=false), and nothing is changed by a run that lost its lock.
     settings = {name: value for name, value in connection(site, host).items() if name != "ProxyJump"} | {

@@ -16,6 +16,7 @@ from typing import IO, cast
 
 from aiplat.cluster.way import SSH_PORT, End, Way
 from aiplat.errors import Finding
+from aiplat.fleet.guest_way import guest_way
 from aiplat.fleet.sentences import explain
 from aiplat.fleet.ssh import HostError, no_ssh, ssh_settings
 from aiplat.fleet.ssh_config import as_options, config_options, connection, control_socket
@@ -48,6 +49,8 @@ def is_behind(site: Site, host: Host) -> bool:
 
 def way_to(site: Site) -> Way:
     """Return how to reach a site's ports; what it opens stays open for whoever asks next."""
+    if site.is_guest:
+        return guest_way(site)
     # As text: settings of a host may be maps, and those cannot be keys.
     key = (site.name, site.endpoint, *(host.model_dump_json() for host in site.hosts))
     with _opening:

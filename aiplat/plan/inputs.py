@@ -19,7 +19,7 @@ from aiplat.site.references import identity_name
 from aiplat.vault.generated import OF_COMPONENT
 
 # Variables that inputs of their own already stand for.
-_BY_ARTIFACT = {"binary", "helm", "packages", "content", "releases", "nodes", "configs"}
+_BY_ARTIFACT = {"binary", "helm", "kubectl", "packages", "content", "releases", "nodes", "configs"}
 # Variables that say what a host was like when it was looked at, and are others when the role is done.
 _BY_FACTS = {"replace", "initramfs", "again", "fabric_manager", "restart", "drain", "node"}
 # What a unit reads again while it runs.

@@ -30,7 +30,7 @@ def refusals(site: Site, lock: Lock, facts: Facts, given: Collection[str] = ()) 
     """
     return (
         *_of_site(site, lock, facts),
-        *_of_secrets(site, given),
+        *missing_secrets(site, given),
         *unchangeable(site, lock, facts),
         *not_accepted(site, lock, facts),
         *(f for host in facts.hosts for f in _of_host(site, lock, host)),
@@ -52,7 +52,8 @@ def _of_site(site: Site, lock: Lock, facts: Facts) -> Iterator[Finding]:
         yield Finding("supply", problem, "write `supply: upstream` in site.yaml")
 
 
-def _of_secrets(site: Site, given: Collection[str]) -> Iterator[Finding]:
+def missing_secrets(site: Site, given: Collection[str]) -> Iterator[Finding]:
+    """Yield the secrets that a site refers to and that are not among those `given`, by name."""
     for path, name in references_of(site):
         if name not in given:
             yield Finding(path, f"there is no secret {name}", f"give it one: aiplat secret set {name}")

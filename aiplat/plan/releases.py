@@ -20,6 +20,7 @@ from aiplat.catalog.resolve import components_on, served_models, site_models
 from aiplat.catalog.values import merged, values_of
 from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
+from aiplat.plan.existing import api_servers, ref_in
 from aiplat.plan.fitting import fitted
 from aiplat.plan.gpu_sharing import mig_data, plugin_data
 from aiplat.plan.inventory import inventory
@@ -155,7 +156,8 @@ def _context(
     return {
         "site": site,
         "lock": lock,
-        "images": {image.name: image.ref for image in lock.of("image")},
+        "images": {image.name: ref_in(site, image) for image in lock.of("image")},
+        "api_servers": api_servers(site),
         "models": [
             _model(engine, model, site, lock, catalog)
             for engine, model in site_models(site, catalog, lock.supply)
@@ -187,7 +189,7 @@ def _context(
 
 def engines_of(site: Site, lock: Lock, catalog: Catalog) -> dict[str, dict[str, Any]]:
     """Return how each engine of the site is run, by name, as the operator reads it."""
-    images = {image.name: image.ref for image in lock.of("image")}
+    images = {image.name: ref_in(site, image) for image in lock.of("image")}
     return {
         component.name: {
             "image": images[component.engine.image],
@@ -207,7 +209,7 @@ def _gpu_image(engine: EngineSpec, images: Mapping[str, str]) -> dict[str, str]:
 def served_weights(site: Site, lock: Lock, catalog: Catalog) -> tuple[ServedWeights, ...]:
     """Return what the operator is to serve of the site's own models."""
     served = (model for _, model in served_models(site, catalog, lock.supply))
-    return tuple(ServedWeights(slug=model_slug(m), ref=_weights(m, lock).ref) for m in served)
+    return tuple(ServedWeights(slug=model_slug(m), ref=ref_in(site, _weights(m, lock))) for m in served)
 
 
 def _run(engine: EngineSpec, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def _model(
         "name": model.name,
         "slug": model_slug(model),
         "engine": engine.name,
-        "ref": artifact.ref,
+        "ref": ref_in(site, artifact),
         "digest": artifact.digest or artifact.inputs,
         "aliases": list(model.aliases),
         "features": list(model.features),

@@ -219,12 +219,17 @@ class PlaneRelease(OnHost):
     """Everything the cluster gets by Helm, in order, and the models that are to serve then.
 
     `plane_release_secrets` is a list of {name, namespace, type, labels, string_data};
-    `plane_release_private_values` one of {release, content}, see aiplat.plan.releases.
+    `plane_release_private_values` one of {release, content}, see aiplat.plan.releases. `programs` is the
+    folder of helm, `scratch` that of what goes with the run; `kubectl` is the digest of k3s' program where it
+    has to be brought too, beside helm: where the cluster is not aiplat's.
     """
 
     role: ClassVar[str] = "plane_release"
     secrets: ClassVar[tuple[str, ...]] = ("plane_release_secrets", "plane_release_private_values")
     helm: Sha256
+    kubectl: str = ""
+    programs: str = "/usr/local/lib/aiplat"
+    scratch: str = "/run/aiplat"
     namespaces: tuple[Namespace, ...] = ()
     releases: tuple[ReleaseWanted, ...] = ()
     models: tuple[ServedWeights, ...] = ()
@@ -235,6 +240,16 @@ class HostReset(OnHost):
 
     role: ClassVar[str] = "host_reset"
     keep_blobs: tuple[Sha256, ...] = ()
+
+
+class ClusterReset(RoleVariables):
+    """Takes everything of aiplat's out of a cluster that it did not make; runs on this machine."""
+
+    role: ClassVar[str] = "cluster_reset"
+    blobs: str
+    helm: Sha256
+    kubectl: Sha256
+    programs: str
 
 
 class NodeDrain(RoleVariables):
@@ -262,6 +277,7 @@ ROLES: tuple[type[RoleVariables], ...] = (
     SharedGpus,
     PlaneRelease,
     HostReset,
+    ClusterReset,
     NodeDrain,
     NodeForget,
 )

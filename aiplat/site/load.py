@@ -43,7 +43,9 @@ def check(document: YamlDocument, known: Known) -> list[SiteFinding]:
 def _with_absolute_paths(document: YamlDocument) -> dict[str, Any]:
     """Return the document's values with `~` and paths relative to the file's folder resolved."""
     data: dict[str, Any] = dict(document.data)
-    data["hosts"] = [_with_absolute_key(host, document.folder) for host in data["hosts"]]
+    data["hosts"] = [_with_absolute_key(host, document.folder) for host in data.get("hosts", ())]
+    if data.get("cluster"):
+        data["cluster"] = _with_absolute_files(data["cluster"], ("existing", "registryCA"), document.folder)
     supply = data.get("supply", "")
     if supply.startswith(BUNDLE_PREFIX):
         data["supply"] = BUNDLE_PREFIX + str(absolute(supply.removeprefix(BUNDLE_PREFIX), document.folder))
@@ -57,6 +59,10 @@ def _with_absolute_paths(document: YamlDocument) -> dict[str, Any]:
     if (data.get("signIn") or {}).get("ca"):
         data["signIn"] = {**data["signIn"], "ca": str(absolute(data["signIn"]["ca"], document.folder))}
     return data
+
+
+def _with_absolute_files(values: dict[str, Any], keys: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    return values | {key: str(absolute(values[key], folder)) for key in keys if values.get(key)}
 
 
 def _with_absolute_source(model: dict[str, Any], folder: Path) -> dict[str, Any]:

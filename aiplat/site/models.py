@@ -150,7 +150,18 @@ class K3sSettings(Strict):
 
 
 class ClusterSettings(Strict):
-    """Networks and names of the Kubernetes cluster."""
+    """Networks and names of the Kubernetes cluster, or which one there is already."""
+
+    existing: Path | None = None
+    """Kubeconfig of a cluster that is there already, which the platform goes into; then no `hosts`."""
+    context: str | None = Field(default=None, json_schema_extra={"minLength": 1})
+    """Which context of that file; left out, its current one."""
+    registry: str | None = Field(default=None, json_schema_extra={"minLength": 1})
+    """Where the existing cluster's nodes pull from and you may push: `registry.example:5000/aiplat`."""
+    registry_ca: Path | None = Field(default=None, alias="registryCA")
+    """File with the CA certificate (PEM) of that registry, if your machine does not trust it anyway."""
+    load: Literal["kind", "k3d"] | None = None
+    """In place of a registry: the tool that made the existing cluster brings images into its nodes."""
 
     pod_cidr: str = Field(default="10.42.0.0/16", alias="podCIDR")
     """Network of the pods, or one of each family (`10.42.0.0/16,fd42::/56`); a host takes a /24, a /64."""
@@ -159,7 +170,10 @@ class ClusterSettings(Strict):
     domain: str | None = None
     """The site's outer DNS domain; left out, `<name>.internal`."""
     endpoint: str | None = None
-    """Name or address under which the platform is reached; left out, the first server's address."""
+    """Name or address under which the platform is reached; left out, the first server's address.
+
+    In an existing cluster: left out, the site's domain.
+    """
     k3s: K3sSettings = K3sSettings()
     """How Kubernetes itself runs."""
 
@@ -261,8 +275,8 @@ class Site(Strict):
     """How the projects' own releases are reached, where artifacts come from there."""
     cluster: ClusterSettings = ClusterSettings()
     """Networks and names of the cluster."""
-    hosts: tuple[Host, ...] = Field(json_schema_extra={"minItems": 1})
-    """The machines; an odd number of them, at most seven, are servers."""
+    hosts: tuple[Host, ...] = ()
+    """The machines; an odd number of them, at most seven, are servers. None in an existing cluster."""
     planes: dict[str, dict[str, ComponentSetting]] = Field(
         default_factory=dict, json_schema_extra={"propertyNames": {"enum": list(PLANES)}}
     )
@@ -277,6 +291,11 @@ class Site(Strict):
     """The company's own sign-in; left out, people have accounts in the component `canaille`, if it is on."""
     costs: CostSettings = CostSettings()
     """What machines and electricity cost, for `aiplat fit --site`."""
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether the cluster is one that aiplat did not make: no host is aiplat's to change."""
+        return self.cluster.existing is not None
 
     @property
     def domain(self) -> str:
@@ -311,5 +330,8 @@ class Site(Strict):
 
     @property
     def endpoint(self) -> str:
-        """Name or address under which the platform is reached; defaults to the first server's address."""
-        return self.cluster.endpoint or self.servers[0].address
+        """Name or address under which the platform is reached; defaults to the first server's address.
+
+        Where there is no host, to the site's domain.
+        """
+        return self.cluster.endpoint or (self.servers[0].address if self.servers else self.domain)

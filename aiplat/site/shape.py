@@ -137,7 +137,6 @@ def _missing(detail: ErrorDetails) -> tuple[str, str]:
         "apiVersion": f"add `apiVersion: {API_VERSION}`",
         "kind": "add `kind: Site`",
         "name": "add `name: …`, lower-case letters, digits and dashes",
-        "hosts": "add `hosts:` with at least one server",
         "address": "add its IP address or DNS name",
         "role": "add `role: server` or `role: agent`",
     }

@@ -167,6 +167,8 @@ def _source(context: CheckContext, wanted: Pods) -> Pod:
 
 def _addresses(context: CheckContext, wanted: Target) -> tuple[tuple[str, ...], int]:
     """Return where to connect: at each address family that a server has."""
+    if wanted.server_port is not None and not context.site.servers:
+        raise Skipped("there is no server of aiplat's in an existing cluster")
     if wanted.server_port is not None:
         return context.site.servers[0].node_ips, wanted.server_port
     for service in context.cluster.services(wanted.selector or ""):

@@ -14,7 +14,7 @@ from aiplat.errors import AiplatError, BadInput
 from aiplat.site.models import Site
 from aiplat.verify.check import Check, Failed, Skipped
 from aiplat.verify.context import CheckContext, Disks
-from aiplat.verify.core import CORE, api_answers
+from aiplat.verify.core import CORE, OF_HOSTS, api_answers
 from aiplat.verify.declared import read_checks
 from aiplat.verify.kinds import check_of
 from aiplat.verify.report import Report, Result
@@ -28,10 +28,13 @@ _NO_CLUSTER = "the Kubernetes API does not answer"
 def checks_of(site: Site) -> tuple[Check, ...]:
     """Return every check of a site: the core's, then those of each component that is on.
 
+    In an existing cluster without those of hosts, which are its owner's.
+
     Raises:
         AiplatError: a checks.yaml is not what it should be (a defect of this installation).
     """
-    return (*CORE, *_declared(site))
+    core = (check for check in CORE if not site.is_guest or check.look not in OF_HOSTS)
+    return (*core, *_declared(site))
 
 
 def _declared(site: Site) -> Iterator[Check]:

@@ -90,6 +90,7 @@ class Kube:
         app.router.add_delete("/api/v1/namespaces/{namespace}/{plural}/{name}", self._delete)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/exec", self._exec)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/log", self._log)
+        app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/portforward", self._forward)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -150,6 +151,18 @@ class Kube:
         status: Document = {"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": [cause]}}
         await socket.send_bytes(b"\x03" + json.dumps(status if code else {"status": "Success"}).encode())
         await socket.close()
+        return socket
+
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
+        """Answer what comes on the port with the pod's name, the port, and what came."""
+        self.asked.append(request.path_qs)
+        port, socket = int(request.query["ports"]), web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
+        await socket.prepare(request)
+        for channel in (b"\x00", b"\x01"):
+            await socket.send_bytes(channel + port.to_bytes(2, "little"))
+        async for message in socket:
+            said = f"{request.match_info['pod']} {port} ".encode()
+            await socket.send_bytes(b"\x00" + said + message.data[1:])
         return socket
 
 

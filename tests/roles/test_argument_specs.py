@@ -26,7 +26,7 @@ ALWAYS = {"site", "inputs"}
 # Roles that put things on hosts or take them off are told where those are.
 MANAGED = {"host_prepare", "host_gpu", "site_registry", "k3s_server", "k3s_agent", "host_reset"}
 # They take away, so there is nothing to record.
-UNDOING = {"host_reset", "node_drain", "node_forget"}
+UNDOING = {"host_reset", "cluster_reset", "node_drain", "node_forget"}
 by_role = pytest.mark.parametrize("model", ROLES, ids=lambda model: model.role)
 
 

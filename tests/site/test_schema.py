@@ -50,6 +50,9 @@ def test_every_key_is_described() -> None:
         own = list(node.get("properties", {}).items())
         return own + [p for value in node.values() for p in properties(value)]
 
-    found = properties(site_schema())
+    # What is asked of two keys together has no place for a sentence.
+    found = properties(
+        {key: part for key, part in site_schema().items() if key not in ("if", "then", "else")}
+    )
     assert len(found) > 20
     assert [name for name, schema in found if not schema.get("description")] == []

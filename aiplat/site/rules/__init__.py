@@ -9,6 +9,7 @@ from aiplat.site.findings import SiteFinding
 from aiplat.site.known import Known
 from aiplat.site.rules import (
     cluster,
+    existing,
     families,
     files,
     gpus,
@@ -30,6 +31,14 @@ _IN_ORDER: tuple[Rule, ...] = (
     secrets.secret_in_comment,
     secrets.bad_secret_reference,
     hosts.no_server,
+    existing.missing_hosts,
+    existing.hosts_beside_cluster,
+    existing.setting_of_own_cluster,
+    existing.setting_without_cluster,
+    existing.missing_kubeconfig,
+    existing.one_way_of_images,
+    existing.bad_registry,
+    existing.missing_ca_of_registry,
     hosts.even_servers,
     hosts.too_many_servers,
     hosts.duplicate_host_name,

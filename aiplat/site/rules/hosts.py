@@ -31,7 +31,7 @@ _USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 
 def no_server(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """A site has at least one host with `role: server`."""
-    if document.at("hosts") == []:
+    if document.at("hosts") == [] and not document.at("cluster", "existing"):
         yield document.finding(("hosts",), "there is no host", "add one with `role: server`")
     elif _servers(document) == 0:
         yield document.finding(("hosts",), "no host is a server", "give one of them `role: server`")

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from aiplat.catalog.artifacts import Artifact, Blob, Digest, OsPackage
 from aiplat.catalog.catalog import Catalog
 from aiplat.catalog.components import CatalogModel, Component
+from aiplat.catalog.resolve import this_platform
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
 from aiplat.site.models import Site
 from aiplat.supply.contract import Made, Supplied
@@ -61,7 +62,9 @@ class FetchOrder:
 
     @property
     def platforms(self) -> tuple[str, ...]:
-        """The platforms of the site's hosts (`linux/amd64`), sorted."""
+        """The platforms of the site's hosts (`linux/amd64`), or in an existing cluster this machine's."""
+        if self.site.is_guest:
+            return (this_platform(),)
         return tuple(sorted({f"linux/{getattr(host, 'arch', 'amd64')}" for host in self.site.hosts}))
 
     @property

@@ -11,16 +11,22 @@ import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-STATE = Path("/var/lib/aiplat")
+# On a host everything has its place. Where the cluster is not aiplat's, Helm runs on the operator's machine,
+# and the run says in which folder of the site's state; what goes with the run is in another.
+HOME = os.environ.get("AIPLAT_HOME", "")
+SCRATCH = os.environ.get("AIPLAT_SCRATCH", "/run/aiplat")
+STATE = Path(HOME or "/var/lib/aiplat")
 # Where staged content is if the host has no data folder.
 BLOBS = str(STATE / "blobs")
 CHUNK = 1 << 20
 API_VERSION = "aiplat.dev/v1alpha1"
 # k3s' own places.
-K3S = "/usr/local/bin/k3s"
-KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"
-# What kubectl and helm look up of the API is kept here, and not in root's home.
-KUBE_CACHE = {"KUBECACHEDIR": "/run/aiplat/kubectl"}
+K3S = f"{HOME}/programs/k3s" if HOME else "/usr/local/bin/k3s"
+KUBECONFIG = f"{HOME}/kubeconfig" if HOME else "/etc/rancher/k3s/k3s.yaml"
+HELM = f"{HOME}/programs/helm" if HOME else "/usr/local/lib/aiplat/helm"
+# What kubectl and helm look up of the API is kept here, and not in root's home. k3s unpacks itself where it
+# is told to; as a host's service it has done so.
+KUBE_CACHE = {"KUBECACHEDIR": f"{SCRATCH}/kubectl"} | ({"K3S_DATA_DIR": f"{HOME}/programs"} if HOME else {})
 
 
 class HostProblem(Exception):

@@ -11,8 +11,10 @@ from typing import Any
 
 from ansible.module_utils.aiplat_host import (
     BLOBS,
+    HELM,
     KUBE_CACHE,
     KUBECONFIG,
+    SCRATCH,
     HostProblem,
     blob,
     kubectl,
@@ -59,9 +61,8 @@ RETURN = r"""
 notes: {description: "What was done, one sentence a release.", type: list, returned: always}
 """
 
-HELM = "/usr/local/lib/aiplat/helm"
 # Gone with the run: its lease removes the folder.
-PRIVATE = Path("/run/aiplat/values")
+PRIVATE = Path(SCRATCH) / "values"
 # Helm's own time limit comes first; this one is for a helm that hangs.
 GRACE_SECONDS = 60
 

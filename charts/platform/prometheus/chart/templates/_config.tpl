@@ -33,9 +33,13 @@ scrape_configs:
     sample_limit: 20000
     static_configs:
       - targets:
+          {{- range .Values.apiTargets }}
+          - {{ . | quote }}
+          {{- else }}
           {{- range .Values.apiServers }}
           {{- $address := regexReplaceAll "/.*$" . "" }}
           - {{ printf (ternary "[%s]:6443" "%s:6443" (contains ":" $address)) $address | quote }}
+          {{- end }}
           {{- end }}
     metric_relabel_configs:
       - source_labels: [__name__]

@@ -1,0 +1,102 @@
+"""`aiplat bootstrap` where the cluster is there already: nothing of its machines is touched."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from aiplat.actions.ending import end_of
+from aiplat.actions.guest_look import look_at_guest
+from aiplat.actions.known_lock import bundle_for, known_lock
+from aiplat.actions.make_bundle import complete_bundle
+from aiplat.actions.plan import PlanView, guest_view
+from aiplat.actions.reported_run import reported_run
+from aiplat.actions.summary import Summary
+from aiplat.actions.vault import note_installed, note_proven
+from aiplat.bundle.build import open_ready
+from aiplat.bundle.trust import note_accepted
+from aiplat.catalog.lockfile import write_lock
+from aiplat.catalog.own_models import catalog_of
+from aiplat.catalog.resolve import components_on
+from aiplat.plan.guest_plan import GuestFacts
+from aiplat.plan.needs import generated_names
+from aiplat.runs.context import RunContext
+from aiplat.runs.events import Event, PlanMade
+from aiplat.runs.run import Run
+from aiplat.site.models import Site
+from aiplat.site.rules.files import BUNDLE_PREFIX
+from aiplat.state import site_dir
+from aiplat.vault.store import SiteSecrets, ensure_secrets, read_secrets
+
+
+class RunWatcher(Protocol):
+    """Whoever looks on at a run."""
+
+    def on_event(self, event: Event) -> None:
+        """See an event of the run."""
+
+    def agree(self, view: PlanView) -> bool:
+        """Say whether the plan is to be carried out."""
+        ...
+
+
+def bootstrap_guest(site: Site, agreed_plan: str | None, run_id: str | None, watcher: RunWatcher) -> Summary:
+    """Bring the platform into a site's existing cluster and look at what came of it.
+
+    Raises:
+        PlanRefusedError: something forbids it; nothing was changed.
+        PlanMovedError: there is another plan now than the one agreed to; nothing was changed.
+        StepError, StoppedError, AiplatError: see aiplat.runs; the next call resumes from what is there.
+    """
+    began = time.monotonic()
+    with reported_run(site, "bootstrap", watcher.on_event, run_id) as run:
+        view, found, secrets = _decide(run, site, agreed_plan)
+        agreed = view.plan.nothing_to_do or watcher.agree(view)
+        if agreed:
+            _carry_out(run, site, view, found, secrets)
+            note_installed(site)
+        else:
+            run.state = "declined"
+        summary = end_of(run, site, view.plan, looked=agreed, began=began)
+        if agreed and not summary.failed_checks:
+            note_proven(site)
+        return summary
+
+
+def _decide(run: Run, site: Site, agreed_plan: str | None) -> tuple[PlanView, GuestFacts, SiteSecrets]:
+    known, lock = read_secrets(site.name), known_lock(site)
+    found = look_at_guest(site, lock)
+    view = guest_view(site, lock, found, known)
+    if agreed_plan:
+        view.is_still(agreed_plan)
+    view.refuse()
+    secrets = ensure_secrets(site, lab=False, needed=generated_names(components_on(site)))
+    if not lock.complete or _lacks_bundle(site, view):
+        lock = complete_bundle(run, site, lock).lock
+        found = look_at_guest(site, lock)
+    if secrets != known or lock is not view.lock:
+        view = guest_view(site, lock, found, secrets)
+    if site.trust.signers and not view.plan.nothing_to_do:
+        bundle_for(site, lock)  # refused before anybody is asked whether to go on
+    run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))
+    view.refuse()
+    return view, found, secrets
+
+
+def _lacks_bundle(site: Site, view: PlanView) -> bool:
+    """Whether there is something to do and the bundle for it was removed or is not whole."""
+    given = site.supply.startswith(BUNDLE_PREFIX)
+    return not view.plan.nothing_to_do and not given and open_ready(site, view.lock) is None
+
+
+def _carry_out(run: Run, site: Site, view: PlanView, found: GuestFacts, secrets: SiteSecrets) -> None:
+    if view.plan.nothing_to_do:
+        return
+    # Loading Ansible's runner takes a third of a second, which a run with nothing to do need not wait.
+    from aiplat.runs.execute_guest import execute_guest  # noqa: PLC0415
+
+    bundle = bundle_for(site, view.lock)
+    note_accepted(site, bundle)
+    context = RunContext(site, view.lock, catalog_of(site, view.lock), view.facts, secrets, bundle)
+    execute_guest(run, view.plan, context, found.absent)
+    write_lock(site_dir(site.name) / "lock.yaml", view.lock)
