@@ -24,6 +24,9 @@ def flattened(path: Path, context: str | None) -> dict[str, Any]:
     Raises:
         BadInput: it is not a kubeconfig, has no such context, or names a file that cannot be read.
     """
+    if not path.is_file():
+        fix = "write one: kubectl config view --raw --minify --flatten > kubeconfig"
+        raise BadInput(Finding(str(path), "there is no kubeconfig", fix))
     try:
         document = YAML(typ="safe", pure=True).load(path)
         chosen = context or document.get("current-context") or ""

@@ -97,7 +97,11 @@ def test_the_plan_says_what_the_cluster_lacks(guest: Guest) -> None:
 def test_the_plan_names_what_will_be_installed(guest: Guest) -> None:
     """Nothing on hosts: there are none that are aiplat's to change."""
     plan = guest.site.document("plan")
-    assert {step["id"] for step in plan.get("steps", plan.get("plan", {}).get("steps"))} == {"plane_release"}
+    assert {step["id"] for step in plan.get("steps", plan.get("plan", {}).get("steps"))} == {
+        "bundle",
+        "push",
+        "plane_release",
+    }
 
 
 def test_bootstrap_puts_the_platform_on_it(first: dict[str, Any]) -> None:

@@ -6,14 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from aiplat.plan.make import make_plan
+from aiplat.catalog.own_models import catalog_of
+from aiplat.catalog.resolve import resolve
+from aiplat.plan.guest_plan import GuestFacts, guest_plan, guest_refusals
+from aiplat.plan.make import OPERATOR, make_plan
+from aiplat.plan.models import HostFacts
 from aiplat.shipped import shipped
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
+from tests.plan.test_cluster_needs import seen
 from tests.plan.worlds import PUBLIC, facts_of, lock_of, small_catalog
 
 EXAMPLES = sorted(shipped("inventory").glob("*/site.yaml"))
-KINDS = {"lab", "lab-agents", "vagrant", "single-host", "three-hosts-one-gpu", "air-gapped"}
+KINDS = {
+    "lab",
+    "lab-agents",
+    "vagrant",
+    "single-host",
+    "three-hosts-one-gpu",
+    "air-gapped",
+    "existing-cluster",
+    "kind",
+}
+GUESTS = [path for path in EXAMPLES if load_site(path).is_guest]
+ON_HOSTS = [path for path in EXAMPLES if path not in GUESTS]
 
 
 def test_there_is_an_example_of_each_kind_of_site() -> None:
@@ -25,10 +41,23 @@ def test_there_is_an_example_of_each_kind_of_site() -> None:
 def test_an_example_is_good_and_says_what_it_is_for(path: Path) -> None:
     """`aiplat site check` finds nothing: its models, components and networks are known and agree."""
     assert path.read_text().startswith("# ")
-    assert load_site(path).hosts
+    site = load_site(path)
+    assert site.is_guest or site.hosts
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", GUESTS, ids=lambda path: path.parent.name)
+def test_an_example_is_planned_in_a_cluster_of_others(path: Path) -> None:
+    """Nothing is refused in a new cluster of kind; its images come from the site's registry."""
+    site = load_site(path)
+    lock = resolve(site, supply="upstream")
+    there = HostFacts(host=OPERATOR, reachable=True, nodes_ready=("kind-control-plane",))
+    found = GuestFacts(seen=seen(), there=there)
+    plan = guest_plan(site, lock, found, PUBLIC, catalog_of(site, lock))
+    assert [step.id for step in plan.steps] == ["bundle", "push", "plane_release"]
+    assert guest_refusals(site, found) == []
+
+
+@pytest.mark.parametrize("path", ON_HOSTS, ids=lambda path: path.parent.name)
 def test_an_example_is_planned_on_bare_hosts(path: Path) -> None:
     """Nothing is refused, every host gets what its role asks for; one small model stands for any."""
     written = load_site(path)

@@ -35,7 +35,6 @@ _IN_ORDER: tuple[Rule, ...] = (
     existing.hosts_beside_cluster,
     existing.setting_of_own_cluster,
     existing.setting_without_cluster,
-    existing.missing_kubeconfig,
     existing.one_way_of_images,
     existing.bad_registry,
     existing.missing_ca_of_registry,

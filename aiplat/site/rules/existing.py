@@ -49,15 +49,6 @@ def setting_without_cluster(document: YamlDocument, known: Known) -> Iterator[Si
             yield document.finding(path, problem, "add `existing: KUBECONFIG`, or leave it out")
 
 
-def missing_kubeconfig(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
-    """The kubeconfig of an existing cluster is there."""
-    named = _existing(document)
-    if named and not absolute(named, document.folder).is_file():
-        problem = f"there is no kubeconfig at {absolute(named, document.folder)}"
-        fix = "write one: kubectl config view --raw --minify --flatten > kubeconfig"
-        yield document.finding(("cluster", "existing"), problem, fix)
-
-
 def one_way_of_images(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
     """Images come into an existing cluster by a registry, or by the tool that made it, not by both."""
     if not _existing(document):
