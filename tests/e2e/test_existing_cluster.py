@@ -131,7 +131,7 @@ def test_a_model_answers_through_the_gateway(guest: Guest, first: dict[str, Any]
 def test_reading_verbs_find_nothing_wrong(guest: Guest, first: dict[str, Any]) -> None:
     """They look through the kubeconfig."""
     guest.site.document("status")
-    assert [c for c in guest.site.document("verify")["checks"] if c["result"] == "FAIL"] == []
+    assert [c for c in guest.site.document("verify")["results"] if c["result"] == "FAIL"] == []
 
 
 def test_a_second_bootstrap_changes_nothing(guest: Guest, first: dict[str, Any]) -> None:
