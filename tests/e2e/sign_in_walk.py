@@ -47,6 +47,13 @@ def leave(window: Window) -> None:
     window.page.get_by_role("link", name="Sign in by name").wait_for()
 
 
+def touch_key(window: Window, button: str) -> None:
+    """Press "Register" or "Authenticate" once the page's script has heard of its button."""
+    window.page.get_by_role("button", name=button).and_(
+        window.page.locator("[data-initialized=true]")
+    ).click()
+
+
 def code_of_app(window: Window) -> TOTP:
     """Return the app that the page which is shown hands its secret to."""
     found = re.search(r"secret=([A-Z2-7]+)", window.page.content())

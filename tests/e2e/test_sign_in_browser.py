@@ -17,7 +17,15 @@ from aiplat.site.load import load_site
 from tests.e2e.browser import DESK, PHONE, Window, started
 from tests.e2e.journey import Journey
 from tests.e2e.portal_walk import faults_of_menu, faults_of_pages
-from tests.e2e.sign_in_walk import code_of_app, enter, give_code, give_password, leave, set_password
+from tests.e2e.sign_in_walk import (
+    code_of_app,
+    enter,
+    give_code,
+    give_password,
+    leave,
+    set_password,
+    touch_key,
+)
 from tests.patience import eventually
 
 if TYPE_CHECKING:
@@ -279,15 +287,15 @@ def test_a_passkey_is_made_at_the_next_sign_in_and_asked_for_from_then_on(
     window, other = stranger(browser), stranger(browser)
     window.key_at_hand()
     again(window, "ola")
-    window.page.get_by_role("button", name="Register").click()
+    touch_key(window, "Register")
     window.page.wait_for_url(f"{PORTAL}/")
     leave(window)
     again(window, "ola")
-    window.page.get_by_role("button", name="Authenticate").click()
+    touch_key(window, "Authenticate")
     window.page.wait_for_url(f"{PORTAL}/")
     other.key_at_hand()
     again(other, "ola")
-    other.page.get_by_role("button", name="Authenticate").click()
+    touch_key(other, "Authenticate")
     other.page.locator("#webauthn-authenticate").wait_for()
     assert other.open("/mine").url == f"{PORTAL}/sign-in?then=/mine"
     window.close()
@@ -308,7 +316,7 @@ def test_a_code_of_an_app_is_set_up_at_the_next_sign_in_and_asked_for_from_then_
     again(window, "mia")
     window.page.locator("input[name=otp]").fill("000000")
     window.page.get_by_role("button", name="Verify").click()
-    window.page.get_by_text("incorrect").first.wait_for()
+    window.page.get_by_text("is invalid").first.wait_for()
     give_code(window, app)
     window.page.wait_for_url(f"{PORTAL}/")
     window.close()
