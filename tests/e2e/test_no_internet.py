@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.journey]
 OPERATOR, HOST = "t-offline-op", "t-offline-s1"
 PROGRAM = "/root/.local/share/aiplat-runtime/bin/aiplat"
 SETTING = "AIPLAT_VAULT_PASSWORD_FILE=/root/vault-password NO_COLOR=1"
+# Bytes on the host at which a run is killed.
+ENOUGH = 100_000_000
 SITE = """apiVersion: aiplat.dev/v1alpha1
 kind: Site
 name: t-offline
@@ -79,10 +81,35 @@ def test_it_is_installed_from_the_bundle(desk: Journey) -> None:
     assert "aiplat" in desk.on_host(f"{PROGRAM} --version", OPERATOR)
 
 
-def test_it_bootstraps_another_host(desk: Journey) -> None:
-    """The site comes up from the bundle alone, and its checks hold."""
-    summary = aiplat(desk, "bootstrap site.yaml --yes --json --accept-new-host-keys").splitlines()[-1]
-    assert json.loads(summary)["changed"]
+def moving(lines: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Yield how many bytes were moved to the host, and of how many, as a run's events tell it."""
+    for line in lines:
+        event = json.loads(line) if '"progress"' in line else {}
+        if event.get("step") == "stage":
+            yield event["done"], event["total"]
+
+
+@pytest.fixture(scope="module")
+def left(desk: Journey) -> int:
+    """Kill a bootstrap while content is moved to the host; return the bytes that were still to come."""
+    words = f"exec env {SETTING} {PROGRAM} bootstrap site.yaml --yes --json --accept-new-host-keys"
+    argv = [*ssh_argv(desk.name, OPERATOR), f"cd /root && echo $$ && {words}"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        process = int(run.stdout.readline())
+        done, total = next(one for one in moving(run.stdout) if one[0] > ENOUGH)
+        desk.on_host(f"kill -9 {process}", OPERATOR)
+        run.kill()
+    return total - done
+
+
+def test_it_bootstraps_another_host_through_a_kill(desk: Journey, left: int) -> None:
+    """What had arrived is not sent again; the site comes up from the bundle alone, and its checks hold."""
+    said = aiplat(desk, "bootstrap site.yaml --yes --json --accept-new-host-keys").splitlines()
+    done, total = next(moving(said))
+    # What is on its way when a connection ends is lost.
+    assert total - done < left + ENOUGH / 2
+    assert json.loads(said[-1])["changed"]
     assert " 0 FAIL, 0 SKIP" in aiplat(desk, "verify site.yaml")
 
 
