@@ -56,7 +56,7 @@ def api_server(folder: Path, **flags: str | Path) -> ApiServer:
     kubernetes = folder / "kubernetes"
     shutil.copyfile(blob_path(made.folder, str(made.artifact.file)), kubernetes)
     kubernetes.chmod(0o700)
-    return ApiServer(kubernetes, fetch_etcd(folder / "package"), folder, **flags)
+    return ApiServer(kubernetes, fetch_program(folder / "package", "etcd-server", "etcd"), folder, **flags)
 
 
 def install(server: ApiServer, documents: Iterable[Document]) -> None:
@@ -69,14 +69,14 @@ def install(server: ApiServer, documents: Iterable[Document]) -> None:
             assert server.apply(document) == ""
 
 
-def fetch_etcd(folder: Path) -> Path:
-    """Return etcd's program from Debian's package, without installing that: it would serve from then on."""
+def fetch_program(folder: Path, package_name: str, program: str) -> Path:
+    """Return a program of a Debian package, without installing that: it would serve from then on."""
     folder.mkdir()
-    command = ["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", "etcd-server"]
+    command = ["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package_name]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     (package,) = folder.glob("*.deb")
     subprocess.run(["dpkg-deb", "--extract", package, folder / "root"], check=True)
-    return folder / "root" / "usr" / "bin" / "etcd"
+    return folder / "root" / "usr" / "bin" / program
 
 
 class ApiServer:
