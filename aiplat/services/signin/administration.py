@@ -23,7 +23,7 @@ _BASIC = {"WWW-Authenticate": 'Basic realm="people"'}
 def administration(application: Flask, clients: Iterable[Mapping[str, Any]]) -> Flask:
     """Return an application that manages the people of a Canaille, for the clients that may.
 
-    They show the id and secret that they have as clients of the sign-in (HTTP Basic, RFC 6749, section "Client Password").
+    They show the id and secret that they have as clients of the sign-in, by HTTP Basic as RFC 6749 has it.
     """
     known = {c["id"]: c["secret"] for c in clients if c.get("managesPeople") and c.get("secret")}
     door = Flask(__name__, static_folder=None)
