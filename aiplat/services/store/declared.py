@@ -14,7 +14,7 @@ from aiplat.services.store.budgets import Budget
 from aiplat.services.store.changes import changed
 from aiplat.services.store.database import Database
 from aiplat.services.store.faults import bad
-from aiplat.services.store.keys import NewKey
+from aiplat.services.store.keys import NewKey, absent
 from aiplat.services.store.money import whole
 from aiplat.services.store.tables import budgets, keys, teams
 from aiplat.services.store.teams import NewTeam
@@ -46,7 +46,7 @@ async def apply_declared(database: Database, declared: Declared) -> None:
             await _put(connection, teams, {"name": values.pop("name")}, values)
         by_file = await _declared_before(connection, declared)
         for named, (hashed, key) in declared.keys.items():
-            values = {**asdict(key), "models": list(key.models), "team": key.team or None, "hash": hashed}
+            values = {**asdict(key), **absent(key), "models": list(key.models), "hash": hashed}
             values |= {"old_hash": None, "revoked_at": None, "created_by": _BY_FILE}
             await _put(connection, keys, {"id": named}, values)
         gone = by_file - declared.keys.keys()

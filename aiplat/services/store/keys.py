@@ -101,6 +101,11 @@ def key_of(row: Row[Any]) -> KeyRecord:
     return KeyRecord(**{**values, **told})
 
 
+def absent(key: NewKey) -> dict[str, str | None]:
+    """Return team and owner as the table has them: none is NULL, for an empty one is nobody who may enter."""
+    return {"team": key.team or None, "owner": key.owner or None}
+
+
 def _told(key: NewKey) -> dict[str, Any]:
     told = {name: getattr(key, name) for name in sorted(_CHANGEABLE)}
     return {**told, "expires_at": key.expires_at.isoformat() if key.expires_at else None}
@@ -112,8 +117,7 @@ async def _insert(database: Database, key: NewKey, named: str, hashed: str, acto
     values |= {"id": named, "created_at": datetime.now(UTC), "created_by": actor}
     async with database.begin(writes=True) as connection:
         await _known_team(connection, key.team)
-        nobody = {"team": key.team or None, "owner": key.owner or None}
-        await connection.execute(insert(keys).values({**values, **nobody, "hash": hashed}))
+        await connection.execute(insert(keys).values({**values, **absent(key), "hash": hashed}))
         await changed(connection, actor, "key.created", named, _told(key))
     return KeyRecord(**{**values, "models": key.models})
 
@@ -276,7 +280,7 @@ async def change_key(database: Database, named: str, actor: str, **changes: Any)
         await _known_team(connection, record.team)
         if changes:
             values = {**changes, "models": list(record.models)}
-            values |= {"team": record.team or None, "owner": record.owner or None}
+            values |= absent(record)
             await connection.execute(update(keys).where(keys.c.id == named).values(values))
             told = _told(record)
             await changed(connection, actor, "key.changed", named, {name: told[name] for name in changes})

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
 from aiplat.services.store.changes import settings_version
 from aiplat.services.store.database import Database
+from aiplat.services.store.declared import Declared, apply_declared
 from aiplat.services.store.keys import IssuedKey, NewKey, find_key, get_key
 from aiplat.services.store.own_keys import create_own_key
 from aiplat.services.store.people import get_person, put_into_team, seen
+from aiplat.services.store.secret import hash_key, new_secret
 from aiplat.services.store.snapshot import read_snapshot
 from aiplat.services.store.standing import follow, gone, told
+from aiplat.services.store.tables import keys
 from aiplat.services.store.teams import NewTeam, create_team
 
 pytestmark = pytest.mark.anyio
@@ -73,3 +77,16 @@ async def test_everybody_of_an_issuer_is_followed(database: Database) -> None:
     version = await settings_version(database)
     await follow(database, ISSUER, {"bob": "admin", "cyd": "operator"}, AT + 10, "sign-in")
     assert await settings_version(database) == version, "nothing changed, and nothing is read again"
+
+
+async def test_a_key_that_a_file_declares_is_nobodys_and_works(database: Database) -> None:
+    """Read again, it does so still; so it does where its row was written with an empty owner before."""
+    secret = new_secret()
+    declared = Declared([], {"declared": (hash_key(secret), NewKey("of a component"))}, [])
+    await apply_declared(database, declared)
+    key = IssuedKey(await get_key(database, "declared"), secret)
+    assert await works(database, key)
+    async with database.begin(writes=True) as connection:
+        await connection.execute(update(keys).values(owner=""))
+    await apply_declared(database, declared)
+    assert await works(database, key)
