@@ -12,6 +12,7 @@ from aiplat.errors import AiplatError, Finding
 from aiplat.services.api.problems import FORBIDDEN, NO_KEY, ApiProblem, answer, refusal_of
 from aiplat.services.oidc.entry import Entry
 from aiplat.services.oidc.verify import TokenRefusedError, looks_like_token
+from aiplat.services.people.desk import desk_of
 from aiplat.services.store.database import Database
 from aiplat.services.store.keys import Role, find_key, reaches
 
@@ -82,6 +83,8 @@ class KeyFirst:
         self._app = app
         self._database = database
         self._entry = entry
+        managed = entry is not None and entry.sign_in.people
+        self._confirmed = desk_of(entry, database).confirmed if managed else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -110,7 +113,7 @@ class KeyFirst:
 
     async def _known(self, secret: str) -> Caller:
         if self._entry is not None and looks_like_token(secret):
-            person = await self._entry.person(secret, self._database)
+            person = await self._entry.person(secret, self._database, self._confirmed)
             if person.role is None:
                 problem = "is in none of the groups that may use this site"
                 raise ApiProblem(FORBIDDEN, Finding(person.name, problem, "ask an admin of the sign-in"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiplat.errors import Finding
@@ -12,7 +13,11 @@ from aiplat.services.oidc.settings import Client, SignIn
 from aiplat.services.oidc.verify import Claimed, TokenRefusedError, identity_of, verified
 from aiplat.services.store.database import Database
 from aiplat.services.store.faults import NotThere
-from aiplat.services.store.people import KnownPerson, get_person, person_id, seen
+from aiplat.services.store.people import KnownPerson, get_person, person_id, seen, would_rise
+from aiplat.services.store.standing import told
+
+Confirmed = Callable[[Claimed], Awaitable[Claimed]]
+"""Says what the sign-in says now of who a token is of."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +33,29 @@ class Entry:
         """Return the sign-in with an issuer that was asked nothing yet."""
         return cls(sign_in, Issuer(sign_in.issuer, client.ca, proxy=sign_in.proxy), client)
 
-    async def person(self, token: str, database: Database) -> KnownPerson:
+    async def person(self, token: str, database: Database, confirmed: Confirmed | None = None) -> KnownPerson:
         """Return who a token of the command line's client is of; `role` None: nobody who may do anything.
 
         A token that says nothing of groups takes no role away: the ones that somebody signed in with at the
-        portal count, for a working day.
+        portal count, for a working day. One that gives more than is known was perhaps made before its person
+        lost that: where there is `confirmed`, it is asked first.
 
         Raises:
             TokenRefusedError: it is not to be believed.
+            AiplatError: what `confirmed` raises.
             IssuerAwayError: the issuer's keys cannot be had.
             Unreachable: the database does not answer.
         """
         claims = await verified(self.issuer, token, (self.sign_in.cli,) if self.sign_in.cli else ())
         who = identity_of(self.sign_in, claims)
-        return await noted(database, who) if who.tells_groups else await _as_told(database, who)
+        if not who.tells_groups:
+            return await _as_told(database, who)
+        named = person_id(who.issuer, who.subject)
+        if confirmed and await would_rise(database, named, who.role, who.issued):
+            who = await confirmed(who)
+            # Also where nothing changes: else this token would have the sign-in asked at every request.
+            await told(database, named, who.role, who.issued, named, if_newest=True)
+        return await noted(database, who)
 
 
 async def _as_told(database: Database, who: Claimed) -> KnownPerson:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiplat.errors import BadInput, Finding
 from aiplat.services.oidc.entry import Entry
 from aiplat.services.oidc.settings import SignIn
+from aiplat.services.oidc.verify import Claimed
 from aiplat.services.people.directory import Account, Directory, Invitation
 from aiplat.services.store.audit import AuditEntry, append_audit
 from aiplat.services.store.database import Database
@@ -86,10 +87,10 @@ class Desk:
             BadInput: no such group; or no admin would be left; or it would be one's own undoing.
             DirectoryAwayError: the sign-in does not answer.
         """
-        account, wanted, at = await self._named(person), tuple(groups), int(time.time())
+        account, wanted = await self._named(person), tuple(groups)
         if actor == person and self.sign_in.role_of(list(wanted)) != "admin":
             raise _yourself(account, "take yourself out of the admins")
-        changed = await self.directory.set_groups(account.name, wanted)
+        changed, at = await self.directory.set_groups(account.name, wanted), _now()
         await self._written(actor, "person.groups", person, name=changed.name, groups=list(changed.groups))
         await told(self.database, person, self.role_of(changed), at, actor)
         return changed
@@ -100,10 +101,10 @@ class Desk:
         Raises:
             NotThere, BadInput, DirectoryAwayError: as `set_groups`.
         """
-        account, at = await self._named(person), int(time.time())
+        account = await self._named(person)
         if actor == person and locked:
             raise _yourself(account, "lock yourself out")
-        changed = await self.directory.set_locked(account.name, locked)
+        changed, at = await self.directory.set_locked(account.name, locked), _now()
         action = "person.locked" if locked else "person.unlocked"
         await self._written(actor, action, person, name=changed.name)
         await told(self.database, person, self.role_of(changed), at, actor)
@@ -115,11 +116,11 @@ class Desk:
         Raises:
             NotThere, BadInput, DirectoryAwayError: as `set_groups`.
         """
-        account, at = await self._named(person), int(time.time())
+        account = await self._named(person)
         if actor == person:
             raise _yourself(account, "remove yourself")
         await self.directory.remove(account.name)
-        revoked = await gone(self.database, person, at, actor)
+        revoked = await gone(self.database, person, _now(), actor)
         await self._written(actor, "person.removed", person, name=account.name, keysRevoked=revoked)
 
     async def catch_up(self) -> None:
@@ -128,9 +129,19 @@ class Desk:
         Raises:
             DirectoryAwayError, Unreachable: one of the two does not answer.
         """
-        at = int(time.time())
+        at = _now()
         roles = {account.id: self.role_of(account) for account in await self.directory.everybody()}
         await follow(self.database, self.sign_in.issuer, roles, at, ACTOR)
+
+    async def confirmed(self, who: Claimed) -> Claimed:
+        """Return what the sign-in says now of who a token is of: it may be of before they lost a role.
+
+        Raises:
+            DirectoryAwayError: the sign-in does not answer.
+        """
+        at = _now()
+        account = (await self.everybody()).get(person_id(who.issuer, who.subject))
+        return replace(who, role=self.role_of(account) if account else None, issued=max(at, who.issued))
 
     async def _named(self, person: str) -> Account:
         found = (await self.everybody()).get(person)
@@ -155,6 +166,11 @@ def desk_of(entry: Entry | None, database: Database) -> Desk:
         problem = f"are managed at the company's sign-in, {entry.sign_in.issuer}, not here"
         raise BadInput(Finding("people", problem, "add, change and remove them there"))
     return Desk(entry.sign_in, Directory(entry.sign_in.people, entry.client), database)
+
+
+def _now() -> int:
+    """Return the moment in Unix seconds; of a change it is taken afterwards, so that no token is later."""
+    return int(time.time())
 
 
 def _yourself(account: Account, what: str) -> BadInput:

@@ -47,6 +47,7 @@ class Invitation(Account):
 
 _T = TypeVar("_T")
 _ACCOUNT = TypeAdapter(Account)
+_ACCOUNTS = TypeAdapter(list[Account])
 _INVITATION = TypeAdapter(Invitation)
 
 
@@ -64,7 +65,8 @@ class Directory:
             DirectoryAwayError: the sign-in does not answer.
         """
         told = await self._ask("GET", "")
-        return [_read(_ACCOUNT, one) for one in told.get("people", [])]
+        # Who is not told of is gone, with all keys: an answer without a list must not be one of nobody.
+        return _read(_ACCOUNTS, told.get("people"))
 
     async def add(
         self, name: str, groups: tuple[str, ...], email: str | None, full_name: str | None

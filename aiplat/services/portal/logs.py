@@ -89,8 +89,8 @@ class LogsLook:
     def _lines(self, place: PodsOf, question: LogQuestion, most: int) -> list[LogLine]:
         pods = self._objects.listed("Pod", place.namespace, place.selector)
         pods = sorted(pods, key=_made, reverse=True)[:LOG_PODS]
-        lines = deque(lines_of(self._objects, pods, question), most)
-        return [line.model_copy(update={"text": line.text[:LOG_TEXT]}) for line in lines]
+        # Cut as they come: whole lines may be a thousand times as long, and this many are held.
+        return list(deque(map(_cut, lines_of(self._objects, pods, question)), most))
 
     def _place(self, name: str) -> PodsOf:
         if name not in self._places:
@@ -127,6 +127,10 @@ class LogTail:
 def _too_much(moment: datetime) -> LogLine:
     text = "more was written than is shown here"
     return LogLine(time=moment, source="portal", level="warning", text=text)
+
+
+def _cut(line: LogLine) -> LogLine:
+    return line.model_copy(update={"text": line.text[:LOG_TEXT]}) if len(line.text) > LOG_TEXT else line
 
 
 def _made(pod: Document) -> str:

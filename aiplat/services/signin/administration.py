@@ -10,7 +10,7 @@ from typing import Any
 
 from canaille.backends import Backend
 from flask import Flask, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from aiplat.services.signin import people
 from aiplat.services.signin.provider import alone
@@ -60,7 +60,7 @@ def _listed(_: Mapping[str, Any]) -> Any:
 def _added(told: Mapping[str, Any]) -> Any:
     with alone(_PATIENCE):
         made = people.added(
-            str(told.get("name", "")), _groups(told), _text(told, "email"), _text(told, "fullName")
+            _text(told, "name") or "", _groups(told), _text(told, "email"), _text(told, "fullName")
         )
     return made, HTTPStatus.CREATED
 
@@ -77,7 +77,7 @@ def _grouped(told: Mapping[str, Any], name: str) -> Any:
 
 def _locked(told: Mapping[str, Any], name: str) -> Any:
     with alone(_PATIENCE):
-        return people.locked(name, told.get("locked") is True)
+        return people.locked(name, _is(told, "locked"))
 
 
 def _removed(_: Mapping[str, Any], name: str) -> Any:
@@ -106,12 +106,26 @@ def _is_known(clients: Mapping[str, str]) -> bool:
 
 
 def _groups(told: Mapping[str, Any]) -> list[str]:
+    """Return the groups that are asked for; what is no list of names must not mean none."""
     groups = told.get("groups")
-    return [str(group) for group in groups] if isinstance(groups, list) else []
+    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
+        raise BadRequest
+    return groups
+
+
+def _is(told: Mapping[str, Any], name: str) -> bool:
+    """Return what is asked for; what is neither must not let in somebody who is locked."""
+    wanted = told.get(name)
+    if not isinstance(wanted, bool):
+        raise BadRequest
+    return wanted
 
 
 def _text(told: Mapping[str, Any], name: str) -> str | None:
-    return str(told[name]) if told.get(name) else None
+    text = told.get(name)
+    if text is not None and not isinstance(text, str):
+        raise BadRequest
+    return text or None
 
 
 def _unknown() -> Any:

@@ -16,6 +16,8 @@ from aiplat.services.signin.provider import forget
 FIRST = "admin"
 _ADMINS = "admin"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+_ADDRESS = re.compile(r"[!-~]{1,64}@[!-~]{1,190}")
+_LONGEST_NAME = 100
 
 
 class PersonRefused(Exception):
@@ -52,7 +54,12 @@ def added(
     members = _groups(groups)
     if email and any(email in (one.emails or ()) for one in Backend.instance.query(models.User)):
         raise PersonRefused(f"user {name}", f"{email} is somebody else's", "give another address")
+    if email and not _ADDRESS.fullmatch(email):
+        raise PersonRefused(f"user {name}", "the mail address is not one", "write it as ada@example.org")
     shown = full_name or name
+    if len(shown) > _LONGEST_NAME or not shown.isprintable():
+        problem = f"the full name is not 1 to {_LONGEST_NAME} printable characters"
+        raise PersonRefused(f"user {name}", problem, "write it in one short line")
     user = models.User(
         user_name=name, formatted_name=shown, family_name=shown, emails=[email] if email else []
     )

@@ -17,6 +17,7 @@ from hypercorn.config import Config
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from aiplat.services.signin.administration import administration
+from aiplat.services.signin.bodies import BoundedBodies, Room
 from aiplat.services.signin.clients import seed
 from aiplat.services.signin.ended import make_table
 from aiplat.services.signin.provider import alone, provider
@@ -55,8 +56,13 @@ async def _answer(applications: Mapping[int, Flask]) -> None:
     told = asyncio.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, told.set)
+    room = Room()
     serving = [
-        answer(WsgiToAsgi(application), _config(port), shutdown_trigger=told.wait)
+        answer(
+            BoundedBodies(WsgiToAsgi(application), application.config["MAX_CONTENT_LENGTH"], room),
+            _config(port),
+            shutdown_trigger=told.wait,
+        )
         for port, application in applications.items()
     ]
     await asyncio.gather(*serving)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, cast
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -77,7 +77,9 @@ async def seen(  # noqa: PLR0913 - what the issuer tells of somebody
         except IntegrityError:
             pass  # Another replica was first.
         return await get_person(database, named)
-    if _older(found, role, told_at) or (not _differs(found, told) and now - found.last_seen < _SEEN_AGAIN):
+    if is_older(found.role, found.told_at, role, told_at) or (
+        not _differs(found, told) and now - found.last_seen < _SEEN_AGAIN
+    ):
         return found
     return await _note(database, found, told, now)
 
@@ -86,17 +88,34 @@ async def _note(
     database: Database, found: KnownPerson, told: Mapping[str, Any], now: datetime
 ) -> KnownPerson:
     async with database.begin(writes=True) as connection:
-        newest = people.c.id == found.id, people.c.told_at <= told["told_at"]
+        # Of the same second as well, unless the role was changed meanwhile.
+        same = and_(people.c.told_at == told["told_at"], people.c.role == (found.role or ""))
+        newest = people.c.id == found.id, or_(people.c.told_at < told["told_at"], same)
         await connection.execute(update(people).where(*newest).values({**told, "last_seen": now}))
         if (found.role or "") != told["role"]:
             await changed(connection, found.id, "person.role", found.id, {"role": told["role"] or None})
         return await _person(connection, found.id)
 
 
-def _older(found: KnownPerson, role: Role | None, told_at: int) -> bool:
+def is_older(known: Role | None, since: int, role: Role | None, told_at: int) -> bool:
     """Whether what is told is older than what is known; of one second the lesser role is the newer."""
-    more = role is not None and (found.role is None or ROLES.index(role) < ROLES.index(found.role))
-    return told_at < found.told_at or (told_at == found.told_at and more)
+    return told_at < since or (told_at == since and _is_more(role, known))
+
+
+def _is_more(role: Role | None, than: Role | None) -> bool:
+    return role is not None and (than is None or ROLES.index(role) < ROLES.index(than))
+
+
+async def would_rise(database: Database, named: str, role: Role | None, told_at: int) -> bool:
+    """Whether `seen` would give somebody more than is known of them; who was never seen has nothing.
+
+    Raises:
+        Unreachable: the database does not answer.
+    """
+    found = await _found(database, named)
+    if found is None:
+        return role is not None
+    return _is_more(role, found.role) and not is_older(found.role, found.told_at, role, told_at)
 
 
 def _differs(found: KnownPerson, told: Mapping[str, Any]) -> bool:

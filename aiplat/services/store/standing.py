@@ -11,19 +11,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from aiplat.services.store.changes import changed
 from aiplat.services.store.database import Database
 from aiplat.services.store.keys import Role
+from aiplat.services.store.people import is_older
 from aiplat.services.store.tables import keys, people
 
 
-async def told(database: Database, named: str, role: Role | None, at: int, actor: str) -> None:
+async def told(  # noqa: PLR0913 - what the sign-in tells of somebody, and when it holds
+    database: Database, named: str, role: Role | None, at: int, actor: str, *, if_newest: bool = False
+) -> None:
     """Note the role that the sign-in gives somebody since `at` (Unix seconds); None: locked out for now.
 
-    Who never signed in is noted when that happens.
+    Who never signed in is noted when that happens. With `if_newest`, what was told later stays.
 
     Raises:
         Unreachable: the database does not answer.
     """
     async with database.begin(writes=True) as connection:
-        await _note(connection, named, role, at, actor)
+        await _note(connection, named, role, at, actor, if_newest=if_newest)
 
 
 async def gone(database: Database, named: str, at: int, actor: str) -> int:
@@ -47,7 +50,7 @@ async def follow(
 ) -> None:
     """Bring everybody of an issuer to what it said at `at`: `roles` by subject; who is not in it is gone.
 
-    What was told later stays.
+    What was told later stays, also by who was quicker while this one was on its way.
 
     Raises:
         Unreachable: the database does not answer.
@@ -61,17 +64,26 @@ async def follow(
     for person in rows:
         if person.subject in roles:
             if person.role != (roles[person.subject] or ""):
-                await told(database, person.id, roles[person.subject], at, actor)
+                await told(database, person.id, roles[person.subject], at, actor, if_newest=True)
         elif person.role or person.id in owners:
             await gone(database, person.id, at, actor)
 
 
-async def _note(connection: AsyncConnection, named: str, role: Role | None, at: int, actor: str) -> None:
+async def _note(  # noqa: PLR0913 - as `told`
+    connection: AsyncConnection,
+    named: str,
+    role: Role | None,
+    at: int,
+    actor: str,
+    *,
+    if_newest: bool = False,
+) -> None:
     query = select(people.c.role, people.c.told_at).where(people.c.id == named).with_for_update()
     before = (await connection.execute(query)).one_or_none()
-    if before is None or before.role == (role or ""):
+    if before is None or (if_newest and is_older(before.role or None, before.told_at, role, at)):
         return
-    # Never earlier: a token of the time before must not bring the former role back.
+    # Never earlier, also of the same role: a token of the time before must not bring another one back.
     values = {"role": role or "", "told_at": max(at, before.told_at)}
     await connection.execute(update(people).where(people.c.id == named).values(values))
-    await changed(connection, actor, "person.role", named, {"role": role})
+    if before.role != (role or ""):
+        await changed(connection, actor, "person.role", named, {"role": role})

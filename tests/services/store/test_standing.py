@@ -10,7 +10,7 @@ from aiplat.services.store.database import Database
 from aiplat.services.store.declared import Declared, apply_declared
 from aiplat.services.store.keys import IssuedKey, NewKey, find_key, get_key
 from aiplat.services.store.own_keys import create_own_key
-from aiplat.services.store.people import get_person, put_into_team, seen
+from aiplat.services.store.people import get_person, put_into_team, seen, would_rise
 from aiplat.services.store.secret import hash_key, new_secret
 from aiplat.services.store.snapshot import read_snapshot
 from aiplat.services.store.standing import follow, gone, told
@@ -90,3 +90,25 @@ async def test_a_key_that_a_file_declares_is_nobodys_and_works(database: Databas
         await connection.execute(update(keys).values(owner=""))
     await apply_declared(database, declared)
     assert await works(database, key)
+
+
+async def test_what_was_changed_while_everybody_was_asked_stays(database: Database) -> None:
+    """A lock of the same second is no older than the list that was begun before it."""
+    await create_team(database, NewTeam("red"), "root")
+    person, key = await keyed(database, "ann")
+    await told(database, person, None, AT + 5, "root")
+    await follow(database, ISSUER, {"ann": "member"}, AT + 5, "sign-in")
+    assert not await works(database, key)
+    await follow(database, ISSUER, {"ann": "member"}, AT + 6, "sign-in")
+    assert await works(database, key)
+
+
+async def test_a_role_that_is_confirmed_outlives_tokens_of_before(database: Database) -> None:
+    """Somebody who was more for a moment, of which nobody heard here, stays what they are."""
+    person = await seen(database, issuer=ISSUER, subject="ann", name="ann", role="member", told_at=AT)
+    version = await settings_version(database)
+    await told(database, person.id, "member", AT + 9, "root")
+    assert await settings_version(database) == version, "nothing that others hold in memory changed"
+    assert not await would_rise(database, person.id, "admin", AT + 5)
+    again = await seen(database, issuer=ISSUER, subject="ann", name="ann", role="admin", told_at=AT + 5)
+    assert again.role == "member"
