@@ -178,6 +178,9 @@ def _kept(document: Document) -> KeptReport | None:
         report = RunReport.model_validate_json(text)
     except ValidationError:
         return None
+    if _name(report.id) != meta["name"]:
+        # Reports are dropped by their names, with an admin's rights: an id must not lead elsewhere.
+        return None
     times = [str(field["time"]) for field in meta.get("managedFields", ()) if field.get("time")]
     arrived = datetime.fromisoformat(max(times)) if times else None
     return KeptReport(report, str(meta.get("resourceVersion", "")), arrived)

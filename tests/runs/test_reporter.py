@@ -263,3 +263,17 @@ def test_an_object_that_is_no_report_is_passed_over(shelf: ReportShelf, kube: Ku
         mine | {"data": None},
     ]
     assert len(shelf.listed()) == 1
+
+
+@pytest.mark.parametrize("name", ["2025", "../secrets/portal-database", "x/../../secrets/portal-database"])
+def test_a_report_that_names_another_run_than_its_object_is_passed_over(
+    shelf: ReportShelf, kube: Kube, name: str
+) -> None:
+    """Whoever can write one must not have an admin's next run delete something else."""
+    shelf.put(told(EVENTS))
+    (mine,) = kube.lists["configmaps"]
+    run = shelf.listed()[0].report.id
+    kube.lists["configmaps"] = [
+        mine | {"data": {"report.json": mine["data"]["report.json"].replace(run, name)}}
+    ]
+    assert shelf.listed() == []

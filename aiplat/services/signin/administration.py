@@ -106,7 +106,7 @@ def _is_known(clients: Mapping[str, str]) -> bool:
 
 
 def _groups(told: Mapping[str, Any]) -> list[str]:
-    """Return the groups that are asked for; what is no list of names must not mean none."""
+    """Return the groups that are asked for; what is something else must not mean none."""
     groups = told.get("groups")
     if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
         raise BadRequest

@@ -93,7 +93,7 @@ async def test_a_key_that_a_file_declares_is_nobodys_and_works(database: Databas
 
 
 async def test_what_was_changed_while_everybody_was_asked_stays(database: Database) -> None:
-    """A lock of the same second is no older than the list that was begun before it."""
+    """A list that was begun before a lock of the same second does not undo it."""
     await create_team(database, NewTeam("red"), "root")
     person, key = await keyed(database, "ann")
     await told(database, person, None, AT + 5, "root")
