@@ -28,6 +28,7 @@ from aiplat.plan.needs import generated_names
 from aiplat.runs.context import RunContext
 from aiplat.runs.events import PlanMade
 from aiplat.runs.run import Run
+from aiplat.site.machines import see_hosts
 from aiplat.site.models import Site
 from aiplat.site.rules.files import BUNDLE_PREFIX
 from aiplat.state import site_dir
@@ -62,6 +63,8 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
         PlanMovedError: there is another plan now than the one agreed to; nothing was changed.
         StepError, StoppedError, AiplatError: see aiplat.runs; the next call resumes from what hosts show.
     """
+    if options.lab:
+        see_hosts(site, "leave --lab out")
     if site.is_guest:
         return bootstrap_guest(site, options.plan, options.run_id, watcher)
     lab = options.lab or is_lab(site)

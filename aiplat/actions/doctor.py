@@ -10,6 +10,7 @@ from aiplat.fleet.gpus import GpuFacts, gather_gpu_facts
 from aiplat.gpu.decision import Decision
 from aiplat.gpu.judge import Judgement
 from aiplat.plan.gpus import decision_on
+from aiplat.site.machines import see_hosts
 from aiplat.site.models import Site
 
 
@@ -34,7 +35,12 @@ class HostVerdict:
 
 
 def judge_site(site: Site) -> tuple[HostVerdict, ...]:
-    """Look at every host of a site and judge it."""
+    """Look at every host of a site and judge it.
+
+    Raises:
+        BadInput: it has no hosts.
+    """
+    see_hosts(site, "GPUs are that cluster's matter; what it offers: kubectl describe nodes")
     return tuple(_verdict(seen) for seen in gather_gpu_facts(site))
 
 

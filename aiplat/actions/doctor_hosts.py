@@ -10,6 +10,7 @@ from aiplat.hosts.check import CHECKS
 from aiplat.hosts.judge import Verdict
 from aiplat.plan.models import Facts
 from aiplat.plan.preconditions import judge_hosts
+from aiplat.site.machines import see_hosts
 from aiplat.site.models import Site
 
 
@@ -52,6 +53,11 @@ def _host(verdict: Verdict) -> dict[str, Any]:
 
 
 def examine(site: Site) -> HostsReport:
-    """Look at every host of a site, one call each and side by side, and ask all checks."""
+    """Look at every host of a site, one call each and side by side, and ask all checks.
+
+    Raises:
+        BadInput: it has no hosts.
+    """
+    see_hosts(site, "look at the cluster: aiplat doctor cluster")
     facts = gather_facts(site, thorough=True)
     return HostsReport(site.name, judge_hosts(site, facts), facts)

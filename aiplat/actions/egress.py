@@ -13,6 +13,7 @@ from pydantic import Field
 from aiplat.fleet.egress import EgressRecording, HostAttempt, HostRecord
 from aiplat.frozen import Frozen
 from aiplat.lab import EgressReport, egress_report, lab_status
+from aiplat.site.machines import see_hosts
 from aiplat.site.models import Site
 
 Waiting = Callable[[float], bool]
@@ -91,7 +92,12 @@ class SiteEgress(Frozen):
 
 
 def record_egress(site: Site, seconds: float, waiting: Waiting, begun: Callable[[], None]) -> SiteEgress:
-    """Record on all hosts of a site for so many seconds, and return what was seen; `begun` is told once."""
+    """Record on all hosts of a site for so many seconds, and return what was seen; `begun` is told once.
+
+    Raises:
+        BadInput: it has no hosts, and nothing would be seen.
+    """
+    see_hosts(site, "record on that cluster's nodes by its own tools")
     before = _lab(site)
     with EgressRecording(site) as recording:
         began, clock = datetime.now(UTC), time.monotonic()

@@ -10,6 +10,7 @@ from aiplat.errors import BadInput, Finding
 from aiplat.frozen import Frozen
 from aiplat.plan.routes import site_names
 from aiplat.site.addresses import as_ip
+from aiplat.site.machines import see_hosts
 from aiplat.site.models import Site
 
 Format = Literal["hosts", "dnsmasq", "bind"]
@@ -39,8 +40,9 @@ def names_of(site: Site) -> SiteNames:
     """Return the names of a site.
 
     Raises:
-        BadInput: no address of its first server is known.
+        BadInput: no address of its first server is known, or it has no hosts.
     """
+    see_hosts(site, "clients reach it by: aiplat tunnel")
     server = site.servers[0]
     of_server = [text for text in server.node_ips if as_ip(text)]
     endpoint = site.endpoint if as_ip(site.endpoint) else ""

@@ -23,6 +23,7 @@ from aiplat.runs.events import PlanMade
 from aiplat.runs.playbook import play_plan
 from aiplat.runs.run import Run
 from aiplat.site.findings import did_you_mean
+from aiplat.site.machines import see_hosts
 from aiplat.site.models import Site
 
 _TITLES = {
@@ -49,10 +50,11 @@ def remove_node(site: Site, name: str, watcher: Watcher) -> Summary:
     """Take a node's pods off it, clear its host where that answers, and let the cluster forget it.
 
     Raises:
-        BadInput: it is the server, or neither the cluster nor the site has it.
+        BadInput: the site has no hosts; it is the server, or neither the cluster nor the site has it.
         AiplatError: the server cannot be reached.
         StepError: a step failed; the next call continues from what is there.
     """
+    see_hosts(site, f"take {name} out by the tools of that cluster")
     began = time.monotonic()
     _see_name(site, name)
     with reported_run(site, "node-remove", watcher.on_event) as run:

@@ -13,6 +13,7 @@ from aiplat.lab.driver import (
     OnEvent,
     ignore_events,
 )
+from aiplat.site.machines import see_hosts
 from aiplat.site.models import Site
 
 __all__ = [
@@ -46,6 +47,7 @@ def lab_up(site: Site, on_event: OnEvent = ignore_events, driver: str = "") -> L
         BadInput: this machine or this site does not allow it; every reason is in the findings.
         AiplatError: a host did not come up.
     """
+    see_hosts(site, "a lab makes hosts: name a site file with `hosts`")
     return driver_of(site.name, driver).up(site, on_event)
 
 
