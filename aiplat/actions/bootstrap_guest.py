@@ -98,5 +98,5 @@ def _carry_out(run: Run, site: Site, view: PlanView, found: GuestFacts, secrets:
     bundle = bundle_for(site, view.lock)
     note_accepted(site, bundle)
     context = RunContext(site, view.lock, catalog_of(site, view.lock), view.facts, secrets, bundle)
-    execute_guest(run, view.plan, context, found.absent)
+    execute_guest(run, view.plan, context, found)
     write_lock(site_dir(site.name) / "lock.yaml", view.lock)

@@ -12,8 +12,8 @@ from aiplat.actions.plan import PlanView
 from aiplat.actions.reported_run import reported_run
 from aiplat.actions.summary import Summary
 from aiplat.content import digest_of
-from aiplat.errors import AiplatError, Finding
-from aiplat.plan.guest_plan import GuestFacts, this_machine
+from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.plan.guest_plan import GuestFacts, other_cluster, this_machine
 from aiplat.plan.make import OPERATOR
 from aiplat.plan.models import Plan, Step
 from aiplat.plan.packages import content_digest
@@ -30,13 +30,14 @@ def reset_guest(site: Site, watcher: RunWatcher) -> Summary:
     """Take everything of aiplat's out of a site's existing cluster; what its registry was given stays there.
 
     Raises:
-        BadInput: the cluster does not let us in; nothing was changed.
+        BadInput: the cluster does not let us in, or what is there is not this site's; nothing was changed.
         StepError: something failed or is left.
     """
     began = time.monotonic()
     with reported_run(site, "reset", watcher.on_event) as run:
         lock = known_lock(site, judged=False)
         found = look_at_guest(site, lock)
+        see_own(site, found)
         view = PlanView(_plan(site, found), lock, found.facts, (), assumed=False)
         run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))
         if not view.plan.nothing_to_do:
@@ -55,6 +56,21 @@ def reset_guest(site: Site, watcher: RunWatcher) -> Summary:
         )
 
 
+def see_own(site: Site, found: GuestFacts) -> None:
+    """Stop where what is in the cluster was not put there from here: it may be somebody else's platform.
+
+    Raises:
+        BadInput: it is another cluster than the one recorded, or nothing is recorded of what is there.
+    """
+    findings = other_cluster(site, found)
+    if found.there.ledger is None and (there := _leftovers(found)):
+        problem = f"holds a platform ({there}), and that {site.name} put it there is not recorded here"
+        fix = "reset it on the machine that installed it, or take it out by helm and kubectl"
+        findings.append(Finding(f"cluster {found.seen.server}", problem, fix))
+    if findings:
+        raise BadInput(findings)
+
+
 def _plan(site: Site, found: GuestFacts) -> Plan:
     reason = _leftovers(found)
     step = Step(
@@ -70,9 +86,9 @@ def _plan(site: Site, found: GuestFacts) -> Plan:
 
 def _leftovers(found: GuestFacts) -> str:
     """Return what of aiplat is in the cluster or recorded here, as a phrase; empty where there is nothing."""
-    spaces = [name for name in found.seen.namespaces or () if name.startswith("aiplat-")]
     said = [f"{len(found.there.releases)} releases"] if found.there.releases else []
-    said += [f"namespaces {', '.join(spaces)}"] if spaces else []
+    spaces = ", ".join(found.seen.ours)
+    said += [f"namespaces with all that anybody put into them, volumes too: {spaces}"] if spaces else []
     return "; ".join(said or (["what is recorded here of it"] if found.there.ledger else []))
 
 

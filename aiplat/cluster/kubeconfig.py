@@ -63,3 +63,7 @@ def _take_in(part: dict[str, Any], folder: Path) -> None:
             part.setdefault(f"{key}-data", base64.b64encode(content).decode())
     if named := part.get("tokenFile"):
         part["tokenFile"] = str((folder / Path(named).expanduser()).resolve())
+    program = part.get("exec") or {}
+    # kubectl finds such a program from the kubeconfig's own folder, one without a slash by PATH.
+    if "/" in (named := program.get("command", "")):
+        part["exec"] = {**program, "command": str((folder / named).resolve())}

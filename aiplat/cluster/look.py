@@ -19,6 +19,11 @@ _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _IMAGE = "example.test/model@sha256:" + "0" * 64
 """An image that nobody has: the pod that names it is never made."""
 _INVALID = 422
+_SYSTEM = "kube-system"
+"""Every cluster has this namespace, and none has another's uid for it."""
+# As the role cluster_reset has them: the planes' namespaces, and those of teams.
+_TEAM, _OPERATOR = "aiplat.dev/team", "aiplat-operator"
+_MARKS = {("app.kubernetes.io/managed-by", "aiplat"), ("aiplat.dev/managed-by", "operator")}
 
 
 class SeenNode(Frozen):
@@ -44,7 +49,10 @@ class Right(Frozen):
 
 
 class SeenCluster(Frozen):
-    """A cluster: what it says of itself. None: it was not said, because we may not ask."""
+    """A cluster: what it says of itself. None: it was not said, because we may not ask.
+
+    `identity` is what no other cluster has (empty: not said); `ours` are namespaces that aiplat marked.
+    """
 
     server: str
     version: str
@@ -55,6 +63,8 @@ class SeenCluster(Frozen):
     namespaces: tuple[str, ...] | None
     refused: tuple[Right, ...]
     image_volumes: bool | None
+    identity: str = ""
+    ours: tuple[str, ...] = ()
 
 
 def look(kubeconfig: Path, context: str | None, rights: Sequence[Right]) -> SeenCluster:
@@ -85,6 +95,7 @@ class _Look:
         version = self._version(server)
         listed, apps = client.StorageV1Api(self._api).list_storage_class, client.AppsV1Api(self._api)
         classes = self._items(listed)
+        spaces = self._items(self._core.list_namespace)
         daemons = self._items(apps.list_daemon_set_for_all_namespaces)
         return SeenCluster(
             server=server,
@@ -93,9 +104,11 @@ class _Look:
             default_classes=_each(None if classes is None else [c for c in classes if _is_default(c)], _name),
             daemons=_each(daemons, _name),
             ingress_classes=_each(self._items(client.NetworkingV1Api(self._api).list_ingress_class), _name),
-            namespaces=_each(self._items(self._core.list_namespace), _name),
+            namespaces=_each(spaces, _name),
             refused=tuple(right for right in rights if not self._may(right)),
             image_volumes=self._takes_image_volumes(),
+            identity=next((_uid(space) for space in spaces or () if _name(space) == _SYSTEM), ""),
+            ours=tuple(_name(space) for space in spaces or () if _is_ours(space)),
         )
 
     def _version(self, server: str) -> str:
@@ -153,6 +166,21 @@ def _each(found: list[dict[str, Any]] | None, read: Callable[[Mapping[str, Any]]
 
 def _name(document: Mapping[str, Any]) -> str:
     return str(document["metadata"]["name"])
+
+
+def _uid(document: Mapping[str, Any]) -> str:
+    return str(document["metadata"].get("uid", ""))
+
+
+def _is_ours(document: Mapping[str, Any]) -> bool:
+    meta = document["metadata"]
+    # Somebody's own namespace, which they gave to a Team by that label, stays theirs.
+    given = any(
+        f"f:{_TEAM}" in entry.get("fieldsV1", {}).get("f:metadata", {}).get("f:labels", {})
+        for entry in meta.get("managedFields") or ()
+        if entry.get("manager") != _OPERATOR
+    )
+    return not given and not _MARKS.isdisjoint((meta.get("labels") or {}).items())
 
 
 def _is_default(document: Mapping[str, Any]) -> bool:

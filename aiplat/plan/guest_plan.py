@@ -25,6 +25,7 @@ from aiplat.plan.steps import step_kind
 from aiplat.plan.variables import PublicParts
 from aiplat.site.models import Host, Site
 from aiplat.site.systems import arch_of
+from aiplat.state import ledger_file
 
 PUSH = "push"
 RELEASE = "plane_release"
@@ -119,14 +120,30 @@ def guest_refusals(site: Site, found: GuestFacts) -> list[Finding]:
     mine = found.there.ledger is not None
     where = f"cluster {found.seen.server}"
     findings = [
-        Finding(where, need.cause, need.fix)
-        for need in judge_cluster(found.seen)
-        if need.result == "missing" and not (mine and need.name == "free")
+        *other_cluster(site, found),
+        *(
+            Finding(where, need.cause, need.fix)
+            for need in judge_cluster(found.seen)
+            if need.result == "missing" and not (mine and need.name == "free")
+        ),
     ]
     if found.problem:
         fix = "see that it answers, and who you are there: `docker login` or `podman login`"
         findings.append(Finding(f"registry {site.cluster.registry}", found.problem, fix))
     return findings
+
+
+def other_cluster(site: Site, found: GuestFacts) -> list[Finding]:
+    """Return why this is not the cluster that the site was installed in; empty where it is, or none was."""
+    was = found.there.ledger.cluster if found.there.ledger else ""
+    if was in ("", found.seen.identity):
+        return []
+    where = f"cluster {found.seen.server}"
+    if not found.seen.identity:
+        problem = f"it cannot be told whether {site.name} is in this one: its namespaces may not be listed"
+        return [Finding(where, problem, "ask as an administrator")]
+    fix = f"name that one's kubeconfig; if it is gone for good, remove {ledger_file(site.name)}"
+    return [Finding(where, f"{site.name} was installed in another cluster than this one", fix)]
 
 
 def guest_warnings(found: GuestFacts) -> list[Finding]:
@@ -174,5 +191,7 @@ def _push(site: Site, lock: Lock, moved: list[Artifact]) -> list[Step]:
 
 def _steady(found: GuestFacts) -> dict[str, object]:
     """Return the facts without what others change: a plan for the same world is the same plan."""
-    document: dict[str, object] = found.model_dump(mode="json", exclude={"seen": {"daemons", "namespaces"}})
+    document: dict[str, object] = found.model_dump(
+        mode="json", exclude={"seen": {"daemons", "namespaces", "ours"}}
+    )
     return document

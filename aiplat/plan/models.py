@@ -46,13 +46,17 @@ class Before(Frozen):
 
 
 class Ledger(Frozen):
-    """/var/lib/aiplat/ledger.json: everything aiplat changed on a host."""
+    """/var/lib/aiplat/ledger.json: everything aiplat changed on a host.
+
+    `cluster` is the identity of an existing cluster, whose ledger is in the site's state.
+    """
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
     kind: Literal["Ledger"] = "Ledger"
     site: str
     steps: dict[str, LedgerStep] = Field(default_factory=dict)
     before: Before | None = None
+    cluster: str = ""
 
 
 class ReleaseState(Frozen):

@@ -6,7 +6,16 @@ from aiplat.catalog.artifacts import Digest
 from aiplat.content import write_atomic
 from aiplat.fleet.ansible import run_playbook
 from aiplat.fleet.inventory import scratch_of, write_run_folder
-from aiplat.plan.guest_plan import PUSH, RELEASE, Places, brought, guest_variables, this_machine, used_here
+from aiplat.plan.guest_plan import (
+    PUSH,
+    RELEASE,
+    GuestFacts,
+    Places,
+    brought,
+    guest_variables,
+    this_machine,
+    used_here,
+)
 from aiplat.plan.make import OPERATOR
 from aiplat.plan.models import Ledger, Plan
 from aiplat.plan.role_variables import RoleVariables
@@ -19,8 +28,8 @@ from aiplat.site.models import Site
 from aiplat.state import ledger_file, private_dir, programs_dir
 
 
-def execute_guest(run: Run, plan: Plan, context: RunContext, absent: tuple[str, ...]) -> None:
-    """Do what the plan says, in its order; `absent` are digests of what is to be brought to the nodes.
+def execute_guest(run: Run, plan: Plan, context: RunContext, found: GuestFacts) -> None:
+    """Do what the plan says, in its order; `found` is the cluster as the plan was made for it.
 
     Raises:
         BadInput: the bundle is damaged; the cluster was not touched.
@@ -29,20 +38,20 @@ def execute_guest(run: Run, plan: Plan, context: RunContext, absent: tuple[str, 
     steps = {step.id: step for step in plan.steps}
     if "bundle" in steps:
         with run.step("bundle", steps["bundle"].title, (OPERATOR,)):
-            check_bundle(run, context.bundle, _used(context, absent))
+            check_bundle(run, context.bundle, _used(context, found.absent))
     if PUSH in steps:
         with run.step(PUSH, steps[PUSH].title, (OPERATOR,)):
             bring(run, context)
     if RELEASE in steps:
-        _claim(context.site)
+        _claim(context.site, found.seen.identity)
         _play(run, plan, context)
 
 
-def _claim(site: Site) -> None:
-    """Record that what will be in the cluster is this site's, so that a run that is cut off can go on."""
+def _claim(site: Site, cluster: str) -> None:
+    """Record that what will be in this cluster is the site's, so that a run that is cut off can go on."""
     path = ledger_file(site.name)
     if not path.exists():
-        ledger = Ledger(site=site.name)
+        ledger = Ledger(site=site.name, cluster=cluster)
         write_atomic(path, ledger.model_dump_json(by_alias=True).encode(), 0o600)
 
 

@@ -161,7 +161,8 @@ def test_a_kubeconfig_is_flattened_to_one_context(tmp_path: Path) -> None:
     clusters = [
         {"name": n, "cluster": {"server": f"https://{n}", "certificate-authority": "ca.pem"}} for n in "ab"
     ]
-    users = [{"name": n, "user": {"token": f"of {n}"}} for n in "ab"]
+    users: list[dict[str, Any]] = [{"name": n, "user": {"token": f"of {n}"}} for n in "ab"]
+    users[1]["user"] = {"exec": {"command": "./bin/who", "args": ["me"]}}
     contexts = [{"name": f"at-{n}", "context": {"cluster": n, "user": n}} for n in "ab"]
     document = {"clusters": clusters, "users": users, "contexts": contexts, "current-context": "at-a"}
     path = tmp_path / "kubeconfig"
@@ -171,4 +172,6 @@ def test_a_kubeconfig_is_flattened_to_one_context(tmp_path: Path) -> None:
     assert found["clusters"] == [
         {"name": "b", "cluster": {"server": "https://b", "certificate-authority-data": "Q0E="}}
     ]
+    program = {"command": str(tmp_path / "bin/who"), "args": ["me"]}
+    assert found["users"] == [{"name": "b", "user": {"exec": program}}]
     assert flattened(path, None)["users"] == [{"name": "a", "user": {"token": "of a"}}]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.roles.conftest import load_module
 
+TEAM_KINDS = "rolebindings,networkpolicies,limitranges,resourcequotas"
 ROW = "{ns} sh.helm.release.v1.{name}.v1 helm.sh/release.v1 1 5m {name}"
 
 
@@ -34,9 +35,11 @@ class Cluster:
                 item("shop"),
                 item("aiplat-model", {"app.kubernetes.io/managed-by": "aiplat"}),
                 item("team-red", {"aiplat.dev/managed-by": "operator"}),
+                item("aiplat-notes"),
             ],
             "customresourcedefinitions": [
                 item("tills.shop.example", annotations={"meta.helm.sh/release-namespace": "shop"}),
+                item("notes.shop.example", annotations={"meta.helm.sh/release-namespace": "aiplat-notes"}),
                 item("models.aiplat.dev", annotations={"meta.helm.sh/release-namespace": "aiplat-model"}),
             ],
             "persistentvolumes": [
@@ -53,6 +56,11 @@ class Cluster:
         if arguments[0] == "get":
             return json.dumps({"items": self.objects[arguments[1]]})
         self.calls.append(" ".join(arguments[:-2]))
+        if (arguments[1] == "namespace" and arguments[0] == "label") or arguments[0:2] == (
+            "delete",
+            TEAM_KINDS,
+        ):
+            return ""
         left = [i for i in self.objects[f"{arguments[1]}s"] if i["metadata"]["name"] not in arguments]
         self.objects[f"{arguments[1]}s"] = left
         return ""
@@ -82,8 +90,28 @@ def test_ours_goes_and_others_stays(module: tuple[ModuleType, Cluster]) -> None:
         "delete customresourcedefinition models.aiplat.dev",
         "delete namespace aiplat-model team-red",
     ]
-    assert [i["metadata"]["name"] for i in cluster.objects["namespaces"]] == ["shop"]
+    assert [i["metadata"]["name"] for i in cluster.objects["namespaces"]] == ["shop", "aiplat-notes"]
     assert notes[-1] == "volume pv-kept stays: its class keeps it"
+
+
+def given(name: str) -> dict[str, Any]:
+    """A namespace that its owner gave to a team by a label, as the API server remembers it."""
+    space = item(name, {"aiplat.dev/team": name, "aiplat.dev/managed-by": "operator"})
+    fields: dict[str, Any] = {"f:metadata": {"f:labels": {"f:aiplat.dev/team": {}}}}
+    managers = ("kubectl-label", "aiplat-operator")
+    space["metadata"]["managedFields"] = [{"manager": manager, "fieldsV1": fields} for manager in managers]
+    return space
+
+
+def test_a_namespace_that_was_given_to_a_team_stays(module: tuple[ModuleType, Cluster]) -> None:
+    """Its owner had it before: the operator's own objects and marks go, and all else in it is as it was."""
+    loaded, cluster = module
+    cluster.objects["namespaces"].append(given("research"))
+    assert "namespace research stays: it was there before its Team" in loaded.empty(1, check=False)
+    assert f"delete {TEAM_KINDS} --namespace research" in cluster.calls
+    assert "label namespace research" in cluster.calls
+    assert "delete namespace aiplat-model team-red" in cluster.calls
+    assert "research" in [i["metadata"]["name"] for i in cluster.objects["namespaces"]]
 
 
 def test_a_check_changes_nothing(module: tuple[ModuleType, Cluster]) -> None:

@@ -17,7 +17,7 @@ short_description: Nothing of aiplat's is in a cluster
 description:
   - Uninstalls the releases with the label C(aiplat.dev/inputs), the operator's first.
   - Then the definitions that releases of ours left go, the namespaces of planes and teams, and their volumes.
-  - A volume that its class keeps is named and stays.
+  - A volume that its class keeps is named and stays, and so does a namespace that was given to a team.
 options:
   seconds: {description: "How long namespaces and volumes may take to go.", type: int, default: 300}
 author: [aiplat]
@@ -36,6 +36,9 @@ OURS = "aiplat-"
 RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
 # The planes' namespaces, and those that the operator made for teams.
 MARKS = (("app.kubernetes.io/managed-by", "aiplat"), ("aiplat.dev/managed-by", "operator"))
+# What the operator makes in a team's namespace; where that was there before its Team, these go and it stays.
+TEAM, OPERATORS, FIELD_MANAGER = "aiplat.dev/team", "aiplat.dev/managed-by=operator", "aiplat-operator"
+TEAM_KINDS = "rolebindings,networkpolicies,limitranges,resourcequotas"
 Item = dict[str, Any]
 
 
@@ -64,16 +67,49 @@ def uninstall(namespace: str, name: str) -> None:
 
 def definitions() -> list[str]:
     """Return the definitions of kinds that releases of ours made and leave behind."""
-    found = items("customresourcedefinitions")
+    found, others = items("customresourcedefinitions"), spaces_of_others()
     noted = {i["metadata"]["name"]: i["metadata"].get("annotations", {}) for i in found}
-    return sorted(name for name, notes in noted.items() if notes.get(RELEASE_NAMESPACE, "").startswith(OURS))
+    of = {name: notes.get(RELEASE_NAMESPACE, "") for name, notes in noted.items()}
+    return sorted(name for name, space in of.items() if space.startswith(OURS) and space not in others)
+
+
+def spaces_of_others() -> set[str]:
+    """Return the namespaces that are not ours, whatever they are called."""
+    return {i["metadata"]["name"] for i in items("namespaces") if not is_marked(i)}
+
+
+def is_marked(space: Item) -> bool:
+    """Say whether a namespace is of a plane or of a team."""
+    labels = (space["metadata"].get("labels") or {}).items()
+    return any(mark in labels for mark in MARKS)
+
+
+def is_adopted(space: Item) -> bool:
+    """Say whether somebody gave a namespace of theirs to a Team: others than the operator set its label."""
+    return any(
+        f"f:{TEAM}" in entry.get("fieldsV1", {}).get("f:metadata", {}).get("f:labels", {})
+        for entry in space["metadata"].get("managedFields", ())
+        if entry.get("manager") != FIELD_MANAGER
+    )
+
+
+def marked() -> list[Item]:
+    """Return the namespaces of planes and of teams."""
+    return [space for space in items("namespaces", "--show-managed-fields") if is_marked(space)]
 
 
 def namespaces() -> list[str]:
-    """Return the namespaces that are ours: of planes, and of teams."""
-    found = items("namespaces")
-    marked = ((i["metadata"]["name"], (i["metadata"].get("labels") or {}).items()) for i in found)
-    return sorted(name for name, labels in marked if any(mark in labels for mark in MARKS))
+    """Return the namespaces that aiplat made: of planes, and of teams."""
+    return sorted(space["metadata"]["name"] for space in marked() if not is_adopted(space))
+
+
+def let_go(check: bool) -> list[str]:
+    """Take what the operator put into namespaces of others, and its marks; name those, which stay."""
+    names = sorted(space["metadata"]["name"] for space in marked() if is_adopted(space))
+    for name in names if not check else ():
+        kubectl("delete", TEAM_KINDS, "--namespace", name, "--selector", OPERATORS)
+        kubectl("label", "namespace", name, f"{TEAM}-", "aiplat.dev/managed-by-")
+    return [f"namespace {name} stays: it was there before its Team" for name in names]
 
 
 def volumes(spaces: list[str]) -> dict[str, str]:
@@ -96,6 +132,7 @@ def empty(seconds: float, check: bool) -> list[str]:
         notes.append(f"release {name} is gone")
         if not check:
             uninstall(namespace, name)
+    notes += let_go(check)
     for kind, names in (("customresourcedefinition", definitions()), ("namespace", spaces)):
         notes += [f"{kind} {name} is gone" for name in names]
         if names and not check:
