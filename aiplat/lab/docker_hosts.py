@@ -112,13 +112,18 @@ def stop(lab: str, host: str) -> bool:
 
 
 def keep(lab: str, host: str, label: str) -> None:
-    """Keep a stopped host's disks under a label: the image is the last, and says that all is there."""
+    """Keep a stopped host's disks under a label: the image's name is the last, and says that all is there."""
     name, volume = container_name(lab, host), snapshot_volume(lab, host, label)
     image = snapshot_image(lab, host, label)
+    # The host may have been put back to this very label: what its container is made of goes with the old image.
+    unfinished = f"{image}.making"
+    remove("image", unfinished)
+    docker("commit", "--change", f"LABEL {LABEL}={lab}", name, unfinished)
     remove("image", image)
     remove("volume", volume)
-    _copy_volume(lab, name, volume, str(inspected(name)[name]["Config"]["Image"]))
-    docker("commit", "--change", f"LABEL {LABEL}={lab}", name, image)
+    _copy_volume(lab, name, volume, unfinished)
+    docker("tag", unfinished, image)
+    remove("image", unfinished)
 
 
 def put_back(lab: str, host: RecordedHost, label: str) -> None:

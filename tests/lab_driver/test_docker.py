@@ -9,7 +9,7 @@ import pytest
 from aiplat.errors import EXIT_BAD_INPUT, BadInput
 from aiplat.lab import DRIVERS, lab_up
 from aiplat.lab.chosen import driver_of
-from aiplat.lab.docker_hosts import create_argv, seed
+from aiplat.lab.docker_hosts import create_argv, keep, seed, snapshot_image
 from aiplat.lab.engine import missing
 from aiplat.lab.keys import new_key_pair
 from aiplat.lab.names import LabNetwork, lab_network
@@ -121,3 +121,20 @@ def test_a_host_gets_its_own_files_with_the_modes_of_a_root(tmp_path: Path) -> N
     assert set(folders.values()) == {0o700, 0o755}
     assert (tmp_path / "s1/usr/local/lib/aiplat-lab/start").stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "s1/etc/ssh/ssh_host_ed25519_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_label_is_kept_again_after_a_host_was_put_back_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's container is made of the label's image, which goes: nothing may be run from it then."""
+    log = tmp_path / "log"
+    command_line(tmp_path / "bin", monkeypatch, f'echo "$@" >> {log}')
+    keep(LAB, "s1", "clean")
+    image = snapshot_image(LAB, "s1", "clean")
+    said = log.read_text().splitlines()
+    removed = said.index(f"image rm --force {image}")
+    assert said[1].startswith("commit ")
+    assert said[1].endswith(f" {image}.making")
+    (copied,) = [line for line in said[removed:] if line.startswith("run ")]
+    assert f" {image}.making -a " in copied
+    assert said[-2:] == [f"tag {image}.making {image}", f"image rm --force {image}.making"]
