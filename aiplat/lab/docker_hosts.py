@@ -115,7 +115,7 @@ def keep(lab: str, host: str, label: str) -> None:
     """Keep a stopped host's disks under a label: the image's name is the last, and says that all is there."""
     name, volume = container_name(lab, host), snapshot_volume(lab, host, label)
     image = snapshot_image(lab, host, label)
-    # The host may have been put back to this very label: what its container is made of goes with the old image.
+    # The host may have been put back to this label: what its container is made of goes with the old image.
     unfinished = f"{image}.making"
     remove("image", unfinished)
     docker("commit", "--change", f"LABEL {LABEL}={lab}", name, unfinished)

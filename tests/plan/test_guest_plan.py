@@ -22,7 +22,11 @@ from tests.plan.test_cluster_needs import seen
 from tests.plan.worlds import PUBLIC
 
 REGISTRY = "registry.example:5000/aiplat"
-K3D = {"version": "v1.35.2+k3s1", "daemons": ("svclb-traefik",), "default_classes": ("local-path",)}
+K3D: dict[str, Any] = {
+    "version": "v1.35.2+k3s1",
+    "daemons": ("svclb-traefik",),
+    "default_classes": ("local-path",),
+}
 DIGEST = "sha256:" + "a" * 64
 
 

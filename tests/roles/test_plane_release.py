@@ -262,8 +262,10 @@ def test_secrets_of_ours_that_are_not_wanted_go(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(module, "kubectl", lambda *arguments, **_more: calls.append(arguments))
     ours = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "aiplat"}}}
     theirs: dict[str, Any] = {"metadata": {"labels": None}}
-    gone = module.remove_others([], {("n", "old"): ours, ("n", "theirs"): theirs}, False)
-    assert gone == ["Secret n/old removed"]
+    gone = module.remove_others(
+        [], {("aiplat-n", "old"): ours, ("aiplat-n", "theirs"): theirs, ("shop", "copy"): ours}, False
+    )
+    assert gone == ["Secret aiplat-n/old removed"]
     assert [call[-2] for call in calls] == ["old"]
 
 

@@ -31,6 +31,7 @@ RETURN = r"""
 notes: {description: "Kind and name of what was changed.", type: list, returned: always}
 """
 
+OURS = "aiplat-"
 OWNER = {"app.kubernetes.io/managed-by": "aiplat"}
 
 
@@ -117,13 +118,15 @@ def hurry(changed: list[str]) -> None:
 def remove_others(
     wanted: list[dict[str, Any]], seen: dict[tuple[str, str], dict[str, Any]], check: bool
 ) -> list[str]:
-    """Remove the Secrets of ours that are no longer wanted."""
+    """Remove the Secrets of ours that are no longer wanted; a copy in another's namespace is not ours."""
     keep = {key_of(document) for document in wanted}
     owner = next(iter(OWNER.items()))
     gone = [
         key
         for key, item in seen.items()
-        if owner in (item["metadata"].get("labels") or {}).items() and key not in keep
+        if owner in (item["metadata"].get("labels") or {}).items()
+        and key not in keep
+        and key[0].startswith(OURS)
     ]
     for space, name in gone:
         if not check:
