@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aiplat.actions.bootstrap_guest import RunWatcher, bootstrap_guest
-from aiplat.actions.ending import end_of
+from aiplat.actions.ending import end_of_install, install, tell
 from aiplat.actions.gpu_facts import gather_with_gpus
 from aiplat.actions.known_lock import bundle_for, known_lock
 from aiplat.actions.make_bundle import complete_bundle
@@ -15,7 +15,6 @@ from aiplat.actions.plan import PlanView, plan_site, view_of
 from aiplat.actions.reported_run import reported_run
 from aiplat.actions.site_hosts import is_lab
 from aiplat.actions.summary import Summary
-from aiplat.actions.vault import note_installed, note_proven
 from aiplat.bundle.build import open_ready
 from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.trust import note_accepted
@@ -26,7 +25,6 @@ from aiplat.fleet.kubeconfig import fetch_kubeconfig
 from aiplat.lab import LabEvent, lab_status, lab_up
 from aiplat.plan.needs import generated_names
 from aiplat.runs.context import RunContext
-from aiplat.runs.events import PlanMade
 from aiplat.runs.run import Run
 from aiplat.site.machines import see_hosts
 from aiplat.site.models import Site
@@ -79,16 +77,8 @@ def bootstrap(site: Site, options: Options, watcher: Watcher) -> Summary:
     began = time.monotonic()
     with reported_run(site, "bootstrap", watcher.on_event, options.run_id) as run:
         view, secrets, bundle = _decide(run, site, agreed_plan, lab=lab)
-        agreed = view.plan.nothing_to_do or watcher.agree(view)
-        if agreed:
-            _carry_out(run, site, view, secrets, bundle)
-            note_installed(site)
-        else:
-            run.state = "declined"
-        summary = end_of(run, site, view.plan, looked=agreed, began=began)
-        if agreed and not summary.failed_checks:
-            note_proven(site)
-        return summary
+        agreed = install(run, site, view, watcher.agree, lambda: _carry_out(run, site, view, secrets, bundle))
+        return end_of_install(run, site, view.plan, agreed=agreed, began=began)
 
 
 def _decide(
@@ -110,7 +100,7 @@ def _decide(
         lock, facts = complete_bundle(run, site, lock).lock, gather_with_gpus(site)
     if secrets != known or lock is not view.lock:
         view = view_of(site, lock, facts, secrets)
-    run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))
+    tell(run, view.plan)
     view.refuse()
     return view, secrets, None if view.plan.nothing_to_do else bundle_for(site, view.lock)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from aiplat.actions.ending import end_of
+from aiplat.actions.ending import end_of_install, install, tell
 from aiplat.actions.guest_look import look_at_guest
 from aiplat.actions.known_lock import bundle_for, known_lock
 from aiplat.actions.make_bundle import complete_bundle
 from aiplat.actions.plan import PlanView, guest_view
 from aiplat.actions.reported_run import reported_run
 from aiplat.actions.summary import Summary
-from aiplat.actions.vault import note_installed, note_proven
 from aiplat.bundle.build import open_ready
 from aiplat.bundle.trust import note_accepted
 from aiplat.catalog.lockfile import write_lock
@@ -21,7 +20,7 @@ from aiplat.catalog.resolve import components_on
 from aiplat.plan.guest_plan import GuestFacts
 from aiplat.plan.needs import generated_names
 from aiplat.runs.context import RunContext
-from aiplat.runs.events import Event, PlanMade
+from aiplat.runs.events import Event
 from aiplat.runs.run import Run
 from aiplat.site.models import Site
 from aiplat.site.rules.files import BUNDLE_PREFIX
@@ -51,16 +50,8 @@ def bootstrap_guest(site: Site, agreed_plan: str | None, run_id: str | None, wat
     began = time.monotonic()
     with reported_run(site, "bootstrap", watcher.on_event, run_id) as run:
         view, found, secrets = _decide(run, site, agreed_plan)
-        agreed = view.plan.nothing_to_do or watcher.agree(view)
-        if agreed:
-            _carry_out(run, site, view, found, secrets)
-            note_installed(site)
-        else:
-            run.state = "declined"
-        summary = end_of(run, site, view.plan, looked=agreed, began=began)
-        if agreed and not summary.failed_checks:
-            note_proven(site)
-        return summary
+        agreed = install(run, site, view, watcher.agree, lambda: _carry_out(run, site, view, found, secrets))
+        return end_of_install(run, site, view.plan, agreed=agreed, began=began)
 
 
 def _decide(run: Run, site: Site, agreed_plan: str | None) -> tuple[PlanView, GuestFacts, SiteSecrets]:
@@ -78,7 +69,7 @@ def _decide(run: Run, site: Site, agreed_plan: str | None) -> tuple[PlanView, Gu
         view = guest_view(site, lock, found, secrets)
     if site.trust.signers and not view.plan.nothing_to_do:
         bundle_for(site, lock)  # refused before anybody is asked whether to go on
-    run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))
+    tell(run, view.plan)
     view.refuse()
     return view, found, secrets
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from aiplat.actions.bootstrap import Watcher
+from aiplat.actions.ending import end_of_removal, tell
 from aiplat.actions.known_lock import known_lock
 from aiplat.actions.plan import PlanView
 from aiplat.actions.reported_run import reported_run
@@ -19,7 +20,6 @@ from aiplat.fleet.tunnel import way_to
 from aiplat.hosts.paths import paths_of
 from aiplat.plan.models import Facts, HostFacts, Plan, Step
 from aiplat.plan.role_variables import HostReset, NodeDrain, NodeForget, RoleVariables
-from aiplat.runs.events import PlanMade
 from aiplat.runs.playbook import play_plan
 from aiplat.runs.run import Run
 from aiplat.site.findings import did_you_mean
@@ -61,13 +61,14 @@ def remove_node(site: Site, name: str, watcher: Watcher) -> Summary:
         facts = gather_facts(site)
         leaving = _leaving(site, facts, name)
         plan = removal_plan(site, facts, leaving)
-        run.emit(PlanMade(digest=plan.digest, plan=plan.model_dump(mode="json", by_alias=True)))
+        tell(run, plan)
         view = PlanView(plan, known_lock(site, judged=False), facts, (), assumed=False)
         if plan.nothing_to_do or watcher.agree(view):
             _carry_out(run, site, plan, leaving)
         else:
             run.state = "declined"
-        return _summary(run, site, began, _what_next(site, leaving))
+        next_ = _what_next(site, leaving) if run.state == "done" else ()
+        return end_of_removal(run, site, "node-remove", began, *next_)
 
 
 def _see_name(site: Site, name: str) -> None:
@@ -144,15 +145,3 @@ def _what_next(site: Site, leaving: Leaving) -> list[str]:
     if leaving.is_gone:
         said.append(f"{leaving.name} did not answer: what aiplat put there is still there")
     return said
-
-
-def _summary(run: Run, site: Site, began: float, next_: list[str]) -> Summary:
-    return Summary(
-        verb="node-remove",
-        site=site.name,
-        run=run.id,
-        state=run.state,
-        changed=run.changed,
-        notes=(*run.notes, *(next_ if run.state == "done" else ())),
-        seconds=round(time.monotonic() - began, 1),
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from aiplat.actions.bootstrap import Watcher
+from aiplat.actions.ending import end_of_removal, tell
 from aiplat.actions.known_lock import known_lock
 from aiplat.actions.plan import PlanView
 from aiplat.actions.reported_run import reported_run
@@ -17,7 +18,6 @@ from aiplat.fleet.probe import gather_facts
 from aiplat.hosts.paths import paths_of
 from aiplat.plan.models import Facts, HostFacts, Plan, Step
 from aiplat.plan.role_variables import HostReset
-from aiplat.runs.events import PlanMade
 from aiplat.runs.playbook import play_plan
 from aiplat.runs.run import Run, StepError
 from aiplat.site.models import Site
@@ -40,7 +40,7 @@ def reset(site: Site, watcher: Watcher, *, keep_models: bool) -> Summary:
         lock, facts = known_lock(site, judged=False), gather_facts(site)
         kept = model_blobs(lock) if keep_models else ()
         view = PlanView(reset_plan(site, facts, kept), lock, facts, _unreachable(facts), assumed=False)
-        run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))
+        tell(run, view.plan)
         view.refuse()
         if not view.plan.nothing_to_do:
             if watcher.agree(view):
@@ -49,15 +49,7 @@ def reset(site: Site, watcher: Watcher, *, keep_models: bool) -> Summary:
                 run.state = "declined"
         if run.state == "done":
             (site_dir(site.name) / "kubeconfig").unlink(missing_ok=True)
-        return Summary(
-            verb="reset",
-            site=site.name,
-            run=run.id,
-            state=run.state,
-            changed=run.changed,
-            notes=tuple(run.notes),
-            seconds=round(time.monotonic() - began, 1),
-        )
+        return end_of_removal(run, site, "reset", began)
 
 
 def model_blobs(lock: Lock) -> tuple[str, ...]:

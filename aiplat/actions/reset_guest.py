@@ -6,6 +6,7 @@ import shutil
 import time
 
 from aiplat.actions.bootstrap_guest import RunWatcher
+from aiplat.actions.ending import end_of_removal, tell
 from aiplat.actions.guest_look import look_at_guest
 from aiplat.actions.known_lock import bundle_of, known_lock
 from aiplat.actions.plan import PlanView
@@ -18,7 +19,6 @@ from aiplat.plan.make import OPERATOR
 from aiplat.plan.models import Plan, Step
 from aiplat.plan.packages import content_digest
 from aiplat.plan.role_variables import ClusterReset
-from aiplat.runs.events import PlanMade
 from aiplat.runs.run import Run
 from aiplat.site.models import Site
 from aiplat.state import ledger_file, private_dir, programs_dir, site_dir
@@ -39,21 +39,13 @@ def reset_guest(site: Site, watcher: RunWatcher) -> Summary:
         found = look_at_guest(site, lock)
         see_own(site, found)
         view = PlanView(_plan(site, found), lock, found.facts, (), assumed=False)
-        run.emit(PlanMade(digest=view.plan.digest, plan=view.plan.model_dump(mode="json", by_alias=True)))
+        tell(run, view.plan)
         if not view.plan.nothing_to_do:
             if watcher.agree(view):
                 _carry_out(run, site, view)
             else:
                 run.state = "declined"
-        return Summary(
-            verb="reset",
-            site=site.name,
-            run=run.id,
-            state=run.state,
-            changed=run.changed,
-            notes=tuple(run.notes),
-            seconds=round(time.monotonic() - began, 1),
-        )
+        return end_of_removal(run, site, "reset", began)
 
 
 def see_own(site: Site, found: GuestFacts) -> None:
