@@ -212,7 +212,7 @@ def test_operators_read_what_a_component_writes_as_it_is_written(
     sign_in(window, secrets["operator"])
     window.open("/logs?component=postgresql&level=error")
     window.page.get_by_text("Live: new lines come by themselves.").wait_for()
-    ask = "psql -U postgres -c 'select nothing_of_that_name'"
+    ask = "psql -h /tmp -U postgres -c 'select nothing_of_that_name'"
     pod = "k3s kubectl -n aiplat-data exec statefulset/postgresql --"
     ward.on_host(f"{pod} {ask}", expect=1)
     window.page.locator("#lines").get_by_text("nothing_of_that_name").first.wait_for()
