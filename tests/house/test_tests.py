@@ -8,6 +8,28 @@ import re
 from tests.house.tree import files, text
 
 SKIPS = re.compile(r"mark\.(skip|skipif|xfail)\b|pytest\.(skip|xfail)\(|importorskip")
+CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "monotonic_ns"}
+
+
+def read_at_import(name: str) -> list[str]:
+    """Return where a module asks a clock while it is imported: outside of functions and lambdas."""
+    found, waiting = [], list(ast.iter_child_nodes(ast.parse(text(name))))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Lambda):
+            continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            waiting += [*node.args.defaults, *filter(None, node.args.kw_defaults), *node.decorator_list]
+            continue
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCKS:
+            found.append(f"{name}:{node.lineno}")
+        waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def test_no_test_takes_the_time_of_its_import_for_now() -> None:
+    """Modules are read minutes before their tests run: what was a minute ago then is old by now."""
+    assert [place for name in files("tests/*.py") for place in read_at_import(name)] == []
 
 
 def test_no_test_is_skipped() -> None:

@@ -30,7 +30,6 @@ CLIENT = "portal-cli"
 PEM = KEY.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
 )
-NOW = int(time.time())
 
 
 class Clock:
@@ -49,6 +48,11 @@ def issuer() -> Iterator[TestIssuer]:
     issuer = TestIssuer(redirects={})
     yield issuer
     issuer.close()
+
+
+def from_now(seconds: int) -> int:
+    """Return the time so many seconds from now, as a token has it."""
+    return int(time.time()) + seconds
 
 
 def signed_with_the_public_key(issuer: TestIssuer) -> str:
@@ -73,9 +77,9 @@ BENT: dict[str, Any] = {
     "for another client too, which got it": lambda i: i.token(CLIENT, aud=[CLIENT, "x"], azp="x"),
     "asked for by another client": lambda i: i.token(CLIENT, azp="x"),
     "of another issuer": lambda i: i.token(CLIENT, iss="http://127.0.0.1:1"),
-    "past its time": lambda i: i.token(CLIENT, iat=NOW - 900, exp=NOW - 120),
-    "of a time to come": lambda i: i.token(CLIENT, iat=NOW + 3600, exp=NOW + 7200),
-    "not good yet": lambda i: i.token(CLIENT, nbf=NOW + 3600),
+    "past its time": lambda i: i.token(CLIENT, iat=from_now(-900), exp=from_now(-120)),
+    "of a time to come": lambda i: i.token(CLIENT, iat=from_now(3600), exp=from_now(7200)),
+    "not good yet": lambda i: i.token(CLIENT, nbf=from_now(3600)),
     "without an end": lambda i: i.token(CLIENT, exp=None),
     "without a beginning": lambda i: i.token(CLIENT, iat=None),
     "of nobody": lambda i: i.token(CLIENT, sub=None),

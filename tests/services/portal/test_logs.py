@@ -16,8 +16,6 @@ from tests.cluster.kube import Kube
 from tests.services.portal.conftest import Site
 from tests.services.portal.test_runs import named
 
-NOW = datetime.now(UTC)
-
 
 class Rows(HTMLParser):
     """The cells of a page's last table."""
@@ -48,7 +46,7 @@ class Rows(HTMLParser):
 
 def line(text: str, ago: float = 60.0) -> str:
     """Return a line as the API has it, written so many seconds ago."""
-    return f"{(NOW - timedelta(seconds=ago)).isoformat()} {text}\n"
+    return f"{(datetime.now(UTC) - timedelta(seconds=ago)).isoformat()} {text}\n"
 
 
 def texts(page: str) -> list[str]:
@@ -179,7 +177,7 @@ def test_a_pod_that_comes_later_is_read_too(watched: Site, kube: Kube) -> None:
             given.pod("gateway-3", "aiplat-access", {"app.kubernetes.io/instance": "gateway"}, "i")
         )
 
-    after = (NOW - timedelta(seconds=30)).isoformat().replace("+", "%2B")
+    after = (datetime.now(UTC) - timedelta(seconds=30)).isoformat().replace("+", "%2B")
     path = f"/logs/stream?component=gateway&after={after}"
     answer, _ = watched.together(browser.client.get(path), comes())
     assert texts(answer.text) == ["INFO new here"]
