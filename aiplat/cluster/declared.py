@@ -14,7 +14,11 @@ _KINDS = ("Model.aiplat.dev", "Model.ollama.ayaka.io")
 
 
 class DeclaredModel(Frozen):
-    """A Model and how it stands. `state` is empty while no operator has seen it as it is now."""
+    """A Model and how it stands. `state` is empty while no operator has seen it as it is now.
+
+    `fit` is a sentence: what one replica takes, and how many nodes could hold one. `context_length` is in
+    tokens of one request, 0 where nobody said.
+    """
 
     kind: str
     namespace: str
@@ -25,6 +29,8 @@ class DeclaredModel(Frozen):
     message: str
     engine: str = ""
     weights: str = ""
+    fit: str = ""
+    context_length: int = Field(default=0, alias="contextLength")
     by_site: bool = Field(default=False, alias="bySite")
     selector: str = ""
 
@@ -65,6 +71,8 @@ def _model(kind: str, document: dict[str, Any]) -> DeclaredModel:
         message=status.get("message", "") if current else "no operator has looked at it yet",
         engine=status.get("engine", ""),
         weights=status.get("image", ""),
+        fit=status.get("fit", ""),
+        context_length=status.get("contextLength", 0),
         by_site=meta.get("labels", {}).get("aiplat.dev/managed-by") == "site",
         selector=status.get("selector", ""),
     )

@@ -63,6 +63,8 @@ SERVING = DeclaredModel(
     ready="1/1",
     message="answers",
     engine="ollama",
+    fit="a replica takes 1 CPU, 480Mi of memory; 1 of 2 nodes can hold one",
+    contextLength=4096,
 )
 REFUSED = SERVING.model_copy(
     update={"name": "large", "servedAs": "large:70b", "state": "Refused", "message": "asks 2 nvidia.com/gpu"}

@@ -10,7 +10,7 @@ from aiplat.catalog.engines import Resources, wrong_settings
 from aiplat.cluster.quantity import amount
 from aiplat.services.operator.bundle import Computed, Engine, HeldModel, SiteBundle
 from aiplat.services.operator.cache import cache_name
-from aiplat.services.operator.capacity import GPU, NVIDIA, Machine, able_to_run, card_mib, misfits
+from aiplat.services.operator.capacity import GPU, NVIDIA, Machine, able_to_run, card_mib, listed, misfits
 from aiplat.services.operator.model_spec import ModelSpec
 from aiplat.services.operator.sizing import size
 
@@ -43,6 +43,7 @@ class Engaged:
     context_length: int
     adjusted: str = ""
     cache: str = ""
+    fit: str = ""
     computed: Computed | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -135,10 +136,11 @@ def _placed(engaged: Engaged, bundle: SiteBundle, machines: Sequence[Machine]) -
     able = able_to_run(asked, machines, model_spec.node_selector, model_spec.tolerations)
     if too_small := _too_small(engaged, able):
         return Refusal("DoesNotFit", too_small)
+    fit = f"a replica takes {listed(asked)}; {len(able)} of {len(machines)} nodes can hold one"
     if engaged.engine.run.compile_cache is None:
-        return engaged
+        return replace(engaged, fit=fit)
     name = cache_name(engaged.engine_name, engaged.image, engaged.weights, asked, able)
-    return replace(engaged, cache=name)
+    return replace(engaged, cache=name, fit=fit)
 
 
 def _too_small(engaged: Engaged, able: Sequence[Machine]) -> str:

@@ -60,6 +60,8 @@ def status_of(model_spec: ModelSpec, decision: Decision, seen: Seen, before: Doc
         "name": model_spec.name,
         "engine": "" if isinstance(decision, Refusal) else decision.engine_name,
         "image": "" if isinstance(decision, Refusal) else decision.weights,
+        "fit": "" if isinstance(decision, Refusal) else decision.fit,
+        "contextLength": 0 if isinstance(decision, Refusal) else decision.context_length,
         "replicas": counted.there,
         "readyReplicas": counted.ready,
         "ready": f"{counted.ready}/{counted.wanted}",

@@ -148,6 +148,14 @@ def test_amounts_that_no_one_node_has_together_are_refused() -> None:
     )
 
 
+def test_it_is_said_what_a_replica_takes_and_where_one_fits() -> None:
+    """Of all nodes, those that could hold one, were they free."""
+    found = engaged(
+        model("m", {"source": {"catalogue": "small"}}), node(), node("tiny", allocatable={"memory": "64Mi"})
+    )
+    assert found.fit == "a replica takes 0.2 CPU, 700Mi of memory; 1 of 2 nodes can hold one"
+
+
 def test_placement_narrows_the_nodes() -> None:
     """Labels and taints are looked at before sizes."""
     spec = {"source": {"catalogue": "small"}, "placement": {"nodeSelector": {"disk": "fast"}}}

@@ -45,6 +45,7 @@ def test_a_model_becomes_service_budget_and_deployment() -> None:
     told = status(cluster, "notes")
     assert (told["phase"], told["ready"], told["message"]) == ("Serving", "1/1", "1 replica serves 'notes'")
     assert conditions(told) == {"Available": ("True", "Serving"), "Accepted": ("True", "Accepted")}
+    assert (told["fit"].startswith("a replica takes "), told["contextLength"]) == (True, 4096)
     before = len(cluster.written)
     run(cluster)
     assert not [w for w in cluster.written[before:] if w.endswith("status")]
@@ -58,7 +59,7 @@ def test_a_refused_model_runs_nothing_and_says_why() -> None:
     cluster.keep(node())
     run(cluster)
     told = status(cluster, "phi3", "Model.ollama.ayaka.io", "default")
-    assert told["phase"] == "Refused"
+    assert (told["phase"], told["fit"], told["contextLength"]) == ("Refused", "", 0)
     assert told["message"].startswith("asks 4 CPU, the largest node has 2")
     assert conditions(told)["Accepted"] == ("False", "DoesNotFit")
     assert not cluster.names("Deployment")

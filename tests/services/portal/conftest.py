@@ -41,6 +41,8 @@ SERVING = DeclaredModel(
     ready="1/1",
     message="answers",
     engine="ollama",
+    fit="a replica takes 1 CPU, 480Mi of memory; 1 of 2 nodes can hold one",
+    contextLength=4096,
 )
 READY = NodeSeen("s1", ready=True, message="kubelet is ready", version="v1.36.3", cordoned=False)
 TOKEN = re.compile(r'name="token" value="([^"]+)"')

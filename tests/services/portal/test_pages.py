@@ -66,10 +66,12 @@ def test_a_cluster_that_does_not_answer_is_said_and_pages_are_shown(site: Site) 
 
 
 def test_the_models_that_a_key_may_use_stand_with_their_state(site: Site) -> None:
-    """The gateway says which, the cluster how they are."""
+    """The gateway says which, the cluster how they are and what they take."""
     text = site.browser("red").get("/models").text
     assert MODEL in text
     assert "Serving" in text
+    assert SERVING.fit in text
+    assert "4096" in text
 
 
 def test_text_of_the_cluster_is_text_on_the_page(site: Site) -> None:

@@ -10,6 +10,8 @@ properties:
   name: {type: string, description: What clients call it}
   engine: {type: string}
   image: {type: string, description: "The weights, an image by digest"}
+  fit: {type: string, description: "What one replica takes, and how many nodes could hold one; empty where it was refused"}
+  contextLength: {type: integer, format: int32, description: Tokens of one request's context; 0 where it was refused}
   replicas: {type: integer, format: int32, description: Pods there are}
   readyReplicas: {type: integer, format: int32, description: Pods that serve}
   ready: {type: string, description: Pods that serve / pods wanted}
