@@ -31,7 +31,7 @@ def look_at_guest(site: Site, lock: Lock) -> GuestFacts:
     """
     kubeconfig = known_kubeconfig(site)
     seen = look(kubeconfig, None, RIGHTS)
-    lacking, problem = absent(site, lock)
+    lacking, problem = absent(site, lock, [node.name for node in seen.machines or ()])
     return GuestFacts(seen=seen, there=_there(site, kubeconfig, seen), absent=lacking, problem=problem)
 
 

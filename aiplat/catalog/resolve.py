@@ -169,9 +169,6 @@ def _not_in_existing(site: Site, catalog: Catalog) -> Iterator[Finding]:
         for name, setting in names.items():
             if setting.state == "on" and name in absent:
                 yield Finding(f"planes.{plane}.{name}", f"{name} {absent[name]}", "leave it out")
-    if site.cluster.load:
-        problem = f"images by `{site.cluster.load}` itself are known, but not in this version"
-        yield Finding("cluster.load", problem, "write `registry:` with one that its nodes pull from")
     refused = {c.name for c in catalog.components if c.in_existing == "refused"}
     for component in components_on(site, catalog):
         for name in sorted(refused.intersection(_required(component, site, catalog))):

@@ -46,6 +46,11 @@ class GuestFacts(Frozen):
     problem: str = ""
 
     @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of the cluster's nodes; none where they may not be listed."""
+        return tuple(node.name for node in self.seen.machines or ())
+
+    @property
     def facts(self) -> Facts:
         """The facts as plans of hosts have them."""
         return Facts(hosts=(self.there,))
@@ -128,9 +133,17 @@ def guest_refusals(site: Site, found: GuestFacts) -> list[Finding]:
         ),
     ]
     if found.problem:
-        fix = "see that it answers, and who you are there: `docker login` or `podman login`"
-        findings.append(Finding(f"registry {site.cluster.registry}", found.problem, fix))
+        findings.append(_source_unseen(site, found.problem))
     return findings
+
+
+def _source_unseen(site: Site, problem: str) -> Finding:
+    """Return that the registry, or the nodes themselves, did not say what nodes lack."""
+    if site.cluster.load:
+        fix = "run aiplat on the machine that made it, as who may use its engine; or name a `registry:`"
+        return Finding(f"nodes of the {site.cluster.load} cluster", problem, fix)
+    fix = "see that it answers, and who you are there: `docker login` or `podman login`"
+    return Finding(f"registry {site.cluster.registry}", problem, fix)
 
 
 def other_cluster(site: Site, found: GuestFacts) -> list[Finding]:
@@ -177,7 +190,7 @@ def _push(site: Site, lock: Lock, moved: list[Artifact]) -> list[Step]:
     said += [f"{len(unmade)} to be made first"] if unmade else []
     if not said:
         return []
-    to = site.cluster.registry or f"the nodes of {site.cluster.load}"
+    to = site.cluster.registry or f"the nodes of the {site.cluster.load} cluster"
     return [
         Step(
             id=PUSH,

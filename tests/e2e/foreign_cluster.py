@@ -112,7 +112,10 @@ Objects = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class ForeignCluster:
-    """The cluster as its owner has it, and what its owner tells others: kubeconfig, registry, its CA."""
+    """The cluster as its owner has it, and what its owner tells others: kubeconfig, registry, its CA.
+
+    Without a registry, `registry` is empty.
+    """
 
     lab: Journey
     folder: Path
@@ -167,14 +170,20 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> str:
     ]
 
 
-def make_foreign_cluster(lab: Journey, folder: Path) -> ForeignCluster:
-    """Make the cluster on the lab's one host with the owner's release; `folder` gets what others are told."""
+def make_foreign_cluster(lab: Journey, folder: Path, node: str = "") -> ForeignCluster:
+    """Make the cluster on the lab's one host with the owner's release; `folder` gets what others are told.
+
+    With `node` it is as k3d makes one: the node has that name, its container's, and there is no registry.
+    """
     built = _built(lab.site_file)
     address = load_site(lab.site_file).hosts[0].address
-    cluster = ForeignCluster(lab, folder, f"{address}:5000")
+    cluster = ForeignCluster(lab, folder, "" if node else f"{address}:5000")
     _programs(lab, built)
-    _registry(cluster, address)
-    _kubernetes(cluster, built, address)
+    if cluster.registry:
+        _registry(cluster, address)
+    else:
+        lab.on_host("ln -s k3s /usr/local/bin/ctr")  # as in an image of k3s
+    _kubernetes(cluster, built, address, node)
     _release(cluster, built)
     return cluster
 
@@ -210,7 +219,7 @@ def _registry(cluster: ForeignCluster, address: str) -> None:
     _start(cluster.lab, "registry")
 
 
-def _kubernetes(cluster: ForeignCluster, built: dict[str, Supplied], address: str) -> None:
+def _kubernetes(cluster: ForeignCluster, built: dict[str, Supplied], address: str, node: str) -> None:
     """Start the owner's Kubernetes, wait until its node is Ready, and bring its kubeconfig here."""
     lab, archive = cluster.lab, cluster.folder / "images.tar"
     _archive(archive, [built[name] for name in SYSTEM_IMAGES])
@@ -218,10 +227,11 @@ def _kubernetes(cluster: ForeignCluster, built: dict[str, Supplied], address: st
     archive.unlink()
     # Whoever a pod asks for a name outside is the host itself, where nobody answers: nothing tries to leave.
     _put(lab, f"nameserver {address}\n".encode(), "/etc/owner/resolv.conf")
-    _put(lab, CONFIG.format(address=address).encode(), "/etc/rancher/k3s/config.yaml", "0600")
-    _put(
-        lab, REGISTRIES.format(registry=cluster.registry).encode(), "/etc/rancher/k3s/registries.yaml", "0600"
-    )
+    config = CONFIG.format(address=address) + (f"node-name: {node}\n" if node else "")
+    _put(lab, config.encode(), "/etc/rancher/k3s/config.yaml", "0600")
+    if cluster.registry:
+        registries = REGISTRIES.format(registry=cluster.registry)
+        _put(lab, registries.encode(), "/etc/rancher/k3s/registries.yaml", "0600")
     _start(lab, "k3s")
     # Its deployments are made a little after the API answers.
     until(lambda: "coredns" in cluster.kubectl("-n kube-system get deployments --output=name"))

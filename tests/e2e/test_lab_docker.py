@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from aiplat.lab import egress_report, lab_down, lab_restore, lab_snapshot, lab_s
 from aiplat.lab.engine import everything
 from aiplat.site.load import load_site
 from aiplat.verify.smoke_test import CHAT
+from tests.e2e.docker_engine import docker_engine
 from tests.e2e.journey import SITES, Journey
 from tests.patience import PATIENCE, until
 
@@ -21,31 +21,11 @@ pytestmark = [pytest.mark.lab, pytest.mark.journey]
 NAME = "t-docker"
 
 
-def answers() -> bool:
-    """Whether an engine answers."""
-    return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
-
-
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The machine's engine where one runs, else one of the journey's own that is ended with it."""
-    if answers():
+    """A Docker engine."""
+    with docker_engine(tmp_path_factory.mktemp("engine")):
         yield
-        return
-    assert shutil.which("dockerd"), "the journey needs a Docker engine: apt-get install docker.io"
-    folder = tmp_path_factory.mktemp("engine")
-    socket = f"unix://{folder}/docker.sock"
-    places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
-    # It makes no bridge and writes no rules of its own: the machine's other labs go on undisturbed.
-    apart = ["--bridge=none", "--iptables=false", "--ip6tables=false"]
-    with pytest.MonkeyPatch.context() as patch, (folder / "log").open("wb") as log:
-        patch.setenv("DOCKER_HOST", socket)
-        argv = ["dockerd", "-H", socket, *places, *apart]
-        with subprocess.Popen(argv, stdout=log, stderr=log, env=os.environ) as running:
-            until(answers, (folder / "log").read_text)
-            yield
-            running.terminate()
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

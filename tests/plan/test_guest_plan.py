@@ -146,10 +146,23 @@ def test_what_takes_hosts_is_refused_by_name(plane: str, name: str, said: str) -
     assert any(said in finding.problem for finding in undeliverable(asked, supply="packages"))
 
 
-def test_loading_by_the_clusters_tool_is_said_to_be_missing() -> None:
-    """Known, but not in this version."""
-    asked = site(cluster={"existing": "/kubeconfig", "load": "kind"})
-    assert [f.where for f in undeliverable(asked, supply="packages")] == ["cluster.load"]
+def test_images_loaded_into_nodes_keep_their_upstream_names(lock: Lock) -> None:
+    """By digest, as containerd has them then; the plan says where they are brought."""
+    loaded = site(cluster={"existing": "/kubeconfig", "load": "kind"})
+    assert undeliverable(loaded, supply="packages") == []
+    images = [artifact for artifact in lock.artifacts if artifact.kind in ("image", "model")]
+    assert {ref_in(loaded, artifact) for artifact in images} == {artifact.ref for artifact in images}
+    found = facts(absent=(DIGEST,))
+    titles = {step.title for step in guest_plan(loaded, lock, found, PUBLIC, catalog_of(loaded, lock)).steps}
+    assert "Bring images and models to the nodes of the kind cluster" in titles
+
+
+def test_nodes_that_do_not_say_what_they_have_refuse_the_plan() -> None:
+    """The reason is their engine's own."""
+    loaded = site(cluster={"existing": "/kubeconfig", "load": "k3d"})
+    silent = facts().model_copy(update={"problem": "no container of that name"})
+    (finding,) = guest_refusals(loaded, silent)
+    assert (finding.where, finding.problem) == ("nodes of the k3d cluster", "no container of that name")
 
 
 def test_the_facts_make_one_plan_whoever_else_works_in_the_cluster(lock: Lock) -> None:

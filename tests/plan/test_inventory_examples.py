@@ -47,7 +47,7 @@ def test_an_example_is_good_and_says_what_it_is_for(path: Path) -> None:
 
 @pytest.mark.parametrize("path", GUESTS, ids=lambda path: path.parent.name)
 def test_an_example_is_planned_in_a_cluster_of_others(path: Path) -> None:
-    """Nothing is refused in a new cluster of kind; its images come from the site's registry."""
+    """Nothing is refused in a new cluster of kind; images come from a registry, or go into its nodes."""
     site = load_site(path)
     lock = resolve(site, supply="upstream")
     there = HostFacts(host=OPERATOR, reachable=True, nodes_ready=("kind-control-plane",))
