@@ -61,6 +61,13 @@ Moment = Annotated[
 ]
 
 
+class Span(Document):
+    """A time from one moment to another; left out, it has no beginning or no end."""
+
+    since: Moment | None = Field(default=None, description="Those from here on.")
+    until: Moment | None = Field(default=None, description="Those before this.")
+
+
 class KeyView(Document):
     """An API key, without its secret: who may use it, for what, until when."""
 

@@ -48,23 +48,22 @@ def cookie_name(*, secure: bool) -> str:
 
 def set_session(answer: Response, portal: Portal, session: Session | None) -> None:
     """Have an answer keep a session in the browser, or end it."""
-    answer.set_cookie(
-        cookie_name(secure=portal.secure),
-        portal.seal.closed(session) if session else "",
-        max_age=SESSION_SECONDS if session else 0,
-        path="/",
-        secure=portal.secure,
-        httponly=True,
-        samesite="lax",
-    )
+    closed = portal.seal.closed(session) if session else ""
+    _keep(answer, portal, cookie_name(secure=portal.secure), closed, SESSION_SECONDS)
 
 
 def set_begun(answer: Response, portal: Portal, begun: Begun | None) -> None:
     """Have the browser keep a sign-in that it began, or forget it."""
+    aside = portal.seal.set_aside(begun) if begun else ""
+    _keep(answer, portal, f"{cookie_name(secure=portal.secure)}-begun", aside, BEGUN_SECONDS)
+
+
+def _keep(answer: Response, portal: Portal, name: str, value: str, seconds: int) -> None:
+    """Have the browser keep a cookie that no script reads and no other page sends; an empty one goes away."""
     answer.set_cookie(
-        f"{cookie_name(secure=portal.secure)}-begun",
-        portal.seal.set_aside(begun) if begun else "",
-        max_age=BEGUN_SECONDS if begun else 0,
+        name,
+        value,
+        max_age=seconds if value else 0,
         path="/",
         secure=portal.secure,
         httponly=True,

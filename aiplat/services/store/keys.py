@@ -15,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from aiplat.errors import Finding
 from aiplat.services.store.changes import changed
 from aiplat.services.store.database import Database
-from aiplat.services.store.faults import AlreadyThere, bad, not_there
+from aiplat.services.store.faults import AlreadyThere, bad
 from aiplat.services.store.limits import limit_findings, printable, refuse, slug_findings
+from aiplat.services.store.named import row_if_there, row_of, see_team
 from aiplat.services.store.secret import hash_key, new_secret
-from aiplat.services.store.tables import keys, people, teams
+from aiplat.services.store.tables import keys, people
 
 Role = Literal["admin", "operator", "member"]
 OnOutage = Literal["serve", "refuse"]
@@ -116,16 +117,10 @@ async def _insert(database: Database, key: NewKey, named: str, hashed: str, acto
     values = {name: getattr(key, name) for name in _CHANGEABLE} | {"models": list(key.models)}
     values |= {"id": named, "created_at": datetime.now(UTC), "created_by": actor}
     async with database.begin(writes=True) as connection:
-        await _known_team(connection, key.team)
+        await see_team(connection, key.team)
         await connection.execute(insert(keys).values({**values, **absent(key), "hash": hashed}))
         await changed(connection, actor, "key.created", named, _told(key))
     return KeyRecord(**{**values, "models": key.models})
-
-
-async def _known_team(connection: AsyncConnection, name: str) -> None:
-    found = await connection.execute(select(teams.c.name).where(teams.c.name == name))
-    if name and found.one_or_none() is None:
-        raise bad("team", f'"{name}" is not there', "make the team first")
 
 
 async def create_key(database: Database, key: NewKey, actor: str) -> IssuedKey:
@@ -151,7 +146,7 @@ async def adopt_key(database: Database, named: str, hashed: str, key: NewKey, ac
         return await _insert(database, key, named, hashed, actor)
     except IntegrityError:
         async with database.begin() as connection:
-            row = (await connection.execute(select(keys).where(keys.c.id == named))).one_or_none()
+            row = await row_if_there(connection, "key", named)
         if row is None:
             raise AlreadyThere(Finding(f"key {named}", "its secret is another key's")) from None
         return key_of(row)
@@ -191,10 +186,7 @@ async def get_key(database: Database, named: str) -> KeyRecord:
 
 
 async def _key(connection: AsyncConnection, named: str) -> KeyRecord:
-    row = (await connection.execute(select(keys).where(keys.c.id == named).with_for_update())).one_or_none()
-    if row is None:
-        raise not_there("key", named)
-    return key_of(row)
+    return key_of(await row_of(connection, "key", named, lock=True))
 
 
 async def list_keys(
@@ -277,7 +269,7 @@ async def change_key(database: Database, named: str, actor: str, **changes: Any)
     async with database.begin(writes=True) as connection:
         record = replace(await _key(connection, named), **changes)
         refuse(_findings(record))
-        await _known_team(connection, record.team)
+        await see_team(connection, record.team)
         if changes:
             values = {**changes, "models": list(record.models)}
             values |= absent(record)

@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aiplat.services.store.changes import changed
 from aiplat.services.store.database import Database
-from aiplat.services.store.faults import bad, not_there
+from aiplat.services.store.faults import bad
 from aiplat.services.store.keys import ROLES, Role
-from aiplat.services.store.tables import keys, people, teams
+from aiplat.services.store.named import row_if_there, row_of, see_team
+from aiplat.services.store.tables import keys, people
 
 _SEEN_AGAIN = timedelta(minutes=5)
 
@@ -124,7 +125,7 @@ def _differs(found: KnownPerson, told: Mapping[str, Any]) -> bool:
 
 async def _found(database: Database, named: str) -> KnownPerson | None:
     async with database.begin() as connection:
-        row = (await connection.execute(select(people).where(people.c.id == named))).one_or_none()
+        row = await row_if_there(connection, "person", named)
     return _person_of(row) if row is not None else None
 
 
@@ -139,10 +140,7 @@ async def get_person(database: Database, named: str) -> KnownPerson:
 
 
 async def _person(connection: AsyncConnection, named: str) -> KnownPerson:
-    row = (await connection.execute(select(people).where(people.c.id == named))).one_or_none()
-    if row is None:
-        raise not_there("person", named)
-    return _person_of(row)
+    return _person_of(await row_of(connection, "person", named))
 
 
 async def list_people(database: Database) -> list[KnownPerson]:
@@ -161,10 +159,7 @@ async def put_into_team(database: Database, named: str, team: str, actor: str) -
     """
     async with database.begin(writes=True) as connection:
         person = await _person(connection, named)
-        if team:
-            known = await connection.execute(select(teams.c.name).where(teams.c.name == team))
-            if known.one_or_none() is None:
-                raise bad("team", f'"{team}" is not there', "make the team first")
+        await see_team(connection, team)
         living = keys.c.owner == named, keys.c.revoked_at.is_(None)
         shown = *living, keys.c.id != playground_key(named)
         count = (await connection.execute(select(func.count()).select_from(keys).where(*shown))).scalar_one()

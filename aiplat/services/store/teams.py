@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aiplat.errors import Finding
 from aiplat.services.store.changes import changed
 from aiplat.services.store.database import Database
-from aiplat.services.store.faults import AlreadyThere, bad, not_there
+from aiplat.services.store.faults import AlreadyThere, bad
 from aiplat.services.store.limits import limit_findings, refuse, slug_findings
+from aiplat.services.store.named import row_of
 from aiplat.services.store.tables import budgets, keys, people, teams
 
 
@@ -78,14 +78,7 @@ async def get_team(database: Database, name: str) -> Team:
         NotThere: no team has this name.
     """
     async with database.begin() as connection:
-        return await _team(connection, name)
-
-
-async def _team(connection: AsyncConnection, name: str) -> Team:
-    row = (await connection.execute(select(teams).where(teams.c.name == name))).one_or_none()
-    if row is None:
-        raise not_there("team", name)
-    return team_of(row)
+        return team_of(await row_of(connection, "team", name))
 
 
 async def list_teams(database: Database) -> list[Team]:
@@ -105,7 +98,7 @@ async def change_team(database: Database, name: str, actor: str, **changes: Any)
     if "models" in changes:
         changes["models"] = tuple(changes["models"])
     async with database.begin(writes=True) as connection:
-        team = replace(await _team(connection, name), **changes)
+        team = replace(team_of(await row_of(connection, "team", name)), **changes)
         refuse(_findings(team))
         if changes:
             values = {**changes, "models": list(team.models)}
@@ -122,7 +115,7 @@ async def delete_team(database: Database, name: str, actor: str) -> None:
         BadInput: keys that are not revoked belong to it.
     """
     async with database.begin(writes=True) as connection:
-        await _team(connection, name)
+        await row_of(connection, "team", name)
         living = keys.c.team == name, keys.c.revoked_at.is_(None)
         count = (await connection.execute(select(func.count()).select_from(keys).where(*living))).scalar_one()
         if count:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from aiplat.services.api.accounts import Moment
+from aiplat.services.api.accounts import Span
 from aiplat.services.api.accounts_context import Here
 from aiplat.services.api.callers import needs
 from aiplat.services.api.documents import Document
@@ -23,11 +23,9 @@ _Word = Annotated[
 ]
 
 
-class AuditFilter(Document):
+class AuditFilter(Span):
     """Which lines are meant: each filter given must match."""
 
-    since: Moment | None = None
-    until: Moment | None = None
     actor: _Word = Field(default=None, description="A key's id, or a part of aiplat.")
     action: _Word = Field(default=None, description="Such as key.created, run.start.")
     subject: _Word = Field(default=None, description="The key, team, run or plan it was done to.")

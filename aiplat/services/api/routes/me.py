@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from aiplat.services.api.accounts import MODEL, BudgetView, KeyView, Moment, TeamView
+from aiplat.services.api.accounts import MODEL, BudgetView, KeyView, Span, TeamView
 from aiplat.services.api.accounts_context import AccountsContext, Here
 from aiplat.services.api.callers import Asking, Caller, needs
 from aiplat.services.api.documents import Document
@@ -62,11 +62,9 @@ class Me(Document):
     budgets: tuple[BudgetLeft, ...]
 
 
-class MyGroups(Document):
+class MyGroups(Span):
     """Which of the requests are meant, and what they are added up by."""
 
-    since: Moment | None = Field(default=None, description="Those from here on.")
-    until: Moment | None = Field(default=None, description="Those before this.")
     model: str | None = Field(default=None, pattern=MODEL)
     group_by: tuple[Literal["model", "day"], ...] = Field(
         default=(), max_length=2, description="Left out: one sum over all."

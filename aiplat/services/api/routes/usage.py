@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from aiplat.services.api.accounts import KEY_ID, MODEL, TEAM, Moment
+from aiplat.services.api.accounts import KEY_ID, MODEL, TEAM, Span
 from aiplat.services.api.accounts_context import AccountsContext, Here
 from aiplat.services.api.callers import Asking, Caller, needs
 from aiplat.services.api.documents import Document
@@ -27,11 +27,9 @@ _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Wanted(Document):
+class Wanted(Span):
     """Which requests are meant, and how they are grouped."""
 
-    since: Moment | None = Field(default=None, description="Those from here on.")
-    until: Moment | None = Field(default=None, description="Those before this.")
     team: str | None = Field(default=None, pattern=TEAM, description="A member: its own, or left out.")
     key: str | None = Field(default=None, pattern=KEY_ID, description="A key's id.")
     model: str | None = Field(default=None, pattern=MODEL)

@@ -7,22 +7,30 @@ from typing import Any
 
 from aiplat.services.request_id import error_ids
 
+_KINDS = {403: "permission_error", 429: "rate_limit_error"}
+
 
 @dataclass
 class ApiError(Exception):
     """A request that gets an error as its answer.
 
-    `kind` and `code` are OpenAI's `type` and `code`; `param` names the offending field.
-    `retry_after` is in seconds and set where trying again may help.
+    `code` and `kind` are OpenAI's `code` and `type`, the latter by the status if it is not given; `param`
+    names the offending field. `retry_after` is in seconds and set where trying again may help.
     """
 
     status: int
     message: str
-    kind: str = "invalid_request_error"
     code: str | None = None
+    kind: str = ""
     param: str | None = None
     retry_after: int | None = None
     headers: tuple[tuple[bytes, bytes], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Fill in the kind that goes with the status."""
+        if not self.kind:
+            fault = "server_error" if self.status >= 500 else "invalid_request_error"
+            self.kind = _KINDS.get(self.status, fault)
 
     def all_headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """Return the extra response headers, `Retry-After` among them where it applies."""
@@ -77,7 +85,6 @@ def model_not_allowed(model: str) -> ApiError:
     return ApiError(
         403,
         f"this API key may not use the model '{model}'; GET /v1/models lists those it may",
-        kind="permission_error",
         code="model_not_allowed",
         param="model",
     )
@@ -88,7 +95,6 @@ def rate_limited(whose: str, what: str, limit: int, wait: int) -> ApiError:
     return ApiError(
         429,
         f"{whose} may use {limit} {what} per minute; try again in {wait} s",
-        kind="rate_limit_error",
         code="rate_limit_exceeded",
         retry_after=wait,
     )
@@ -110,7 +116,6 @@ def budget_reserved(whose: str, budget: str) -> ApiError:
     return ApiError(
         429,
         f"what is left of the budget of {whose} ({budget}) is set aside for requests under way",
-        kind="rate_limit_error",
         code="budget_reserved",
         retry_after=1,
     )
@@ -133,7 +138,6 @@ def accounts_unreachable() -> ApiError:
     return ApiError(
         503,
         "accounts cannot be reached at the moment, and this key is not served without them",
-        kind="server_error",
         code="accounts_unreachable",
         retry_after=5,
     )
@@ -196,7 +200,6 @@ def key_is_busy() -> ApiError:
     return ApiError(
         429,
         "this API key has as many large requests under way as it may; try again when one is answered",
-        kind="rate_limit_error",
         code="too_many_large_requests",
         retry_after=1,
     )
@@ -204,7 +207,7 @@ def key_is_busy() -> ApiError:
 
 def failed() -> ApiError:
     """Something went wrong here that nobody foresaw; what it was is in the log."""
-    return ApiError(500, "the gateway failed to answer this", kind="server_error", code="internal_error")
+    return ApiError(500, "the gateway failed to answer this", code="internal_error")
 
 
 def said_error(status: int, model: str, message: str) -> ApiError:
@@ -212,7 +215,6 @@ def said_error(status: int, model: str, message: str) -> ApiError:
     return ApiError(
         status,
         f"the engine of the model '{model}' says: {message}",
-        kind="rate_limit_error" if status == 429 else "server_error",
         code="upstream_failed",
         retry_after=1,
     )
@@ -223,7 +225,6 @@ def not_ready(model: str) -> ApiError:
     return ApiError(
         503,
         f"the model '{model}' is not ready to answer yet; try again in a few seconds",
-        kind="server_error",
         code="model_not_ready",
         retry_after=5,
     )
@@ -234,7 +235,6 @@ def broken(model: str) -> ApiError:
     return ApiError(
         502,
         f"the engine of the model '{model}' broke off its answer",
-        kind="server_error",
         code="upstream_failed",
         retry_after=1,
     )
@@ -245,7 +245,6 @@ def busy() -> ApiError:
     return ApiError(
         503,
         "the gateway holds as many large requests as it can; try again shortly",
-        kind="server_error",
         code="overloaded",
         retry_after=1,
     )
@@ -256,7 +255,6 @@ def too_many_wait(model: str) -> ApiError:
     return ApiError(
         503,
         f"the model '{model}' is starting and too many requests wait for it already; try again shortly",
-        kind="server_error",
         code="queue_full",
         retry_after=5,
     )
@@ -267,7 +265,6 @@ def may_not_leave(model: str) -> ApiError:
     return ApiError(
         403,
         f"the model '{model}' is served outside of this site, and this site forbids that data leaves it",
-        kind="permission_error",
         code="egress_forbidden",
         param="model",
     )
@@ -278,6 +275,5 @@ def provider_refused(model: str) -> ApiError:
     return ApiError(
         502,
         f"the provider of the model '{model}' refused the gateway's key; its administrator must replace it",
-        kind="server_error",
         code="provider_refused",
     )

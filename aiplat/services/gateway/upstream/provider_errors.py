@@ -40,11 +40,9 @@ async def error_of(providers: Providers, model: Model, answer: aiohttp.ClientRes
     if answer.status not in _PASSED_ON:
         return errors.broken(model.name)
     wait = answer.headers.get("retry-after", "")
-    kind = "rate_limit_error" if answer.status == 429 else "invalid_request_error"
     return ApiError(
         answer.status,
         f"the provider of '{model.name}' says: {said}",
-        kind=kind,
         code="provider_refused",
         retry_after=int(wait) if wait.isdecimal() and len(wait) < 10 else None,
     )
