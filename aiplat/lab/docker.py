@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Event
 
 from aiplat.errors import BadInput, Finding
 from aiplat.lab import (
@@ -14,31 +13,25 @@ from aiplat.lab import (
     docker_hosts,
     egress,
     engine,
-    forwarding,
     logins,
     machine,
-    machine_limits,
     needs,
     reach,
-    rootfs,
+    stages,
 )
 from aiplat.lab.docker_hosts import container_name, snapshot_image
-from aiplat.lab.driver import EgressReport, HostState, HostStatus, LabState, LabStatus, OnEvent, ignore_events
+from aiplat.lab.driver import EgressReport, HostState, HostStatus, LabStatus, OnEvent, ignore_events
 from aiplat.lab.names import LabNetwork, bridge_mac, bridge_name, network_name
 from aiplat.lab.record import (
     LabRecord,
     RecordedHost,
     only_one,
     read_record,
-    record_of,
     tree_dir,
-    write_record,
 )
-from aiplat.lab.steps import Steps, in_parallel
+from aiplat.lab.steps import Steps
 from aiplat.lab.tools import attempt
 from aiplat.site.models import Site
-
-_BOOT_SECONDS = 90
 
 
 class DockerDriver:
@@ -48,22 +41,16 @@ class DockerDriver:
 
     def up(self, site: Site, on_event: OnEvent) -> LabStatus:
         """Bring every host of `site` to where ssh answers; see `Driver.up`."""
-        before = read_record(site.name)
-        record = record_of(site, self.name, before.suite if before else rootfs.lab_suite())
+        record, before = stages.asked_for(site, self.name)
         _refuse_ipv6(record)
-        absent = any(not tree_dir(record.name, host.name).is_dir() for host in record.hosts)
-        needs.check_machine(disks=absent, driver=self.name)
+        needs.check_machine(disks=bool(stages.without_root(record)), driver=self.name)
         claims.refuse_other(record, before)
         if not engine.listed("network", record.name):
             bridge.check_free(record.name, record.network)
-        with only_one(record.name):
-            steps = Steps(on_event)
-            write_record(record)
-            _make_network(record, steps)
-            _make_hosts(record, steps)
-            logins.publish(record)
-            _start_all(record, steps)
-        return replace(self.status(record.name), changed=steps.changed)
+        changed = stages.bring_up(
+            record, on_event, network=_make_network, hosts=_make_hosts, start=_start_all
+        )
+        return replace(self.status(record.name), changed=changed)
 
     def down(self, name: str, on_event: OnEvent) -> tuple[str, ...]:
         """Remove what the engine holds of the lab; what is on the machine itself goes as any lab's does.
@@ -94,13 +81,8 @@ class DockerDriver:
         findings = engine.missing()
         seen = {} if findings else engine.inspected(*engine.listed("container", name))
         if record is None:
-            state: LabState = "partial" if seen else "absent"
-            return LabStatus(name, self.name, state, bridge_name(name), "", "", ())
-        hosts = tuple(_host_status(name, host, seen) for host in record.hosts)
-        whole = all(h.state == "up" for h in hosts) and egress.table_exists(name)
-        subnet, gateway = str(record.network.subnet), str(record.network.gateway)
-        up: LabState = "up" if whole else "partial"
-        return LabStatus(name, self.name, up, bridge_name(name), subnet, gateway, hosts)
+            return stages.not_made(name, self.name, traces=bool(seen))
+        return stages.status_of(record, tuple(_host_status(name, host, seen) for host in record.hosts))
 
     def ssh_argv(self, name: str, host: str) -> list[str]:
         """Return the command that opens a shell on `host`; see `Driver.ssh_argv`."""
@@ -150,14 +132,8 @@ def _refuse_ipv6(record: LabRecord) -> None:
 
 
 def _make_network(record: LabRecord, steps: Steps) -> None:
-    # The rules come first, so that there is no moment at which the bridge leads anywhere.
-    lab, network = record.name, record.network
-    steps.run("egress", "counting and dropping what leaves the lab", partial(egress.make_table, lab, network))
-    steps.run("bridge", f"network {network_name(lab)}", partial(_engine_network, lab, network))
-    steps.run(
-        "forwarding", "letting hosts talk past other forward rules", partial(forwarding.let_hosts_talk, lab)
-    )
-    steps.run("limits", "room for the hosts' file watches", machine_limits.raise_limits)
+    make = partial(_engine_network, record.name, record.network)
+    stages.make_network(record, steps, f"network {network_name(record.name)}", make)
 
 
 def _engine_network(lab: str, network: LabNetwork) -> bool:
@@ -182,16 +158,9 @@ def _make_hosts(record: LabRecord, steps: Steps) -> None:
     absent = [host for host in record.hosts if container_name(record.name, host.name) not in there]
     if not absent:
         return
-    roots: list[Path] = []
-
-    def base() -> bool:
-        root, built = rootfs.base_root(record.suite, steps.on_event)
-        roots.append(root)
-        return built
-
-    steps.run("base", f"Debian {record.suite} for lab hosts", base)
-    image = f"aiplat-lab/root:{roots[0].name.removeprefix('rootfs-')}"
-    steps.run("image", "giving the engine the base root", partial(_base_image, roots[0], image))
+    root = stages.base_root(record, steps)
+    image = f"aiplat-lab/root:{root.name.removeprefix('rootfs-')}"
+    steps.run("image", "giving the engine the base root", partial(_base_image, root, image))
     for host in absent:
         steps.run("disk", "making the container", partial(_make_host, record, host, image), host.name)
 
@@ -209,17 +178,11 @@ def _make_host(record: LabRecord, host: RecordedHost, image: str) -> bool:
 
 
 def _start_all(record: LabRecord, steps: Steps) -> None:
-    given_up = Event()
-
-    def start(host: RecordedHost) -> None:
-        begin = partial(docker_hosts.start, record.name, host.name)
-        steps.run("boot", "booting", begin, host.name)
-        steps.run("ssh", "waiting for ssh", lambda: _wait(record.name, host, given_up), host.name)
-
-    in_parallel(start, record.hosts, given_up)
+    lab = record.name
+    stages.start_all(record, steps, lambda host: docker_hosts.start(lab, host.name), partial(_waited, lab))
 
 
-def _wait(lab: str, host: RecordedHost, given_up: Event) -> bool:
+def _waited(lab: str, host: RecordedHost) -> reach.Waited:
     name = container_name(lab, host.name)
 
     def ended() -> str | None:
@@ -228,9 +191,7 @@ def _wait(lab: str, host: RecordedHost, given_up: Event) -> bool:
         said = attempt(("docker", "logs", "--tail", "4", name))
         return " / ".join((said.stdout + said.stderr).split("\n"))
 
-    waited = reach.Waited(host.name, logins.to_host(lab, host), ended, f"docker logs {name}")
-    reach.wait_for_ssh(waited, given_up, _BOOT_SECONDS)
-    return False
+    return reach.Waited(host.name, logins.to_host(lab, host), ended, f"docker logs {name}")
 
 
 def _host_status(lab: str, host: RecordedHost, seen: dict[str, engine.Container]) -> HostStatus:

@@ -14,17 +14,15 @@ from aiplat.lab import (
     cgroups,
     claims,
     egress,
-    forwarding,
     leftovers,
     logins,
     machine,
-    machine_limits,
     needs,
     reach,
-    rootfs,
+    stages,
     tree,
 )
-from aiplat.lab.driver import EgressReport, HostState, HostStatus, LabState, LabStatus, OnEvent, ignore_events
+from aiplat.lab.driver import EgressReport, HostState, HostStatus, LabStatus, OnEvent, ignore_events
 from aiplat.lab.names import bridge_name
 from aiplat.lab.record import (
     LabRecord,
@@ -33,15 +31,12 @@ from aiplat.lab.record import (
     hosts_dir,
     only_one,
     read_record,
-    record_of,
     snapshots_dir,
     tree_dir,
-    write_record,
 )
 from aiplat.lab.steps import Steps, in_parallel
 from aiplat.site.models import Site
 
-_BOOT_SECONDS = 90
 _SHUTDOWN_SECONDS = 120
 
 
@@ -52,19 +47,12 @@ class NspawnDriver:
 
     def up(self, site: Site, on_event: OnEvent) -> LabStatus:
         """Bring every host of `site` to where ssh answers; see `Driver.up`."""
-        before = read_record(site.name)
-        record = record_of(site, self.name, before.suite if before else rootfs.lab_suite())
-        needs.check_machine(disks=any(not tree_dir(record.name, host.name).is_dir() for host in record.hosts))
+        record, before = stages.asked_for(site, self.name)
+        needs.check_machine(disks=bool(stages.without_root(record)))
         claims.refuse_other(record, before)
         bridge.check_free(record.name, record.network)
-        with only_one(record.name):
-            steps = Steps(on_event)
-            write_record(record)
-            _make_network(record, steps)
-            _make_trees(record, steps)
-            logins.publish(record)
-            _boot_all(record, steps)
-        return replace(self.status(record.name), changed=steps.changed)
+        changed = stages.bring_up(record, on_event, network=_make_network, hosts=_make_trees, start=_boot_all)
+        return replace(self.status(record.name), changed=changed)
 
     def down(self, name: str, on_event: OnEvent) -> tuple[str, ...]:
         """Remove every trace of the lab; see `Driver.down`."""
@@ -84,21 +72,10 @@ class NspawnDriver:
         """Look at the lab; see `Driver.status`."""
         record = read_record(name)
         if record is None:
-            state: LabState = "partial" if leftovers.look(name) else "absent"
-            return LabStatus(name, self.name, state, bridge_name(name), "", "", ())
+            return stages.not_made(name, self.name, traces=bool(leftovers.look(name)))
         with ThreadPoolExecutor(max_workers=16) as pool:
             hosts = tuple(pool.map(lambda host: _host_status(name, host), record.hosts))
-        whole = all(h.state == "up" for h in hosts) and egress.table_exists(name)
-        network = record.network
-        return LabStatus(
-            name=name,
-            driver=record.driver,
-            state="up" if whole else "partial",
-            bridge=bridge_name(name),
-            subnet=str(network.subnet),
-            gateway=str(network.gateway),
-            hosts=hosts,
-        )
+        return stages.status_of(record, hosts)
 
     def ssh_argv(self, name: str, host: str) -> list[str]:
         """Return the command that opens a shell on `host`; see `Driver.ssh_argv`."""
@@ -139,46 +116,27 @@ class NspawnDriver:
 
 
 def _make_network(record: LabRecord, steps: Steps) -> None:
-    # The rules come first, so that there is no moment at which the bridge leads anywhere.
-    lab, network = record.name, record.network
-    steps.run("egress", "counting and dropping what leaves the lab", partial(egress.make_table, lab, network))
-    steps.run("bridge", f"bridge {bridge_name(lab)}", partial(bridge.make_bridge, lab, network))
-    steps.run(
-        "forwarding", "letting hosts talk past other forward rules", partial(forwarding.let_hosts_talk, lab)
-    )
-    steps.run("limits", "room for the hosts' file watches", machine_limits.raise_limits)
+    make = partial(bridge.make_bridge, record.name, record.network)
+    stages.make_network(record, steps, f"bridge {bridge_name(record.name)}", make)
 
 
 def _make_trees(record: LabRecord, steps: Steps) -> None:
-    absent = [host for host in record.hosts if not tree_dir(record.name, host.name).is_dir()]
+    absent = stages.without_root(record)
     if not absent:
         return
-    roots: list[Path] = []
-
-    def base() -> bool:
-        root, built = rootfs.base_root(record.suite, steps.on_event)
-        roots.append(root)
-        return built
-
-    steps.run("base", f"Debian {record.suite} for lab hosts", base)
+    root = stages.base_root(record, steps)
     for host in absent:
         identity = logins.identity(record, host)
-        make = partial(tree.make_tree, roots[0], tree_dir(record.name, host.name), identity)
+        make = partial(tree.make_tree, root, tree_dir(record.name, host.name), identity)
         steps.run("disk", "copying the base root", make, host.name)
 
 
 def _boot_all(record: LabRecord, steps: Steps) -> None:
-    hierarchies = cgroups.this_machine()
-    given_up = Event()
-
-    def boot(host: RecordedHost) -> None:
-        steps.run("boot", "booting", lambda: _boot(record.name, host, hierarchies), host.name)
-        steps.run("ssh", "waiting for ssh", lambda: _wait(record.name, host, given_up), host.name)
-
-    in_parallel(boot, record.hosts, given_up)
+    boot = partial(_boot, record.name, cgroups.this_machine())
+    stages.start_all(record, steps, boot, partial(_waited, record.name))
 
 
-def _boot(lab: str, host: RecordedHost, hierarchies: tuple[cgroups.Hierarchy, ...]) -> bool:
+def _boot(lab: str, hierarchies: tuple[cgroups.Hierarchy, ...], host: RecordedHost) -> bool:
     folder = tree_dir(lab, host.name)
     if machine.find(folder) is not None:
         return False
@@ -187,15 +145,13 @@ def _boot(lab: str, host: RecordedHost, hierarchies: tuple[cgroups.Hierarchy, ..
     return True
 
 
-def _wait(lab: str, host: RecordedHost, given_up: Event) -> bool:
+def _waited(lab: str, host: RecordedHost) -> reach.Waited:
     folder, console = tree_dir(lab, host.name), console_log(lab, host.name)
 
     def ended() -> str | None:
         return None if machine.find(folder) else machine.last_words(console)
 
-    waited = reach.Waited(host.name, logins.to_host(lab, host), ended, str(console))
-    reach.wait_for_ssh(waited, given_up, _BOOT_SECONDS)
-    return False
+    return reach.Waited(host.name, logins.to_host(lab, host), ended, str(console))
 
 
 def _host_status(lab: str, host: RecordedHost) -> HostStatus:
