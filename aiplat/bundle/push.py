@@ -13,10 +13,10 @@ from aiplat.bundle.bundle import Bundle
 from aiplat.catalog.artifacts import Artifact, ArtifactKind
 from aiplat.content import sha256_file
 from aiplat.errors import BadInput, CheckFailed, Finding
+from aiplat.supply.contract import Phase
 from aiplat.supply.oci import INDEX, MANIFEST, Descriptor, blob_path, read_json
 from aiplat.supply.upstream.registry_push import PushTarget
 
-Told = Callable[[str, int, int], None]
 PUSH = "push"
 KINDS: tuple[ArtifactKind, ...] = ("image", "chart", "model")
 _PASSWORD_BYTES = 64 << 10
@@ -35,7 +35,7 @@ class PushResult:
 
 
 def push_bundle(
-    bundle: Bundle, target: PushTarget, prefix: str, kinds: Sequence[ArtifactKind], told: Told
+    bundle: Bundle, target: PushTarget, prefix: str, kinds: Sequence[ArtifactKind], told: Phase
 ) -> PushResult:
     """Push the artifacts of these kinds as `PREFIX/NAME:VERSION`; what the registry has is not sent again.
 

@@ -11,14 +11,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from aiplat.cli.bundle_progress import Rate
 from aiplat.cli.ending import print_event
 from aiplat.cli.terminal import Console
+from aiplat.supply.contract import Phase
 
-Told = Callable[[str, int, int], None]
 _SECONDS_BETWEEN_EVENTS = 1.0
 _SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def bytes_progress(as_json: bool) -> Iterator[Told]:
+def bytes_progress(as_json: bool) -> Iterator[Phase]:
     """Give a listener for phases, with how many bytes of how many are done."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if as_json:

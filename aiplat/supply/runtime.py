@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiplat.catalog.inputs import source_path
 from aiplat.catalog.recipes import PythonRuntime
 from aiplat.content import sha256_file
-from aiplat.supply.contract import Job, Made
+from aiplat.supply.contract import Job, Made, Phase
 from aiplat.supply.oci import EMPTY, TITLE, VERSION, add_bytes, add_file, add_manifest, write_layout
 from aiplat.supply.own_wheel import make_own_wheel
 from aiplat.supply.pypi import IndexFile, bring, listed
@@ -41,7 +40,7 @@ class RuntimeMaker:
     runtime: PythonRuntime
     http: HttpClient
     work: Path
-    told: Callable[[str, int, int], None]
+    told: Phase
 
     def wanted(self) -> list[IndexFile]:
         """Return the wheels of the lock; none is fetched.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from aiplat.bundle.parts.listing import LIST, WORK, BundlePart, BundleParts, Car
 from aiplat.bundle.parts.resumed import PARTIAL, Altered, of_disk, write_resumed
 from aiplat.content import CHUNK, sha256_file, write_atomic
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
+from aiplat.supply.contract import Phase
 from aiplat.supply.oci import blob_path, link_or_copy
 
-Told = Callable[[str, int, int], None]
 JOIN = "join parts"
 BASE = "take what the base has"
 _SPARE = 64 << 20
@@ -32,7 +32,7 @@ class Joined:
     taken: int
 
 
-def join_bundle(folders: Sequence[Path], to: Path, base: Bundle | None, told: Told) -> Joined:
+def join_bundle(folders: Sequence[Path], to: Path, base: Bundle | None, told: Phase) -> Joined:
     """Put a bundle together in `to`, which is a bundle only once all of it is there and is what it must be.
 
     What the folders have is taken and kept; with parts on several media it is called once for each of them.
@@ -162,7 +162,7 @@ def _target(to: Path, name: str) -> Path:
 class _Taking:
     """Takes of the folders what is there, and knows what was missing or damaged."""
 
-    def __init__(self, listed: BundleParts, folders: Sequence[Path], to: Path, told: Told) -> None:
+    def __init__(self, listed: BundleParts, folders: Sequence[Path], to: Path, told: Phase) -> None:
         self._listed, self._to, self._told = listed, to, told
         self._found = {part.name: path for part in listed.parts if (path := _found(part, folders))}
         self._cut = [
@@ -288,7 +288,7 @@ def _described(work: Path, listed: BundleParts, base: Bundle | None) -> Bundle:
     return bundle
 
 
-def _take_base(bundle: Bundle, listed: BundleParts, base: Bundle, to: Path, told: Told) -> None:
+def _take_base(bundle: Bundle, listed: BundleParts, base: Bundle, to: Path, told: Phase) -> None:
     """Link or copy the blobs that the base has, each compared with its digest.
 
     Raises:

@@ -14,9 +14,8 @@ from aiplat.bundle.parts.listing import BundlePart, BundleParts, CarriedFile, pi
 from aiplat.bundle.parts.resumed import PARTIAL, Altered, of_disk, write_resumed
 from aiplat.content import CHUNK, sha256_file
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
+from aiplat.supply.contract import Phase
 
-Told = Callable[[str, int, int], None]
-"""Told the phase, how many bytes are done, and of how many."""
 READ = "read the bundle"
 WRITE = "write parts"
 _SPARE = 16 << 20
@@ -32,7 +31,7 @@ class Written:
 
 
 def list_parts(
-    bundle: Bundle, size: int, base: Bundle | None, folders: Sequence[Path], told: Told
+    bundle: Bundle, size: int, base: Bundle | None, folders: Sequence[Path], told: Phase
 ) -> BundleParts:
     """Return the list of a bundle's parts; the whole bundle is hashed, unless a folder has the list already.
 
@@ -94,7 +93,7 @@ def _is_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _hashed(path: Path, files: tuple[CarriedFile, ...], size: int, told: Told) -> tuple[BundlePart, ...]:
+def _hashed(path: Path, files: tuple[CarriedFile, ...], size: int, told: Phase) -> tuple[BundlePart, ...]:
     """Return the parts, once every file was found to be what bundle.json says.
 
     Raises:
@@ -152,7 +151,7 @@ class _Cut:
 
 
 def split_bundle(
-    path: Path, listed: BundleParts, folders: Sequence[Path], numbers: Collection[int], told: Told
+    path: Path, listed: BundleParts, folders: Sequence[Path], numbers: Collection[int], told: Phase
 ) -> Written:
     """Write the parts with these numbers (from 1 on) to folders, each to the first that has room for it.
 

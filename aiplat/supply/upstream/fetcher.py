@@ -14,7 +14,7 @@ from aiplat.catalog.components import CatalogModel, Component
 from aiplat.catalog.resolve import this_platform
 from aiplat.catalog.upstream_recipes import UpstreamRecipe
 from aiplat.site.models import Site
-from aiplat.supply.contract import Made, Supplied
+from aiplat.supply.contract import Made, Phase, Supplied
 from aiplat.supply.upstream.http import HttpClient
 
 
@@ -56,7 +56,7 @@ class FetchOrder:
     http: HttpClient
     kept: Path
     work: Path
-    phase: Callable[[str, int, int], None]
+    phase: Phase
     other: Callable[[str, str], Supplied]
     model: CatalogModel | None = None
 
