@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.verify.fixtures"]
+pytest_plugins = ["tests.typed", "tests.verify.fixtures"]

@@ -22,13 +22,10 @@ def test_a_base_model_is_asked_to_continue(healthy: Loopback) -> None:
 
 def test_a_base_model_does_not_continue_for_ever() -> None:
     """It ends no text by itself, so an answer has a bound; a chat has one only where somebody asks for it."""
-    engine = Engine()
-    client = OpenAI(base_url=f"{engine.start()}/v1", api_key="none")
-    try:
+    with Engine() as engine:
+        client = OpenAI(base_url=f"{engine.url}/v1", api_key="none")
         for mode, most in (("completion", None), ("completion", 7), ("chat", None), ("chat", 7)):
             list(Conversation("m", mode, client, max_tokens=most).ask("1, 2,"))
-    finally:
-        engine.stop()
     bounds = {path: [b.get("max_tokens") for b in engine.asked(path)] for path, _ in engine.seen}
     assert bounds == {"/v1/completions": [128, 7], "/v1/chat/completions": [None, 7]}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ from aiplat.runs.run import Run
 from aiplat.runs.stop import StopRequest
 from aiplat.supply import packages
 from aiplat.supply.choose import Choice
-from tests.bundle.command import Aiplat, bundle_command
 from tests.supply.worlds import Workshop, lock, site, supply
+from tests.typed import Typed
 
 SITE = """\
 apiVersion: aiplat.dev/v1alpha1
@@ -31,9 +32,7 @@ hosts: [{name: s1, address: 10.0.0.11, role: server}]
 
 
 @pytest.fixture
-def aiplat(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, workshop: Workshop
-) -> Aiplat:
+def aiplat(monkeypatch: pytest.MonkeyPatch, typed: Typed, tmp_path: Path, workshop: Workshop) -> Typed:
     """Run `aiplat bundle …` beside a site.yaml; return exit code, standard output and standard error."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.chdir(tmp_path)
@@ -43,11 +42,10 @@ def aiplat(
     chosen = Choice("packages", "packages, because a test says so")
     monkeypatch.setattr(verbs, "choose_supply", lambda _: chosen)
     monkeypatch.setattr(verbs, "supply_for", lambda *_: made)
+    return partial(typed, "bundle")
 
-    return bundle_command(monkeypatch, capsys)
 
-
-def test_building_says_what_happens_and_where_it_is(aiplat: Aiplat) -> None:
+def test_building_says_what_happens_and_where_it_is(aiplat: Typed) -> None:
     """Which supply and why, each artifact, and the folder; standard output stays empty."""
     code, out, err = aiplat("build")
     assert (code, out) == (0, "")
@@ -57,7 +55,7 @@ def test_building_says_what_happens_and_where_it_is(aiplat: Aiplat) -> None:
     assert "bundle of ward was ready already" in aiplat("build")[2]
 
 
-def test_building_for_programs_ends_with_a_summary(aiplat: Aiplat) -> None:
+def test_building_for_programs_ends_with_a_summary(aiplat: Typed) -> None:
     """JSON lines on standard output; the second time nothing has changed."""
     lines = [json.loads(line) for line in aiplat("build", "--json")[1].splitlines()]
     assert {line["artifact"].partition(":")[0] for line in lines[:-1]} >= {"tool", "docker.io/example/server"}
@@ -66,7 +64,7 @@ def test_building_for_programs_ends_with_a_summary(aiplat: Aiplat) -> None:
 
 
 def test_refreshing_says_what_is_newer_and_takes_it(
-    aiplat: Aiplat, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    aiplat: Typed, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without --refresh what was fetched stays; with it the bundle's lock has the newer package."""
     versions = {"libc6": "2.36"}
@@ -86,7 +84,7 @@ def test_refreshing_says_what_is_newer_and_takes_it(
 
 
 def test_bootstrap_says_of_a_bundle_in_a_log_what_bundle_build_says(
-    aiplat: Aiplat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    aiplat: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same lines for every artifact that is made, on standard error and without carriage returns."""
     made = supply(tmp_path / "second cache", Workshop())
@@ -102,7 +100,7 @@ def test_bootstrap_says_of_a_bundle_in_a_log_what_bundle_build_says(
     assert (out, "\r" in err) == ("", False)
 
 
-def test_a_whole_bundle_is_said_to_be_whole(aiplat: Aiplat) -> None:
+def test_a_whole_bundle_is_said_to_be_whole(aiplat: Typed) -> None:
     """Also for a bundle named by its folder."""
     aiplat("build")
     assert "whole, " in aiplat("verify")[1]
@@ -111,7 +109,7 @@ def test_a_whole_bundle_is_said_to_be_whole(aiplat: Aiplat) -> None:
     assert (code, json.loads(out)["whole"]) == (0, True)
 
 
-def test_a_flipped_bit_exits_with_3_and_names_the_file(aiplat: Aiplat, bundle: Bundle) -> None:
+def test_a_flipped_bit_exits_with_3_and_names_the_file(aiplat: Typed, bundle: Bundle) -> None:
     """For people on standard error, for programs in the document."""
     victim = bundle.blob_path(str(bundle.lock.of("model")[0].digest))
     content = bytearray(victim.read_bytes())
@@ -125,7 +123,7 @@ def test_a_flipped_bit_exits_with_3_and_names_the_file(aiplat: Aiplat, bundle: B
     assert (code, [f["where"] for f in json.loads(out)["findings"]]) == (3, [name])
 
 
-def test_info_lists_every_artifact(aiplat: Aiplat, bundle: Bundle) -> None:
+def test_info_lists_every_artifact(aiplat: Typed, bundle: Bundle) -> None:
     """The table and the document agree."""
     document = json.loads(aiplat("info", "--json")[1])
     assert [a["name"] for a in document["artifacts"]] == [a.name for a in bundle.lock.artifacts]
@@ -133,14 +131,14 @@ def test_info_lists_every_artifact(aiplat: Aiplat, bundle: Bundle) -> None:
     assert all(kind in table for kind in ("hostfile", "image", "chart", "model"))
 
 
-def test_without_a_bundle_the_next_command_is_named(aiplat: Aiplat) -> None:
+def test_without_a_bundle_the_next_command_is_named(aiplat: Typed) -> None:
     """Exit code 2, and what makes one."""
     code, _, err = aiplat("info")
     assert code == 2
     assert "there is no bundle; make one: aiplat bundle build" in err
 
 
-def test_a_bundle_is_split_and_joined(aiplat: Aiplat, bundle: Bundle, tmp_path: Path) -> None:
+def test_a_bundle_is_split_and_joined(aiplat: Typed, bundle: Bundle, tmp_path: Path) -> None:
     """Both say what they did; the second time nothing changes, and programs get a summary."""
     first, second, out = str(tmp_path / "first"), str(tmp_path / "second"), str(tmp_path / "out")
     code, said, _ = aiplat("split", "--size", "1MB", "--to", first, "--to", second)
@@ -167,7 +165,7 @@ def test_a_bundle_is_split_and_joined(aiplat: Aiplat, bundle: Bundle, tmp_path: 
     ],
 )
 def test_what_cannot_be_split_so_is_refused(
-    aiplat: Aiplat, bundle: Bundle, tmp_path: Path, words: tuple[str, ...], said: str
+    aiplat: Typed, bundle: Bundle, tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
     """With what to write instead; nothing is written."""
     code, _, err = aiplat("split", "--to", str(tmp_path / "m"), *words)
@@ -176,7 +174,7 @@ def test_what_cannot_be_split_so_is_refused(
 
 
 def test_what_differs_between_two_bundles_is_shown(
-    aiplat: Aiplat, build: Callable[..., Bundle], tmp_path: Path
+    aiplat: Typed, build: Callable[..., Bundle], tmp_path: Path
 ) -> None:
     """By artifact and by component, with the bytes to carry; nothing differs from itself."""
     shutil.copytree(build().path, tmp_path / "base")
@@ -197,7 +195,7 @@ def test_what_differs_between_two_bundles_is_shown(
     assert {row["state"] for row in same["artifacts"]} == {"same"}
 
 
-def test_what_one_layer_store_saves_is_said(aiplat: Aiplat, bundle: Bundle) -> None:
+def test_what_one_layer_store_saves_is_said(aiplat: Typed, bundle: Bundle) -> None:
     """Bytes that several artifacts share are there once."""
     document = json.loads(aiplat("info", "--json")[1])
     blobs = [blob for artifact in bundle.lock.artifacts for blob in artifact.blobs]

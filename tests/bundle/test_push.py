@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from aiplat.bundle.bundle import Bundle
 from aiplat.content import sha256_bytes
-from tests.bundle.command import Aiplat, bundle_command
+from tests.typed import Typed
 from tests.upstreams.faults import status
 from tests.upstreams.push_registry import PushRegistry
 from tests.upstreams.server import Upstreams
@@ -46,11 +47,11 @@ def push(
     bundle: Bundle,
     upstreams: Upstreams,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Aiplat:
+    typed: Typed,
+) -> Typed:
     """Run `aiplat bundle push` of the bundle; return exit code, standard output and standard error."""
     monkeypatch.setenv("NO_COLOR", "1")
-    aiplat = bundle_command(monkeypatch, capsys)
+    aiplat = partial(typed, "bundle")
 
     def run(*arguments: str, to: str = f"{HOST}/ward") -> tuple[int, str, str]:
         return aiplat("push", str(bundle.path), "--to", to, "--ca", str(upstreams.ca), *arguments)
@@ -59,7 +60,7 @@ def push(
 
 
 def test_images_charts_and_models_get_their_whole_names(
-    bundle: Bundle, registry: PushRegistry, push: Aiplat
+    bundle: Bundle, registry: PushRegistry, push: Typed
 ) -> None:
     """Each manifest under its version, byte for byte; host files stay where they are."""
     code, said, _ = push()
@@ -72,7 +73,7 @@ def test_images_charts_and_models_get_their_whole_names(
     assert {name for name, _ in registry.manifests} == {f"ward/{a.name}" for a in wanted}
 
 
-def test_what_is_there_is_not_sent_again(registry: PushRegistry, push: Aiplat) -> None:
+def test_what_is_there_is_not_sent_again(registry: PushRegistry, push: Typed) -> None:
     """The second time nothing changes; a blob that another repository has is not sent for this one."""
     summary = json.loads(push("--json")[1].splitlines()[-1])
     sent = registry.uploads
@@ -87,7 +88,7 @@ def test_what_is_there_is_not_sent_again(registry: PushRegistry, push: Aiplat) -
     assert registry.uploads == sent
 
 
-def test_only_the_kinds_that_are_asked_for_go(registry: PushRegistry, push: Aiplat) -> None:
+def test_only_the_kinds_that_are_asked_for_go(registry: PushRegistry, push: Typed) -> None:
     """And a kind that no registry holds is refused."""
     push("--kind", "image")
     assert {name for name, _ in registry.manifests} == {"ward/docker.io/example/server"}
@@ -96,7 +97,7 @@ def test_only_the_kinds_that_are_asked_for_go(registry: PushRegistry, push: Aipl
 
 
 def test_credentials_come_from_a_private_file_or_from_docker(
-    registry: PushRegistry, push: Aiplat, tmp_path: Path
+    registry: PushRegistry, push: Typed, tmp_path: Path
 ) -> None:
     """Without any, with wrong ones and with a file that others may read it says what to do."""
     registry.login = ("nurse", "s3cret:word")
@@ -121,7 +122,7 @@ def test_credentials_come_from_a_private_file_or_from_docker(
     assert "s3cret" not in err
 
 
-def test_altered_content_is_not_pushed(bundle: Bundle, registry: PushRegistry, push: Aiplat) -> None:
+def test_altered_content_is_not_pushed(bundle: Bundle, registry: PushRegistry, push: Typed) -> None:
     """The file is named, and nothing of that artifact is in the registry."""
     image = bundle.lock.of("image")[0]
     victim = bundle.blob_path(image.blobs[-1].digest)
@@ -134,7 +135,7 @@ def test_altered_content_is_not_pushed(bundle: Bundle, registry: PushRegistry, p
 
 
 def test_a_version_that_leads_elsewhere_is_not_pushed(
-    bundle: Bundle, registry: PushRegistry, push: Aiplat
+    bundle: Bundle, registry: PushRegistry, push: Typed
 ) -> None:
     """It would become another repository's address, whose tags are overwritten."""
     document = json.loads((bundle.path / "bundle.json").read_text())
@@ -156,14 +157,14 @@ def test_a_version_that_leads_elsewhere_is_not_pushed(
     ],
 )
 def test_what_is_not_a_place_to_push_to_is_refused(
-    registry: PushRegistry, push: Aiplat, to: str, said: str
+    registry: PushRegistry, push: Typed, to: str, said: str
 ) -> None:
     """Before anything is sent."""
     code, _, err = push(to=to)
     assert (code, said in err, registry.uploads) == (2, True, 0)
 
 
-def test_a_push_that_broke_off_resumes(upstreams: Upstreams, registry: PushRegistry, push: Aiplat) -> None:
+def test_a_push_that_broke_off_resumes(upstreams: Upstreams, registry: PushRegistry, push: Typed) -> None:
     """A fault that passes is not seen; after one that stays, what arrived is not sent again."""
     upstreams.fault(HOST, "uploads/1$", status(503), times=2)
     upstreams.fault(HOST, "tiny/blobs/uploads/$", status(500))

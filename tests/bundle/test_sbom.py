@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from aiplat.bundle.contents.read import contents_of
 from aiplat.bundle.licences import licence_lines
 from aiplat.bundle.sbom import sbom_of_bundle
 from aiplat.catalog.catalog import load_catalog
-from tests.bundle.command import Aiplat, bundle_command
 from tests.bundle.made import bundle, finished, go_program
+from tests.typed import Typed
 
 STATUS = (
     b"Package: bash\nStatus: install ok installed\nVersion: 5.2-1\nArchitecture: amd64\n\n"
@@ -43,12 +44,11 @@ def made(tmp_path: Path) -> Bundle:
 
 
 @pytest.fixture
-def aiplat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Aiplat:
+def aiplat(monkeypatch: pytest.MonkeyPatch, typed: Typed) -> Typed:
     """Run `aiplat bundle …`; return exit code, standard output and standard error."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
-
-    return bundle_command(monkeypatch, capsys)
+    return partial(typed, "bundle")
 
 
 def valid(text: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def said(component: dict[str, Any], name: str) -> list[str]:
 
 
 def test_the_whole_and_each_image_are_valid_and_name_every_layer(
-    aiplat: Aiplat, made: Bundle, tmp_path: Path
+    aiplat: Typed, made: Bundle, tmp_path: Path
 ) -> None:
     """A folder gets one document of the bundle and one of each image."""
     out = tmp_path / "out"
@@ -111,7 +111,7 @@ def _document(made: Bundle) -> dict[str, Any]:
     return sbom_of_bundle(made, contents_of(made), read_cards(made.path), load_catalog())
 
 
-def test_one_image_is_named_by_the_last_part_of_its_name(aiplat: Aiplat, made: Bundle) -> None:
+def test_one_image_is_named_by_the_last_part_of_its_name(aiplat: Typed, made: Bundle) -> None:
     """On standard output; one that is not there is answered with those that are."""
     document = valid(aiplat("sbom", str(made.path), "--image", "empty")[1])
     assert document["metadata"]["component"]["name"] == "docker.io/example/empty"
@@ -145,7 +145,7 @@ def _with_model(tmp_path: Path) -> Bundle:
     return finished(made.path, [artifact])
 
 
-def test_every_package_has_a_licence_or_is_said_to_be_unknown(aiplat: Aiplat, made: Bundle) -> None:
+def test_every_package_has_a_licence_or_is_said_to_be_unknown(aiplat: Typed, made: Bundle) -> None:
     """The document for programs has a line for each that was read, what asks for attention first."""
     document = json.loads(aiplat("licences", str(made.path), "--json")[1])
     rows = {(row["kind"], row["name"]): row for row in document["licences"]}
@@ -163,7 +163,7 @@ def test_every_package_has_a_licence_or_is_said_to_be_unknown(aiplat: Aiplat, ma
     ]
 
 
-def test_the_report_is_a_table_a_spreadsheet_and_a_document(aiplat: Aiplat, made: Bundle) -> None:
+def test_the_report_is_a_table_a_spreadsheet_and_a_document(aiplat: Typed, made: Bundle) -> None:
     """All three have the package with conditions first; words of others are neither formula nor markup."""
     rows = list(csv.DictReader(aiplat("licences", str(made.path), "--csv")[1].splitlines()))
     assert (rows[0]["name"], rows[0]["group"], rows[0]["in"]) == (
@@ -180,7 +180,7 @@ def test_the_report_is_a_table_a_spreadsheet_and_a_document(aiplat: Aiplat, made
     assert (code, "say one of them" in err) == (2, True)
 
 
-def test_words_of_others_are_no_formula_and_no_markup(aiplat: Aiplat, tmp_path: Path) -> None:
+def test_words_of_others_are_no_formula_and_no_markup(aiplat: Typed, tmp_path: Path) -> None:
     """A licence that a spreadsheet would run, and one that breaks a table, do nothing."""
     evil = {"e-1.dist-info/METADATA": b"Name: e\nVersion: 1\nLicense: =1+1|<b>*x*\x1b[31m\n"}
     made = bundle(tmp_path / "bundle", {"docker.io/example/app": [evil]})

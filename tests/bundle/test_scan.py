@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from aiplat.bundle.contents.read import Contents, contents_of
 from aiplat.catalog.artifacts import Artifact
 from aiplat.content import digest_of
 from aiplat.errors import BadInput
-from tests.bundle.command import bundle_command
 from tests.bundle.made import bundle, go_program
+from tests.typed import Typed
 
 STATUS = (
     b"Package: libz1\nStatus: install ok installed\nVersion: 1:1.3-1\nArchitecture: amd64\nSource: zlib\n\n"
@@ -102,7 +102,7 @@ def test_debian_compares_as_dpkg_does_and_by_release(tmp_path: Path) -> None:
 
 
 def test_what_an_image_holds_is_found_and_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Typed
 ) -> None:
     """Debian's by its source, Python's by its plain name, Go's modules and library; exit code 3."""
     made = bundle(tmp_path / "bundle", {"docker.io/example/app": [FILES]})
@@ -117,7 +117,7 @@ def test_what_an_image_holds_is_found_and_named(
             "P-1", "PyPI", "jinja2", {"introduced": "0"}, {"fixed": "3.1.3"}, modified="2026-06-01T00:00:00Z"
         )
         archive.writestr("P-1.json", json.dumps(python))
-    run = _runner(monkeypatch, capsys)
+    run = _runner(monkeypatch, typed)
     code, out, _ = run("scan", str(made.path), "--advisories", str(folder), "--json")
     document = json.loads(out)
     assert (code, [row["advisory"] for row in document["vulnerable"]]) == (3, ["G-1", "P-1", "D-1"])
@@ -130,31 +130,28 @@ def test_what_an_image_holds_is_found_and_named(
 
 
 def test_without_advisories_it_says_that_nothing_was_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Typed
 ) -> None:
     """And ends well: nothing was found wrong."""
     made = bundle(tmp_path / "bundle", {"docker.io/example/app": [FILES]})
-    code, out, _ = _runner(monkeypatch, capsys)("scan", str(made.path))
+    code, out, _ = _runner(monkeypatch, typed)("scan", str(made.path))
     assert (code, "packages were not compared with advisories" in out) == (0, True)
 
 
 def test_a_bundle_that_was_altered_is_not_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Typed
 ) -> None:
     """Cards of models are found through index.json, which may be somebody else's by now."""
     made = bundle(tmp_path / "bundle", {"docker.io/example/app": [FILES]})
     (made.path / "index.json").write_text("{}")
-    code, _, err = _runner(monkeypatch, capsys)("scan", str(made.path))
+    code, _, err = _runner(monkeypatch, typed)("scan", str(made.path))
     assert (code, "index.json: was altered" in err) == (3, True)
 
 
-def _runner(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+def _runner(monkeypatch: pytest.MonkeyPatch, typed: Typed) -> Typed:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "250")
-
-    return bundle_command(monkeypatch, capsys)
+    return partial(typed, "bundle")
 
 
 def test_versions_that_cannot_be_compared_are_said(tmp_path: Path) -> None:
@@ -176,7 +173,7 @@ def test_what_is_not_an_advisory_is_refused_by_name(tmp_path: Path, text: str) -
 
 
 def test_files_that_are_larger_than_any_advisory_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Typed
 ) -> None:
     """Nothing that was not read is passed over in silence, in a folder or in an archive."""
     monkeypatch.setattr(advisories, "_MOST_BYTES", 2000)
@@ -185,7 +182,7 @@ def test_files_that_are_larger_than_any_advisory_are_named(
     (folder / "large.json").write_text(" " * 2001)
     with zipfile.ZipFile(folder / "all.zip", "w") as archive:
         archive.writestr("huge.json", " " * 2001)
-    said = _runner(monkeypatch, capsys)("scan", str(made.path), "--advisories", str(folder), "--json")[1]
+    said = _runner(monkeypatch, typed)("scan", str(made.path), "--advisories", str(folder), "--json")[1]
     large = [text for text in json.loads(said)["notCompared"] if text.startswith("not read")]
     assert large == [
         f"not read, it is larger than any advisory: {folder}/{name}"

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 
 import pytest
 
-from aiplat.cli.main import main
+from tests.typed import Typed
 
 Aiplat = Callable[..., str]
 
 
 @pytest.fixture
-def aiplat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Aiplat:
+def aiplat(typed: Typed) -> Aiplat:
     """Run `aiplat catalog …`, which must succeed, and return its standard output."""
 
     def run(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["aiplat", "catalog", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert ended.value.code == 0
-        return capsys.readouterr().out
+        code, out, err = typed("catalog", *arguments)
+        assert code == 0, err
+        return out
 
     return run
 
@@ -101,12 +98,8 @@ def test_several_cards_are_shared_as_far_as_a_model_divides(aiplat: Aiplat) -> N
         (["--engine", "olama"], "'olama' is not an engine"),
     ],
 )
-def test_what_is_not_known_is_said_with_what_is(
-    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_not_known_is_said_with_what_is(arguments: list[str], said: str, typed: Typed) -> None:
     """A slip in a card's name leads to the card."""
-    monkeypatch.setattr(sys, "argv", ["aiplat", "catalog", "models", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    code, _, err = typed("catalog", "models", *arguments)
+    assert code == 2
+    assert said in err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import pytest
 import typer
 
-from aiplat.cli.main import command_line, main
+from aiplat.cli.main import command_line
+from tests.typed import Typed
 
 # Each verb with `--json`, and arguments with which it cannot do its work.
 FAULTS = {
@@ -92,7 +92,7 @@ def with_json() -> list[str]:
 
 @pytest.fixture
 def ended(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, typed: Typed, tmp_path: Path
 ) -> Callable[[str], tuple[int, list[dict[str, Any]], str]]:
     """Run a command line in this process; return exit code, JSON lines and what people were told."""
     monkeypatch.setenv("AIPLAT_STATE", str(tmp_path / "state"))
@@ -100,11 +100,8 @@ def ended(
     monkeypatch.chdir(tmp_path)
 
     def run(words: str) -> tuple[int, list[dict[str, Any]], str]:
-        monkeypatch.setattr(sys, "argv", ["aiplat", *words.split()])
-        with pytest.raises(SystemExit) as raised:
-            main()
-        said = capsys.readouterr()
-        return int(raised.value.code or 0), [json.loads(line) for line in said.out.splitlines()], said.err
+        code, out, err = typed(*words.split())
+        return code, [json.loads(line) for line in out.splitlines()], err
 
     return run
 

@@ -18,10 +18,10 @@ import pytest
 import typer
 
 from aiplat.cli import main as module
-from aiplat.cli.main import main
 from aiplat.errors import AiplatError, BadInput, CheckFailed, Finding
 from aiplat.runs.run import StoppedError
 from tests.patience import PATIENCE
+from tests.typed import Ended, Typed
 
 SENTENCE = "interrupted: nothing more was done; run the same command again to go on"
 SITE = """\
@@ -46,13 +46,9 @@ sys.argv = ["aiplat", "wait"]
 m.main()
 """
 
-Ended = tuple[int, str, str]
-
 
 @pytest.fixture
-def aiplat(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., Ended]:
+def aiplat(monkeypatch: pytest.MonkeyPatch, typed: Typed, tmp_path: Path) -> Typed:
     """Run the command line in this process; return exit code, standard output and standard error."""
     monkeypatch.setenv("AIPLAT_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("NO_COLOR", "1")
@@ -61,14 +57,7 @@ def aiplat(
     (tmp_path / "good.yaml").write_text(SITE)
     (tmp_path / "bad.yaml").write_text(SITE.replace("server", "agent"))
 
-    def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["aiplat", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return typed
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
-from aiplat.cli.main import main
+from tests.typed import Typed
 
 WORDS = ["login", "--issuer", "https://login.ward-3.test"]
 
@@ -19,12 +17,10 @@ WORDS = ["login", "--issuer", "https://login.ward-3.test"]
     ],
 )
 def test_what_is_no_certificate_is_said_before_anybody_signs_in(
-    more: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    more: list[str], said: str, monkeypatch: pytest.MonkeyPatch, typed: Typed
 ) -> None:
     """Bad input."""
-    monkeypatch.setattr(sys, "argv", ["aiplat", *WORDS, *more])
     monkeypatch.setenv("COLUMNS", "140")
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    code, _, err = typed(*WORDS, *more)
+    assert code == 2
+    assert said in err

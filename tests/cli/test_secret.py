@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aiplat.actions.secret import MAX_BYTES
-from aiplat.cli.main import main
 from aiplat.runs.journal import one_run_at_a_time
 from aiplat.vault.password import PASSWORD_FILE
 from aiplat.vault.store import read_secrets
+from tests.typed import Typed
 
 SITE = """\
 apiVersion: aiplat.dev/v1alpha1
@@ -26,7 +25,6 @@ planes:
     ollama: {values: {env: {password: {fromSecret: admin}}}}
 """
 VALUE = "correct horse"
-Aiplat = Callable[..., tuple[int, str, str]]
 
 
 class Input(io.TextIOWrapper):
@@ -40,7 +38,7 @@ class Input(io.TextIOWrapper):
 
 
 @pytest.fixture
-def aiplat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Aiplat:
+def aiplat(monkeypatch: pytest.MonkeyPatch, typed: Typed, tmp_path: Path) -> Typed:
     """Run `aiplat secret …` beside a site.yaml with `given` on standard input; return code, out and err."""
     monkeypatch.setenv("AIPLAT_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("NO_COLOR", "1")
@@ -51,13 +49,10 @@ def aiplat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     (tmp_path / "site.yaml").write_text(SITE)
 
     def run(*arguments: str, given: bytes = b"") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["aiplat", "secret", *arguments])
         monkeypatch.setattr(sys, "stdin", Input(io.BytesIO(given)))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert VALUE not in said.out + said.err
-        return int(ended.value.code or 0), said.out, said.err
+        code, out, err = typed("secret", *arguments)
+        assert VALUE not in out + err
+        return code, out, err
 
     return run
 
@@ -69,7 +64,7 @@ def kept(name: str) -> str:
     return secrets.given[name].value
 
 
-def test_a_secret_is_read_from_standard_input(aiplat: Aiplat) -> None:
+def test_a_secret_is_read_from_standard_input(aiplat: Typed) -> None:
     """One newline at its end goes; the same again is not a change."""
     code, out, err = aiplat("set", "admin", given=f"{VALUE}\n".encode())
     assert (code, out) == (0, "")
@@ -79,13 +74,13 @@ def test_a_secret_is_read_from_standard_input(aiplat: Aiplat) -> None:
     assert json.loads(aiplat("set", "admin", "--json", given=b"other")[1])["changed"] == 1
 
 
-def test_a_secret_of_many_lines_stays_whole(aiplat: Aiplat) -> None:
+def test_a_secret_of_many_lines_stays_whole(aiplat: Typed) -> None:
     """Only the very last newline goes."""
     aiplat("set", "key", given=b"one\ntwo\n\n")
     assert kept("key") == "one\ntwo\n"
 
 
-def test_at_a_terminal_it_is_typed_twice(aiplat: Aiplat, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_a_terminal_it_is_typed_twice(aiplat: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two that differ are refused, and nothing is kept."""
     typed = iter([VALUE, "wrong horse", VALUE, VALUE])
     monkeypatch.setattr("aiplat.cli.secret.getpass.getpass", lambda _: next(typed))
@@ -105,21 +100,21 @@ def test_at_a_terminal_it_is_typed_twice(aiplat: Aiplat, monkeypatch: pytest.Mon
         ("admin", b"x" * (MAX_BYTES + 1), "is longer than 256 KiB"),
     ],
 )
-def test_what_cannot_be_kept_is_refused(aiplat: Aiplat, name: str, given: bytes, says: str) -> None:
+def test_what_cannot_be_kept_is_refused(aiplat: Typed, name: str, given: bytes, says: str) -> None:
     """Exit code 2, and no vault is made for it."""
     code, _, err = aiplat("set", name, given=given)
     assert (code, says in err) == (2, True), err
     assert read_secrets("ward") is None
 
 
-def test_the_value_is_no_argument(aiplat: Aiplat) -> None:
+def test_the_value_is_no_argument(aiplat: Typed) -> None:
     """What stands on a command line is read by everybody on the machine."""
     code, _, err = aiplat("set", "admin", "site.yaml", "on-the-command-line")
     assert code == 2
     assert "unexpected extra argument" in err
 
 
-def test_the_list_has_names_and_places_and_what_is_missing(aiplat: Aiplat) -> None:
+def test_the_list_has_names_and_places_and_what_is_missing(aiplat: Typed) -> None:
     """For people and programs; never a value."""
     missing = aiplat("list")[1]
     assert "not given yet: aiplat secret set admin" in missing
@@ -134,7 +129,7 @@ def test_the_list_has_names_and_places_and_what_is_missing(aiplat: Aiplat) -> No
     assert all(r["since"].endswith("Z") or "+00:00" in r["since"] for r in rows)
 
 
-def test_only_what_is_not_used_is_removed(aiplat: Aiplat) -> None:
+def test_only_what_is_not_used_is_removed(aiplat: Typed) -> None:
     """What the site refers to stays; an unknown name gets a hint."""
     aiplat("set", "admin", given=VALUE.encode())
     aiplat("set", "spare", given=b"x")
@@ -146,7 +141,7 @@ def test_only_what_is_not_used_is_removed(aiplat: Aiplat) -> None:
     assert kept("admin") == VALUE
 
 
-def test_no_secret_changes_while_a_run_is_at_work(aiplat: Aiplat) -> None:
+def test_no_secret_changes_while_a_run_is_at_work(aiplat: Typed) -> None:
     """The run has read the vault and may write it."""
     with one_run_at_a_time("ward"):
         code, _, err = aiplat("set", "admin", given=VALUE.encode())

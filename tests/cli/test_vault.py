@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import stat
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from aiplat.cli.main import main
 from aiplat.site.load import load_site
 from aiplat.vault.password import PASSWORD_FILE
 from aiplat.vault.store import ensure_secrets, read_secrets
+from tests.typed import Typed
 
 SITE = """\
 apiVersion: aiplat.dev/v1alpha1
@@ -25,7 +24,7 @@ Aiplat = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def aiplat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Aiplat:
+def aiplat(monkeypatch: pytest.MonkeyPatch, typed: Typed, tmp_path: Path) -> Aiplat:
     """Run `aiplat vault …` as on the machine named; return its exit code and what it printed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
@@ -37,11 +36,8 @@ def aiplat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
 
     def run(machine: str, *words: str) -> tuple[int, str]:
         monkeypatch.setenv("AIPLAT_STATE", str(tmp_path / machine))
-        monkeypatch.setattr(sys, "argv", ["aiplat", "vault", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        seen = capsys.readouterr()
-        return int(ended.value.code or 0), seen.out + seen.err
+        code, out, err = typed("vault", *words)
+        return code, out + err
 
     monkeypatch.setenv("AIPLAT_STATE", str(tmp_path / "here"))
     ensure_secrets(load_site(tmp_path / "ward.yaml"), lab=False)

@@ -14,10 +14,8 @@ from tests.cluster.kube import Kube
 @pytest.fixture
 def kube() -> Iterator[Kube]:
     """An empty cluster."""
-    server = Kube()
-    server.start()
-    yield server
-    server.stop()
+    with Kube() as kube:
+        yield kube
 
 
 @pytest.fixture

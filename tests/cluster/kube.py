@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from tests.patience import PATIENCE
+from tests.served import Served
 
 Document = dict[str, Any]
 LISTS = {
@@ -38,7 +36,7 @@ VERSION = {
 } | dict.fromkeys(("buildDate", "goVersion", "compiler", "platform"), "")
 
 
-class Kube:
+class Kube(Served):
     """Holds lists of documents by plural name.
 
     `executed` answers a command in a pod with output and code; `written` is every pod's log, but for those
@@ -46,6 +44,7 @@ class Kube:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.lists: dict[str, list[Document]] = {name: [] for name in LISTS.values()}
         self.executed: Callable[[str, list[str]], tuple[str, int]] = lambda _pod, _command: ("", 0)
         self.written = ""
@@ -53,23 +52,6 @@ class Kube:
         self.asked: list[str] = []
         self.applied = 0
         self.refuse = 0
-        self.url = ""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._runner: web.AppRunner | None = None
-
-    def start(self) -> None:
-        """Listen on a free port."""
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
-
-    def stop(self) -> None:
-        """Stop listening and end the thread."""
-        assert self._runner is not None
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
-        self._loop.close()
 
     def write_kubeconfig(self, path: Path) -> None:
         """Write a kubeconfig that leads here."""
@@ -80,7 +62,8 @@ class Kube:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(named))
 
-    async def _listen(self) -> None:
+    def application(self) -> web.Application:
+        """Return the routes of an API server."""
         app = web.Application()
         app.router.add_get("/version/", self._version)
         for path in LISTS:
@@ -91,10 +74,7 @@ class Kube:
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/exec", self._exec)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/log", self._log)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/portforward", self._forward)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return app
 
     def _refusal(self) -> web.Response | None:
         return web.json_response({"message": "no"}, status=self.refuse) if self.refuse else None

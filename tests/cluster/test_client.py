@@ -117,7 +117,7 @@ def test_a_refusal_names_the_api_and_the_reason(kube: Kube, cluster: Cluster) ->
 
 def test_an_api_that_is_gone_is_said_soon(kube: Kube, tmp_path: Path) -> None:
     """Nobody listens any more."""
-    kube.url = "http://127.0.0.1:1"
+    kube.port = 1
     kube.write_kubeconfig(tmp_path / "kubeconfig")
     with pytest.raises(ClusterUnreachable, match="cannot be asked"):
         Cluster(tmp_path / "kubeconfig").version()

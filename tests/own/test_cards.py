@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ from aiplat.errors import BadInput
 from aiplat.site.models import Site
 from aiplat.state import bundle_dir
 from aiplat.supply.oci import read_json
-from tests.bundle.command import Aiplat, bundle_command
 from tests.own.test_scan import built
 from tests.own.worlds import gguf_bytes, laid, ward
+from tests.typed import Typed
 
 README = b"# Ward notes\nTuned on our own notes. \x1b[31m{{ secret }}\n"
 
@@ -30,13 +31,12 @@ def site(tmp_path: Path) -> Site:
 
 
 @pytest.fixture
-def aiplat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Aiplat:
+def aiplat(monkeypatch: pytest.MonkeyPatch, typed: Typed, tmp_path: Path) -> Typed:
     """Run `aiplat bundle …` beside the site; return exit code, standard output and standard error."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
-
-    return bundle_command(monkeypatch, capsys)
+    return partial(typed, "bundle")
 
 
 def test_a_card_is_a_referrer_in_a_whole_bundle(site: Site) -> None:
@@ -63,7 +63,7 @@ def test_a_card_says_what_is_to_be_known(site: Site, tmp_path: Path) -> None:
     assert card.readme == README.decode()
 
 
-def test_the_cards_are_shown(site: Site, aiplat: Aiplat) -> None:
+def test_the_cards_are_shown(site: Site, aiplat: Typed) -> None:
     """As a table, one by one with the README, and for programs; a README cannot steer the terminal."""
     bundle = built(site)
     code, table, _ = aiplat("models")
@@ -80,7 +80,7 @@ def test_the_cards_are_shown(site: Site, aiplat: Aiplat) -> None:
     assert json.loads(aiplat("card", "ward-notes:1b", "--json")[1])["kind"] == "ModelCards"
 
 
-def test_what_is_not_there_is_said(site: Site, aiplat: Aiplat) -> None:
+def test_what_is_not_there_is_said(site: Site, aiplat: Typed) -> None:
     """Another name gets the nearest; a card that was altered is damage, not a card."""
     bundle = built(site)
     code, _, err = aiplat("card", "ward-notes:2b")

@@ -62,10 +62,8 @@ EVENTS: tuple[Event, ...] = (
 @pytest.fixture
 def kube() -> Iterator[Kube]:
     """An empty cluster."""
-    server = Kube()
-    server.start()
-    yield server
-    server.stop()
+    with Kube() as kube:
+        yield kube
 
 
 @pytest.fixture

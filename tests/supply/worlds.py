@@ -9,7 +9,6 @@ from typing import Any
 
 from aiplat.catalog.artifacts import Artifact, Lock
 from aiplat.catalog.catalog import Catalog
-from aiplat.catalog.components import Component
 from aiplat.catalog.recipes import RecipeKind
 from aiplat.content import digest_of
 from aiplat.errors import AiplatError, Finding
@@ -26,6 +25,7 @@ from aiplat.supply.oci import (
     write_layout,
 )
 from aiplat.supply.packages import PackagesSupply
+from tests.upstreams.orders import component
 
 RECIPES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("hostfile", "tool", {"go": "build", "package": "example.org/tool"}),
@@ -45,17 +45,7 @@ def catalog() -> Catalog:
         {"kind": kind, "name": name, "version": {"from": "project"}, "packages": recipe}
         for kind, name, recipe in RECIPES
     ]
-    document = {
-        "apiVersion": "aiplat.dev/v1alpha1",
-        "kind": "Component",
-        "name": "example",
-        "plane": "model",
-        "purpose": "Nothing but tests.",
-        "licence": {"spdx": "Apache-2.0"},
-        "default": "on",
-        "artifacts": artifacts,
-    }
-    return Catalog((), (Component.model_validate(document),))
+    return Catalog((), (component(artifacts),))
 
 
 def lock(version: str = "1.0.0") -> Lock:

@@ -63,7 +63,7 @@ class Desk:
         self.kept.mkdir(exist_ok=True)
         return FetchOrder(
             artifact=artifact,
-            component=_component(),
+            component=component(),
             recipe=recipe,
             site=self._site(),
             catalog=Catalog((), ()),
@@ -98,7 +98,8 @@ class Desk:
         return Site.model_validate(document)
 
 
-def _component() -> Component:
+def component(artifacts: Sequence[dict[str, Any]] = ()) -> Component:
+    """Return a component that has these artifacts and is there for nothing."""
     document = {
         "apiVersion": "aiplat.dev/v1alpha1",
         "kind": "Component",
@@ -107,6 +108,7 @@ def _component() -> Component:
         "purpose": "Nothing but tests.",
         "licence": {"spdx": "Apache-2.0"},
         "default": "on",
+        "artifacts": artifacts,
     }
     return Component.model_validate(document)
 

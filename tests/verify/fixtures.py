@@ -36,15 +36,11 @@ def healthy_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopba
     with _own_address(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPLAT_STATE", str(folder / "state"))
         patch.delenv("AIPLAT_VAULT_PASSWORD_FILE", raising=False)
-        kube, engine = Kube(), Engine()
-        kube.start()
-        url = engine.start()
-        site = Loopback(kube, ADDRESS)
-        with registry(site.secrets, folder, ADDRESS), gateway(site.secrets, folder, ADDRESS, url):
-            yield site
-        site.ssh.close()
-        engine.stop()
-        kube.stop()
+        with Kube() as kube, Engine() as engine:
+            site = Loopback(kube, ADDRESS)
+            with registry(site.secrets, folder, ADDRESS), gateway(site.secrets, folder, ADDRESS, engine.url):
+                yield site
+            site.ssh.close()
 
 
 @pytest.fixture

@@ -28,9 +28,8 @@ def test_the_question_suits_the_model(name: str, question: Question | None) -> N
 @pytest.fixture
 def engine() -> Iterator[Engine]:
     """An engine on loopback."""
-    engine = Engine()
-    yield engine
-    engine.stop()
+    with Engine() as engine:
+        yield engine
 
 
 @pytest.mark.parametrize(
@@ -38,7 +37,7 @@ def engine() -> Iterator[Engine]:
 )
 def test_the_same_answer_is_asked_for_each_time(engine: Engine, question: Question, path: str) -> None:
     """Temperature 0, a fixed seed, and no more tokens than the answer needs."""
-    with httpx.Client(base_url=engine.start()) as client:
+    with httpx.Client(base_url=engine.url) as client:
         said = ask(client, "m", question, 60)
     assert said == " 5, 6, 7"
     assert question.answered_by(said) == (question is COMPLETION)

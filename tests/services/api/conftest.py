@@ -226,6 +226,18 @@ def api(place: Place, people: People) -> Iterator[Api]:
     api.close()
 
 
+@pytest.fixture(scope="module")
+def lasting_api(tmp_path_factory: pytest.TempPathFactory, people: People) -> Iterator[Api]:
+    """One API for all tests of a file, in their order."""
+    with pytest.MonkeyPatch.context() as patch:
+        place = Place(tmp_path_factory.mktemp("site"))
+        for name, value in place.environment.items():
+            patch.setenv(name, value)
+        api = Api(place, people, Launcher(place.file, RUNNER))
+        yield api
+        api.close()
+
+
 @pytest.fixture
 def read_only(place: Place, people: People) -> Iterator[Api]:
     """The API as in a cluster: it makes no runs."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from aiplat.services.api.launch import Launcher
-from tests.services.api.conftest import Api, People, Place
-from tests.services.api.server import RUNNER
+from tests.services.api.conftest import Api
 
 DIGEST = f"sha256:{'0' * 64}"
 RUN = "20260102T030405Z-0a1b2c"
@@ -85,30 +82,18 @@ FOREIGN = {
 MEMBERS_MAY_READ = {n: r[1] for n, r in ROUTES.items() if r[0] == "GET" and r[3][1] == 200}
 
 
-@pytest.fixture(scope="module")
-def everyone(tmp_path_factory: pytest.TempPathFactory, people: People) -> Iterator[Api]:
-    """One API for the whole table; its order is that of the table."""
-    with pytest.MonkeyPatch.context() as patch:
-        place = Place(tmp_path_factory.mktemp("site"))
-        for name, value in place.environment.items():
-            patch.setenv(name, value)
-        api = Api(place, people, Launcher(place.file, RUNNER))
-        yield api
-        api.close()
-
-
 @pytest.mark.parametrize("operation", ROUTES)
-def test_each_role_gets_what_the_table_says(everyone: Api, operation: str) -> None:
+def test_each_role_gets_what_the_table_says(lasting_api: Api, operation: str) -> None:
     """The same request with no key, and with a key of each role."""
     method, path, body, expected = ROUTES[operation]
-    path = path.replace("KEY", everyone.ids["spare"])
-    got = tuple(everyone.ask(method, path, who, json=body).status_code for who in CALLERS)
+    path = path.replace("KEY", lasting_api.ids["spare"])
+    got = tuple(lasting_api.ask(method, path, who, json=body).status_code for who in CALLERS)
     assert got == expected
 
 
-def test_the_table_has_every_route(everyone: Api) -> None:
+def test_the_table_has_every_route(lasting_api: Api) -> None:
     """A route that nobody thought about is not in the table, and this fails."""
-    document = everyone.ask("GET", "/openapi.json", None).json()
+    document = lasting_api.ask("GET", "/openapi.json", None).json()
     operations = {o["operationId"]: o for path in document["paths"].values() for o in path.values()}
     assert set(operations) == set(ROUTES)
     needed = {name: operation.get("x-aiplat-role") for name, operation in operations.items()}

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
-from starlette.types import Receive, Scope, Send
 
 from aiplat.services.api.in_site import create_in_site_app
 from aiplat.services.store.database import Database
-from tests.services.api.conftest import PREFIX, Api, People, Place
+from tests.services.api.conftest import Api, People, Place
+from tests.services.api.described import Front, schema_of, tried
 from tests.services.api.test_access import CALLERS, ROUTES
 
 ELSEWHERE = {"site", "planes", "models", "checks", "plans", "runs", "catalog"}
@@ -25,31 +24,8 @@ class InSite(Api):
         self.app = create_in_site_app(self.database)
 
 
-class _Front:
-    """Stands where the application will be when tests run: they are made of its description before."""
-
-    def __init__(self) -> None:
-        self.app = create_in_site_app(Database.open("sqlite://"))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
-
-
-FRONT = _Front()
-schema = schemathesis.openapi.from_asgi(f"{PREFIX}/openapi.json", FRONT)
-
-
-@schema.auth()
-class _AsAdmin:
-    """The key that schemathesis sends, and leaves out where it looks whether it is needed."""
-
-    secret = ""
-
-    def get(self, _case: schemathesis.Case, _context: schemathesis.AuthContext) -> str:
-        return self.secret
-
-    def set(self, case: schemathesis.Case, data: str, _context: schemathesis.AuthContext) -> None:
-        case.headers["authorization"] = f"Bearer {data}"
+FRONT = Front(create_in_site_app(Database.open("sqlite://")))
+schema = schema_of(FRONT)
 
 
 @pytest.fixture
@@ -63,19 +39,15 @@ def in_site(place: Place, people: People) -> Iterator[InSite]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, people: People) -> Iterator[InSite]:
     """One API for all requests that schemathesis makes."""
-    with pytest.MonkeyPatch.context() as patch:
-        api = InSite(Place(tmp_path_factory.mktemp("site")), people)
-        patch.setattr(FRONT, "app", api.app)
-        patch.setattr(_AsAdmin, "secret", api.secrets["admin"])
+    api = InSite(Place(tmp_path_factory.mktemp("site")), people)
+    with FRONT.leads_to(api):
         yield api
-        api.close()
+    api.close()
 
 
 # The routes themselves are tried with more where all of them are.
 @schema.parametrize()
-@settings(
-    max_examples=1, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+@tried(1)
 def test_schemathesis_finds_nothing(case: schemathesis.Case, served: InSite) -> None:
     """No server error, no answer that is not described, nothing wrong accepted, nothing right refused."""
     case.call_and_validate()

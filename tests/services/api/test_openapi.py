@@ -8,59 +8,24 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
 from openapi_schema_validator import OAS31Validator
-from starlette.types import Receive, Scope, Send
 
 from aiplat.services.api.app import create_app
 from aiplat.services.api.dependencies import ApiContext
-from aiplat.services.api.launch import Launcher
 from aiplat.services.api.reports import Reports
 from aiplat.services.store.database import Database
-from tests.services.api.conftest import PREFIX, Api, People, Place
-from tests.services.api.server import RUNNER
+from tests.services.api.conftest import PREFIX, Api
+from tests.services.api.described import Front, schema_of, tried
 
-
-class _Front:
-    """Stands where the application will be when tests run: they are made of its description before."""
-
-    def __init__(self) -> None:
-        nothing = ApiContext(Path(), Database.open("sqlite://"), None, Reports())
-        self.app = create_app(nothing)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
-
-
-FRONT = _Front()
-schema = schemathesis.openapi.from_asgi(f"{PREFIX}/openapi.json", FRONT)
-
-
-@schema.auth()
-class _AsAdmin:
-    """The key that schemathesis sends, and leaves out where it looks whether it is needed."""
-
-    secret = ""
-
-    def get(self, _case: schemathesis.Case, _context: schemathesis.AuthContext) -> str:
-        return self.secret
-
-    def set(self, case: schemathesis.Case, data: str, _context: schemathesis.AuthContext) -> None:
-        case.headers["authorization"] = f"Bearer {data}"
+FRONT = Front(create_app(ApiContext(Path(), Database.open("sqlite://"), None, Reports())))
+schema = schema_of(FRONT)
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, people: People) -> Iterator[Api]:
+def served(lasting_api: Api) -> Iterator[Api]:
     """One API for all requests, as one would meet it that has been used for a while."""
-    with pytest.MonkeyPatch.context() as patch:
-        place = Place(tmp_path_factory.mktemp("site"))
-        for name, value in place.environment.items():
-            patch.setenv(name, value)
-        api = Api(place, people, Launcher(place.file, RUNNER))
-        patch.setattr(FRONT, "app", api.app)
-        patch.setattr(_AsAdmin, "secret", api.secrets["admin"])
-        yield api
-        api.close()
+    with FRONT.leads_to(lasting_api):
+        yield lasting_api
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +36,7 @@ def description(served: Api) -> dict[str, Any]:
 
 
 @schema.parametrize()
-@settings(
-    max_examples=12,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+@tried(12)
 def test_schemathesis_finds_nothing(case: schemathesis.Case, served: Api) -> None:
     """No server error, no answer that is not described, nothing wrong accepted, nothing right refused."""
     case.call_and_validate()

@@ -77,7 +77,7 @@ def budget(limit: float, unit: str = "tokens", period: str = "day") -> dict[str,
 def alone(folder: Path, engine: Engine, database_url: str, **values: Any) -> Iterator[Alone]:
     """Run a gateway until the block ends; it must then leave with 0."""
     port, health = free_port(), free_port()
-    url = f"http://127.0.0.1:{engine.port}"
+    url = engine.url
     names = [MODEL, "endless", "breaks", "too-busy"]
     document = {
         "listen": {"port": port, "health_port": health},

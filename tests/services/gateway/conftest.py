@@ -103,11 +103,8 @@ def _wait_until_it_listens(gateway: RunningGateway) -> None:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """One engine for all tests; what it saw is only added to."""
-    server = Engine()
-    server.start()
-    yield server
-    server.release.set()
-    server.stop()
+    with Engine() as engine:
+        yield engine
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +118,7 @@ def _fresh_engine(engine: Engine) -> None:
 def gateway(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     """A gateway with one good model, some that misbehave, one that is down and one of another engine."""
     folder = tmp_path_factory.mktemp("gateway")
-    url = f"http://127.0.0.1:{engine.port}"
+    url = engine.url
     models: list[dict[str, object]] = [{"name": name, "url": url} for name in MODELS]
     models[0] |= {"aliases": ["gemma3:270m"], "created": 1700000000}
     models.append({"name": "down", "url": f"http://127.0.0.1:{free_port()}"})

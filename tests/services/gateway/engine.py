@@ -10,41 +10,28 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.patience import PATIENCE
+from tests.served import Served
 
 WORDS = (" 5", ",", " 6", ",", " 7")
 COUNTS = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
 
 
-class Engine:
-    """A real HTTP server in a thread of its own; `seen` holds what it was asked, oldest first."""
+class Engine(Served):
+    """A real HTTP server; `seen` holds what it was asked, oldest first."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seen: list[tuple[str, dict[str, Any]]] = []
         self.headers: list[dict[str, str]] = []
         self.cancelled: set[str] = set()
         self.release = threading.Event()
         self._drops_left = 0
         self.broken = ""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._runner: web.AppRunner | None = None
-        self.port = 0
 
-    def start(self, port: int = 0) -> str:
-        """Listen; returns the URL."""
-        if not self._thread.is_alive():
-            self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(port), self._loop).result(10)
-        return f"http://127.0.0.1:{self.port}"
-
-    def stop(self) -> None:
-        """Stop listening and end the thread."""
-        if self._runner is not None:
-            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
-        self._loop.close()
+    def __exit__(self, *failed: object) -> None:
+        """Stop listening; answers that wait for `release` go on."""
+        self.release.set()
+        super().__exit__(*failed)
 
     def drop_next(self, count: int) -> None:
         """End the next connections without an answer."""
@@ -54,7 +41,8 @@ class Engine:
         """Return the bodies that were posted to `path`."""
         return [body for at, body in self.seen if at == path]
 
-    async def _listen(self, port: int) -> None:
+    def application(self) -> web.Application:
+        """Return the routes of both APIs."""
         app = web.Application(client_max_size=64 << 20)
         app.router.add_post("/v1/chat/completions", self._openai)
         app.router.add_post("/v1/completions", self._openai)
@@ -66,11 +54,7 @@ class Engine:
         app.router.add_get("/api/tags", self._tags)
         app.router.add_get("/api/ps", self._tags)
         app.router.add_get("/api/version", self._version)
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+        return app
 
     async def _body(self, request: web.Request) -> dict[str, Any]:
         body: dict[str, Any] = await request.json()

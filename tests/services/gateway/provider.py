@@ -4,48 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from typing import Any
 
 from aiohttp import web
 
-from tests.patience import PATIENCE
+from tests.served import Served
 
 PROVIDER_KEY = "sk-provider-secret-0123456789"
 ANTHROPIC_USAGE = {"input_tokens": 7, "cache_read_input_tokens": 3, "output_tokens": 1}
 TEXT = ("Good ", "day.")
 
 
-class ProviderServer:
-    """A real HTTP server in a thread; `seen` holds path, body and headers of what it was asked."""
+class ProviderServer(Served):
+    """A real HTTP server; `seen` holds path, body and headers of what it was asked."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seen: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.key = PROVIDER_KEY
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self.url = ""
 
-    def start(self) -> None:
-        """Listen."""
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+    @property
+    def url(self) -> str:
+        """Where its API begins."""
+        return f"{super().url}/v1"
 
-    def stop(self) -> None:
-        """Stop listening and end the thread."""
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
-        self._loop.close()
-
-    async def _listen(self) -> None:
+    def application(self) -> web.Application:
+        """Return the routes of both APIs."""
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._openai)
         app.router.add_post("/v1/messages", self._anthropic)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+        return app
 
     async def _read(self, request: web.Request) -> dict[str, Any]:
         body: dict[str, Any] = await request.json()

@@ -23,10 +23,8 @@ SYSTEM = {"role": "system", "content": "You answer briefly and in full sentences
 @pytest.fixture(scope="module")
 def second() -> Iterator[Engine]:
     """Another engine with the same models."""
-    server = Engine()
-    server.start()
-    yield server
-    server.stop()
+    with Engine() as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +34,7 @@ def balanced(
     """A gateway whose models have two replicas, one of them dead, none, and fallbacks."""
     folder = tmp_path_factory.mktemp("balanced")
     dead = f"http://127.0.0.1:{free_port()}"
-    both = [f"http://127.0.0.1:{e.port}" for e in (engine, second)]
+    both = [e.url for e in (engine, second)]
     models: list[dict[str, Any]] = [
         {"name": "twice", "urls": both},
         {"name": "half", "urls": [dead, both[0]]},
@@ -160,7 +158,7 @@ def test_requests_are_held_while_a_model_wakes(engine: Engine, tmp_path: Path) -
         assert gateway.metric('aiplat_gateway_asked_timestamp_seconds{model="asleep"}') == 0
         answers = [pool.submit(ask, gateway, "asleep") for _ in range(4)]
         assert eventually(lambda: gateway.metric(sample) == 4)
-        awake = {**asleep, "url": f"http://127.0.0.1:{engine.port}"}
+        awake = {**asleep, "url": engine.url}
         write_atomic(tmp_path / "models.json", json.dumps({"models": [awake]}).encode())
         assert {a.result(20).status_code for a in answers} == {200}
         assert gateway.metric(sample) == 0

@@ -36,7 +36,7 @@ def key(named: str = "thing-chat", **values: Any) -> dict[str, Any]:
 @pytest.fixture
 def gateway(engine: Engine, tmp_path: Path, database_url: str) -> Iterator[RunningGateway]:
     """A gateway with accounts in a database; the file is not there yet."""
-    write_site_files(tmp_path, {"models": [{"name": MODEL, "url": f"http://127.0.0.1:{engine.port}"}]})
+    write_site_files(tmp_path, {"models": [{"name": MODEL, "url": engine.url}]})
     accounts = {
         "database": {"url": database_url, "migrate": True},
         "spool": {"folder": str(tmp_path / "spool")},

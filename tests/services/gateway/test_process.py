@@ -88,7 +88,7 @@ def test_a_renewed_certificate_is_served_without_a_restart(engine: Engine, tmp_p
 def test_models_listed_by_hand_are_read_again(engine: Engine, tmp_path: Path) -> None:
     """A broken file changes nothing; a good one does."""
     write_site_files(tmp_path, {"models": []})
-    model = {"name": MODEL, "url": f"http://127.0.0.1:{engine.port}"}
+    model = {"name": MODEL, "url": engine.url}
     with running(tmp_path) as gateway, gateway.client() as client:
         write_atomic(tmp_path / "models.json", b'{"models": [')
         assert eventually(lambda: b"old content stays" in (tmp_path / "log").read_bytes())
@@ -111,7 +111,7 @@ def test_it_is_ready_only_when_the_models_were_listed(
 
 def test_a_stop_lets_the_answer_under_way_finish(engine: Engine, tmp_path: Path) -> None:
     """SIGTERM ends the process after the stream, with 0."""
-    model = {"name": "endless", "url": f"http://127.0.0.1:{engine.port}"}
+    model = {"name": "endless", "url": engine.url}
     write_site_files(tmp_path, {"models": [model]})
     with running(tmp_path) as gateway, gateway.client() as client:
         with client.stream("POST", "/v1/completions", json={"model": "endless", "stream": True}) as answer:
@@ -151,7 +151,7 @@ def test_keys_that_cannot_be_read_stop_the_start(tmp_path: Path, content: str | 
 
 def test_no_key_is_ever_in_the_log(engine: Engine, tmp_path: Path) -> None:
     """Neither a good key nor a wrong one, whatever the request did."""
-    write_site_files(tmp_path, {"models": [{"name": "breaks", "url": f"http://127.0.0.1:{engine.port}"}]})
+    write_site_files(tmp_path, {"models": [{"name": "breaks", "url": engine.url}]})
     with running(tmp_path) as gateway:
         for key in (KEY, "sk-very-wrong"):
             with gateway.client(key) as client:
@@ -165,7 +165,7 @@ def test_no_key_is_ever_in_the_log(engine: Engine, tmp_path: Path) -> None:
 
 def test_memory_stays_under_the_limit(engine: Engine, tmp_path: Path) -> None:
     """At most 120 MB after some hundred streams and some large requests."""
-    model = {"name": MODEL, "url": f"http://127.0.0.1:{engine.port}"}
+    model = {"name": MODEL, "url": engine.url}
     write_site_files(tmp_path, {"models": [model]})
     with running(tmp_path) as gateway, gateway.client() as client:
         large = "x" * (4 << 20)

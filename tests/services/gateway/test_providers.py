@@ -41,10 +41,8 @@ TOOL: Any = {"type": "function", "function": {"name": "weather", "parameters": {
 @pytest.fixture(scope="module")
 def provider() -> Iterator[ProviderServer]:
     """One server that speaks both APIs."""
-    server = ProviderServer()
-    server.start()
-    yield server
-    server.stop()
+    with ProviderServer() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +53,7 @@ def _fresh_provider(provider: ProviderServer) -> None:
 
 def routes(provider: ProviderServer, engine: Engine, key_file: Path) -> dict[str, Any]:
     """Return a file with a local model, two providers and some of their models."""
-    own = f"http://127.0.0.1:{engine.port}"
+    own = engine.url
     names = ("limited", "ill", "strict", "gpt")
     return {
         "providers": [

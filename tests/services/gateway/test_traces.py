@@ -90,7 +90,7 @@ def traced(
     folder = tmp_path_factory.mktemp("traced")
     (folder / "token").write_text("t0ken\n")
     models: list[dict[str, object]] = [
-        {"name": MODEL, "url": f"http://127.0.0.1:{engine.port}", "engine": "ollama"},
+        {"name": MODEL, "url": engine.url, "engine": "ollama"},
         {"name": "down", "url": f"http://127.0.0.1:{free_port()}"},
     ]
     write_site_files(folder, {"models": models})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,20 @@ class Browser:
         return self.post("/sign-in", {"key": secret}, headers={"origin": HOST})
 
 
+def portal_over(database: Database, gateway: Gateway, look: Callable[[], ClusterSeen]) -> Portal:
+    """Return a portal of a site that runs one component."""
+    door = {"name": "gateway", "plane": "access", "version": "1", "licence": "MIT", "purpose": "A door."}
+    return Portal(
+        site="ward-3",
+        url="https://ward-3.test/v1",
+        database=database,
+        gateway=gateway,
+        look=look,
+        seal=Seal("a token of the test's own"),
+        components=(door,),
+    )
+
+
 class Site:
     """A portal over a copy of everybody's database; `seen` is what its cluster tells."""
 
@@ -91,23 +105,7 @@ class Site:
         self._loop = asyncio.Runner()
         self.database = Database.open(people.copied_to(folder))
         self.seen = ClusterSeen((SERVING,), (READY,))
-        self.portal = Portal(
-            site="ward-3",
-            url="https://ward-3.test/v1",
-            database=self.database,
-            gateway=gateway,
-            look=lambda: self.seen,
-            seal=Seal("a token of the test's own"),
-            components=(
-                {
-                    "name": "gateway",
-                    "plane": "access",
-                    "version": "1",
-                    "licence": "MIT",
-                    "purpose": "A door.",
-                },
-            ),
-        )
+        self.portal = portal_over(self.database, gateway, lambda: self.seen)
         self.app = create_app(self.portal)
 
     def browser(self, who: str | None = None) -> Browser:
@@ -156,11 +154,8 @@ class Site:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """One engine for all tests."""
-    server = Engine()
-    server.start()
-    yield server
-    server.release.set()
-    server.stop()
+    with Engine() as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
@@ -180,10 +175,8 @@ def gateway(people: People, engine: Engine, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 def kube() -> Iterator[Kube]:
     """An empty cluster."""
-    server = Kube()
-    server.start()
-    yield server
-    server.stop()
+    with Kube() as kube:
+        yield kube
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,10 +12,10 @@ from aiplat.bundle.bundle import Bundle
 from aiplat.bundle.check import verify
 from aiplat.catalog.artifacts import Lock
 from aiplat.catalog.lockfile import read_lock
-from aiplat.cli.main import main
 from aiplat.site.load import load_site
 from aiplat.state import bundle_dir, site_dir
 from aiplat.supply.choose import choose_supply
+from tests.typed import Typed
 from tests.upstreams import faults
 from tests.upstreams.everything import Published, publish
 from tests.upstreams.server import Upstreams
@@ -35,7 +33,6 @@ planes:
   access: {{gateway: {{state: "off"}}}}
   model: {{ollama: {{state: "off"}}, operator: {{state: "off"}}}}
 """
-Aiplat = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -45,22 +42,13 @@ def published(net: Upstreams, tmp_path: Path) -> Published:
 
 
 @pytest.fixture
-def aiplat(
-    net: Upstreams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Aiplat:
+def aiplat(net: Upstreams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Typed) -> Typed:
     """Run `aiplat …` beside a site.yaml; return exit code, standard output and standard error."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "site.yaml").write_text(SITE.format(supply="upstream", proxy=net.proxy, ca=net.ca))
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["aiplat", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return typed
 
 
 def the_lock() -> Lock:
@@ -68,7 +56,7 @@ def the_lock() -> Lock:
     return read_lock(site_dir("ward-u") / "lock.yaml")
 
 
-def test_a_lock_pins_everything_and_is_the_same_again(published: Published, aiplat: Aiplat) -> None:
+def test_a_lock_pins_everything_and_is_the_same_again(published: Published, aiplat: Typed) -> None:
     """Digest, size and source of each artifact; asked again, not one byte of the file differs."""
     code, _, said = aiplat("lock")
     assert (code, "lock.yaml: written" in said) == (0, True)
@@ -79,7 +67,7 @@ def test_a_lock_pins_everything_and_is_the_same_again(published: Published, aipl
     assert (site_dir("ward-u") / "lock.yaml").read_bytes() == first
 
 
-def test_layers_are_not_fetched_to_lock(published: Published, aiplat: Aiplat) -> None:
+def test_layers_are_not_fetched_to_lock(published: Published, aiplat: Typed) -> None:
     """Images are known with all their blobs from manifests alone, for the site's architectures."""
     aiplat("lock")
     pause = the_lock().artifact("image", "docker.io/rancher/mirrored-pause")
@@ -91,13 +79,13 @@ def test_layers_are_not_fetched_to_lock(published: Published, aiplat: Aiplat) ->
     assert fetched <= small
 
 
-def test_k3s_own_list_says_which_tags_its_images_have(published: Published, aiplat: Aiplat) -> None:
+def test_k3s_own_list_says_which_tags_its_images_have(published: Published, aiplat: Typed) -> None:
     """Not what this version builds for its stand-in."""
     aiplat("lock")
     assert the_lock().artifact("image", "docker.io/rancher/mirrored-pause").version == "3.6"
 
 
-def test_the_bundle_holds_what_was_locked(published: Published, aiplat: Aiplat) -> None:
+def test_the_bundle_holds_what_was_locked(published: Published, aiplat: Typed) -> None:
     """It is whole, its lock is the site's, and the second time there is nothing to do."""
     aiplat("lock")
     locked = the_lock()
@@ -118,7 +106,7 @@ def test_the_bundle_holds_what_was_locked(published: Published, aiplat: Aiplat) 
     assert "lock.yaml: as it was" in aiplat("lock")[2]
 
 
-def test_a_bundle_is_built_without_a_lock_too(published: Published, aiplat: Aiplat) -> None:
+def test_a_bundle_is_built_without_a_lock_too(published: Published, aiplat: Typed) -> None:
     """What is not pinned is pinned first, for good."""
     code, out, _ = aiplat("bundle", "build", "--json")
     events = [json.loads(line) for line in out.splitlines()]
@@ -128,7 +116,7 @@ def test_a_bundle_is_built_without_a_lock_too(published: Published, aiplat: Aipl
 
 
 def test_an_exchanged_tag_is_refused_until_it_is_taken(
-    published: Published, aiplat: Aiplat, tmp_path: Path
+    published: Published, aiplat: Typed, tmp_path: Path
 ) -> None:
     """Both digests are named; --update of its component takes it and says so; others stay."""
     aiplat("lock")
@@ -145,7 +133,7 @@ def test_an_exchanged_tag_is_refused_until_it_is_taken(
     assert the_lock().artifact("image", "docker.io/rancher/mirrored-pause").pinned == now
 
 
-def test_an_exchanged_release_is_refused_by_the_build(published: Published, aiplat: Aiplat) -> None:
+def test_an_exchanged_release_is_refused_by_the_build(published: Published, aiplat: Typed) -> None:
     """The lock is what counts; the file that is there now is not taken."""
     aiplat("lock")
     pinned = the_lock().hostfile("k3s", "amd64").pinned
@@ -157,7 +145,7 @@ def test_an_exchanged_release_is_refused_by_the_build(published: Published, aipl
     assert not (bundle_dir("ward-u") / "bundle.json").exists()
 
 
-def test_everything_that_is_missing_is_named_at_once(published: Published, aiplat: Aiplat) -> None:
+def test_everything_that_is_missing_is_named_at_once(published: Published, aiplat: Typed) -> None:
     """One run, all findings; no lock is written."""
     published.net.fault("get.helm.sh", "helm", faults.status(404))
     published.net.fault("registry-1.docker.io", "pgvector", faults.status(404))
@@ -168,13 +156,13 @@ def test_everything_that_is_missing_is_named_at_once(published: Published, aipla
     assert not (site_dir("ward-u") / "lock.yaml").exists()
 
 
-def test_only_components_of_the_site_can_be_updated(published: Published, aiplat: Aiplat) -> None:
+def test_only_components_of_the_site_can_be_updated(published: Published, aiplat: Typed) -> None:
     """A name it does not have is named, with those it has."""
     code, _, said = aiplat("lock", "--update", "olama")
     assert (code, "the site installs no component olama; it has " in said) == (2, True)
 
 
-def test_auto_takes_upstream_where_it_answers(published: Published, aiplat: Aiplat, tmp_path: Path) -> None:
+def test_auto_takes_upstream_where_it_answers(published: Published, aiplat: Typed, tmp_path: Path) -> None:
     """All hosts that recipes begin at are asked."""
     path = tmp_path / "site.yaml"
     path.write_text(path.read_text().replace("supply: upstream", "supply: auto"))
@@ -183,7 +171,7 @@ def test_auto_takes_upstream_where_it_answers(published: Published, aiplat: Aipl
     assert {r.host for r in published.net.seen} == {"registry-1.docker.io", "github.com", "get.helm.sh"}
 
 
-def test_auto_stays_with_the_locks_supply(published: Published, aiplat: Aiplat, tmp_path: Path) -> None:
+def test_auto_stays_with_the_locks_supply(published: Published, aiplat: Typed, tmp_path: Path) -> None:
     """Once locked, nobody is asked again; the command line may say otherwise."""
     path = tmp_path / "site.yaml"
     path.write_text(path.read_text().replace("supply: upstream", "supply: auto"))
@@ -193,7 +181,7 @@ def test_auto_stays_with_the_locks_supply(published: Published, aiplat: Aiplat, 
     assert len(published.net.seen) == before
 
 
-def test_without_a_way_out_auto_takes_packages_at_once(aiplat: Aiplat, tmp_path: Path) -> None:
+def test_without_a_way_out_auto_takes_packages_at_once(aiplat: Typed, tmp_path: Path) -> None:
     """With the reason, and within a moment."""
     path = tmp_path / "site.yaml"
     text = path.read_text().replace("supply: upstream", "supply: auto")
