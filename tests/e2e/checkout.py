@@ -15,7 +15,8 @@ import pytest
 
 from aiplat.lab import lab_down
 from aiplat.shipped import shipped_root
-from tests.e2e.journey import Journey
+from aiplat.site.load import load_site
+from tests.e2e.journey import SITES, Journey
 
 _FOLDERS = ("aiplat", "charts", "inventory", "lab", "locks", "playbooks", "roles")
 _MAIN = "from aiplat.cli.main import main; main()"
@@ -55,24 +56,25 @@ class Checkout(Journey):
 
 @contextmanager
 def checked_out(
-    name: str, site: str, folders: pytest.TempPathFactory, changes: Mapping[str, tuple[str, str]]
+    name: str, folders: pytest.TempPathFactory, changes: Mapping[str, tuple[str, str]]
 ) -> Iterator[Checkout]:
     """Yield a copy of the checkout with state of its own, whose site's lab is up; both go with the block.
 
-    `changes` are texts of the copy's files, by their paths: each once there, and what stands in its place.
+    `name` is that of a file in `sites/`. `changes` are texts of the copy's files, by their paths: each once
+    there, and what stands in its place.
     """
     root, state = folders.mktemp("checkout"), folders.mktemp("state")
-    site_file = copy_checkout(root, site)
+    site_file = copy_checkout(root, (SITES / f"{name}.yaml").read_text())
     for path, (before, after) in changes.items():
         text = (root / path).read_text()
         assert text.count(before) == 1, path
         (root / path).write_text(text.replace(before, after))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIPLAT_STATE", str(state))
-        made = Checkout(name, site_file, state, root)
+        made = Checkout(load_site(site_file).name, site_file, state, root)
         made.aiplat("lab", "up", str(site_file))
         yield made
-        lab_down(name)
+        lab_down(made.name)
     shutil.rmtree(state)
 
 

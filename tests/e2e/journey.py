@@ -22,6 +22,13 @@ AIPLAT = str(Path(sys.executable).with_name("aiplat"))
 SITES = Path(__file__).parent / "sites"
 
 
+def site_to_change(name: str, folder: Path) -> Path:
+    """Copy the file of this name in `sites/` into a folder, for a journey on which it changes."""
+    file = folder / "site.yaml"
+    file.write_text((SITES / f"{name}.yaml").read_text())
+    return file
+
+
 @dataclass(frozen=True)
 class Journey:
     """One lab site with a state folder of its own; `site_file` is what every verb is given."""
@@ -43,6 +50,14 @@ class Journey:
     def bootstrap(self, expect: int = 0) -> dict[str, Any]:
         """Bootstrap the site and return the Summary, the last JSON line."""
         return self.lines("bootstrap", str(self.site_file), "--yes", "--json", expect=expect)[-1]
+
+    def first_link(self, issuer: str) -> str:
+        """Bootstrap the site and return the link for the first admin that its own sign-in ends with."""
+        done = self.aiplat("bootstrap", str(self.site_file), "--yes")
+        said = (line.strip() for line in done.stderr.splitlines())
+        links = [line for line in said if line.startswith(f"{issuer}/reset/admin/")]
+        assert len(links) == 1, done.stderr
+        return links[0]
 
     def lines(self, *words: str, expect: int = 0) -> list[dict[str, Any]]:
         """Run a verb with `--json` that prints JSON lines and return them."""

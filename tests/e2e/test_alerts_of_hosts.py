@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from aiplat.lab.record import tree_dir
 from aiplat.shipped import shipped
 from aiplat.site.load import load_site
 from tests.e2e.journey import SITES, Journey
+from tests.e2e.prometheus import asked, come
 from tests.patience import eventually, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
@@ -46,13 +46,6 @@ def ward(make_journey: Callable[[str | Path], Journey], tmp_path_factory: pytest
     summary = journey.bootstrap()
     assert [c["sentence"] for c in summary["checks"] if c["result"] == "FAIL"] == []
     return journey
-
-
-def asked(ward: Journey, query: str) -> list[dict[str, Any]]:
-    """Return the samples that a query finds now."""
-    ask = f"promtool query instant -o json http://localhost:9090 {shlex.quote(query)}"
-    told = ward.on_host(f"{KUBECTL} -n aiplat-platform exec prometheus-0 -- sh -c {shlex.quote(ask)}")
-    return list(json.loads(told))
 
 
 def now(ward: Journey) -> float:
@@ -102,28 +95,28 @@ def test_states_of_all_three_nodes_are_seen(ward: Journey) -> None:
     assert eventually(
         lambda: {s["metric"]["node"] for s in asked(ward, ready)} == {SERVER, WITH_DISK, TO_LOSE}
     )
-    for series in (
+    come(
+        ward,
         'kube_pod_status_phase{namespace="aiplat-data",pod="postgresql-0",phase="Running"} == 1',
         f'kube_pod_info{{pod=~"node-exporter.*",node="{TO_LOSE}"}}',
         'kube_statefulset_status_replicas_ready{statefulset="postgresql"} == 1',
         'kube_deployment_status_replicas_available{deployment="operator"} == 1',
         'kube_persistentvolumeclaim_status_phase{namespace="aiplat-data",phase="Bound"} == 1',
         'kube_pod_container_status_restarts_total{container="gateway"}',
-    ):
-        assert eventually(lambda series=series: bool(asked(ward, series))), series
+    )
     assert not asked(ward, "aiplat_states_left_out > 0")
 
 
 def test_the_database_is_seen(ward: Journey) -> None:
     """Its connections and sizes, by a role that reads no rows."""
-    for series in (
+    come(
+        ward,
         "pg_up == 1",
         'pg_database_size_bytes{datname="aiplat"} > 0',
         "pg_settings_max_connections == 100",
         'pg_stat_activity_count{datname="aiplat"} > 0',
         'pg_database_wraparound_age_datfrozenxid_seconds{datname="aiplat"}',
-    ):
-        assert eventually(lambda series=series: bool(asked(ward, series))), series
+    )
 
 
 def test_nothing_of_it_is_an_alert_where_all_is_well(ward: Journey) -> None:

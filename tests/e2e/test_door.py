@@ -17,23 +17,6 @@ from tests.patience import PATIENCE, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
 ADDRESS, DOMAIN = "10.97.96.11", "door.example"
-SITE = f"""\
-apiVersion: aiplat.dev/v1alpha1
-kind: Site
-supply: packages
-name: t-door
-hosts:
-  - {{name: t-door-s1, address: {ADDRESS}, role: server}}
-cluster: {{domain: {DOMAIN}}}
-planes:
-  access:
-    ingress: {{state: on, values: {{teamIngresses: true}}}}
-    resolver: {{state: on}}
-  platform:
-    prometheus: {{state: on}}
-models:
-  - {{name: "smollm2:135m", engine: ollama}}
-"""
 SHOP = """\
 apiVersion: v1
 kind: Namespace
@@ -73,7 +56,7 @@ spec:
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A lab host, and a copy of the checkout whose Prometheus lets everybody in at its route."""
     open_to_all = {"charts/platform/prometheus/component.yaml": ("optional: true", "signIn: own")}
-    with checked_out("t-door", SITE, tmp_path_factory, open_to_all) as ward:
+    with checked_out("door", tmp_path_factory, open_to_all) as ward:
         yield ward
 
 

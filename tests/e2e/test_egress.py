@@ -5,29 +5,17 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aiplat.lab import lab_down, lab_up
-from aiplat.site.load import load_site
-from tests.e2e.journey import AIPLAT, Journey
+from tests.e2e.journey import AIPLAT, Journey, site_to_change
 from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
-SITE = """\
-apiVersion: aiplat.dev/v1alpha1
-kind: Site
-supply: packages
-name: t-egress
-hosts:
-  - {name: t-egress-s1, address: 10.97.151.11, role: server}
-models:
-  - {name: "smollm2:135m", engine: ollama}
-"""
 # It asks for a name, and connects to an address that nobody has (TEST-NET-1).
 PLANTED = (
     "nslookup planted.example.org; "
@@ -36,19 +24,9 @@ PLANTED = (
 
 
 @pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+def ward(make_journey: Callable[[Path], Journey], tmp_path_factory: pytest.TempPathFactory) -> Journey:
     """A lab host on which nothing is installed."""
-    state = tmp_path_factory.mktemp("state")
-    site_file = tmp_path_factory.mktemp("site") / "site.yaml"
-    site_file.write_text(SITE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIPLAT_STATE", str(state))
-        site = load_site(site_file)
-        try:
-            lab_up(site)
-            yield Journey(site.name, site_file, state)
-        finally:
-            lab_down(site.name)
+    return make_journey(site_to_change("egress", tmp_path_factory.mktemp("site")))
 
 
 @contextmanager
@@ -78,7 +56,8 @@ def test_nothing_leaves_from_bare_host_to_answer(ward: Journey, tmp_path: Path) 
     site = str(ward.site_file)
     with recorded(ward, tmp_path / "egress.json") as report:
         ward.bootstrap()
-        ward.site_file.write_text(SITE + "planes: {platform: {node-exporter: {state: on}}}\n")
+        with ward.site_file.open("a") as file:
+            file.write("planes: {platform: {node-exporter: {state: on}}}\n")
         assert ward.bootstrap()["changed"] > 0
         ward.aiplat("model", "deploy", "again", "--from", "smollm2:135m", "--site", site)
         ward.aiplat("chat", site, "--once", "What is the capital of Italy?")

@@ -30,15 +30,21 @@ def ward(make_journey: Callable[[str], Journey]) -> Journey:
     return journey
 
 
+def answered(journey: Journey, model: str) -> dict[str, Any]:
+    """Return what a model answers to the question."""
+    body = {"model": model, "messages": [QUESTION], "temperature": 0, "seed": 1, "max_tokens": 24}
+    with journey.platform() as client:
+        answer = client.post("chat/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_model_of_each_engine_answers_a_chat(ward: Journey, engine: str) -> None:
     """The same weights, one conversation, through the gateway."""
-    body: dict[str, Any] = {"model": f"small-{engine}", "messages": [QUESTION]}
-    with ward.platform() as client:
-        answer = client.post("chat/completions", json={**body, "temperature": 0, "seed": 1, "max_tokens": 24})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["choices"][0]["message"]["content"].strip()
-    assert answer.json()["usage"]["completion_tokens"]
+    answer = answered(ward, f"small-{engine}")
+    assert answer["choices"][0]["message"]["content"].strip()
+    assert answer["usage"]["completion_tokens"]
 
 
 def test_llama_cpp_answers_an_embedding(ward: Journey) -> None:
@@ -89,11 +95,7 @@ def weights_of(ward: Journey, target: Path) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_model_of_the_sites_own_answers_a_chat(house: Journey, engine: str) -> None:
     """A folder that site.yaml names is served like a model of the catalogue."""
-    body: dict[str, Any] = {"model": f"house-{engine}:1b", "messages": [QUESTION]}
-    with house.platform() as client:
-        answer = client.post("chat/completions", json={**body, "temperature": 0, "seed": 1, "max_tokens": 24})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["choices"][0]["message"]["content"].strip()
+    assert answered(house, f"house-{engine}:1b")["choices"][0]["message"]["content"].strip()
 
 
 def test_every_model_of_the_bundle_has_a_card(house: Journey) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.journey import Journey
+from tests.e2e.prometheus import asked, come, in_prometheus
 from tests.patience import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
@@ -75,17 +75,6 @@ def first(ward: Journey) -> dict[str, Any]:
     return summary
 
 
-def in_prometheus(ward: Journey, script: str) -> str:
-    """Run a shell script where Prometheus runs."""
-    return ward.on_host(f"{KUBECTL} aiplat-platform exec prometheus-0 -- sh -c {shlex.quote(script)}")
-
-
-def asked(ward: Journey, query: str) -> list[dict[str, Any]]:
-    """Return the samples that a query finds now."""
-    told = in_prometheus(ward, f"promtool query instant -o json http://localhost:9090 {shlex.quote(query)}")
-    return list(json.loads(told))
-
-
 def firing(ward: Journey) -> set[str]:
     """Return the alerts that fire."""
     return {s["metric"]["alertname"] for s in asked(ward, 'ALERTS{alertstate="firing"}')}
@@ -133,7 +122,7 @@ def test_what_has_metrics_is_read_and_nothing_else(ward: Journey, first: dict[st
 def test_the_node_is_seen_without_privileges(ward: Journey, first: dict[str, Any]) -> None:
     """Disk, memory, processors and clock are the host's own, by the node's name."""
     kib = int(ward.on_host("grep MemTotal /proc/meminfo").split()[1])
-    assert eventually(lambda: bool(asked(ward, "node_memory_MemTotal_bytes")))
+    come(ward, "node_memory_MemTotal_bytes")
     (memory,) = asked(ward, "node_memory_MemTotal_bytes")
     assert (memory["metric"]["node"], float(memory["value"][1])) == ("t-metrics-s1", kib * 1024)
     for series in (
@@ -166,14 +155,14 @@ def test_each_rule_fires_on_a_recording(name: str, ward: Journey, first: dict[st
 
 def test_kubernetes_itself_is_read(ward: Journey, first: dict[str, Any]) -> None:
     """Requests, etcd's size and times, certificates of clients; of its thousands of series no others."""
-    for series in (
+    come(
+        ward,
         'apiserver_request_total{job="kubernetes"}',
         "apiserver_storage_size_bytes > 0",
         "etcd_request_duration_seconds_count",
         "apiserver_client_certificate_expiration_seconds_bucket",
         'process_resident_memory_bytes{job="kubernetes"}',
-    ):
-        assert eventually(lambda series=series: bool(asked(ward, series))), series
+    )
     assert not asked(ward, "apiserver_request_duration_seconds_bucket")
 
 

@@ -6,22 +6,20 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 import uvicorn
 
-from aiplat.cluster.declared import DeclaredModel
 from aiplat.cluster.raw import RawObjects
 from aiplat.cluster.run_reports import ReportShelf
 from aiplat.services.portal.app import create_app
 from aiplat.services.portal.cluster import ClusterSeen, NodeSeen
-from aiplat.services.portal.context import Portal
 from aiplat.services.portal.gateway import Gateway
 from aiplat.services.portal.logs import LogsLook, PodsOf
 from aiplat.services.portal.runs import RunsLook
-from aiplat.services.portal.visitors import Seal
 from aiplat.services.store.database import Database
 from aiplat.services.store.keys import Role
 from tests.cluster import kube as given
@@ -39,7 +37,7 @@ from tests.services.api.conftest import People
 from tests.services.gateway.alone import Alone, alone
 from tests.services.gateway.conftest import MODEL, free_port
 from tests.services.gateway.engine import Engine
-from tests.services.portal.conftest import NAMESPACE
+from tests.services.portal.conftest import NAMESPACE, READY, SERVING, portal_over
 from tests.services.portal.test_logs import line
 from tests.services.portal.test_runs import AT_WORK, DONE, EARLIER, EVENT
 
@@ -54,23 +52,10 @@ ROLES: tuple[tuple[str | None, Role | None], ...] = (
     (None, None),
 )
 SECRET = re.compile(r"sk-aiplat-[A-Za-z0-9_-]+")
-SERVING = DeclaredModel(
-    kind="Model.aiplat.dev",
-    namespace="aiplat-model",
-    name="gemma3",
-    servedAs=MODEL,
-    state="Serving",
-    ready="1/1",
-    message="answers",
-    engine="ollama",
-    fit="a replica takes 1 CPU, 480Mi of memory; 1 of 2 nodes can hold one",
-    contextLength=4096,
-)
 REFUSED = SERVING.model_copy(
     update={"name": "large", "servedAs": "large:70b", "state": "Refused", "message": "asks 2 nvidia.com/gpu"}
 )
 LOST = NodeSeen("a1", ready=False, message="kubelet stopped posting node status", version="", cordoned=False)
-READY = NodeSeen("s1", ready=True, message="kubelet is ready", version="v1.36.3", cordoned=False)
 
 
 @contextmanager
@@ -78,15 +63,11 @@ def served(gateway: Alone, objects: RawObjects) -> Iterator[str]:
     """Run a portal in a thread until the block ends; yields its origin."""
     port = free_port()
     places = {"gateway": PodsOf("aiplat-access", "app.kubernetes.io/instance=gateway")}
-    portal = Portal(
-        site="ward-3",
-        url="https://ward-3.test/v1",
-        database=Database.open(gateway.database_url),
-        gateway=Gateway(f"{gateway.url}/v1"),
-        look=lambda: ClusterSeen((SERVING, REFUSED), (READY, LOST)),
-        seal=Seal("a token of the test's own"),
-        components=(
-            {"name": "gateway", "plane": "access", "version": "1", "licence": "MIT", "purpose": "A door."},
+    portal = replace(
+        portal_over(
+            Database.open(gateway.database_url),
+            Gateway(f"{gateway.url}/v1"),
+            lambda: ClusterSeen((SERVING, REFUSED), (READY, LOST)),
         ),
         runs=RunsLook(objects, NAMESPACE, ("aiplat-access",)),
         logs=LogsLook(objects, places),
@@ -112,12 +93,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> People:
 @pytest.fixture(scope="module")
 def gateway(people: People, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
     """A gateway that knows everybody's keys, in front of an engine."""
-    engine, folder = Engine(), tmp_path_factory.mktemp("gateway")
-    engine.start()
-    with alone(folder, engine, people.copied_to(folder)) as running:
+    folder = tmp_path_factory.mktemp("gateway")
+    with Engine() as engine, alone(folder, engine, people.copied_to(folder)) as running:
         yield running
-    engine.release.set()
-    engine.stop()
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +106,8 @@ def kube() -> Iterator[Kube]:
     kube.lists["pods"].append(given.pod("gateway-1", "aiplat-access", labels, "i"))
     kube.lists["events"].append(EVENT)
     kube.logs["gateway-1"] = "".join(line(f"INFO request {number}", 60) for number in range(60))
-    kube.start()
-    yield kube
-    kube.stop()
+    with kube:
+        yield kube
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.checkout import Checkout, checked_out
 from tests.e2e.company import company
+from tests.e2e.journey import SITES
 from tests.e2e.visitor import VERIFIER, Visitor, verified, within
 from tests.patience import PATIENCE, eventually
 
@@ -20,23 +21,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.journey]
 ADDRESS, DOMAIN = "10.97.106.11", "ward.example"
 ISSUER = f"https://login.{DOMAIN}"
 PASSWORD = "correct horse battery"
-SITE = f"""\
-apiVersion: aiplat.dev/v1alpha1
-kind: Site
-supply: packages
-name: t-signin
-hosts:
-  - {{name: t-signin-s1, address: {ADDRESS}, role: server}}
-cluster: {{domain: {DOMAIN}}}
-planes:
-  access:
-    canaille: {{state: on}}
-    oauth2-proxy: {{state: on}}
-  platform:
-    prometheus: {{state: on}}
-models:
-  - {{name: "smollm2:135m", engine: ollama}}
-"""
+SITE = (SITES / "sign-in.yaml").read_text()
 # Only the copy's: what a component says that has pages of its own, and a program of the command line.
 CLIENTS = """\
 needs:
@@ -52,17 +37,14 @@ BACK, CLI_BACK = f"{ISSUER}/trial", "http://127.0.0.1:8400/back"
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A lab host, and a copy of the checkout in which the sign-in has clients."""
     clients = {"charts/access/canaille/component.yaml": ("\nneeds:\n", f"\n{CLIENTS}")}
-    with checked_out("t-signin", SITE, tmp_path_factory, clients) as ward:
+    with checked_out("sign-in", tmp_path_factory, clients) as ward:
         yield ward
 
 
 @pytest.fixture(scope="module")
 def link(ward: Checkout) -> str:
     """The link that the first bootstrap ends with."""
-    done = ward.aiplat("bootstrap", str(ward.site_file), "--yes")
-    lines = [line.strip() for line in done.stderr.splitlines() if line.startswith(f"{ISSUER}/reset/admin/")]
-    assert len(lines) == 1, done.stderr
-    return lines[0]
+    return ward.first_link(ISSUER)
 
 
 @pytest.fixture(scope="module")

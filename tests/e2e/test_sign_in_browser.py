@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aiplat.lab import lab_down, lab_up
 from aiplat.services.store.keys import Role
-from aiplat.site.load import load_site
 from tests.e2e.browser import DESK, PHONE, Window, started
-from tests.e2e.journey import Journey
+from tests.e2e.journey import SITES, Journey, site_to_change
 from tests.e2e.portal_walk import faults_of_menu, faults_of_pages
 from tests.e2e.sign_in_walk import (
     code_of_app,
@@ -36,25 +33,6 @@ ADDRESS, DOMAIN = "10.97.107.11", "ward.example"
 LOGIN, PORTAL, PAGES = (f"https://{name}.{DOMAIN}" for name in ("login", "portal", "metrics"))
 PASSWORD = "correct horse battery"
 MAIL_PORT = 2525
-SITE = f"""\
-apiVersion: aiplat.dev/v1alpha1
-kind: Site
-supply: packages
-name: t-door
-hosts:
-  - {{name: t-door-s1, address: {ADDRESS}, role: server}}
-cluster: {{domain: {DOMAIN}}}
-planes:
-  access:
-    canaille: {{state: on}}
-    oauth2-proxy: {{state: on}}
-  platform:
-    prometheus: {{state: on}}
-  user-serving:
-    portal: {{state: on}}
-models:
-  - {{name: "smollm2:135m", engine: ollama}}
-"""
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 PICTURE_BYTES = 150_000
 PEOPLE: dict[str, Role] = {"admin": "admin", "ola": "operator", "mia": "member"}
@@ -70,26 +48,15 @@ DASHBOARD = "/graph?g0.expr=up%2F2&g0.tab=1"
 
 
 @pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
-    """A lab host."""
-    state = tmp_path_factory.mktemp("state")
-    file = tmp_path_factory.mktemp("site") / "site.yaml"
-    file.write_text(SITE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIPLAT_STATE", str(state))
-        lab_up(load_site(file))
-        yield Journey("t-door", file, state)
-        lab_down("t-door")
-    shutil.rmtree(state)
+def ward(make_journey: Callable[[Path], Journey], tmp_path_factory: pytest.TempPathFactory) -> Journey:
+    """A lab host, whose site file changes on the way."""
+    return make_journey(site_to_change("sign-in-browser", tmp_path_factory.mktemp("site")))
 
 
 @pytest.fixture(scope="module")
 def link(ward: Journey) -> str:
     """The link that the first bootstrap ends with."""
-    done = ward.aiplat("bootstrap", str(ward.site_file), "--yes")
-    lines = [line.strip() for line in done.stderr.splitlines() if line.startswith(f"{LOGIN}/reset/admin/")]
-    assert len(lines) == 1, done.stderr
-    return lines[0]
+    return ward.first_link(LOGIN)
 
 
 @pytest.fixture(scope="module")
@@ -271,9 +238,9 @@ def configured(ward: Journey, factor: str) -> None:
         "mail": {"host": ADDRESS, "port": MAIL_PORT, "from": f"login@{DOMAIN}"},
         "egressTo": [{"cidr": f"{ADDRESS}/32", "port": MAIL_PORT}],
     }
-    ward.site_file.write_text(
-        SITE.replace("canaille: {state: on}", f"canaille: {json.dumps({'state': 'on', 'values': values})}")
-    )
+    site = (SITES / "sign-in-browser.yaml").read_text()
+    demanding = f"canaille: {json.dumps({'state': 'on', 'values': values})}"
+    ward.site_file.write_text(site.replace("canaille: {state: on}", demanding))
     done = ward.bootstrap()
     assert done["state"] == "done", done
     assert [c["sentence"] for c in done["checks"] if c["result"] == "FAIL"] == []

@@ -28,39 +28,27 @@ LOOK_UP = {
         },
     },
 }
-# Two engines: one that continues texts, with an adapter beside it, and one that makes vectors of them.
-MODELS = """\
-apiVersion: aiplat.dev/v1alpha1
-kind: Model
-metadata: {{name: talker, namespace: default}}
-spec:
-  name: talker
-  source: {{catalogue: "random-llama:1m"}}
-  engine: vllm
-  contextLength: 1024
-  adapters: [{{name: tuned, image: "{adapter}"}}]
-  resources: {{requests: {{cpu: 250m, memory: 2Gi}}, limits: {{memory: 4Gi}}}}
----
-apiVersion: aiplat.dev/v1alpha1
-kind: Model
-metadata: {{name: vectors, namespace: default}}
-spec:
-  name: vectors
-  source: {{catalogue: "random-llama:1m"}}
-  engine: vllm
-  contextLength: 1024
-  features: [embedding]
-  resources: {{requests: {{cpu: 250m, memory: 2Gi}}, limits: {{memory: 4Gi}}}}
----
-apiVersion: aiplat.dev/v1alpha1
-kind: Model
-metadata: {{name: long, namespace: default}}
-spec:
-  name: long
-  source: {{catalogue: "random-llama:1m"}}
-  engine: vllm
-  contextLength: 32768
-"""
+
+
+def model(name: str, **spec: Any) -> str:
+    """Return a Model of the random weights as people write it."""
+    weights = {"name": name, "source": {"catalogue": "random-llama:1m"}, "engine": "vllm"}
+    metadata = {"name": name, "namespace": "default"}
+    document = {"apiVersion": "aiplat.dev/v1alpha1", "kind": "Model", "metadata": metadata}
+    return json.dumps({**document, "spec": weights | spec})
+
+
+def models(adapter: str) -> str:
+    """Return one that continues texts and has an adapter, one that makes vectors, one that asks too much."""
+    small = {"requests": {"cpu": "250m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
+    served: dict[str, Any] = {"contextLength": 1024, "resources": small}
+    return "\n---\n".join(
+        (
+            model("talker", adapters=[{"name": "tuned", "image": adapter}], **served),
+            model("vectors", features=["embedding"], **served),
+            model("long", contextLength=32768),
+        )
+    )
 
 
 def weights(journey: Journey, name: str) -> str:
@@ -91,7 +79,7 @@ def ward(make_journey: Callable[[str], Journey]) -> Journey:
     """One host with the platform, vLLM and the weights; Models are applied as people do it."""
     journey = make_journey("vllm")
     journey.bootstrap()
-    text = MODELS.format(adapter=weights(journey, "random-lora"))
+    text = models(weights(journey, "random-lora"))
     journey.on_host(f"k3s kubectl apply -f - <<'END'\n{text}\nEND")
     for name in ("talker", "vectors"):
         until(journey, name, "Serving")
