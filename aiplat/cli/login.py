@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from aiplat.cli.arguments import JsonOption, SiteArgument
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
 from aiplat.errors import BadInput, Finding
+from aiplat.site.certificates import fault_of_certificates
+from aiplat.state import expanded
 
 if TYPE_CHECKING:
     from aiplat.actions.login import LoginProvider
@@ -112,6 +115,9 @@ def _provider(
     if ca and data:
         raise BadInput(Finding("--ca-data", "says what --ca says too", "give one of them"))
     authorities = _certificates(data)
+    ca = ca and expanded(ca)
+    if ca and (fault := fault_of_certificates(ca)):
+        raise BadInput(Finding("--ca", *fault))
     if issuer is not None:
         if not issuer.startswith("https://"):
             raise BadInput(Finding("--issuer", "is not an https:// address", "name the issuer's own"))
@@ -122,10 +128,13 @@ def _provider(
 
 def _certificates(data: str) -> str:
     try:
-        return b64decode(data, validate=True).decode("ascii")
-    except ValueError:
+        text = b64decode(data, validate=True).decode("ascii")
+        if text:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ValueError, ssl.SSLError):
         problem = "is not the base64 of certificates in PEM form"
         raise BadInput(Finding("--ca-data", problem, "copy all of it, or name a file by --ca")) from None
+    return text
 
 
 def _tell(address: str) -> None:

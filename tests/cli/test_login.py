@@ -13,7 +13,10 @@ WORDS = ["login", "--issuer", "https://login.ward-3.test"]
     ("more", "said"),
     [
         (["--ca-data", "not base64"], "is not the base64 of certificates"),
+        (["--ca-data", "Q0E="], "is not the base64 of certificates"),
         (["--ca-data", "Q0E=", "--ca", "ca.crt"], "says what --ca says too"),
+        (["--ca", "no-such.pem"], "--ca: there is no file no-such.pem"),
+        (["--ca", __file__], f"--ca: {__file__} has no certificate"),
     ],
 )
 def test_what_is_no_certificate_is_said_before_anybody_signs_in(

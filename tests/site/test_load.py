@@ -85,18 +85,33 @@ def test_a_bundle_is_found_from_the_sites_folder(tmp_path: Path) -> None:
     assert site.supply == f"bundle:{tmp_path / 'bundle'}"
 
 
-def test_the_ca_of_a_sign_in_is_found_from_the_sites_folder(tmp_path: Path) -> None:
-    """A file without a certificate in it is found before anything is installed."""
-    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
-    sign_in = (
-        "signIn:\n  issuer: https://id.example.com\n  clientSecret: {fromSecret: x}\n  ca: %s\n"
-        "  groups: {admin: [a]}\n"
-    )
-    site = load_site(_write(tmp_path, HEAD + HOST + sign_in % "ca.pem"))
-    assert site.sign_in
-    assert site.sign_in.ca == tmp_path / "ca.pem"
-    with pytest.raises(BadInput, match=r"site\.yaml has no certificate"):
-        load_site(_write(tmp_path, HEAD + HOST + sign_in % "site.yaml"))
+NAMES_A_CA = {
+    "signIn": "signIn:\n  issuer: https://id.example.com\n  clientSecret: {fromSecret: x}\n  ca: %s\n"
+    "  groups: {admin: [a]}\n" + HOST,
+    "upstream": "upstream: {ca: %s}\n" + HOST,
+    "registry": "cluster: {existing: ./site.yaml, registry: registry.example:5000, registryCA: %s}\n",
+}
+
+
+@pytest.mark.parametrize("text", NAMES_A_CA.values(), ids=NAMES_A_CA)
+def test_a_ca_is_found_from_the_sites_folder_and_read_before_anything_is_installed(
+    text: str, tmp_path: Path
+) -> None:
+    """It goes to servers, pods and people as it is: an API server does not start with half a certificate."""
+    whole = (Path(__file__).parent / "valid" / "ca.pem").read_text()
+    (tmp_path / "ca.pem").write_text(f"# Übungen\n{whole}{whole}")
+    load_site(_write(tmp_path, HEAD + text % "ca.pem"))
+    for wrong, said in (
+        ("nothing", "ca.pem has no certificate"),
+        (whole[:-100], "ca.pem has a certificate that cannot be read"),
+        (whole + whole[:-100], "ca.pem has a certificate that cannot be read"),
+        (f"{whole}-----BEGIN PRIVATE KEY-----\n", "ca.pem has a private key in PEM form in it"),
+    ):
+        (tmp_path / "ca.pem").write_text(wrong)
+        with pytest.raises(BadInput, match=said):
+            load_site(_write(tmp_path, HEAD + text % "ca.pem"))
+    with pytest.raises(BadInput, match=r"there is no file .*lost\.pem"):
+        load_site(_write(tmp_path, HEAD + text % "lost.pem"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from aiplat.site.certificates import fault_of_certificates
 from aiplat.site.document import YamlDocument
 from aiplat.site.findings import Path, SiteFinding, shown
 from aiplat.site.known import Known
@@ -71,15 +72,14 @@ def bad_registry(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("cluster", "registry"), f"{shown(registry)} is not a registry", fix)
 
 
-def missing_ca_of_registry(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
-    """A CA of the registry that is named is there, and there is a registry."""
+def unusable_ca_of_registry(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
+    """A CA of the registry that is named is a file with certificates alone, and there is a registry."""
     path: Path = ("cluster", "registryCA")
     named = document.at(*path)
     if not isinstance(named, str):
         return
-    if not absolute(named, document.folder).is_file():
-        problem = f"there is no file {absolute(named, document.folder)}"
-        yield document.finding(path, problem, "name the CA's certificate (PEM)")
+    if fault := fault_of_certificates(absolute(named, document.folder)):
+        yield document.finding(path, *fault)
     elif not document.at("cluster", "registry"):
         yield document.finding(path, "no registry is named", "add `registry`, or leave it out")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from aiplat.site.certificates import fault_of_certificates
 from aiplat.site.document import YamlDocument
 from aiplat.site.findings import SiteFinding, shown
 from aiplat.site.known import Known
@@ -21,16 +22,11 @@ def bad_issuer(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("signIn", "issuer"), f"{shown(issuer)} is not an issuer's address", fix)
 
 
-def missing_ca_of_issuer(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
-    """A file with CA certificates that is named is there, and has some."""
+def unusable_ca_of_issuer(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
+    """A file with CA certificates that is named is there, and has certificates alone."""
     named = document.at("signIn", "ca")
-    if not isinstance(named, str):
-        return
-    path, fix = absolute(named, document.folder), "name a file with certificates in PEM form"
-    if not path.is_file():
-        yield document.finding(("signIn", "ca"), f"there is no file {path}", fix)
-    elif b"-----BEGIN CERTIFICATE-----" not in path.read_bytes():
-        yield document.finding(("signIn", "ca"), f"{path} has no certificate", fix)
+    if isinstance(named, str) and (fault := fault_of_certificates(absolute(named, document.folder))):
+        yield document.finding(("signIn", "ca"), *fault)
 
 
 def bad_proxy_of_issuer(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from aiplat.site.certificates import fault_of_certificates
 from aiplat.site.document import YamlDocument
 from aiplat.site.findings import SiteFinding, shown
 from aiplat.site.known import Known
@@ -37,12 +38,11 @@ def bad_proxy(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
         yield document.finding(("upstream", "proxy"), f"{shown(proxy)} {problem}", fix)
 
 
-def missing_ca(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
-    """A file with CA certificates that is named is there."""
-    path = document.at("upstream", "ca")
-    if isinstance(path, str) and not absolute(path, document.folder).is_file():
-        problem = f"there is no file {absolute(path, document.folder)}"
-        yield document.finding(("upstream", "ca"), problem, "name a file with certificates in PEM form")
+def unusable_ca(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
+    """A file with CA certificates that is named is there, and has certificates alone."""
+    named = document.at("upstream", "ca")
+    if isinstance(named, str) and (fault := fault_of_certificates(absolute(named, document.folder))):
+        yield document.finding(("upstream", "ca"), *fault)
 
 
 def bad_credential(document: YamlDocument, known: Known) -> Iterator[SiteFinding]:
