@@ -14,12 +14,15 @@ from aiplat.cluster.log_line import Level, LogLine, level_of
 from aiplat.cluster.raw import Document, LogQuery, RawObjects
 from aiplat.errors import AiplatError
 
+_LEFT_OUT = "WARNING more was written here than is read"
+
 
 @dataclass(frozen=True)
 class LogQuestion:
     """Which lines: from `since` on, at most `tail` of each container, as serious as `level` or worse.
 
-    `most` is how many bytes are read of each container, None: all.
+    `most` is how many bytes are read of each container at once, None: all. Of more than that the newest lines
+    are read as well, and what lies between is left out.
     """
 
     since: datetime | None = None
@@ -63,15 +66,58 @@ def _container(objects: RawObjects, pod: Document, query: LogQuery) -> Iterator[
     source = f"{name}/{query.container}" if several else name
     last: Level | None = None
     try:
-        for text in objects.log(namespace, name, query):
-            stamp, _, said = text.partition(" ")
+        for time, said in _read(objects, namespace, name, query):
             # A line that does not say how serious it is takes the level of the one before.
             last = level_of(said) or last
-            yield LogLine(time=_time(stamp), source=source, level=last or "", text=said)
+            yield LogLine(time=time, source=source, level=last or "", text=said)
     except AiplatError as error:
         # One container that has not started yet must not keep the lines of the others from being seen.
         text = f"no log: {error.findings[0].problem}"
         yield LogLine(time=datetime.now(UTC), source=source, level="warning", text=text)
+
+
+def _read(objects: RawObjects, namespace: str, pod: str, query: LogQuery) -> Iterator[tuple[datetime, str]]:
+    """Yield the lines of a container with their time, to the newest one.
+
+    The API counts bytes from the oldest line on. Where they end before the newest, fewer lines are asked for.
+    """
+    read: datetime | None = None
+    while True:
+        answer, before = _Answer(objects.log(namespace, pod, query), query.most), read
+        for number, text in enumerate(answer):
+            stamp, _, said = text.partition(" ")
+            read = _time(stamp)
+            if before is not None and number == 0 and read > before:
+                yield read, _LEFT_OUT
+            if before is None or read > before:
+                yield read, said
+        if not answer.cut:
+            return
+        query = replace(query, tail=answer.cut // 2)
+
+
+class _Answer:
+    """The lines of one answer. `cut` is how many they are where a limit on bytes ended it, otherwise 0."""
+
+    def __init__(self, lines: Iterator[str], most: int | None) -> None:
+        self._lines, self._most = lines, most
+        self.cut = 0
+
+    def __iter__(self) -> Iterator[str]:
+        if self._most is None:
+            # Each as it comes: somebody follows.
+            yield from self._lines
+            return
+        size, count, held = 0, 0, ""
+        for line in self._lines:
+            if count:
+                yield held
+            size, count, held = size + len(line.encode()) + 1, count + 1, line
+        if size >= self._most and count > 1:
+            # The last one may be cut off in the middle, even of its time.
+            self.cut = count
+        elif count:
+            yield held
 
 
 def _time(stamp: str) -> datetime:

@@ -119,8 +119,11 @@ class Kube(Served):
 
     async def _log(self, request: web.Request) -> web.Response:
         self.asked.append(request.path_qs)
-        text = self.logs.get(request.match_info["pod"], self.written)
-        return self._refusal() or web.Response(text=text)
+        lines = self.logs.get(request.match_info["pod"], self.written).splitlines(keepends=True)
+        asked = {name: int(request.query.get(name, 1 << 40)) for name in ("tailLines", "limitBytes")}
+        # As a kubelet: bytes are counted from the first of the last lines on.
+        body = "".join(lines[-asked["tailLines"] or len(lines) :]).encode()[: asked["limitBytes"]]
+        return self._refusal() or web.Response(body=body, content_type="text/plain")
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))

@@ -22,6 +22,7 @@ from aiplat.services.bounds import (
     STREAMS,
     STREAMS_A_VISITOR,
 )
+from aiplat.services.portal import logs
 from aiplat.services.portal.streams import OpenStreams
 from tests.cluster import kube as given
 from tests.cluster.kube import Kube
@@ -79,8 +80,8 @@ def test_however_many_watch_the_cluster_is_asked_once_in_a_while(watched: Site, 
 
 def test_so_many_looks_at_logs_are_made_at_once(watched: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for more waits in a row."""
-    logs = watched.portal.logs
-    assert logs
+    looks = watched.portal.logs
+    assert looks
     at_once, most, free, counting = 0, 0, threading.Event(), threading.Lock()
 
     def slow(*_: Any) -> list[Any]:
@@ -95,10 +96,10 @@ def test_so_many_looks_at_logs_are_made_at_once(watched: Site, monkeypatch: pyte
             at_once -= 1
         return []
 
-    monkeypatch.setattr(logs, "_lines", slow)
+    monkeypatch.setattr(looks, "_lines", slow)
 
     async def many() -> None:
-        tails = [logs.follow("gateway", "info", datetime.now(UTC)) for _ in range(3 * LOG_LOOKS)]
+        tails = [looks.follow("gateway", "info", datetime.now(UTC)) for _ in range(3 * LOG_LOOKS)]
         await asyncio.gather(*(tail.read() for tail in tails))
 
     watched.together(many())
@@ -119,6 +120,20 @@ def test_only_the_newest_pods_and_lines_and_the_beginning_of_a_line_are_shown(
     assert len(texts(page)) == LOG_SHOWN
     read = {path.split("/")[6] for path in kube.asked if "/log" in path}
     assert read == {f"g-{number:02}" for number in range(2, LOG_PODS + 2)}
+
+
+@pytest.mark.parametrize("most", [2000, 20_000, 400_000])
+def test_the_newest_lines_are_shown_also_where_the_bytes_end_before_them(
+    most: int, watched: Site, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API counts bytes from the oldest line on; what lies between is left out, and that is said."""
+    monkeypatch.setattr(logs, "LOG_BYTES", most)
+    kube.logs["gateway-1"] = "".join(line(f"INFO {n} {'x' * 300}", 2000 - n) for n in range(1000))
+    labels = {"app.kubernetes.io/instance": "gateway"}
+    kube.lists["pods"].append(given.pod("gateway-1", "aiplat-access", labels, "i"))
+    shown = texts(watched.browser("operator").get("/logs?component=gateway&level=info").text)
+    assert [text.split()[1] for text in shown if "INFO" in text][-2:] == ["998", "999"]
+    assert sum(text.startswith("WARNING more was written") for text in shown) == (most < 400_000)
 
 
 def test_only_so_many_events_are_asked_for_and_shown(watched: Site, kube: Kube) -> None:
