@@ -28,8 +28,8 @@ class SiteSignIn(Frozen):
     whose: Literal["site", "company"]
     issuer: str
     scopes: tuple[str, ...]
-    user_claim: str
-    groups_claim: str
+    user_claim: str = Field(alias="userClaim")
+    groups_claim: str = Field(alias="groupsClaim")
     groups: dict[str, tuple[str, ...]]
     clients: tuple[Registration, ...]
 

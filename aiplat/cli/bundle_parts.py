@@ -110,7 +110,11 @@ def join(folders: _Folders, to: _Target, base: _Base = None, as_json: JsonLinesO
     Console(highlight=False, soft_wrap=True).print(f"{to}: whole, {said}", markup=False)
 
 
-def diff(base: str, new: str, as_json: JsonOption = False) -> None:
+def diff(
+    base: Annotated[str, typer.Argument(help="What is there already: a bundle's folder, or a site.")],
+    new: Annotated[str, typer.Argument(help="What is to be there.")],
+    as_json: JsonOption = False,
+) -> None:
     """Show what the bundle NEW has that BASE has not: artifacts, their layers, and the bytes to carry.
 
     Both are a bundle's folder or a site. `aiplat bundle split NEW --base BASE` carries just that.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from aiplat import API_VERSION
 from aiplat.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, Finding
 
 _STATES = {EXIT_INTERRUPTED: "interrupted", EXIT_BAD_INPUT: "refused"}
@@ -38,9 +39,9 @@ def begin() -> None:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print the document that a verb ends with on standard output, as one line."""
+    """Print the document that a verb ends with on standard output, as one line, with its version."""
     _printed.append(True)
-    print_event(document)
+    print_event({"apiVersion": API_VERSION, **document} if "kind" in document else document)
 
 
 def print_event(document: dict[str, Any]) -> None:
@@ -63,7 +64,6 @@ def end_badly(words: Sequence[str], exit_code: int, findings: Sequence[Finding])
         return
     print_json(
         {
-            "apiVersion": "aiplat.dev/v1alpha1",
             "kind": "Summary",
             "verb": " ".join(_verb(words)),
             "state": _STATES.get(exit_code, "failed"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aiplat.catalog.kept_digests import watch_hashing
 from aiplat.cli import ending
 from aiplat.cli.hashing import HashingLines
-from aiplat.errors import EXIT_INTERRUPTED, AiplatError
+from aiplat.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, AiplatError, Finding
 
 # Typer and Rich load inside `main`, where Ctrl-C is already answered with a sentence.
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ _VERBS = {
     "serve": "serve",
     "doctor": "doctor",
 }
+_NOT_UNDERSTOOD = Finding(
+    "command line", "is not what the verb takes", "standard error says more, and so does --help"
+)
 
 
 def command_line(asked: str = "") -> typer.Typer:
@@ -72,20 +76,37 @@ def command_line(asked: str = "") -> typer.Typer:
     return app
 
 
+def in_paragraphs(command: Any) -> Any:
+    """Have a command and those in it show help as wide as the terminal, whatever the width of this source.
+
+    An indented paragraph is an example and stays as it is.
+    """
+    parts = inspect.cleandoc(command.help or "").split("\n\n")
+    command.help = "\n\n".join(part if part.startswith(" ") else part.replace("\n", " ") for part in parts)
+    for inner in getattr(command, "commands", {}).values():
+        in_paragraphs(inner)
+    return command
+
+
 def main() -> None:
     """Run the command line; findings go to stderr, one a line, and decide the exit code."""
     ending.begin()
+
     watch_hashing(HashingLines(lambda line: _tell(line, "dim")))
     try:
-        command_line(*sys.argv[1:2])(prog_name="aiplat")
+        from typer.main import get_command  # noqa: PLC0415
+
+        in_paragraphs(get_command(command_line(*sys.argv[1:2])))(prog_name="aiplat")
     except AiplatError as error:
         _fail(error)
     except OSError as error:
         _fail(AiplatError(ending.of_machine(error)))
     except (KeyboardInterrupt, SystemExit) as ended:
         # Typer answers a KeyboardInterrupt first: it silently becomes the exit code.
-        interrupted = isinstance(ended, KeyboardInterrupt) or ended.code == EXIT_INTERRUPTED
-        if not interrupted:
+        code = EXIT_INTERRUPTED if isinstance(ended, KeyboardInterrupt) else ended.code
+        if code != EXIT_INTERRUPTED:
+            if code == EXIT_BAD_INPUT:
+                ending.end_badly(sys.argv[1:], EXIT_BAD_INPUT, (_NOT_UNDERSTOOD,))
             raise
         ending.end_badly(sys.argv[1:], EXIT_INTERRUPTED, ())
         _tell("interrupted: nothing more was done; run the same command again to go on", "yellow")

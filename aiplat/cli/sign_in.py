@@ -44,7 +44,7 @@ def _print(found: SiteSignIn) -> None:
     rows |= {role: ", ".join(names) or "nobody" for role, names in found.groups.items()}
     for client in found.clients:
         rows[f"client {client.id}"] = "public, with PKCE" if client.public else "with a secret"
-        rows[f"  {client.id}: back to"] = "\n".join(client.redirect_uris)
+        rows[f"  {client.id}: back to"] = "\n".join(client.redirect_uris) or "nowhere: no page asks yet"
         rows[f"  {client.id}: after signing out"] = "\n".join(client.logout_uris) or "nowhere"
     for what, said in rows.items():
         table.add_row(Text(what), Text(said))

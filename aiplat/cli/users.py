@@ -63,10 +63,10 @@ def add(  # noqa: PLR0913, PLR0917 - one parameter an option
     full_name: Annotated[str | None, typer.Option("--full-name", help="As pages show it.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add a person and print the link with which they set their password. For example:
+    """Add a person and print the link with which they set their password.
 
     aiplat users add ada --group operator --group member --email ada@example.org
-    """  # noqa: D415
+    """
     from aiplat.actions.users import add_user  # noqa: PLC0415
 
     with waiting("asking the sign-in"):

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cryptography import x509
 
@@ -22,9 +23,10 @@ _BOOTSTRAP = "`aiplat bootstrap` renews it"
 
 def certificates_last(context: CheckContext) -> str:
     """Look at what the gateway, the registries and the Kubernetes API show, and at the site's CA."""
+    if not _authority(context).exists():
+        # Whatever is shown at the site's addresses is somebody else's.
+        raise Skipped("the site has no CA yet")
     seen = list(_seen(context))
-    if not seen:
-        raise Skipped("no certificate of the site can be seen")
     soon = datetime.now(UTC) + WARN_BEFORE
     fail_on([f"{name} ends on {end:%Y-%m-%d}; {fix}" for name, end, fix in seen if end < soon])
     return f"the first of {len(seen)} ends on {min(end for _, end, _ in seen):%Y-%m-%d}"
@@ -40,11 +42,13 @@ def _seen(context: CheckContext) -> Iterator[tuple[str, datetime, str]]:
     for name, address, port, fix in shown:
         if end := _end_of(context, address, port):
             yield name, end, fix
-    path = site_dir(context.site.name) / "ca.crt"
-    if path.exists():
-        # The newest stands first; one that is being withdrawn may end.
-        ca = x509.load_pem_x509_certificates(path.read_bytes())[0]
-        yield "the site's CA", ca.not_valid_after_utc, "`aiplat vault rotate ca` makes another"
+    # The newest stands first; one that is being withdrawn may end.
+    ca = x509.load_pem_x509_certificates(_authority(context).read_bytes())[0]
+    yield "the site's CA", ca.not_valid_after_utc, "`aiplat vault rotate ca` makes another"
+
+
+def _authority(context: CheckContext) -> Path:
+    return site_dir(context.site.name) / "ca.crt"
 
 
 def _end_of(context: CheckContext, address: str, port: int) -> datetime | None:

@@ -78,6 +78,17 @@ FAULTS = {
 # They show what is shipped and are given nothing that could be wrong.
 NEVER_FAIL = {"catalog", "catalog models", "site rules"}
 
+COMPANY = """
+apiVersion: aiplat.dev/v1alpha1
+kind: Site
+name: ward-3
+hosts: [{name: s1, address: 10.0.0.11, role: server}]
+signIn:
+  issuer: https://id.example.com
+  clientSecret: {fromSecret: sign-in}
+  groups: {admin: [admins]}
+"""
+
 
 def with_json() -> list[str]:
     """Return every verb of the command line that has `--json`."""
@@ -135,6 +146,34 @@ def test_a_verb_that_printed_its_document_prints_no_second(
     code, lines, _ = ended("site check bad.yaml --json")
     assert (code, len(lines)) == (2, 1)
     assert lines[0]["kind"] != "Summary"
+
+
+@pytest.mark.parametrize(
+    "words", ["users add ada", "users add ada --gruop member", "usres list", "fit a b c"]
+)
+def test_a_command_line_that_is_not_understood_ends_with_a_document_too(
+    ended: Callable[[str], tuple[int, list[dict[str, Any]], str]], words: str
+) -> None:
+    """People are told what is wrong with it on standard error."""
+    code, (document,), told = ended(f"{words} --json")
+    assert (code, document["state"], document["exitCode"]) == (2, "refused", 2)
+    assert [finding["where"] for finding in document["findings"]] == ["command line"]
+    assert "Usage: aiplat" in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["sign-in company.yaml", "hosts company.yaml", "secret list company.yaml", "site rules", "lab status"],
+)
+def test_every_document_of_a_kind_says_which_version_it_is_of(
+    ended: Callable[[str], tuple[int, list[dict[str, Any]], str]], words: str, tmp_path: Path
+) -> None:
+    """Keys are written alike in all of them, as in a site file."""
+    (tmp_path / "company.yaml").write_text(COMPANY)
+    *_, document = ended(f"{words} --json")[1]
+    assert document["apiVersion"] == "aiplat.dev/v1alpha1"
+    assert document["kind"] != "Summary"
+    assert not [key for key in document if "_" in key]
 
 
 def test_people_get_no_document(ended: Callable[[str], tuple[int, list[dict[str, Any]], str]]) -> None:

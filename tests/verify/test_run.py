@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -177,6 +178,15 @@ def test_a_certificate_that_ends_soon_is_seen_where_it_is_shown(
     assert "the registry's certificate on s1 ends on " in said
     assert "`aiplat bootstrap` renews it" in said
     assert "CA" not in said
+
+
+def test_certificates_of_others_at_the_sites_addresses_are_not_the_sites(
+    healthy: Loopback, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A proxy may answer there before there is a site."""
+    monkeypatch.setattr("aiplat.verify.certificates.site_dir", lambda _: tmp_path)
+    (said,) = [r for r in run_checks(healthy.site).results if r.sentence.startswith("No certificate")]
+    assert (said.result, said.detail) == ("SKIP", "the site has no CA yet")
 
 
 def test_what_is_still_starting_is_waited_for(healthy: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
