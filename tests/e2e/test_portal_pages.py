@@ -53,7 +53,7 @@ ROLES: tuple[tuple[str | None, Role | None], ...] = (
 )
 SECRET = re.compile(r"sk-aiplat-[A-Za-z0-9_-]+")
 REFUSED = SERVING.model_copy(
-    update={"name": "large", "servedAs": "large:70b", "state": "Refused", "message": "asks 2 nvidia.com/gpu"}
+    update={"name": "large", "served_as": "large:70b", "state": "Refused", "message": "asks 2 nvidia.com/gpu"}
 )
 LOST = NodeSeen("a1", ready=False, message="kubelet stopped posting node status", version="", cordoned=False)
 
