@@ -204,7 +204,7 @@ LOCK = (
         f"{SERVER}: {HUB} its certificate is signed by a CA that this machine does not know; "
         "give the CA: upstream.ca in site.yaml, or SSL_CERT_FILE"),
     Failure("the CA's file is none", "server", lambda w: w.upstream.update(ca="/etc/hostname"),
-        "upstream.ca: /etc/hostname is not a file with certificates: …; name a PEM file"),
+        "…: upstream.ca: /etc/hostname has no certificate; name a file with certificates in PEM form"),
     Failure("the proxy wants a log-in (407)", "server", lambda w: w.net.require_proxy_login("ann", "x"),
         f"{SERVER}: {HUB} the proxy wants to know who asks (407); "
         "put user and password into HTTPS_PROXY, or name them under upstream.credentials"),
