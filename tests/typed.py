@@ -16,10 +16,11 @@ Typed = Callable[..., Ended]
 
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
-    """Run the command line with the words that are typed, and return how it ended."""
+    """Run the command line with the words that are typed, and return how it ended and what it alone said."""
 
     def run(*words: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["aiplat", *words])
+        capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()

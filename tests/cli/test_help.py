@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import typer
 
-from aiplat.cli.main import command_line, main
+from aiplat.cli.main import command_line
+from tests.typed import Typed
 
 
 def verbs(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -32,16 +32,14 @@ def test_a_verb_says_what_it_does_in_one_sentence_and_what_it_takes(path: tuple[
 
 
 def test_help_is_as_wide_as_the_terminal_and_examples_keep_their_lines(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, typed: Typed
 ) -> None:
     """Lines of this program's source are not the terminal's."""
     shown = {}
     for words in ("users --help", "serve gateway --help"):
-        monkeypatch.setattr(sys, "argv", ["aiplat", *words.split()])
         monkeypatch.setenv("COLUMNS", "80")
-        with pytest.raises(SystemExit):
-            main()
-        shown[words] = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        _, out, _ = typed(*words.split())
+        shown[words] = [line.rstrip() for line in out.splitlines()]
     assert (
         " and sets one. What a person may do is decided by the groups: admin, operator,"
         in shown["users --help"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 import pytest
 
 from aiplat.catalog import catalog as catalogues
-from aiplat.cli.main import main
 from aiplat.content import sha256_bytes
 from aiplat.site import known
 from aiplat.supply.upstream import http as engine
+from tests.typed import Typed
 from tests.upstreams.helm_repository import HelmRepository
 from tests.upstreams.huggingface_hub import HuggingFaceHub
 from tests.upstreams.images import chart, gguf, multi_arch, safetensors, tar_of
@@ -172,10 +171,8 @@ class World:
 class Aiplat:
     """The command line on a world's site, in this process, with the world's catalogue and little patience."""
 
-    def __init__(
-        self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self._world, self._monkeypatch, self._capsys = world, monkeypatch, capsys
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch, typed: Typed) -> None:
+        self._world, self._monkeypatch, self._typed = world, monkeypatch, typed
         for reader in (catalogues, known):
             monkeypatch.setattr(reader, "shipped", lambda name: world.folder / "catalogue" / name)
         monkeypatch.setattr(engine, "Patience", lambda: HURRY)
@@ -185,14 +182,9 @@ class Aiplat:
         """Run it; return its exit code and what it said."""
         for name, value in self._world.environment.items():
             self._monkeypatch.setenv(name, value)
-        self._monkeypatch.setattr(sys, "argv", ["aiplat", *words, str(self._world.folder / "ward.yaml")])
-        self._capsys.readouterr()
         for read in _CACHES:
             read.cache_clear()
-        with pytest.raises(SystemExit) as ended:
-            main()
+        code, out, err = self._typed(*words, str(self._world.folder / "ward.yaml"))
         for read in _CACHES:
             read.cache_clear()
-        seen = self._capsys.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), seen.out + seen.err
+        return code, out + err

@@ -14,6 +14,7 @@ import pytest
 
 from aiplat.content import sha256_bytes
 from tests.supply.upstream.failures import BUILD, LOCK, SERVER, STORE, TINY, Failure, exchanged_image
+from tests.typed import Typed
 from tests.upstreams import faults
 from tests.upstreams.server import Upstreams
 from tests.upstreams.world import Aiplat, World
@@ -26,9 +27,9 @@ def world(net: Upstreams, tmp_path: Path) -> World:
 
 
 @pytest.fixture
-def aiplat(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Aiplat:
+def aiplat(world: World, monkeypatch: pytest.MonkeyPatch, typed: Typed) -> Aiplat:
     """Return the command line on that site."""
-    return Aiplat(world, monkeypatch, capsys)
+    return Aiplat(world, monkeypatch, typed)
 
 
 def expect(world: World, failure: Failure, ended: tuple[int, str]) -> None:
