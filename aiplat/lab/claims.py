@@ -8,7 +8,7 @@ from aiplat.errors import BadInput, Finding
 from aiplat.lab import leftovers
 from aiplat.lab.record import LabRecord
 
-_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_LABEL = re.compile(r"(?!.*\.making$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def refuse_other(record: LabRecord, before: LabRecord | None) -> None:

@@ -17,9 +17,10 @@ from aiplat.lab import (
     machine,
     needs,
     reach,
+    restores,
     stages,
 )
-from aiplat.lab.docker_hosts import container_name, snapshot_image
+from aiplat.lab.docker_hosts import container_name
 from aiplat.lab.driver import EgressReport, HostState, HostStatus, LabStatus, OnEvent, ignore_events
 from aiplat.lab.names import LabNetwork, bridge_mac, bridge_name, network_name
 from aiplat.lab.record import (
@@ -93,9 +94,9 @@ class DockerDriver:
         record = logins.existing(name)
         claims.see_label(label)
         with only_one(name):
+            restores.refuse_half(name)
             ran = [docker_hosts.stop(name, host.name) for host in record.hosts]
-            for host in record.hosts:
-                docker_hosts.keep(name, host.name, label)
+            docker_hosts.keep(name, record.hosts, label)
             if any(ran):
                 _start_all(record, Steps(ignore_events))
 
@@ -103,13 +104,15 @@ class DockerDriver:
         """Put the hosts' disks back; see `Driver.restore`."""
         record = logins.existing(name)
         claims.see_label(label)
-        kept = engine.listed("image", name)
-        if not all(snapshot_image(name, host.name, label) in kept for host in record.hosts):
-            known = ", ".join(sorted({image.rpartition(":")[2] for image in kept})) or "none"
+        labels = docker_hosts.kept(name, record.hosts)
+        if label not in labels:
+            known = ", ".join(labels) or "none"
             raise BadInput(Finding(f"snapshot {label}", f"is not in lab {name}", f"there are: {known}"))
         with only_one(name):
-            for host in record.hosts:
-                docker_hosts.put_back(name, host, label)
+            with restores.remembered(name, label):
+                docker_hosts.remove_unfinished(name)
+                for host in record.hosts:
+                    docker_hosts.put_back(name, host, label)
             _start_all(record, Steps(ignore_events))
 
     def egress(self, name: str) -> EgressReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from aiplat.lab import tree
@@ -22,6 +23,8 @@ _CAPABILITIES = (
 )
 _DEVICES = ("/dev/kmsg", "/dev/fuse")
 _SHUTDOWN_SECONDS = 120
+# What ends the names of what is not whole.
+_UNFINISHED = ".making"
 
 
 def container_name(lab: str, host: str) -> str:
@@ -82,7 +85,7 @@ def create(lab: str, host: RecordedHost, image: str) -> bool:
     name = container_name(lab, host.name)
     if name in listed("container", lab):
         return False
-    unfinished = f"{name}.making"
+    unfinished = f"{name}{_UNFINISHED}"
     remove("container", unfinished)
     if name not in listed("volume", lab):
         docker("volume", "create", "--label", f"{LABEL}={lab}", name)
@@ -111,19 +114,41 @@ def stop(lab: str, host: str) -> bool:
     return True
 
 
-def keep(lab: str, host: str, label: str) -> None:
-    """Keep a stopped host's disks under a label: the image's name is the last, and says that all is there."""
-    name, volume = container_name(lab, host), snapshot_volume(lab, host, label)
-    image = snapshot_image(lab, host, label)
-    # The host may have been put back to this label: what its container is made of goes with the old image.
-    unfinished = f"{image}.making"
-    remove("image", unfinished)
-    docker("commit", "--change", f"LABEL {LABEL}={lab}", name, unfinished)
-    remove("image", image)
-    remove("volume", volume)
-    _copy_volume(lab, name, volume, unfinished)
-    docker("tag", unfinished, image)
-    remove("image", unfinished)
+def kept(lab: str, hosts: Sequence[RecordedHost]) -> tuple[str, ...]:
+    """Return the labels under which the disks of all these hosts are kept."""
+    images = listed("image", lab)
+    labels = {image.rpartition(":")[2] for image in images if not image.endswith(_UNFINISHED)}
+    whole = {name for name in labels if all(snapshot_image(lab, h.name, name) in images for h in hosts)}
+    return tuple(sorted(whole))
+
+
+def keep(lab: str, hosts: Sequence[RecordedHost], label: str) -> None:
+    """Keep stopped hosts' disks under a label; the images' names are the last, and say that all is there."""
+    remove_unfinished(lab)
+    names = [host.name for host in hosts]
+    # Hosts may have been put back to this label: what their containers are made of goes with the old images.
+    for name in names:
+        commit = ("commit", "--change", f"LABEL {LABEL}={lab}", container_name(lab, name))
+        docker(*commit, _unfinished(lab, name, label))
+    # Never a name of this snapshot beside one of the last: hosts of two times would be put back together.
+    for name in names:
+        remove("image", snapshot_image(lab, name, label))
+    for name in names:
+        volume = snapshot_volume(lab, name, label)
+        remove("volume", volume)
+        _copy_volume(lab, container_name(lab, name), volume, _unfinished(lab, name, label))
+    for name in names:
+        docker("tag", _unfinished(lab, name, label), snapshot_image(lab, name, label))
+    for name in names:
+        remove("image", _unfinished(lab, name, label))
+
+
+def remove_unfinished(lab: str) -> None:
+    """Remove what a command that was killed has left: its containers hold volumes, and one may still copy."""
+    for kind in ("container", "image"):
+        for name in listed(kind, lab):
+            if name.endswith(_UNFINISHED):
+                remove(kind, name)
 
 
 def put_back(lab: str, host: RecordedHost, label: str) -> None:
@@ -135,7 +160,14 @@ def put_back(lab: str, host: RecordedHost, label: str) -> None:
     create(lab, host, image)
 
 
+def _unfinished(lab: str, host: str, label: str) -> str:
+    return f"{snapshot_image(lab, host, label)}{_UNFINISHED}"
+
+
 def _copy_volume(lab: str, source: str, target: str, image: str) -> None:
-    docker("volume", "create", "--label", f"{LABEL}={lab}", target)
+    marked = ("--label", f"{LABEL}={lab}")
+    docker("volume", "create", *marked, target)
     volumes = (f"--volume={source}:/from:ro", f"--volume={target}:/to")
-    docker("run", "--rm", "--network=none", *volumes, "--entrypoint=cp", image, "-a", "/from/.", "/to/")
+    # The engine continues to copy when whoever asked it is killed: by label and name it is found and ended.
+    named = ("run", "--rm", "--name", f"{target}{_UNFINISHED}", *marked)
+    docker(*named, "--network=none", *volumes, "--entrypoint=cp", image, "-a", "/from/.", "/to/")

@@ -19,6 +19,7 @@ from aiplat.lab import (
     machine,
     needs,
     reach,
+    restores,
     stages,
     tree,
 )
@@ -86,6 +87,7 @@ class NspawnDriver:
         record = logins.existing(name)
         target = _snapshot_dir(name, label)
         with only_one(name):
+            restores.refuse_half(name)
             running = _stop_all(record)
             unfinished = target.with_name(f".making-{label}")
             tree.remove_tree(unfinished)
@@ -104,10 +106,11 @@ class NspawnDriver:
             known = ", ".join(sorted(p.name for p in snapshots_dir(name).glob("[!.]*"))) or "none"
             raise BadInput(Finding(f"snapshot {label}", f"is not in lab {name}", f"there are: {known}"))
         with only_one(name):
-            _end_all(record)
-            bridge.unplug_hosts(name)
-            for host in record.hosts:
-                tree.replace_tree(source / host.name, tree_dir(name, host.name))
+            with restores.remembered(name, label):
+                _end_all(record)
+                bridge.unplug_hosts(name)
+                for host in record.hosts:
+                    tree.replace_tree(source / host.name, tree_dir(name, host.name))
             _boot_all(record, Steps(ignore_events))
 
     def egress(self, name: str) -> EgressReport:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from aiplat.lab import egress, forwarding, logins, machine_limits, reach, rootfs
+from aiplat.lab import egress, forwarding, logins, machine_limits, reach, restores, rootfs
 from aiplat.lab.driver import HostStatus, LabStatus, OnEvent
 from aiplat.lab.names import bridge_name
 from aiplat.lab.record import (
@@ -42,9 +42,10 @@ def bring_up(record: LabRecord, on_event: OnEvent, *, network: Stage, hosts: Sta
     """Make a lab's network, make its hosts and start them; return how many steps changed anything.
 
     Raises:
-        AiplatError: a host did not come up.
+        AiplatError: a host did not come up, or the lab is half put back to a snapshot.
     """
     with only_one(record.name):
+        restores.refuse_half(record.name)
         steps = Steps(on_event)
         write_record(record)
         network(record, steps)
@@ -108,8 +109,9 @@ def not_made(name: str, driver: str, *, traces: bool) -> LabStatus:
 
 
 def status_of(record: LabRecord, hosts: tuple[HostStatus, ...]) -> LabStatus:
-    """Return what a lab is, from what its hosts are: up if all of them are, and its rules stand."""
-    whole = all(h.state == "up" for h in hosts) and egress.table_exists(record.name)
+    """Return what a lab is, from what its hosts are: up if all are, of one time, and its rules stand."""
+    running = all(h.state == "up" for h in hosts)
+    whole = running and egress.table_exists(record.name) and not restores.cut_off(record.name)
     return LabStatus(
         name=record.name,
         driver=record.driver,

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from aiplat.errors import BadInput
 from aiplat.lab import egress_report, lab_down, lab_restore, lab_snapshot, lab_status, lab_up
-from aiplat.lab.engine import everything
+from aiplat.lab.docker_hosts import container_name
+from aiplat.lab.engine import everything, listed
+from aiplat.lab.restores import cut_off
 from aiplat.site.load import load_site
 from aiplat.verify.smoke_test import CHAT
 from tests.e2e.docker_engine import docker_engine
-from tests.e2e.journey import SITES, Journey
+from tests.e2e.journey import AIPLAT, SITES, Journey
 from tests.patience import PATIENCE, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
@@ -91,6 +94,29 @@ def test_a_snapshot_is_put_back(lab: Journey) -> None:
     lab_restore(NAME, "clean")
     assert lab.on_host(f"cat {both}", "t-docker-s1").split() == ["before", "before"]
     lab.on_host(f"rm {both}", "t-docker-s1")
+
+
+def test_a_restore_that_is_killed_is_finished_by_the_next(lab: Journey) -> None:
+    """Until then `up` and `snapshot` say how to finish it."""
+    hosts = ("t-docker-s1", "t-docker-a1")
+    for host in hosts:
+        lab.on_host("rm -f /root/mark; echo after >/var/mark", host)
+    argv = [AIPLAT, "lab", "restore", str(lab.site_file), "--label", "clean"]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        first = container_name(NAME, hosts[0])
+        until(
+            lambda: process.poll() is not None or (cut_off(NAME) and first not in listed("container", NAME))
+        )
+        process.kill()
+    assert lab_status(NAME).state == "partial"
+    for verb in (lambda: lab_up(load_site(lab.site_file)), lambda: lab_snapshot(NAME, "next")):
+        with pytest.raises(BadInput, match=f"half put back .* aiplat lab restore {NAME} --label clean"):
+            verb()
+    lab_restore(NAME, "clean")
+    assert lab_status(NAME).state == "up"
+    assert lab.on_host("cat /root/mark /var/mark", hosts[0]).split() == ["before", "before"]
+    assert lab.on_host("ls /var/mark || true", hosts[1]) == ""
+    lab.on_host("rm /root/mark /var/mark", hosts[0])
 
 
 def test_a_site_is_bootstrapped_on_them(lab: Journey) -> None:

@@ -7,9 +7,17 @@ from pathlib import Path
 import pytest
 
 from aiplat.errors import EXIT_BAD_INPUT, BadInput
-from aiplat.lab import DRIVERS, lab_up
+from aiplat.lab import DRIVERS, bridge, claims, engine, lab_snapshot, lab_up, needs, restores
 from aiplat.lab.chosen import driver_of
-from aiplat.lab.docker_hosts import create_argv, keep, seed, snapshot_image
+from aiplat.lab.docker_hosts import (
+    container_name,
+    create_argv,
+    keep,
+    kept,
+    remove_unfinished,
+    seed,
+    snapshot_image,
+)
 from aiplat.lab.engine import missing
 from aiplat.lab.keys import new_key_pair
 from aiplat.lab.names import LabNetwork, lab_network
@@ -18,6 +26,7 @@ from aiplat.lab.tree import Identity
 from tests.lab_driver.sites import site
 
 LAB, HOST = "t-dock", RecordedHost(name="s1", address="10.92.60.11", role="server")
+HOSTS = (HOST, RecordedHost(name="a1", address="10.92.60.12", role="agent"))
 
 
 @pytest.fixture(autouse=True)
@@ -129,12 +138,80 @@ def test_a_label_is_kept_again_after_a_host_was_put_back_to_it(
     """The host's container is made of the label's image, which goes: nothing may be run from it then."""
     log = tmp_path / "log"
     command_line(tmp_path / "bin", monkeypatch, f'echo "$@" >> {log}')
-    keep(LAB, "s1", "clean")
+    keep(LAB, [HOST], "clean")
     image = snapshot_image(LAB, "s1", "clean")
     said = log.read_text().splitlines()
     removed = said.index(f"image rm --force {image}")
-    assert said[1].startswith("commit ")
-    assert said[1].endswith(f" {image}.making")
+    (committed,) = [line for line in said[:removed] if line.startswith("commit ")]
+    assert committed.endswith(f" {image}.making")
     (copied,) = [line for line in said[removed:] if line.startswith("run ")]
     assert f" {image}.making -a " in copied
     assert said[-2:] == [f"tag {image}.making {image}", f"image rm --force {image}.making"]
+
+
+def test_hosts_of_two_snapshots_are_never_kept_under_one_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All images of the last one go before the first copy, and the new ones are named when all is copied."""
+    log = tmp_path / "log"
+    command_line(tmp_path / "bin", monkeypatch, f'echo "$@" >> {log}')
+    keep(LAB, HOSTS, "clean")
+    said = log.read_text().splitlines()
+    images = [snapshot_image(LAB, host.name, "clean") for host in HOSTS]
+    copies = [n for n, line in enumerate(said) if line.startswith("run ")]
+    assert len(copies) == len(HOSTS)
+    assert max(said.index(f"image rm --force {image}") for image in images) < copies[0]
+    assert min(said.index(f"tag {image}.making {image}") for image in images) > copies[-1]
+
+
+def test_a_snapshot_counts_where_every_host_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was cut off is not offered, whichever names it has left."""
+    names = {"clean": HOSTS, "cut": HOSTS[:1], "new.making": HOSTS}
+    there = [snapshot_image(LAB, host.name, label) for label, hosts in names.items() for host in hosts]
+    command_line(tmp_path / "bin", monkeypatch, f"echo '{' '.join(there)}'")
+    assert kept(LAB, HOSTS) == ("clean",)
+
+
+def test_what_a_killed_command_left_is_found_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that still copies holds volumes; hosts and their snapshots stay."""
+    log, copying = tmp_path / "log", f"{container_name(LAB, 's1')}.making"
+    listing = f"echo {container_name(LAB, 's1')} {copying}"
+    command_line(
+        tmp_path / "bin", monkeypatch, f'echo "$@" >> {log}; case $* in ps*) {listing} ;; esac; exit 0'
+    )
+    remove_unfinished(LAB)
+    removed = [line for line in log.read_text().splitlines() if " --force " in line]
+    assert removed == [f"rm --force {copying}"]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_restore_that_was_cut_off_is_not_forgotten(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever driver made the lab: the command that finishes it is named."""
+    made = site(LAB, "10.92.60.11")
+    record = record_of(made, driver, "trixie")
+    write_record(record)
+
+    def cut() -> None:
+        with restores.remembered(LAB, "clean"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut()
+    monkeypatch.setattr(needs, "check_machine", lambda *_, **__: None)
+    monkeypatch.setattr(claims, "refuse_other", lambda *_: None)
+    monkeypatch.setattr(bridge, "check_free", lambda *_: None)
+    monkeypatch.setattr(engine, "listed", lambda *_: ())
+    asked = (lambda: lab_up(made, driver=driver), lambda: lab_snapshot(LAB, "next"))
+    for verb in asked:
+        with pytest.raises(BadInput) as refused:
+            verb()
+        (said,) = refused.value.findings
+        assert str(said) == (
+            f"lab {LAB}: is half put back to the snapshot clean; "
+            f"finish it: aiplat lab restore {LAB} --label clean"
+        )
+    with restores.remembered(LAB, "clean"):
+        pass
+    assert restores.cut_off(LAB) == ""

@@ -15,6 +15,7 @@ import pytest
 from aiplat.errors import BadInput
 from aiplat.lab import egress_report, ignore_events, lab_down, lab_restore, lab_snapshot, lab_status, lab_up
 from aiplat.lab.names import bridge_name
+from aiplat.lab.restores import cut_off
 from aiplat.lab.rootfs import base_root, lab_suite
 from tests.lab_driver.sites import site
 from tests.lab_driver.traces import traces
@@ -167,6 +168,28 @@ def test_a_snapshot_brings_the_whole_disk_back(removed_after: Callable[[str], st
         lab_restore(name, "before-step")
         seen = on_host(name, "s1", "cat /var/lib/aiplat/file; ls /srv; systemctl is-system-running --wait")
         assert seen.stdout.split() == ["before", "old", "running"]
+
+
+def test_a_restore_killed_half_way_is_finished_by_the_next(
+    removed_after: Callable[[str], str], on_host: OnHost, tmp_path: Path
+) -> None:
+    """Hosts are not left at two times: until then `up` and `snapshot` name the command that finishes it."""
+    name, address = removed_after("t-lab-half"), "10.92.33.11"
+    lab_up(site(name, address))
+    on_host(name, "s1", "echo before > /root/file")
+    lab_snapshot(name, "clean")
+    on_host(name, "s1", "echo after > /root/file")
+    argv = (*AIPLAT, "lab", "restore", str(_site_file(tmp_path, name, address)), "--label", "clean")
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until(lambda: process.poll() is not None or cut_off(name))
+        process.kill()
+    assert lab_status(name).state == "partial"
+    for verb in (lambda: lab_up(site(name, address)), lambda: lab_snapshot(name, "next")):
+        with pytest.raises(BadInput, match=f"half put back .* aiplat lab restore {name} --label clean"):
+            verb()
+    lab_restore(name, "clean")
+    assert lab_status(name).state == "up"
+    assert on_host(name, "s1", "cat /root/file").stdout == "before\n"
 
 
 def test_an_unknown_snapshot_is_refused_before_anything_stops(removed_after: Callable[[str], str]) -> None:
