@@ -15,7 +15,7 @@ from typing import Any
 from aiplat.catalog.resolve import resolve
 from aiplat.site.load import load_site
 from tests.bench.peers import ROOT, process
-from tests.services.gateway.conftest import free_port
+from tests.ports import free_port
 
 MODEL = "smollm2:135m"
 _IMAGES = ("docker.io/ollama/ollama", "registry.ollama.ai/library/smollm2")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.content import write_atomic
-from tests.services.gateway.conftest import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "locks" / "bench.txt"

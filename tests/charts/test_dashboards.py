@@ -36,7 +36,7 @@ def asked(expression: str) -> set[str]:
 def exposed() -> set[str]:
     """Return the metrics of all targets: recorded ones, and what aiplat's own services make of themselves."""
     recorded = {name for path in EXPOSED.glob("*.txt") for name in path.read_text().split()}
-    recorded |= {*SERIES, "aiplat_states_left_out"}
+    recorded |= {*SERIES, "aiplat_states_left_out", "aiplat_states_object_errors"}
     metrics = Metrics()
     metrics.show_pools(Pools())
     metrics.certificate_ends(0)

@@ -11,6 +11,7 @@ from aiplat.cluster.client import Cluster
 from aiplat.cluster.port_forward import ForwardedPort
 from aiplat.errors import AiplatError
 from tests.cluster.kube import Kube, pod
+from tests.patience import PATIENCE
 
 LABELS = {"app": "gateway"}
 
@@ -25,7 +26,7 @@ def forwarded(cluster: Cluster) -> Iterator[ForwardedPort]:
 
 def said(end: tuple[str, int], text: bytes) -> bytes:
     """What is answered to a text."""
-    with socket.create_connection(end, timeout=10) as connection:
+    with socket.create_connection(end, timeout=PATIENCE) as connection:
         connection.sendall(text)
         return connection.recv(1000)
 

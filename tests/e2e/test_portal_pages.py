@@ -33,9 +33,10 @@ from tests.e2e.portal_walk import (
     sign_out,
 )
 from tests.patience import PATIENCE, eventually
+from tests.ports import free_port
 from tests.services.api.conftest import People
 from tests.services.gateway.alone import Alone, alone
-from tests.services.gateway.conftest import MODEL, free_port
+from tests.services.gateway.conftest import MODEL
 from tests.services.gateway.engine import Engine
 from tests.services.portal.conftest import NAMESPACE, READY, SERVING, portal_over
 from tests.services.portal.test_logs import line

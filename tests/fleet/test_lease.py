@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from aiplat.fleet.lease import Holder, LeaseError, hold_lease, is_dead, this_pro
 from aiplat.fleet.probe import REMOTE
 from aiplat.fleet.ssh import HostError
 from aiplat.site.models import Site
+from tests.patience import PATIENCE, until
 
-LIMIT = 20
+LIMIT = PATIENCE
 DEAD = {**this_process(), "pid": 2**22 + 1, "started": "1"}
 
 
@@ -198,10 +198,7 @@ def test_the_lock_of_a_host_that_reboots_is_taken_again(
         before = lease._streams[0].process
         before.kill()
         before.wait(LIMIT)
-        deadline = time.monotonic() + 60
-        while lease._streams[0].process is before and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert lease._streams[0].process is not before
+        until(lambda: lease._streams[0].process is not before)
         assert json.loads((host_here / "lock").read_text())["run"] == "run-1"
     assert not host_here.exists()
 
@@ -217,9 +214,7 @@ def test_the_lock_of_no_other_host_is_taken_again(
         monkeypatch.setattr(lease, "_take_again", lambda _, stream: asked.append(stream.host.name))
         before.process.kill()
         before.process.wait(LIMIT)
-        deadline = time.monotonic() + 60
-        while not asked and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: asked)
         monkeypatch.undo()
         lease._take_again(0, before)
         assert lease._streams[0] is before

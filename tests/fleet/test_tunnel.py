@@ -18,6 +18,7 @@ import pytest
 from aiplat.fleet.ssh import HostError
 from aiplat.fleet.tunnel import Tunnels, close_tunnels, is_behind, way_to
 from aiplat.site.models import Site
+from tests.patience import PATIENCE
 
 SSH = Path(__file__).with_name("ssh_that_forwards.py")
 ADDRESS = "192.0.2.11"
@@ -63,7 +64,7 @@ BEHIND = _site(jump=["boss@192.0.2.1"])
 
 
 def _heard(end: tuple[str, int]) -> bytes:
-    with socket.create_connection(end, timeout=30) as connection:
+    with socket.create_connection(end, timeout=PATIENCE) as connection:
         return connection.recv(16)
 
 

@@ -6,7 +6,6 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import psycopg
 
 from tests.patience import PATIENCE
+from tests.ports import free_port
 
 _BINARIES = Path("/usr/lib/postgresql")
 _SETTINGS = {
@@ -26,13 +26,6 @@ _SETTINGS = {
     "max_connections": "60",
     "listen_addresses": "127.0.0.1",
 }
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class PostgresServer:

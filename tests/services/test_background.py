@@ -31,7 +31,7 @@ async def test_a_task_that_fails_or_ends_is_begun_again(caplog: pytest.LogCaptur
 
     with caplog.at_level(logging.ERROR):
         task = asyncio.ensure_future(keep_running(Task("budgets", work), restarted.append, pause=0.001))
-        await asyncio.wait_for(enough.wait(), 10)
+        await asyncio.wait_for(enough.wait(), PATIENCE)
         task.cancel()
     assert restarted == ["budgets", "budgets"]
     assert "budgets failed and is begun again" in caplog.text

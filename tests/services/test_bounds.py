@@ -40,6 +40,7 @@ from aiplat.services.gateway.upstream import failover
 from aiplat.services.gateway.upstream.connections import Upstreams
 from aiplat.services.gateway.upstream.document import RejectedFields
 from aiplat.services.operator import health as operator_health
+from tests.patience import PATIENCE
 from tests.services.test_connections import GET, end_of, hello
 
 pytestmark = pytest.mark.anyio
@@ -169,7 +170,7 @@ async def test_an_answered_connection_waits_so_long(monkeypatch: pytest.MonkeyPa
     port = server.servers[0].sockets[0].getsockname()[1]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(GET + b"\r\n")
-    assert (await asyncio.wait_for(reader.read(), 60)).startswith(b"HTTP/1.1 200")
+    assert (await asyncio.wait_for(reader.read(), PATIENCE)).startswith(b"HTTP/1.1 200")
     server.servers[0].close()
 
 
@@ -188,7 +189,7 @@ async def test_silent_connections_make_room_at_the_health_port(service: str) -> 
         for path, method in (("healthz", "GET"), ("readyz", "HEAD"), ("other", "GET"), ("healthz", "POST")):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(f"{method} /{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
-            said.append((await asyncio.wait_for(reader.read(), 60))[9:12])
+            said.append((await asyncio.wait_for(reader.read(), PATIENCE))[9:12])
         assert said == [b"200", b"503", b"404", b"404"]
         assert await end_of(silent[0][0]) == b""
 

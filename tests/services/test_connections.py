@@ -12,6 +12,7 @@ import uvicorn
 
 from aiplat.services import bounds, connections
 from aiplat.services.connections import Doors, Guarded, Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +75,7 @@ async def place(most: int | None = None, app: object = hello) -> AsyncIterator[P
 async def end_of(reader: asyncio.StreamReader) -> bytes:
     """Return all that comes until the server closes the connection."""
     try:
-        return await asyncio.wait_for(reader.read(), 10)
+        return await asyncio.wait_for(reader.read(), PATIENCE)
     except ConnectionError:
         return b""
 
@@ -225,7 +226,7 @@ async def test_who_offers_another_protocol_is_answered_in_this_one(sent: bytes, 
             for at in range(0, len(again), size):
                 writer.write(again[at : at + size])
                 await asyncio.sleep(0)
-        answers = await asyncio.wait_for(reader.read(), 60)
+        answers = await asyncio.wait_for(reader.read(), PATIENCE)
         assert answers.count(b"HTTP/1.1 200") == 4
         assert answers.count(b"abcde") == 3
 
@@ -266,7 +267,7 @@ async def test_an_application_hears_that_its_client_is_gone(late: bool) -> None:
     async with place(app=app) as here:
         _, writer = await here.connect()
         writer.write(GET + b"\r\n")
-        await asyncio.wait_for(began.wait(), 60)
+        await asyncio.wait_for(began.wait(), PATIENCE)
         writer.close()
-        await asyncio.wait_for(told.wait(), 60)
+        await asyncio.wait_for(told.wait(), PATIENCE)
         assert not missed.is_set()

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
 from tests.upstreams.faults import cut, held, looping, rate_limited, tampered
 from tests.upstreams.images import gguf, multi_arch, safetensors
 from tests.upstreams.server import Upstreams
@@ -21,7 +22,7 @@ from tests.upstreams.server import Upstreams
 def client(net: Upstreams) -> httpx.Client:
     """Return a client that goes through the proxy and trusts the test's CA."""
     context = ssl.create_default_context(cafile=str(net.ca))
-    return httpx.Client(proxy=httpx.Proxy(net.proxy), verify=context, trust_env=False, timeout=5)
+    return httpx.Client(proxy=httpx.Proxy(net.proxy), verify=context, trust_env=False, timeout=PATIENCE)
 
 
 def skopeo(net: Upstreams, *words: str) -> subprocess.CompletedProcess[str]:
@@ -106,7 +107,7 @@ def test_what_goes_wrong_goes_wrong(net: Upstreams, client: httpx.Client) -> Non
         client.get(url)
     net.fault("get.helm.sh", "/file", held(100), times=1)
     with pytest.raises(httpx.ReadTimeout):
-        client.get(url, timeout=0.2)
+        client.get(url, timeout=httpx.Timeout(PATIENCE, read=0.2))
     assert client.get(url).content == b"0" * 1000
 
 

@@ -27,7 +27,7 @@ from tests.cluster import kube as given
 from tests.cluster.kube import Kube
 from tests.patience import PATIENCE
 from tests.plan.test_golden import steady_lock
-from tests.services.gateway.conftest import free_port
+from tests.ports import free_port
 
 MODEL = "gemma3:270m-base-q4_k_m"
 

@@ -36,6 +36,18 @@ KINDS: Mapping[str, tuple[str, Callable[[Document], Iterator[Sample]]]] = {
 _LONGEST_LOOK_SECONDS = 300.0
 
 
+# What a document makes of whoever reads it where it is not as its kind should be.
+_ODD = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError)
+
+
+@dataclass
+class Lacks:
+    """Objects that have no series, by resource: for want of room, or because they could not be read."""
+
+    left_out: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+
+
 @dataclass
 class StatesSeen:
     """The last look: its text, when it was begun, and how often each kind was listed with which result."""
@@ -54,10 +66,10 @@ def look(objects: RawObjects, resources: Iterable[str], seen: StatesSeen) -> Non
     """Look at the resources once. One that cannot be listed has no series: old states are worse than none."""
     seen.begun = time.monotonic()
     samples: list[Sample] = []
-    left_out: Counter[str] = Counter()
+    lacks = Lacks()
     for resource in resources:
         try:
-            found = list(_of(objects, resource, STATE_SERIES - len(samples), left_out))
+            found = list(_of(objects, resource, STATE_SERIES - len(samples), lacks))
             seen.lists[resource, "success"] += 1
         except (AiplatError, ValueError, KeyError, TypeError) as error:
             log.warning("%s cannot be read: %s: %s", resource, type(error).__name__, error)
@@ -65,20 +77,43 @@ def look(objects: RawObjects, resources: Iterable[str], seen: StatesSeen) -> Non
             continue
         samples += found
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(samples, seen.lists, left_out))
+    registry.register(_Page(samples, seen.lists, lacks))
     seen.text = generate_latest(registry)
 
 
-def _of(objects: RawObjects, resource: str, room: int, left_out: Counter[str]) -> Iterator[Sample]:
+def _of(objects: RawObjects, resource: str, room: int, lacks: Lacks) -> Iterator[Sample]:
     kind, samples_of = KINDS[resource]
-    left_out[resource] = 0
+    lacks.left_out[resource] = lacks.errors[resource] = 0
     for document in objects.each(kind, page=STATE_OBJECTS):
-        samples = list(samples_of(document))
+        try:
+            samples = _read(samples_of, document)
+        except _ODD as error:
+            lacks.errors[resource] += 1
+            if lacks.errors[resource] == 1:
+                what = f"{type(error).__name__}: {error}"
+                log.warning("%s: %s cannot be read: %s", resource, _called(document), what)
+            continue
         room -= len(samples)
         if room < 0:
-            left_out[resource] += 1
+            lacks.left_out[resource] += 1
         else:
             yield from samples
+
+
+def _read(samples_of: Callable[[Document], Iterator[Sample]], document: Document) -> list[Sample]:
+    samples = list(samples_of(document))
+    for sample in samples:
+        # One label of another kind would cost the whole page.
+        if not all(isinstance(value, str) for value in sample.labels.values()):
+            raise TypeError(f"{sample.name} has labels that are not texts")
+    return samples
+
+
+def _called(document: object) -> str:
+    meta = document.get("metadata") if isinstance(document, Mapping) else None
+    name = meta.get("name") if isinstance(meta, Mapping) else None
+    space = meta.get("namespace") if isinstance(meta, Mapping) else None
+    return "/".join(str(part) for part in (space, name) if part) or "an object without a name"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +122,7 @@ class _Page:
 
     samples: list[Sample]
     lists: Counter[tuple[str, str]]
-    left_out: Counter[str]
+    lacks: Lacks
 
     def collect(self) -> Iterator[Family]:
         yield from families(self.samples)
@@ -96,6 +131,10 @@ class _Page:
         for (resource, result), times in sorted(self.lists.items()):
             lists.add_metric((resource, result), times)
         left = GaugeMetricFamily("aiplat_states_left_out", "Objects without series", labels=("resource",))
-        for resource, objects in sorted(self.left_out.items()):
-            left.add_metric((resource,), objects)
-        yield from (lists, left)
+        errors = GaugeMetricFamily(
+            "aiplat_states_object_errors", "Objects that could not be read", labels=("resource",)
+        )
+        for family, found in ((left, self.lacks.left_out), (errors, self.lacks.errors)):
+            for resource, objects in sorted(found.items()):
+                family.add_metric((resource,), objects)
+        yield from (lists, left, errors)

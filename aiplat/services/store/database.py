@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -16,18 +17,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from aiplat.errors import Finding
 from aiplat.services.bounds import END_SECONDS
 from aiplat.services.store.faults import Unreachable, bad
+from aiplat.services.store.sqlite import WRITES, sqlite_engine
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
 _CONNECT_SECONDS = 3
 _CALL_SECONDS = 15.0
-_WRITES = "aiplat_writes"
 
 
 class Database:
     """A pool of connections; nothing is connected before the first use."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = engine
+    def __init__(
+        self, engine: AsyncEngine, ending: AbstractSet[asyncio.Future[object]] = frozenset()
+    ) -> None:
+        self.engine, self._ending = engine, ending
 
     @classmethod
     def open(cls, url: str, *, password_file: Path | None = None, pool_size: int = 5) -> Database:
@@ -38,7 +41,7 @@ class Database:
         """
         where = _parsed(url)
         if where.get_backend_name() == "sqlite":
-            return cls(_sqlite(where))
+            return cls(*sqlite_engine(where))
         return cls(_postgresql(where, password_file, pool_size))
 
     @property
@@ -62,7 +65,7 @@ class Database:
         """
         try:
             async with asyncio.timeout(seconds), self.engine.connect() as connection:
-                await connection.execution_options(**{_WRITES: writes})
+                await connection.execution_options(**{WRITES: writes})
                 async with connection.begin():
                     yield connection
         except (DataError, IntegrityError):
@@ -75,6 +78,9 @@ class Database:
         """Close every connection; one that does not close in time is left to the end of the process."""
         closing = asyncio.ensure_future(self.engine.dispose())
         done, _ = await asyncio.wait({closing}, timeout=END_SECONDS)
+        # Connections that were cut off are ended by their threads, which need this loop until then.
+        if ending := set(self._ending):
+            await asyncio.wait(ending, timeout=END_SECONDS)
         for closed in done:
             closed.result()
 
@@ -122,39 +128,5 @@ def _postgresql(where: URL, password_file: Path | None, pool_size: int) -> Async
         @event.listens_for(engine.sync_engine, "do_connect")
         def _with_password(_d: Any, _r: Any, _a: Any, parameters: dict[str, Any]) -> None:
             parameters["password"] = path.read_text().strip()
-
-    return engine
-
-
-def _private(where: URL) -> None:
-    # SQLite makes files for everybody to read, and gives those beside one the mode of that one.
-    if not where.database or where.database == ":memory:" or where.database.startswith("file:"):
-        return
-    path = Path(where.database)
-    try:
-        path.touch(mode=0o600)
-        for each in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
-            if each.exists():
-                each.chmod(0o600)
-    except OSError:
-        # What is in the way is said by the first use, with a sentence of its own.
-        return
-
-
-def _sqlite(where: URL) -> AsyncEngine:
-    _private(where)
-    engine = create_async_engine(where, hide_parameters=True, connect_args={"timeout": 5})
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, _: Any) -> None:
-        # The driver's own transactions begin too late to keep two writers apart; ours begin below.
-        connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, True)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

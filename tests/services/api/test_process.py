@@ -20,8 +20,8 @@ from aiplat.runs.events import RunFinished, RunStarted, StepStarted
 from aiplat.runs.journal import Journal
 from aiplat.vault.pki import issue, make_ca
 from tests.patience import PATIENCE, eventually
+from tests.ports import free_port
 from tests.services.api.conftest import PREFIX, Place
-from tests.services.gateway.conftest import free_port
 
 AIPLAT = (sys.executable, "-c", "from aiplat.cli.main import main; main()", "serve", "api")
 WITH_OWN_RUNNER = (sys.executable, "-m", "tests.services.api.server")

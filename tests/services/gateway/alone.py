@@ -20,7 +20,8 @@ from aiplat.content import write_atomic
 from aiplat.services.store.database import Database
 from aiplat.services.store.usage import UsageQuery, UsageSum, sum_usage
 from tests.patience import PATIENCE
-from tests.services.gateway.conftest import MODEL, free_port
+from tests.ports import free_port
+from tests.services.gateway.conftest import MODEL
 from tests.services.gateway.engine import Engine
 
 T = TypeVar("T")

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import pytest
 from aiplat.content import write_atomic
 from aiplat.vault.pki import issue, make_ca
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.services.gateway.engine import Engine
 
 KEY = "sk-aiplat-for-tests"
@@ -48,13 +48,6 @@ class RunningGateway:
         text = httpx.get(f"{self.health}/metrics", timeout=PATIENCE).text
         found = [row.rpartition(" ")[2] for row in text.splitlines() if row.startswith(line)]
         return float(found[0]) if found else 0.0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def write_site_files(folder: Path, models: dict[str, object]) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from aiplat.content import write_atomic
 from tests.patience import eventually
-from tests.services.gateway.conftest import RunningGateway, free_port, running, write_site_files
+from tests.ports import free_port
+from tests.services.gateway.conftest import RunningGateway, running, write_site_files
 from tests.services.gateway.engine import Engine
 
 SYSTEM = {"role": "system", "content": "You answer briefly and in full sentences. " * 50}

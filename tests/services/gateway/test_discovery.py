@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from aiplat.services.gateway.routing.discovery import ServiceWatch, adapters_of, endpoints_of, model_of
 from aiplat.services.gateway.routing.models import SAMPLING, ModelTable
+from tests.patience import PATIENCE
 
 
 def service(name: str, **annotations: str) -> dict[str, Any]:
@@ -112,8 +113,8 @@ async def watched(server: ApiServer) -> AsyncIterator[ModelTable]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait, at most 10 s, for something to become true."""
-    async with asyncio.timeout(10):
+    """Wait for something to become true."""
+    async with asyncio.timeout(PATIENCE):
         while not true():
             await asyncio.sleep(0.01)
 

@@ -121,7 +121,8 @@ def test_a_database_that_hangs_holds_up_nobody_for_long(
             assert load.goes_on(50)
         assert eventually(lambda: gateway.metric("aiplat_gateway_usage_spooled_bytes") == 0)
     assert set(load.statuses) == {200}
-    assert load.slowest < 10
+    # Seconds on an idle machine; without a limit it would be as long as the database hangs.
+    assert load.slowest < PATIENCE / 5
     assert total(url).requests == len(engine.asked("/v1/completions"))
 
 

@@ -30,7 +30,8 @@ from aiplat.services.gateway.upstream.connections import Upstreams
 from aiplat.services.gateway.upstream.failover import Failover
 from aiplat.services.gateway.upstream.response import UpstreamRequest
 from tests.patience import PATIENCE, eventually
-from tests.services.gateway.conftest import KEY, MODEL, RunningGateway, free_port, running, write_site_files
+from tests.ports import free_port
+from tests.services.gateway.conftest import KEY, MODEL, RunningGateway, running, write_site_files
 from tests.services.gateway.engine import Engine
 from tests.services.gateway.provider import PROVIDER_KEY, ProviderServer
 

@@ -10,6 +10,7 @@ from aiplat.services.gateway.http.errors import ApiError
 from aiplat.services.gateway.routing.models import Model
 from aiplat.services.gateway.routing.prefixes import BLOCK_CHARACTERS, PrefixMemory, prefix_blocks
 from aiplat.services.gateway.routing.replicas import Pool, Pools
+from tests.patience import PATIENCE
 
 A, B, C = "http://10.0.0.1:1", "http://10.0.0.2:1", "http://10.0.0.3:1"
 SHARED = "You answer briefly and in full sentences. " * 100
@@ -180,6 +181,6 @@ def test_who_waits_for_a_model_that_goes_away_waits_no_longer() -> None:
         await asyncio.sleep(0)
         pools.update(())
         with pytest.raises(ApiError):
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, PATIENCE)
 
     asyncio.run(body())

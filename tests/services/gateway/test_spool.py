@@ -18,7 +18,7 @@ from aiplat.services.store.audit import AuditEntry, list_audit
 from aiplat.services.store.database import Database
 from aiplat.services.store.migrate import upgrade
 from aiplat.services.store.usage import UsageQuery, UsageRow, sum_usage
-from tests.services.gateway.conftest import free_port
+from tests.ports import free_port
 from tests.services.postgresql import PostgresServer
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)

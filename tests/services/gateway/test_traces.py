@@ -20,7 +20,8 @@ from aiplat.services.gateway.settings import Telemetry, parse
 from aiplat.services.gateway.tracing import genai
 from aiplat.services.gateway.tracing.export import tracing
 from tests.patience import PATIENCE, eventually
-from tests.services.gateway.conftest import MODEL, RunningGateway, free_port, running, write_site_files
+from tests.ports import free_port
+from tests.services.gateway.conftest import MODEL, RunningGateway, running, write_site_files
 from tests.services.gateway.engine import Engine
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -19,7 +19,7 @@ from aiplat.supply.oci import blob_path
 from aiplat.supply.packages import PackagesSupply
 from tests.patience import PATIENCE
 from tests.plan.test_golden import SITE
-from tests.services.postgresql import free_port
+from tests.ports import free_port
 
 Document = dict[str, Any]
 ADMIN, OPERATOR, STATES = "admin", "operator", "states"

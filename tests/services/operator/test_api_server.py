@@ -25,6 +25,7 @@ from aiplat.state import site_dir
 from tests import patience
 from tests.patience import PATIENCE
 from tests.plan.test_golden import SITE
+from tests.ports import free_port
 from tests.services.operator.api_server import (
     ADMIN,
     OPERATOR,
@@ -34,7 +35,6 @@ from tests.services.operator.api_server import (
     install,
 )
 from tests.services.operator.worlds import bundle, model, node, ollama_model
-from tests.services.postgresql import free_port
 
 # What the lab's hosts run has to be built first, which takes minutes once.
 pytestmark = pytest.mark.lab

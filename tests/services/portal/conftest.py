@@ -15,6 +15,7 @@ import pytest
 from aiplat.cluster.declared import DeclaredModel
 from aiplat.cluster.raw import RawObjects
 from aiplat.cluster.run_reports import ReportShelf
+from aiplat.services.portal import streams
 from aiplat.services.portal.alerts import Alerts
 from aiplat.services.portal.app import create_app
 from aiplat.services.portal.cluster import ClusterSeen, NodeSeen
@@ -29,6 +30,7 @@ from tests.services.api.conftest import People
 from tests.services.gateway.alone import Alone, alone
 from tests.services.gateway.conftest import MODEL
 from tests.services.gateway.engine import Engine
+from tests.services.portal.short_streams import Looks
 
 NAMESPACE = "aiplat-user-serving"
 HOST = "https://portal.ward-3.test"
@@ -185,3 +187,13 @@ def site(people: People, gateway: Alone, tmp_path: Path) -> Iterator[Site]:
     site = Site(people, tmp_path, Gateway(f"{gateway.url}/v1"))
     yield site
     site.close()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    """Streams that look often, and end soon."""
+    looks = Looks()
+    monkeypatch.setattr(streams, "time", looks)
+    monkeypatch.setattr(streams, "STREAM_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("aiplat.services.portal.runs.STREAM_LOOK_SECONDS", 0.0)
+    return looks

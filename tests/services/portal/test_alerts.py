@@ -12,7 +12,7 @@ import pytest
 
 from aiplat.services.bounds import LISTED_BYTES
 from aiplat.services.portal.alerts import SHOWN, Alerts, Runbook
-from tests.services.gateway.conftest import free_port
+from tests.ports import free_port
 from tests.services.portal.conftest import Site
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from aiplat.services.portal import logs, streams
+from aiplat.services.portal import logs
 from tests.cluster import kube as given
 from tests.cluster.kube import Kube
 from tests.services.portal.conftest import Site
+from tests.services.portal.short_streams import Looks
 from tests.services.portal.test_runs import named
 
 
@@ -66,13 +67,6 @@ def watched(site: Site, kube: Kube, tmp_path: Path) -> Site:
         "gateway-2": line("INFO listening too", 80) + line("DEBUG small talk", 60),
     }
     return site
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streams that look often, and end soon."""
-    monkeypatch.setattr(streams, "STREAM_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(streams, "STREAM_SECONDS", 0.5)
 
 
 def test_lines_of_all_pods_stand_in_the_order_of_time_with_their_level(watched: Site) -> None:
@@ -132,7 +126,7 @@ def test_a_cluster_that_does_not_answer_is_said(watched: Site, kube: Kube) -> No
     assert watched.browser("operator").get("/logs?component=gateway").status_code == 502
 
 
-def follow(site: Site, kube: Kube, *more: str, level: str = "info") -> str:
+def follow(site: Site, kube: Kube, looks: Looks, *more: str, level: str = "info") -> str:
     """Open the page and its stream, let a pod write more meanwhile, and return what the stream said."""
     browser = site.browser("operator")
     page = browser.get(f"/logs?component=gateway&level={level}").text
@@ -140,42 +134,40 @@ def follow(site: Site, kube: Kube, *more: str, level: str = "info") -> str:
     assert shown
 
     async def written() -> None:
-        while not site.portal.streams.count:
-            await asyncio.sleep(0)
-        for text in more:
-            kube.logs["gateway-2"] += text
+        with looks.held():
+            while not site.portal.streams.count:
+                await asyncio.sleep(0)
+            for text in more:
+                kube.logs["gateway-2"] += text
 
     answer, _ = site.together(browser.client.get(shown[1].replace("&amp;", "&")), written())
     return str(answer.text)
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_page_that_is_open_gets_what_is_written_next(watched: Site, kube: Kube) -> None:
+def test_a_page_that_is_open_gets_what_is_written_next(watched: Site, kube: Kube, quick: Looks) -> None:
     """Each line once, however often it is read; what the page shows already is not among them."""
-    said = follow(watched, kube, line("INFO more", 1), line("INFO and more", 0))
+    said = follow(watched, kube, quick, line("INFO more", 1), line("INFO and more", 0))
     assert texts(said) == ["INFO more", "INFO and more"]
     assert watched.portal.streams.count == 0
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_live_page_keeps_to_its_level(watched: Site, kube: Kube) -> None:
+def test_a_live_page_keeps_to_its_level(watched: Site, kube: Kube, quick: Looks) -> None:
     """What is less serious is read and not sent."""
-    said = follow(watched, kube, line("INFO more", 1), line("ERROR again", 0), level="error")
+    said = follow(watched, kube, quick, line("INFO more", 1), line("ERROR again", 0), level="error")
     assert texts(said) == ["ERROR again"]
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_pod_that_comes_later_is_read_too(watched: Site, kube: Kube) -> None:
+def test_a_pod_that_comes_later_is_read_too(watched: Site, kube: Kube, quick: Looks) -> None:
     """A rollout while somebody looks on loses nothing."""
     kube.logs["gateway-3"] = line("INFO new here", 0)
     browser = watched.browser("operator")
 
     async def comes() -> None:
-        while not watched.portal.streams.count:
-            await asyncio.sleep(0)
-        kube.lists["pods"].append(
-            given.pod("gateway-3", "aiplat-access", {"app.kubernetes.io/instance": "gateway"}, "i")
-        )
+        with quick.held():
+            while not watched.portal.streams.count:
+                await asyncio.sleep(0)
+            labels = {"app.kubernetes.io/instance": "gateway"}
+            kube.lists["pods"].append(given.pod("gateway-3", "aiplat-access", labels, "i"))
 
     after = (datetime.now(UTC) - timedelta(seconds=30)).isoformat().replace("+", "%2B")
     path = f"/logs/stream?component=gateway&after={after}"
@@ -183,13 +175,12 @@ def test_a_pod_that_comes_later_is_read_too(watched: Site, kube: Kube) -> None:
     assert texts(answer.text) == ["INFO new here"]
 
 
-@pytest.mark.usefixtures("quick")
 def test_more_lines_than_a_page_can_take_are_left_out_and_said(
-    watched: Site, kube: Kube, monkeypatch: pytest.MonkeyPatch
+    watched: Site, kube: Kube, quick: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newest are sent."""
     monkeypatch.setattr(logs, "LOG_SHOWN", 3)
-    said = follow(watched, kube, "".join(line(f"INFO line {n}", 1 - n / 100) for n in range(9)))
+    said = follow(watched, kube, quick, "".join(line(f"INFO line {n}", 1 - n / 100) for n in range(9)))
     assert texts(said) == ["more was written than is shown here", "INFO line 6", "INFO line 7", "INFO line 8"]
 
 

@@ -15,8 +15,9 @@ from aiplat.services.portal.cluster import ClusterSeen, NodeSeen
 from aiplat.services.portal.gateway import Gateway
 from aiplat.services.portal.render import pages_of
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.services.gateway.alone import Alone, total
-from tests.services.gateway.conftest import MODEL, free_port
+from tests.services.gateway.conftest import MODEL
 from tests.services.portal.conftest import READY, SERVING, TOKEN, Site
 
 SECRET = re.compile(r"sk-aiplat-[A-Za-z0-9_-]+")

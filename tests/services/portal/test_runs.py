@@ -24,6 +24,7 @@ from aiplat.services.portal.runs import SILENT_SECONDS, is_silent
 from tests.cluster import kube as given
 from tests.cluster.kube import Kube
 from tests.services.portal.conftest import Site
+from tests.services.portal.short_streams import Looks
 
 FIRST, SECOND = "20260102T030405Z-0a1b2c", "20260103T030405Z-0a1b2c"
 AT_WORK = RunReport(
@@ -74,14 +75,6 @@ def watched(site: Site, kube: Kube, tmp_path: Path) -> Site:
     site.shelf.put(EARLIER)
     site.shelf.put(AT_WORK)
     return site
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streams that look often, and end soon."""
-    monkeypatch.setattr(streams, "STREAM_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(streams, "STREAM_SECONDS", 0.5)
-    monkeypatch.setattr("aiplat.services.portal.runs.STREAM_LOOK_SECONDS", 0.0)
 
 
 def named(text: str, kind: str) -> list[str]:
@@ -149,17 +142,17 @@ def test_a_member_sees_no_stream_and_nobody_else_without_a_session(watched: Site
     assert watched.browser().get(path).url.path == "/sign-in"
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_page_that_is_open_gets_the_run_again_when_it_changed(watched: Site) -> None:
+def test_a_page_that_is_open_gets_the_run_again_when_it_changed(watched: Site, quick: Looks) -> None:
     """What it shows already is not sent; the stream ends by itself, and the browser comes back."""
     browser = watched.browser("operator")
     shown = re.search(r'data-stream="([^"]+)"', browser.get("/runs").text)
     assert shown
 
     async def changed() -> None:
-        while not watched.portal.streams.count:
-            await asyncio.sleep(0)
-        await asyncio.to_thread(watched.shelf.put, DONE)
+        with quick.held():
+            while not watched.portal.streams.count:
+                await asyncio.sleep(0)
+            await asyncio.to_thread(watched.shelf.put, DONE)
 
     answer, _ = watched.together(browser.client.get(shown[1]), changed())
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -182,30 +175,30 @@ def test_a_browser_that_comes_back_is_sent_what_it_missed(watched: Site) -> None
     assert named(again, "whole") == []
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_run_that_begins_while_the_page_is_open_takes_its_place(watched: Site) -> None:
+def test_a_run_that_begins_while_the_page_is_open_takes_its_place(watched: Site, quick: Looks) -> None:
     """Also where the one before told of its end to nobody."""
     browser, third = watched.browser("operator"), "20260104T030405Z-0a1b2c"
 
     async def begins() -> None:
-        while not watched.portal.streams.count:
-            await asyncio.sleep(0)
-        await asyncio.to_thread(watched.shelf.put, AT_WORK.model_copy(update={"id": third}))
+        with quick.held():
+            while not watched.portal.streams.count:
+                await asyncio.sleep(0)
+            await asyncio.to_thread(watched.shelf.put, AT_WORK.model_copy(update={"id": third}))
 
     answer, _ = watched.together(browser.client.get("/runs/stream"), begins())
     assert third in named(answer.text, "whole")[-1]
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_cluster_that_is_away_for_a_while_ends_no_stream(watched: Site, kube: Kube) -> None:
+def test_a_cluster_that_is_away_for_a_while_ends_no_stream(watched: Site, kube: Kube, quick: Looks) -> None:
     """The page is told, and gets the run when there is an answer again."""
     browser = watched.browser("operator")
     kube.refuse = 503
 
     async def back() -> None:
-        while not watched.portal.streams.count:
-            await asyncio.sleep(0)
-        kube.refuse = 0
+        with quick.held():
+            while not watched.portal.streams.count:
+                await asyncio.sleep(0)
+            kube.refuse = 0
 
     answer, _ = watched.together(browser.client.get("/runs/stream"), back())
     assert named(answer.text, "whole")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from aiplat.state import cache_home, private_dir
 from aiplat.supply.wheels import install_wheels
 from tests.charts.test_charts import GOLDEN
 from tests.patience import until
+from tests.ports import free_port
 
 LOCK = "locks/canaille.txt"
 
@@ -83,13 +83,6 @@ def serving(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:

@@ -18,9 +18,9 @@ from aiplat.services.portal.cluster import Concern
 from aiplat.shipped import shipped
 from tests.charts.conftest import documents
 from tests.patience import PATIENCE, eventually, until
+from tests.ports import free_port
 from tests.services.operator.api_server import STATES, ApiServer, api_server, fetch_program, install
 from tests.services.operator.worlds import node
-from tests.services.postgresql import free_port
 
 # What the lab's hosts run has to be built first, which takes minutes once.
 pytestmark = pytest.mark.lab

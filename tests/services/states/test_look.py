@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -65,12 +66,29 @@ def test_what_does_not_answer_has_no_series_and_the_rest_has() -> None:
     assert found["kube_persistentvolume_capacity_bytes", ""] == 0
 
 
-def test_an_object_that_is_not_as_it_should_be_takes_its_kind_alone() -> None:
-    """A quantity that is none is not the end of the service."""
-    odd = {"metadata": {"name": "v"}, "spec": {"capacity": {"storage": "much"}}}
-    found = seen(Cluster(Namespace=[namespace("n")], PersistentVolume=[odd]))
-    assert found["kube_state_metrics_list_total", "persistentvolumeserror"] == 1
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"metadata": {"name": "v"}, "spec": {"capacity": {"storage": "much"}}},
+        {"metadata": {"name": "v"}},
+        {"metadata": {"name": 7}, "spec": {}},
+        {"metadata": {"name": "v"}, "spec": "none"},
+        None,
+    ],
+)
+def test_an_object_that_is_not_as_it_should_be_is_lost_alone(
+    odd: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is counted, and the first of a kind is named; the others of its kind have their series."""
+    right = {"metadata": {"name": "w"}, "spec": {"capacity": {"storage": "1Gi"}}}
+    with caplog.at_level(logging.WARNING):
+        found = seen(Cluster(Namespace=[namespace("n")], PersistentVolume=[odd, right, odd]))
+    assert found["kube_persistentvolume_capacity_bytes", ""] == 1 << 30
+    assert found["aiplat_states_object_errors", "persistentvolumes"] == 2
+    assert found["aiplat_states_object_errors", "namespaces"] == 0
+    assert found["kube_state_metrics_list_total", "persistentvolumessuccess"] == 1
     assert ("kube_namespace_status_phase", "n") in found
+    assert len(caplog.messages) == 1
 
 
 def test_no_more_is_served_than_prometheus_takes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from aiplat.services.store.faults import Unreachable
 from aiplat.services.store.migrate import upgrade
 from aiplat.services.store.tables import metadata
 from aiplat.services.store.upgraded import ensure_upgraded, newest
-from tests.services.postgresql import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
