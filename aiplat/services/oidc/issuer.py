@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ import aiohttp
 import jwt
 
 from aiplat.errors import AiplatError, Finding
+from aiplat.services.answers import document_of
 from aiplat.services.bounds import (
     ISSUER_BYTES,
     ISSUER_FRESH_SECONDS,
@@ -147,11 +147,8 @@ class Issuer:
 
 
 async def _told(answer: aiohttp.ClientResponse) -> dict[str, Any]:
-    body = await answer.content.read(ISSUER_BYTES)
-    while len(body) < ISSUER_BYTES and (more := await answer.content.read(ISSUER_BYTES - len(body))):
-        body += more
     try:
-        told = json.loads(body)
+        told = await document_of(answer, ISSUER_BYTES)
     except ValueError:
         if answer.status != _OK:
             return {}

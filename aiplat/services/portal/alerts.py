@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from aiplat.content import parsed_json
+from aiplat.services.answers import document_of
 from aiplat.services.bounds import LISTED_BYTES, LOOK_SECONDS
 from aiplat.services.portal.cluster import Concern
 
@@ -88,12 +89,7 @@ class Alerts:
         ):
             if answer.status != _OK:
                 raise ValueError(f"status {answer.status}")
-            body = b""
-            async for piece in answer.content.iter_chunked(LISTED_BYTES):
-                body += piece
-                if len(body) > LISTED_BYTES:
-                    raise ValueError("the answer is too long")
-        return dict(parsed_json(body))
+            return dict(await document_of(answer, LISTED_BYTES))
 
     def _concern(self, labels: Mapping[str, str], annotations: Mapping[str, str]) -> Concern:
         name = labels["alertname"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from aiplat.errors import AiplatError, Finding
+from aiplat.services.answers import document_of
 from aiplat.services.bounds import ANSWER_BYTES, ANSWER_SECONDS, ERROR_BYTES, LISTED_BYTES, LOOK_SECONDS
 
 _PIECE = 16 << 10
@@ -37,7 +37,7 @@ class Gateway:
         """
         timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
         async with self._asked("GET", "/models", secret, None, timeout) as answer:
-            told = json.loads(await answer.content.read(LISTED_BYTES))
+            told = await document_of(answer, LISTED_BYTES)
         return sorted(str(model["id"]) for model in told.get("data", []))
 
     async def stream(self, secret: str, question: Mapping[str, Any]) -> AsyncIterator[bytes]:
@@ -64,7 +64,7 @@ class Gateway:
         """
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, connect=LOOK_SECONDS)
         async with self._asked("POST", "/chat/completions", secret, question, timeout) as answer:
-            told = json.loads(await answer.content.read(ANSWER_BYTES))
+            told = await document_of(answer, ANSWER_BYTES)
         return str(told["choices"][0]["message"].get("content") or "")
 
     @asynccontextmanager
@@ -93,9 +93,8 @@ class Gateway:
 
 async def _refusal(answer: aiohttp.ClientResponse) -> Finding:
     """Return what the gateway said no with, as OpenAI's error shape has it."""
-    text = (await answer.content.read(ERROR_BYTES)).decode("utf-8", "replace")
     try:
-        problem = str(json.loads(text)["error"]["message"])
+        problem = str((await document_of(answer, ERROR_BYTES))["error"]["message"])
     except (ValueError, KeyError, TypeError):
         problem = f"answered {answer.status}"
     request = answer.headers.get("x-aiplat-request-id", "")

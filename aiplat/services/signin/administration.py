@@ -34,8 +34,7 @@ def administration(application: Flask, clients: Iterable[Mapping[str, Any]]) -> 
 
     def rule(path: str, method: str, answer: Callable[..., Any]) -> None:
         def answered(**named: str) -> Any:
-            told = request.get_json(silent=True)
-            asked = told if isinstance(told, dict) else {}
+            asked = _said()
             with _in(application):
                 return answer(asked, **named)
 
@@ -51,6 +50,15 @@ def administration(application: Flask, clients: Iterable[Mapping[str, Any]]) -> 
     door.register_error_handler(people.PersonRefused, _refused)
     door.register_error_handler(HTTPException, _wrong)
     return door
+
+
+def _said() -> Mapping[str, Any]:
+    """Return what a request says; what is no object says nothing."""
+    try:
+        told = request.get_json(silent=True)
+    except RecursionError:
+        told = None
+    return told if isinstance(told, dict) else {}
 
 
 def _listed(_: Mapping[str, Any]) -> Any:

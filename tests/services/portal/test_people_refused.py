@@ -14,6 +14,8 @@ from tests.services.portal.test_by_name import CLI, api, came
 from tests.services.portal.test_people import CLIENT, SECRET, Ward, warded
 from tests.services.signin.canaille import configured, serving
 
+JSON = {"Content-Type": "application/json"}
+
 
 @pytest.fixture(scope="module")
 def canaille(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -122,5 +124,7 @@ def test_an_answer_without_a_list_of_people_is_not_one_of_nobody(
 
 
 def test_what_is_longer_than_any_change_is_not_taken(canaille: str) -> None:
-    """Nor kept until somebody has looked who sends it."""
+    """Nor kept until somebody has looked who sends it; nor is what is nested too deeply to be read."""
+    deep = httpx.post(f"{canaille}/people", content=b"[" * 9000, headers=JSON, auth=("portal", SECRET))
+    assert (deep.status_code, deep.json()["error"]["where"]) == (400, "request")
     assert httpx.post(f"{canaille}/people", content=b"x" * (17 << 10)).status_code == 413

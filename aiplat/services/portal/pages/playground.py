@@ -44,7 +44,7 @@ async def ask(request: Request, here: Here, visitor: Signed, form: Sent) -> Resp
 @router.post("/playground/stream")
 async def stream(here: Here, visitor: Signed, form: Sent) -> Response:
     """Answer as the gateway streams it."""
-    question = {**_question(form), "model": form.get("model", "")}
+    question = {**_question(form), "model": form["model"]}
     try:
         pieces = here.gateway.stream(await secret_for(here, visitor), question)
         first = await anext(pieces, b"")
@@ -99,6 +99,8 @@ def _question(form: Mapping[str, str]) -> dict[str, Any]:
         BadInput: something of it cannot be sent; all of that at once.
     """
     findings = []
+    if not form.get("model"):
+        findings.append(Finding("model", "is not chosen", "choose one"))
     prompt = form.get("prompt", "").strip()
     if not prompt:
         findings.append(Finding("question", "is empty", "write one"))
