@@ -122,9 +122,11 @@ class _Answer:
 
 def _time(stamp: str) -> datetime:
     try:
-        return datetime.fromisoformat(stamp)
+        found = datetime.fromisoformat(stamp)
     except ValueError:
-        return datetime.now(UTC)
+        found = datetime.now(UTC)
+    # A runtime that has no log says so in a line without a time, which may look like one.
+    return found if found.tzinfo else datetime.now(UTC)
 
 
 def _as_they_come(streams: Sequence[Iterator[LogLine]]) -> Iterator[LogLine]:

@@ -54,6 +54,29 @@ def test_the_runbook_has_every_rule_and_no_other() -> None:
         assert "\nClears: " in text, alert
 
 
+def test_a_command_of_the_runbook_needs_no_more_than_a_site_has() -> None:
+    """What it looks at is installed by a chart, and `kubectl top` is not: metrics-server is on request."""
+    commands = [line for text in sections().values() for line in re.findall(r"^ {4}(\S.*)$", text, re.M)]
+    assert not [command for command in commands if re.search(r"kubectl .*\btop\b", command)]
+    named = {
+        (namespace, kind, name)
+        for command in commands
+        for namespace, kind, name in re.findall(r"-n (aiplat-\S+) \S+ (deployment)/(\S+)", command)
+    }
+    named |= {
+        (namespace, "statefulset", name)
+        for command in commands
+        for namespace, name in re.findall(r"-n (aiplat-\S+) (?:exec|logs) (\S+)-0\b", command)
+    }
+    assert len(named) > 5
+    assert named <= {
+        (document["metadata"]["namespace"], document["kind"].lower(), document["metadata"]["name"])
+        for path in (Path(__file__).parent / "golden").glob("*.yaml")
+        for document in YAML(typ="safe", pure=True).load_all(path)
+        if document and document["kind"] in {"Deployment", "StatefulSet"}
+    }
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_rule_has_a_recording_on_which_it_fires_and_one_on_which_it_does_not(name: str) -> None:
     """A rule that nobody has seen fire may never do it; one that always fires says nothing."""

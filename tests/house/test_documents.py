@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -15,6 +17,8 @@ from tests.house.tree import files, lines, text
 FENCED_SITE = re.compile(r"```yaml\n(apiVersion: [^`]*kind: Site[^`]*)```")
 SITES = [site for name in files("*.md") for site in FENCED_SITE.findall(text(name))]
 COMMAND = re.compile(r"`(?:\.venv/bin/)?aiplat ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+))?\b")
+
+TYPED = re.compile(r"^ {4}(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?aiplat (\S.*)$")
 
 
 @pytest.mark.parametrize("site", SITES)
@@ -45,3 +49,48 @@ def test_every_command_that_is_named_exists() -> None:
         if verb not in verbs or (verbs[verb] and part and part not in verbs[verb] and part != "site")
     ]
     assert not unknown, "\n".join(unknown)
+
+
+def words_of(line: str) -> list[str]:
+    """Return the words of a command as a shell has them, to its end, a pipe or a redirection."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    found: list[str] = []
+    for word in words:
+        if set(word) & set("();<>|&"):
+            break
+        found.append(word)
+    return found
+
+
+def fault_of(command: Any, words: list[str]) -> str:
+    """Return what the command line says to these words before it does anything; empty where it takes them."""
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    if words and not words[0].startswith("-") and hasattr(command, "commands"):
+        return f"there is no verb {words[0]}"
+    try:
+        command.make_context("aiplat", words)
+    except typer.Exit:
+        return ""
+    except Exception as error:
+        # Usage errors of all kinds have one base, which Typer does not export.
+        return str(error) or type(error).__name__
+    return ""
+
+
+def test_every_command_line_in_a_document_is_one_that_is_taken() -> None:
+    """Verbs, options and their values, as somebody copies them."""
+    root = typer.main.get_command(command_line())
+    wrong = [
+        f"{name}:{number}: {found[1]}: {fault}"
+        for name in files("*.md")
+        for number, line in lines(name)
+        if (found := TYPED.match(line)) and (fault := fault_of(root, words_of(found[1])))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_documents_have_command_lines() -> None:
+    """The pattern above still finds what it looks for."""
+    assert sum(bool(TYPED.match(line)) for name in files("*.md") for _, line in lines(name)) > 150

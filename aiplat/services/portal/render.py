@@ -45,7 +45,7 @@ def clock(text: str) -> str:
     """Return a moment that stands in a document as people read it, in UTC to the second."""
     try:
         return second(datetime.fromisoformat(text)) + " UTC"
-    except ValueError:
+    except (ValueError, OverflowError):
         return text
 
 

@@ -113,6 +113,13 @@ def test_what_cannot_be_shown_is_said(watched: Site, query: str, status: int) ->
     assert '<a href="/logs"' in answer.text
 
 
+def test_a_line_that_only_looks_as_if_it_had_a_time_is_of_now(watched: Site, kube: Kube) -> None:
+    """A runtime that has no log says so in a line without one."""
+    kube.logs["gateway-1"] = "2026-01-01 was the last day of this log\n"
+    page = watched.browser("operator").get("/logs?component=gateway")
+    assert texts(page.text)[-1] == "was the last day of this log"
+
+
 def test_no_other_namespace_is_read_than_those_of_components(watched: Site, kube: Kube) -> None:
     """Whoever writes the address by hand chooses a component's name and nothing else."""
     answer = watched.browser("operator").get("/logs?component=../kube-system")

@@ -20,6 +20,7 @@ from aiplat.cluster.run_reports import (
     TaskSeen,
 )
 from aiplat.services.portal import streams
+from aiplat.services.portal.render import clock
 from aiplat.services.portal.runs import SILENT_SECONDS, is_silent
 from tests.cluster import kube as given
 from tests.cluster.kube import Kube
@@ -105,6 +106,12 @@ def test_an_earlier_run_says_what_went_wrong_and_what_helps(watched: Site) -> No
     assert "free it" in answer.text
     assert "cut short" in answer.text
     assert "data-stream" not in answer.text
+
+
+@pytest.mark.parametrize("told", ["soon", "", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_is_none_is_shown_as_it_is_told(told: str) -> None:
+    """Another version may write it otherwise."""
+    assert clock(told) == told
 
 
 def test_a_run_that_nobody_knows_is_not_there(watched: Site) -> None:
