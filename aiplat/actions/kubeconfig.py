@@ -96,7 +96,7 @@ def _namespace_of(objects: RawObjects, team: str) -> str:
             raise
         raise BadInput(Finding(f"Team {team}", "the site has no operator", "turn `operator` on")) from None
     if found is None:
-        known = f"there are {', '.join(names)}" if names else "there is none yet; docs/how-to says how"
+        known = f"there are {', '.join(names)}" if names else "make one: docs/how-to/give-teams-kubernetes.md"
         raise BadInput(Finding(f"Team {team}", "there is no such Team", known))
     status = found.get("status", {})
     if status.get("phase") != "Ready":

@@ -162,10 +162,18 @@ def _options(groups: tuple[str, ...]) -> list[str]:
     return [word for group in groups for word in ("--group", group)]
 
 
+def _instead(site: Site) -> str:
+    """Return what to do about people of a site that keeps none itself."""
+    if site.sign_in:
+        return f"people are managed at the company's, {site.sign_in.issuer}"
+    if site.is_guest:
+        return "it needs the ingress, which an existing cluster gets none of: people use keys of the gateway"
+    return f"turn it on: planes: {{access: {{{COMPONENT}: {{state: on}}}}}}"
+
+
 def _told(site: Site, *words: str) -> Any:
     if not has_sign_in(site):
-        fix = f"turn it on: planes: {{access: {{{COMPONENT}: {{state: on}}}}}}"
-        raise BadInput(Finding(f"site {site.name}", "has no sign-in of its own", fix))
+        raise BadInput(Finding(f"site {site.name}", "has no sign-in of its own", _instead(site)))
     cluster = Cluster.of_site(site.name, way_to(site))
     ran = cluster.run_in_pod(_pod(site, cluster), [*_PROGRAM, *words], _SECONDS)
     first = ran.output.partition("\n")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from aiplat.actions.users import (
 )
 from aiplat.cli.first_sign_in import offer_first_sign_in
 from aiplat.errors import AiplatError, BadInput
+from aiplat.site.load import load_site
 from aiplat.site.models import ComponentSetting, Site
 from tests.cluster import kube as given
 from tests.verify.loopback import Loopback
@@ -99,6 +101,22 @@ def test_the_portal_follows_what_is_changed(healthy: Loopback) -> None:
     with pytest.raises(AiplatError, match="is changed at the sign-in"):
         unlock_user(site, "ada")
     assert asked == [("portal-1", "aiplat.services.people")] * 2
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("all-keys", "people are managed at the company's, https://"),
+        ("existing-cluster", "it needs the ingress"),
+    ],
+)
+def test_where_a_site_cannot_have_a_sign_in_of_its_own_nobody_is_told_to_turn_it_on(
+    named: str, said: str
+) -> None:
+    """It has the company's, which would be a second one; or no ingress."""
+    site = load_site(Path(__file__).parents[1] / "site" / "valid" / f"{named}.yaml")
+    with pytest.raises(BadInput, match=f"has no sign-in of its own; {said}"):
+        people(site)
 
 
 def test_a_site_without_a_sign_in_says_so(healthy: Loopback) -> None:

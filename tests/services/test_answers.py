@@ -54,6 +54,6 @@ def test_an_answer_that_comes_in_pieces_is_read_to_its_end() -> None:
     ],
 )
 def test_what_cannot_be_read_is_one_kind_of_error(pieces: list[bytes], said: str) -> None:
-    """Whoever asks tells its own fault from it, and goes on."""
+    """Whoever asks tells its own fault from it, and continues."""
     with pytest.raises(ValueError, match=said):
         asyncio.run(read(pieces, 4000 if len(pieces) == 3 else 200_000))

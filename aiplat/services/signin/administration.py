@@ -53,7 +53,7 @@ def administration(application: Flask, clients: Iterable[Mapping[str, Any]]) -> 
 
 
 def _said() -> Mapping[str, Any]:
-    """Return what a request says; what is no object says nothing."""
+    """Return what a request says; what is not an object says nothing."""
     try:
         told = request.get_json(silent=True)
     except RecursionError:
