@@ -6,7 +6,7 @@ import time
 from typing import Protocol
 
 from aiplat.actions.ending import end_of_install, install, tell
-from aiplat.actions.guest_look import look_at_guest
+from aiplat.actions.guest_look import held_cluster, look_at_guest, see_free
 from aiplat.actions.known_lock import bundle_for, known_lock
 from aiplat.actions.make_bundle import complete_bundle
 from aiplat.actions.plan import PlanView, guest_view
@@ -45,6 +45,7 @@ def bootstrap_guest(site: Site, agreed_plan: str | None, run_id: str | None, wat
     Raises:
         PlanRefusedError: something forbids it; nothing was changed.
         PlanMovedError: there is another plan now than the one agreed to; nothing was changed.
+        LeaseError: another machine's run changes the cluster.
         StepError, StoppedError, AiplatError: see aiplat.runs; the next call resumes from what is there.
     """
     began = time.monotonic()
@@ -57,6 +58,7 @@ def bootstrap_guest(site: Site, agreed_plan: str | None, run_id: str | None, wat
 def _decide(run: Run, site: Site, agreed_plan: str | None) -> tuple[PlanView, GuestFacts, SiteSecrets]:
     known, lock = read_secrets(site.name), known_lock(site)
     found = look_at_guest(site, lock)
+    see_free(found)
     view = guest_view(site, lock, found, known)
     if agreed_plan:
         view.is_still(agreed_plan)
@@ -89,5 +91,7 @@ def _carry_out(run: Run, site: Site, view: PlanView, found: GuestFacts, secrets:
     bundle = bundle_for(site, view.lock)
     note_accepted(site, bundle)
     context = RunContext(site, view.lock, catalog_of(site, view.lock), view.facts, secrets, bundle)
-    execute_guest(run, view.plan, context, found)
+    with held_cluster(run, site, found) as now:
+        guest_view(site, view.lock, now, secrets).refuse()
+        execute_guest(run, view.plan, context, found)
     write_lock(site_dir(site.name) / "lock.yaml", view.lock)

@@ -38,7 +38,8 @@ def examine_cluster(kubeconfig: Path, context: str | None) -> ClusterReport:
     """Look at the cluster of a kubeconfig and judge it.
 
     Raises:
-        BadInput: there is no such cluster, or it does not let us in.
+        BadInput: the file names no cluster.
+        ClusterUnreachable: it does not answer, or does not let us in.
     """
     seen = look(expanded(kubeconfig), context, RIGHTS)
     return ClusterReport(seen=seen, needs=tuple(judge_cluster(seen)))

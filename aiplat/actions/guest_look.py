@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,28 +13,60 @@ from aiplat.catalog.artifacts import Lock
 from aiplat.cluster.client import Cluster
 from aiplat.cluster.kubeconfig import flattened
 from aiplat.cluster.look import SeenCluster, look
+from aiplat.cluster.made_objects import object_drift
+from aiplat.cluster.raw import RawObjects
 from aiplat.content import parsed_json, write_atomic
 from aiplat.errors import BadInput, Finding
+from aiplat.fleet.cluster_lease import FIX, hold_cluster, other_run
+from aiplat.fleet.lease import LeaseError
 from aiplat.plan.cluster_needs import RIGHTS
 from aiplat.plan.guest_plan import GuestFacts
 from aiplat.plan.make import OPERATOR
 from aiplat.plan.models import HostFacts, Ledger, ReleaseState
 from aiplat.runs.guest_images import absent
+from aiplat.runs.run import Run
+from aiplat.runs.watchdog import end_processes_of
 from aiplat.site.models import Site
 from aiplat.state import ledger_file, site_dir
 
 
-def look_at_guest(site: Site, lock: Lock) -> GuestFacts:
+def look_at_guest(site: Site, lock: Lock | None) -> GuestFacts:
     """Return what a site's cluster is like, what is in it, and what its nodes cannot get yet.
 
+    Without a lock the registry is not asked for anything.
+
     Raises:
-        BadInput: the kubeconfig cannot be used, or the cluster does not let us in.
-        ClusterUnreachable: it does not answer.
+        BadInput: the kubeconfig cannot be used.
+        ClusterUnreachable: it does not answer, or does not let us in.
     """
     kubeconfig = known_kubeconfig(site)
     seen = look(kubeconfig, None, RIGHTS)
-    lacking, problem = absent(site, lock, [node.name for node in seen.machines or ()])
-    return GuestFacts(seen=seen, there=_there(site, kubeconfig, seen), absent=lacking, problem=problem)
+    nodes = [node.name for node in seen.machines or ()]
+    lacking, problem = absent(site, lock, nodes) if lock else ((), "")
+    there, other = _there(site, kubeconfig, seen), other_run(kubeconfig)
+    return GuestFacts(seen=seen, there=there, absent=lacking, problem=problem, other_run=other)
+
+
+def see_free(found: GuestFacts) -> None:
+    """Stop where another machine's run changes the cluster.
+
+    Raises:
+        LeaseError: one does; the finding names it, and until when it holds the cluster.
+    """
+    if found.other_run:
+        raise LeaseError(Finding(found.where, found.other_run, FIX))
+
+
+@contextlib.contextmanager
+def held_cluster(run: Run, site: Site, found: GuestFacts) -> Iterator[GuestFacts]:
+    """Hold a site's cluster for a run, and look at it again: another may have been at work until now.
+
+    Raises:
+        LeaseError: another run holds it, or it was lost: what the run had started is ended then.
+    """
+    kubeconfig = site_dir(site.name) / "kubeconfig"
+    with hold_cluster(kubeconfig, found.where, run.id, lambda: end_processes_of(run.id)):
+        yield look_at_guest(site, None)
 
 
 def known_kubeconfig(site: Site) -> Path:
@@ -73,10 +107,22 @@ def _there(site: Site, kubeconfig: Path, seen: SeenCluster) -> HostFacts:
         for r in Cluster(kubeconfig).releases()
         if r.inputs
     )
+    ledger = known_ledger(site)
     return HostFacts(
         host=OPERATOR,
         reachable=True,
-        ledger=known_ledger(site),
+        ledger=ledger,
+        drift=_drift(kubeconfig, ledger),
         nodes_ready=tuple(node.name for node in seen.machines or ()) or (OPERATOR,),
         releases=releases,
+    )
+
+
+def _drift(kubeconfig: Path, ledger: Ledger | None) -> tuple[str, ...]:
+    """Return what became of the objects that a step made, as the probe of hosts says it."""
+    objects = RawObjects.of_kubeconfig(kubeconfig, OPERATOR)
+    return tuple(
+        f"{name}: {sentence}"
+        for name, step in (ledger.steps if ledger else {}).items()
+        for sentence in object_drift(objects, {key: made.digest for key, made in step.objects.items()})
     )

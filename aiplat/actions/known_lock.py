@@ -74,6 +74,11 @@ def known_lock(site: Site, *, judged: bool = True) -> Lock:
     return lock.model_copy(update={"artifacts": tuple(supplied(a) for a in lock.artifacts)})
 
 
+def no_lock(site: Site) -> Lock:
+    """Return the lock of a run that takes away and uses nothing of a bundle, which may be gone."""
+    return Lock(site=site.name, supply="packages", artifacts=())
+
+
 def _earlier_lock(site: Site) -> Lock | None:
     # A bundle whose making was cut off has content, but no document yet.
     if (bundle_dir(site.name) / DOCUMENT).exists():

@@ -25,7 +25,7 @@ def reported_run(site: Site, verb: str, listener: Listener, run_id: str | None =
     """
     pages = next((c for c in components_on(site) if c.name == PAGES), None)
     if pages is None or pages.namespace is None:
-        with running(site.name, verb, listener, run_id) as run:
+        with running(site.name, verb, listener, run_id, place=site.place) as run:
             yield run
         return
     namespace = pages.namespace
@@ -35,5 +35,5 @@ def reported_run(site: Site, verb: str, listener: Listener, run_id: str | None =
             listener(event)
             reporter.see(event)
 
-        with running(site.name, verb, told, run_id) as run:
+        with running(site.name, verb, told, run_id, place=site.place) as run:
             yield run

@@ -6,7 +6,7 @@ import time
 
 from aiplat.actions.bootstrap import Watcher
 from aiplat.actions.ending import end_of_removal, tell
-from aiplat.actions.known_lock import known_lock
+from aiplat.actions.known_lock import known_lock, no_lock
 from aiplat.actions.plan import PlanView
 from aiplat.actions.reported_run import reported_run
 from aiplat.actions.reset_guest import reset_guest
@@ -37,7 +37,8 @@ def reset(site: Site, watcher: Watcher, *, keep_models: bool) -> Summary:
         return reset_guest(site, watcher)
     began = time.monotonic()
     with reported_run(site, "reset", watcher.on_event) as run:
-        lock, facts = known_lock(site, judged=False), gather_facts(site)
+        lock = known_lock(site, judged=False) if keep_models else no_lock(site)
+        facts = gather_facts(site)
         kept = model_blobs(lock) if keep_models else ()
         view = PlanView(reset_plan(site, facts, kept), lock, facts, _unreachable(facts), assumed=False)
         tell(run, view.plan)

@@ -110,12 +110,12 @@ def cluster(
 
     Its API is asked for its version, nodes, storage classes, network plugin and for what you may do there;
     one pod is sent as a dry run, which the API does not keep. A program that the kubeconfig names for
-    credentials is run, as kubectl runs it. This version installs the platform on hosts alone: the report
-    says what would be missing, and `aiplat bootstrap` does not take such a cluster.
+    credentials is run, as kubectl runs it. A site goes into such a cluster by `cluster.existing`.
 
       aiplat doctor cluster --context kind-kind
 
-    Exit codes: 0 nothing is missing, 2 the cluster cannot be asked, 3 something is missing.
+    Exit codes: 0 nothing is missing, 1 the cluster cannot be asked, 2 the file cannot be used, 3
+    something is missing.
     """
     from aiplat.cli.doctor_cluster import show_cluster  # noqa: PLC0415 - Kubernetes' client takes a second
 

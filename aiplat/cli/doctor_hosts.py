@@ -31,7 +31,7 @@ def show_hosts(targets: list[str], key: Path | None, dialogue: AtTerminal, *, as
     """Look at a site's hosts or at those named, print what is wrong, and return the exit code."""
     site = target_site(targets, key)
     meet(site, dialogue)
-    with waiting("looking at the hosts"):
+    with waiting(f"looking at {site.place}"):
         report = examine(site)
     if as_json:
         print_json(report.document())

@@ -41,7 +41,7 @@ def show_site(argument: str | None, dialogue: AtTerminal, *, as_json: bool) -> i
 
     site = load_site(find_site(argument))
     meet(site, dialogue)
-    with waiting("looking at the hosts"):
+    with waiting(f"looking at {site.place}"):
         verdicts = judge_site(site)
     if as_json:
         hosts = [verdict.as_json() for verdict in verdicts]

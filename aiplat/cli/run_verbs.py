@@ -42,7 +42,7 @@ def run_plan(asked: RunOptions) -> None:
     site = _site(asked.site, asked.supply)
     _say_unverified(site, quiet=asked.as_json)
     meet(site, asked.dialogue)
-    with waiting("looking at the cluster" if site.is_guest else "looking at the hosts"):
+    with waiting(f"looking at {site.place}"):
         view = plan_site(site)
     if asked.as_json:
         print_json(view.document())
@@ -82,7 +82,7 @@ def run_reset(asked: RunOptions, *, keep_models: bool, yes: bool) -> None:
     from aiplat.actions.reset import reset  # noqa: PLC0415
 
     _may_ask(yes=yes, as_json=asked.as_json)
-    site = _site(asked.site, None)
+    site = load_site(find_site(asked.site), bundle_may_be_gone=True)
     meet(site, asked.dialogue, quiet=asked.as_json)
     with watching(as_json=asked.as_json, yes=yes) as watch:
         summary = reset(site, watch, keep_models=keep_models)

@@ -208,8 +208,8 @@ def line_of(event: Event) -> str:
     """Return an event as a line for people, empty where it is not worth one."""
     if isinstance(event, RunStarted):
         during = f" during {event.after_step}" if event.after_step else ""
-        again = f"run {event.after} was cut off{during}; going on from what the hosts show"
-        return again if event.after else "looking at the hosts"
+        again = f"run {event.after} was cut off{during}; going on from what is there"
+        return again if event.after else f"looking at {event.place}"
     if isinstance(event, StepStarted):
         hosts = f" ({', '.join(event.hosts)})" if event.hosts else ""
         return f"{event.step}: {event.title}{hosts}"

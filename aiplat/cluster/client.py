@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from urllib3.exceptions import HTTPError
 
 from aiplat.cluster import parse
+from aiplat.cluster.no_answer import reason_of
 from aiplat.cluster.objects import HelmRelease, NetworkPolicy, Node, Pod, Ran, Service, Workload
 from aiplat.cluster.way import STRAIGHT, Way, go
 from aiplat.errors import AiplatError, BadInput, Finding
@@ -85,10 +86,9 @@ class Cluster:
         return items
 
     def _unreachable(self, cause: object) -> ClusterUnreachable:
-        reason = getattr(cause, "reason", None) or cause
         where = f"Kubernetes API {self._url}"
         return ClusterUnreachable(
-            Finding(where, f"cannot be asked: {reason}", "look at its hosts: `aiplat plan`")
+            Finding(where, f"cannot be asked: {reason_of(cause)}", "see why: `aiplat plan`")
         )
 
     def version(self) -> str:

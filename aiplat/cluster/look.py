@@ -11,6 +11,8 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
+from aiplat.cluster.client import ClusterUnreachable
+from aiplat.cluster.no_answer import reason_of
 from aiplat.errors import BadInput, Finding
 from aiplat.frozen import Frozen
 
@@ -73,7 +75,8 @@ def look(kubeconfig: Path, context: str | None, rights: Sequence[Right]) -> Seen
     A kubeconfig may name a program that gives credentials; it is run, as kubectl runs it.
 
     Raises:
-        BadInput: the file is not a kubeconfig, has no such context, or the API does not let us in.
+        BadInput: the file is not a kubeconfig, or has no such context.
+        ClusterUnreachable: the API does not answer, or does not let us in.
     """
     settings = client.Configuration()
     try:
@@ -115,9 +118,8 @@ class _Look:
         try:
             return str(client.VersionApi(self._api).get_code(_request_timeout=_SECONDS).git_version)
         except (ApiException, HTTPError, OSError) as error:
-            reason = getattr(error, "reason", None) or error
             fix = "see whether `kubectl version` works with the same file and context"
-            raise BadInput(Finding(server, f"cannot be asked: {reason}", fix)) from error
+            raise ClusterUnreachable(Finding(server, f"cannot be asked: {reason_of(error)}", fix)) from error
 
     def _items(self, listed: Callable[..., Any]) -> list[dict[str, Any]] | None:
         answer = self._asked(lambda: listed(_request_timeout=_SECONDS))

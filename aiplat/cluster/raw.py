@@ -14,6 +14,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
+from aiplat.cluster.no_answer import reason_of
 from aiplat.cluster.way import STRAIGHT, Way, go
 from aiplat.errors import AiplatError, BadInput, Finding
 
@@ -43,6 +44,7 @@ _PATHS = {
     "ResourceQuota": ("api/v1", "resourcequotas"),
     "LimitRange": ("api/v1", "limitranges"),
     "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies"),
+    "Role": ("apis/rbac.authorization.k8s.io/v1", "roles"),
     "RoleBinding": ("apis/rbac.authorization.k8s.io/v1", "rolebindings"),
     "Team.aiplat.dev": ("apis/aiplat.dev/v1alpha1", "teams"),
     "Model.aiplat.dev": ("apis/aiplat.dev/v1alpha1", "models"),
@@ -260,9 +262,8 @@ class RawObjects:
             )
             return self._api.call_api(*request, _request_timeout=seconds)
         except (ApiException, HTTPError, OSError) as error:
-            reason = getattr(error, "reason", None) or error
             where = f"Kubernetes API {self._api.configuration.host}"
-            raise NoAnswer(Finding(where, f"cannot be asked: {reason}")) from error
+            raise NoAnswer(Finding(where, f"cannot be asked: {reason_of(error)}")) from error
 
     @staticmethod
     def _refused(what: str, answer: Any) -> Refused:

@@ -19,6 +19,7 @@ RIGHTS = (
     Right(verb="create", group="rbac.authorization.k8s.io", resource="clusterroles"),
     Right(verb="create", group="networking.k8s.io", resource="networkpolicies"),
     Right(verb="create", group="admissionregistration.k8s.io", resource="validatingadmissionpolicies"),
+    Right(verb="create", group="coordination.k8s.io", resource="leases"),
 )
 """What whoever installs the platform must be allowed to do."""
 # Models are image volumes (KEP-4639): beta and off in 1.33 and 1.34, on since 1.35.

@@ -38,12 +38,19 @@ class GuestFacts(Frozen):
 
     `there` is what hosts' facts are elsewhere: the ledger, and the releases in the cluster. `absent` are
     digests of images and models that nodes cannot get yet; `problem` is why that could not be seen.
+    `other_run` says who else changes the cluster now.
     """
 
     seen: SeenCluster
     there: HostFacts
     absent: tuple[str, ...] = ()
     problem: str = ""
+    other_run: str = ""
+
+    @property
+    def where(self) -> str:
+        """The cluster as findings name it."""
+        return f"cluster {self.seen.server}"
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -123,11 +130,10 @@ def guest_plan(site: Site, lock: Lock, found: GuestFacts, public: PublicParts, c
 def guest_refusals(site: Site, found: GuestFacts) -> list[Finding]:
     """Return why the platform may not be installed into the cluster."""
     mine = found.there.ledger is not None
-    where = f"cluster {found.seen.server}"
     findings = [
         *other_cluster(site, found),
         *(
-            Finding(where, need.cause, need.fix)
+            Finding(found.where, need.cause, need.fix)
             for need in judge_cluster(found.seen)
             if need.result == "missing" and not (mine and need.name == "free")
         ),
@@ -151,19 +157,18 @@ def other_cluster(site: Site, found: GuestFacts) -> list[Finding]:
     was = found.there.ledger.cluster if found.there.ledger else ""
     if was in ("", found.seen.identity):
         return []
-    where = f"cluster {found.seen.server}"
     if not found.seen.identity:
         problem = f"it cannot be told whether {site.name} is in this one: its namespaces may not be listed"
-        return [Finding(where, problem, "ask as an administrator")]
+        return [Finding(found.where, problem, "ask as an administrator")]
     fix = f"name that one's kubeconfig; if it is gone for good, remove {ledger_file(site.name)}"
-    return [Finding(where, f"{site.name} was installed in another cluster than this one", fix)]
+    return [Finding(found.where, f"{site.name} was installed in another cluster than this one", fix)]
 
 
 def guest_warnings(found: GuestFacts) -> list[Finding]:
-    """Return what could not be seen of the cluster and may be in the way."""
-    where = f"cluster {found.seen.server}"
+    """Return what could not be seen of the cluster and may be in the way, and who else is at work there."""
     unknown = (need for need in judge_cluster(found.seen) if need.result == "unknown")
-    return [Finding(where, need.cause, need.fix) for need in unknown]
+    others = [Finding(found.where, found.other_run, "wait until it ends")] if found.other_run else []
+    return [*others, *(Finding(found.where, need.cause, need.fix) for need in unknown)]
 
 
 def _inputs(variables: PlaneRelease, lock: Lock, identities: Mapping[str, str]) -> dict[str, str]:
@@ -205,6 +210,6 @@ def _push(site: Site, lock: Lock, moved: list[Artifact]) -> list[Step]:
 def _steady(found: GuestFacts) -> dict[str, object]:
     """Return the facts without what others change: a plan for the same world is the same plan."""
     document: dict[str, object] = found.model_dump(
-        mode="json", exclude={"seen": {"daemons", "namespaces", "ours"}}
+        mode="json", exclude={"seen": {"daemons", "namespaces", "ours"}, "other_run": True}
     )
     return document

@@ -17,13 +17,17 @@ class _Event(BaseModel):
 
 
 class RunStarted(_Event):
-    """A run began; `after` names the earlier run that was cut off, and `after_step` where."""
+    """A run began; `after` names the earlier run that was cut off, and `after_step` where.
+
+    `place` is what it looks at and changes, in words.
+    """
 
     event: Literal["run_started"] = "run_started"
     site: str
     verb: str
     after: str | None = None
     after_step: str | None = None
+    place: str = "the hosts"
 
 
 class PlanMade(_Event):

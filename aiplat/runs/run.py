@@ -57,11 +57,13 @@ class Run:
 
 
 @contextmanager
-def running(site: str, verb: str, listener: Listener, run_id: str | None = None) -> Iterator[Run]:
+def running(
+    site: str, verb: str, listener: Listener, run_id: str | None = None, *, place: str = "the hosts"
+) -> Iterator[Run]:
     """Hold the site's run lock on this machine, keep a journal and end whole whatever happens.
 
     What an earlier run that was cut off left alive is ended first. `run_id` is for who must know the id
-    before the run begins; otherwise a new one is made.
+    before the run begins; otherwise a new one is made. `place` is what it looks at and changes, in words.
 
     Raises:
         StoppedError: a signal asked to stop.
@@ -79,7 +81,7 @@ def running(site: str, verb: str, listener: Listener, run_id: str | None = None)
             journal = Journal(site, verb, run_id)
             run = Run(journal, listener, stop)
             after, after_step = (earlier[0].id, earlier[1]) if earlier else (None, None)
-            run.emit(RunStarted(site=site, verb=verb, after=after, after_step=after_step))
+            run.emit(RunStarted(site=site, verb=verb, after=after, after_step=after_step, place=place))
             try:
                 with stop.at_any_point():
                     yield run
@@ -105,7 +107,7 @@ def _note_failure(run: Run, error: BaseException) -> None:
 
 def _interrupted(run: Run) -> Finding:
     during = f" during {run.current_step}" if run.current_step else ""
-    what_now = "the same command continues from what the hosts show"
+    what_now = "the same command continues from what is there"
     return Finding(f"run {run.id}", f"interrupted{during}; {run.changed} changes were made", what_now)
 
 

@@ -15,15 +15,21 @@ from aiplat.site.rules.files import BUNDLE_PREFIX, absolute
 from aiplat.site.shape import FOREIGN, UNKNOWN_KEY, shape_findings
 from aiplat.site.yaml_file import read_document
 
+_NEEDS_BUNDLE = "missing-bundle"
 
-def load_site(path: Path) -> Site:
+
+def load_site(path: Path, *, bundle_may_be_gone: bool = False) -> Site:
     """Return the site that the file describes; a key file's and a bundle's path in it are absolute then.
+
+    `bundle_may_be_gone` is for verbs that take away: they need nothing of the bundle that the file names.
 
     Raises:
         BadInput: with every finding about the file at once, in the order of its lines.
     """
     document = read_document(path)
     findings = check(document, known_names())
+    if bundle_may_be_gone:
+        findings = [finding for finding in findings if finding.rule != _NEEDS_BUNDLE]
     if findings:
         raise BadInput(findings)
     return Site.model_validate(_with_absolute_paths(document))

@@ -298,6 +298,11 @@ class Site(Strict):
         return self.cluster.existing is not None
 
     @property
+    def place(self) -> str:
+        """What verbs look at and change, in words."""
+        return "the cluster" if self.is_guest else "the hosts"
+
+    @property
     def domain(self) -> str:
         """The site's outer DNS domain; defaults to `<name>.internal`."""
         return self.cluster.domain or f"{self.name}.internal"

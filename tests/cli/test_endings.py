@@ -11,6 +11,9 @@ import pytest
 import typer
 
 from aiplat.cli.main import command_line
+from aiplat.site.load import load_site
+from aiplat.state import site_dir
+from aiplat.vault.store import ensure_secrets
 from tests.typed import Typed
 
 # Each verb with `--json`, and arguments with which it cannot do its work.
@@ -179,3 +182,45 @@ def test_every_document_of_a_kind_says_which_version_it_is_of(
 def test_people_get_no_document(ended: Callable[[str], tuple[int, list[dict[str, Any]], str]]) -> None:
     """Without --json standard output stays empty."""
     assert ended("lock gone.yaml")[:2] == (2, [])
+
+
+GUEST = """\
+apiVersion: aiplat.dev/v1alpha1
+kind: Site
+name: guest
+supply: packages
+cluster: {existing: ./kubeconfig, registry: "127.0.0.1:1/aiplat"}
+models: [{name: "smollm2:135m"}]
+"""
+# What asks an existing cluster, each in its own way; `verify` makes a check of it that fails.
+ASKS_THE_CLUSTER = (
+    "plan",
+    "bootstrap --yes",
+    "reset --yes",
+    "status --json",
+    "chat --once hello",
+    "tunnel",
+    "doctor cluster --kubeconfig kubeconfig",
+    "model list --site",
+    "model deploy smollm2:135m --site",
+    "logs gateway --site",
+    "usage",
+)
+
+
+@pytest.mark.parametrize("verb", ASKS_THE_CLUSTER)
+def test_an_existing_cluster_that_does_not_answer_ends_every_verb_alike(
+    ended: Callable[[str], tuple[int, list[dict[str, Any]], str]], tmp_path: Path, verb: str
+) -> None:
+    """Exit code 1, as a host that is not reached, and no word of hosts: the site has none."""
+    server = {"server": "http://127.0.0.1:1"}  # where nobody listens
+    named = {"clusters": [{"name": "c", "cluster": server}], "users": [{"name": "u", "user": {}}]}
+    named |= {"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "current-context": "c"}
+    (tmp_path / "kubeconfig").write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **named}))
+    (tmp_path / "guest.yaml").write_text(GUEST)
+    ensure_secrets(load_site(tmp_path / "guest.yaml"), lab=True)
+    (site_dir("guest") / "kubeconfig").write_text((tmp_path / "kubeconfig").read_text())
+    code, lines, told = ended(verb if verb.startswith("doctor") else f"{verb} guest.yaml")
+    said = told + "".join(sentence for line in lines for sentence in line["attention"])
+    assert (code, "cannot be asked: Connection refused" in said) == (1, True), said
+    assert "host" not in said

@@ -81,7 +81,7 @@ def test_log_has_a_line_for_what_matters() -> None:
     text = shown(LineWatch(yes=True, on_lab=ignore_events), terminal=False)
     assert "\r" not in text
     assert text.splitlines() == [
-        "run 20260101T000000Z-abc was cut off during k3s_server; going on from what the hosts show",
+        "run 20260101T000000Z-abc was cut off during k3s_server; going on from what is there",
         "bundle: Make and check the bundle (operator)",
         "hostfile helm: compile packages 0 of 10",
         "hostfile helm: done in 0 s (2.0 MB)",

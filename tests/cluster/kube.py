@@ -51,6 +51,7 @@ class Kube(Served):
         self.logs: dict[str, str] = {}
         self.asked: list[str] = []
         self.applied = 0
+        self.lease: Document | None = None
         self.refuse = 0
 
     def write_kubeconfig(self, path: Path) -> None:
@@ -74,6 +75,10 @@ class Kube(Served):
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/exec", self._exec)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/log", self._log)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/portforward", self._forward)
+        leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+        app.router.add_post(leases, self._make_lease)
+        for method in ("GET", "PUT", "DELETE"):
+            app.router.add_route(method, f"{leases}/{{name}}", self._of_lease)
         return app
 
     def _refusal(self) -> web.Response | None:
@@ -111,6 +116,33 @@ class Kube(Served):
         if not refusal:
             self._take_out(request)
         return refusal or web.json_response({})
+
+    async def _make_lease(self, request: web.Request) -> web.Response:
+        if self.refuse or self.lease is not None:
+            return self._refusal() or web.json_response({}, status=409)
+        return self._keep_lease(await request.json())
+
+    async def _of_lease(self, request: web.Request) -> web.Response:
+        """Answer as the API: what is written or deleted must still be as its writer saw it."""
+        if self.refuse or self.lease is None:
+            return self._refusal() or web.json_response({}, status=404)
+        if request.method == "GET":
+            return web.json_response(self.lease)
+        document = await request.json()
+        seen = document["metadata"] if request.method == "PUT" else document["preconditions"]
+        if any(self.lease["metadata"][part] != seen[part] for part in ("uid", "resourceVersion")):
+            return web.json_response({}, status=409)
+        if request.method == "PUT":
+            return self._keep_lease(document)
+        self.lease = None
+        return web.json_response({"kind": "Status", "apiVersion": "v1"})
+
+    def _keep_lease(self, document: Document) -> web.Response:
+        self.applied += 1
+        document["metadata"] |= {"resourceVersion": str(self.applied)}
+        document["metadata"].setdefault("uid", f"lease-{self.applied}")
+        self.lease = document
+        return web.json_response(document)
 
     def _take_out(self, request: web.Request) -> None:
         asked = request.match_info

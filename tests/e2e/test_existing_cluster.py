@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiplat.verify.smoke_test import CHAT
 from tests.e2e.foreign_cluster import ForeignCluster, Objects, differences, make_foreign_cluster
-from tests.e2e.journey import Journey
-from tests.patience import until
+from tests.e2e.journey import AIPLAT, Journey
+from tests.patience import PATIENCE, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.journey]
 
@@ -29,6 +35,9 @@ cluster:
 models:
   - {{name: "smollm2:135m", engine: ollama}}
 """
+LEASES = "-n kube-system get leases --output=name"
+LEASE = "lease.coordination.k8s.io/aiplat-run"
+HELD_ELSEWHERE = """{"run":"r-9","user":"ann","host":"desk","pid":7}"""
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -62,10 +71,28 @@ def guest(cluster: ForeignCluster) -> Iterator[Guest]:
         yield Guest(replace(cluster.lab, name="t-existing", site_file=file), cluster, cluster.objects())
 
 
+def on_another_machine(guest: Guest, state: Path, verb: str) -> subprocess.CompletedProcess[str]:
+    """Run a verb as a second operator does: with the same file and a state of its own."""
+    argv = [AIPLAT, verb, str(guest.site.site_file), "--yes"]
+    env = {**os.environ, "AIPLAT_STATE": str(state)}
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
 @pytest.fixture(scope="module")
-def first(guest: Guest) -> dict[str, Any]:
+def both(guest: Guest, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The summary of the first bootstrap, and what a second machine was told meanwhile, by verb."""
+    other = tmp_path_factory.mktemp("other")
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        first = aside.submit(guest.site.bootstrap)
+        until(lambda: first.done() or LEASE in guest.cluster.kubectl(LEASES))
+        told = {verb: on_another_machine(guest, other, verb) for verb in ("bootstrap", "reset")}
+        return first.result(), told
+
+
+@pytest.fixture(scope="module")
+def first(both: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
     """The summary of the first bootstrap."""
-    return guest.site.bootstrap()
+    return both[0]
 
 
 def test_the_owners_cluster_runs_without_aiplat(cluster: ForeignCluster) -> None:
@@ -111,6 +138,18 @@ def test_bootstrap_puts_the_platform_on_it(first: dict[str, Any]) -> None:
     assert [c["sentence"] for c in first["checks"] if c["result"] == "FAIL"] == []
 
 
+@pytest.mark.parametrize("verb", ["bootstrap", "reset"])
+def test_a_second_machine_is_refused_meanwhile(
+    guest: Guest, both: tuple[dict[str, Any], dict[str, Any]], verb: str
+) -> None:
+    """It is told whose run changes the cluster and until when; after the run nothing is left of its lease."""
+    told = both[1][verb]
+    assert told.returncode == 1, told.stdout + told.stderr
+    assert f"is being changed by run {both[0]['run']}" in told.stderr
+    assert "its lease falls at" in told.stderr
+    assert LEASE not in guest.cluster.kubectl(LEASES)
+
+
 def test_images_come_from_the_owners_registry_by_digest(guest: Guest, first: dict[str, Any]) -> None:
     """The nodes need no other registry, and nothing has a tag that could move."""
     pods = json.loads(guest.cluster.kubectl("get pods --all-namespaces --output=json"))["items"]
@@ -141,6 +180,32 @@ def test_a_second_bootstrap_changes_nothing(guest: Guest, first: dict[str, Any])
     assert differences(before, guest.cluster.objects()) == {}
 
 
+def test_the_plan_names_an_object_that_somebody_deleted(guest: Guest, first: dict[str, Any]) -> None:
+    """Helm's own record of the release says nothing of that."""
+    guest.cluster.kubectl("-n aiplat-access delete service gateway")
+    (step,) = [s for s in guest.site.document("plan")["steps"] if s["id"] == "plane_release"]
+    assert list(step["reason"].values()) == ["drift: service gateway in aiplat-access is gone"]
+
+
+def test_a_killed_runs_lease_falls_by_itself(guest: Guest, first: dict[str, Any]) -> None:
+    """A run is killed in the middle, on another machine by what its lease says; then the next one continues."""
+    argv = [AIPLAT, "bootstrap", str(guest.site.site_file), "--yes"]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+        until(lambda: killed.poll() is not None or LEASE in guest.cluster.kubectl(LEASES))
+        killed.send_signal(signal.SIGKILL)
+    holder = f"aiplat.dev/run-holder='{HELD_ELSEWHERE}'"
+    guest.cluster.kubectl(f"-n kube-system annotate lease aiplat-run --overwrite {holder}")
+    refused = guest.site.aiplat("bootstrap", str(guest.site.site_file), "--yes", expect=1)
+    assert "is being changed by run r-9 (ann@desk, process 7; its lease falls at" in refused.stderr
+
+    def continued() -> bool:
+        return subprocess.run(argv, capture_output=True, timeout=PATIENCE, check=False).returncode == 0
+
+    until(continued, pause=2)
+    assert "service/gateway" in guest.cluster.kubectl("-n aiplat-access get services --output=name")
+    assert guest.site.bootstrap()["changed"] == 0
+
+
 def test_what_the_owner_has_is_as_it_was(guest: Guest, first: dict[str, Any]) -> None:
     """While the platform runs: nothing that was there before is gone or other than it was."""
     found = differences(guest.before, guest.cluster.objects())
@@ -148,8 +213,16 @@ def test_what_the_owner_has_is_as_it_was(guest: Guest, first: dict[str, Any]) ->
 
 
 def test_reset_leaves_the_cluster_as_it_was(guest: Guest, first: dict[str, Any]) -> None:
-    """Every object of every kind is compared; volumes go a little after their claims."""
+    """Every object of every kind is compared; volumes go a little after their claims.
+
+    The bundle is gone by then, the one that was built and the one that the file names, and so is the lock.
+    """
+    shutil.rmtree(guest.site.bundle())
+    (guest.site.state / "aiplat/sites/t-existing/lock.yaml").unlink()
+    text = guest.site.site_file.read_text()
+    guest.site.site_file.write_text(text.replace("supply: packages", "supply: bundle:/gone"))
     guest.site.aiplat("reset", str(guest.site.site_file), "--yes")
+    assert LEASE not in guest.cluster.kubectl(LEASES)
 
     def same() -> bool:
         return differences(guest.before, guest.cluster.objects()) == {}

@@ -86,6 +86,19 @@ def test_what_is_as_wanted_needs_nothing(lock: Lock) -> None:
     assert step.reason[OPERATOR] == f"release {releases[0].name} is not in the cluster"
 
 
+def test_an_object_that_somebody_changed_is_named(lock: Lock) -> None:
+    """Its release is deployed again, and the plan says for which object."""
+    (release,) = [step for step in plan(lock, facts()).steps if step.id == "plane_release"]
+    ledger = Ledger(site="ward-3", steps={"plane_release": LedgerStep(inputs=release.inputs[OPERATOR])})
+    drifted = facts(ledger)
+    drift = ("plane_release: service gateway in aiplat-access is gone",)
+    there = drifted.there.model_copy(update={"drift": drift, "nodes_ready": ()})
+    (step,) = [
+        s for s in plan(lock, drifted.model_copy(update={"there": there})).steps if s.id == "plane_release"
+    ]
+    assert step.reason[OPERATOR] == "drift: service gateway in aiplat-access is gone"
+
+
 def test_what_the_cluster_lacks_refuses_the_plan() -> None:
     """By name, with what to do; what could not be seen only warns."""
     (finding,) = guest_refusals(site(), facts(default_classes=()))

@@ -97,7 +97,7 @@ def test_an_unchanged_release_is_not_touched(cluster: Callable[..., Cluster]) ->
 def made(kind: str, name: str, release: str, model: str = "", **wanted: Any) -> dict[str, Any]:
     """Return an object of the cluster as Helm made it."""
     labels = {"aiplat.dev/model": model} if model else {}
-    notes = {"meta.helm.sh/release-name": release}
+    notes = {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": "aiplat-model"}
     meta = {"namespace": "aiplat-model", "name": name, "labels": labels, "annotations": notes}
     return {"kind": kind, "metadata": meta, **wanted}
 
@@ -140,6 +140,15 @@ def test_engines_belong_to_the_operator(monkeypatch: pytest.MonkeyPatch) -> None
     engine = made("Deployment", "model-x", "ollama", model="x")
     operator = made("ConfigMap", "c", "operator", data={"a": "b"})
     assert set(shows(monkeypatch, engine, operator).seen_objects()) == {"configmap/aiplat-model/c"}
+
+
+def test_objects_of_others_releases_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a cluster that others use too, whatever their releases are called."""
+    load_module("plane_release/library/release_objects.py")
+    ours, theirs = made("ConfigMap", "a", "ollama"), made("ConfigMap", "b", "ollama")
+    theirs["metadata"]["annotations"]["meta.helm.sh/release-namespace"] = "shop"
+    seen = shows(monkeypatch, ours, theirs).seen_objects({("aiplat-model", "ollama")})
+    assert set(seen) == {"configmap/aiplat-model/a"}
 
 
 def test_roles_and_probe_agree_on_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def test_stop_signal_ends_the_run_cleanly(runner: Started, number: signal.Signal
     assert record is not None
     assert record.state == "interrupted"
     assert f"run {runner.run_id}: interrupted during k3s_server" in errors
-    assert "the same command continues from what the hosts show" in errors
+    assert "the same command continues from what is there" in errors
 
 
 def test_other_runs_and_the_runner_itself_are_spared() -> None:

@@ -12,7 +12,7 @@ KINDS = (
     "deployments,statefulsets,daemonsets,services,configmaps,serviceaccounts,networkpolicies,"
     "roles,rolebindings,poddisruptionbudgets"
 )
-RELEASE = "meta.helm.sh/release-name"
+RELEASE, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 MODEL = "aiplat.dev/model"
 # On a node that aiplat closed for a reboot and opens again.
 FOR_REBOOT = "aiplat.dev/closed-for-reboot"
@@ -20,13 +20,15 @@ FOR_REBOOT = "aiplat.dev/closed-for-reboot"
 WANTED = ("spec", "data", "binaryData", "rules", "roleRef", "subjects")
 
 
-def seen_objects() -> dict[str, dict[str, Any]]:
+def seen_objects(of: set[tuple[str, str]] | None = None) -> dict[str, dict[str, Any]]:
     """Return `kind/namespace/name` of every object that Helm made → its release and what is wanted, digested.
 
+    `of` is namespace and name of the releases that count: a cluster may have others, which are not ours.
     Engines of models, which a release made once, are left out: they are the operator's.
     """
     listed = kubectl("get", KINDS, "-A", "-l", "app.kubernetes.io/managed-by=Helm", "-o", "json")
     items = [item for item in json.loads(listed)["items"] if release_of(item)]
+    items = [item for item in items if of is None or (namespace_of(item), release_of(item)) in of]
     return {
         f"{item['kind'].lower()}/{item['metadata']['namespace']}/{item['metadata']['name']}": {
             "release": release_of(item),
@@ -40,6 +42,11 @@ def seen_objects() -> dict[str, dict[str, Any]]:
 def release_of(item: dict[str, Any]) -> str:
     """Return the release that made an object, or nothing."""
     return str(item["metadata"].get("annotations", {}).get(RELEASE, ""))
+
+
+def namespace_of(item: dict[str, Any]) -> str:
+    """Return the namespace of the release that made an object, or nothing."""
+    return str(item["metadata"].get("annotations", {}).get(RELEASE_NAMESPACE, ""))
 
 
 def digest_of(item: dict[str, Any]) -> str:

@@ -12,12 +12,13 @@ module: release_objects
 short_description: What the Helm releases made in the cluster
 description:
   - Runs on a server.
-options: {}
+options:
+  releases: {description: "Those that count: name, namespace.", type: list, elements: dict, required: true}
 author: [aiplat]
 """
 EXAMPLES = r"""
 - name: What the releases made is known
-  release_objects:
+  release_objects: {releases: [{name: gateway, namespace: aiplat-access}]}
   register: made
 """
 RETURN = r"""
@@ -30,9 +31,11 @@ objects:
 
 def main() -> None:
     """Run as an Ansible module."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    releases = {"type": "list", "elements": "dict", "required": True}
+    module = AnsibleModule(argument_spec={"releases": releases}, supports_check_mode=True)
+    ours = {(release["namespace"], release["name"]) for release in module.params["releases"]}
     try:
-        module.exit_json(changed=False, objects=seen_objects())
+        module.exit_json(changed=False, objects=seen_objects(ours))
     except HostProblem as error:
         module.fail_json(msg=str(error))
 
