@@ -95,6 +95,11 @@ def ledger_file(site: str) -> Path:
     return site_dir(site) / "ledger.json"
 
 
+def address_file(site: str) -> Path:
+    """Return where the address is kept that a load balancer gave a site's gateway."""
+    return site_dir(site) / "gateway-address"
+
+
 def bundle_dir(site: str) -> Path:
     """Return the folder of the bundle that was built for a site (an OCI image layout)."""
     return state_home() / "bundles" / site

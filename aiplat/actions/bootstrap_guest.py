@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Protocol
 
 from aiplat.actions.ending import end_of_install, install, tell
@@ -17,15 +18,26 @@ from aiplat.bundle.trust import note_accepted
 from aiplat.catalog.lockfile import write_lock
 from aiplat.catalog.own_models import catalog_of
 from aiplat.catalog.resolve import components_on
+from aiplat.cluster.client import Cluster
+from aiplat.fleet.guest_way import wait_for_address
 from aiplat.plan.guest_plan import GuestFacts
+from aiplat.plan.make import OPERATOR
 from aiplat.plan.needs import generated_names
 from aiplat.runs.context import RunContext
 from aiplat.runs.events import Event
 from aiplat.runs.run import Run
+from aiplat.site.given_address import awaits_address, keep_address
 from aiplat.site.models import Site
 from aiplat.site.rules.files import BUNDLE_PREFIX
 from aiplat.state import site_dir
 from aiplat.vault.store import SiteSecrets, ensure_secrets, read_secrets
+
+DOOR = "address"
+DOOR_SECONDS = 120
+NO_ADDRESS = (
+    f"no load balancer gave the Service gateway-outside an address within {DOOR_SECONDS} s (kind has none): "
+    "the site is reached by `aiplat tunnel`; when an address is there, run `aiplat bootstrap` again"
+)
 
 
 class RunWatcher(Protocol):
@@ -50,15 +62,45 @@ def bootstrap_guest(site: Site, agreed_plan: str | None, run_id: str | None, wat
     """
     began = time.monotonic()
     with reported_run(site, "bootstrap", watcher.on_event, run_id) as run:
-        view, found, secrets = _decide(run, site, agreed_plan)
-        agreed = install(run, site, view, watcher.agree, lambda: _carry_out(run, site, view, found, secrets))
-        return end_of_install(run, site, view.plan, agreed=agreed, began=began)
+        decided = _decide(run, site, agreed_plan)
+        agreed = install(run, decided.site, decided.view, watcher.agree, lambda: _carry_out(run, decided))
+        reached = _with_door(run, decided.site) if agreed else decided.site
+        return end_of_install(run, reached, decided.view.plan, agreed=agreed, began=began)
 
 
-def _decide(run: Run, site: Site, agreed_plan: str | None) -> tuple[PlanView, GuestFacts, SiteSecrets]:
+@dataclass(frozen=True)
+class _Decided:
+    """What a run does: the site with the address it has, the plan, and what it was made from."""
+
+    site: Site
+    view: PlanView
+    found: GuestFacts
+    secrets: SiteSecrets
+
+
+def _with_door(run: Run, site: Site) -> Site:
+    """Wait for the load balancer's address where the site is reached by it, and install what names it.
+
+    Where none comes the site stays reached by Kubernetes' port forwarding, and the run says so.
+    """
+    if not awaits_address(site):
+        return site
+    with run.step(DOOR, "Wait for the load balancer's address", (OPERATOR,)):
+        address = wait_for_address(Cluster.of_site(site.name), DOOR_SECONDS)
+    if not address:
+        run.notes.append(NO_ADDRESS)
+        return site
+    later = keep_address(site, address)
+    if later.endpoint != site.endpoint:
+        _carry_out(run, _decide(run, later, None))
+    return later
+
+
+def _decide(run: Run, site: Site, agreed_plan: str | None) -> _Decided:
     known, lock = read_secrets(site.name), known_lock(site)
     found = look_at_guest(site, lock)
     see_free(found)
+    site = keep_address(site, found.address)
     view = guest_view(site, lock, found, known)
     if agreed_plan:
         view.is_still(agreed_plan)
@@ -73,7 +115,7 @@ def _decide(run: Run, site: Site, agreed_plan: str | None) -> tuple[PlanView, Gu
         bundle_for(site, lock)  # refused before anybody is asked whether to go on
     tell(run, view.plan)
     view.refuse()
-    return view, found, secrets
+    return _Decided(site, view, found, secrets)
 
 
 def _lacks_bundle(site: Site, view: PlanView) -> bool:
@@ -82,7 +124,8 @@ def _lacks_bundle(site: Site, view: PlanView) -> bool:
     return not view.plan.nothing_to_do and not given and open_ready(site, view.lock) is None
 
 
-def _carry_out(run: Run, site: Site, view: PlanView, found: GuestFacts, secrets: SiteSecrets) -> None:
+def _carry_out(run: Run, decided: _Decided) -> None:
+    site, view, secrets = decided.site, decided.view, decided.secrets
     if view.plan.nothing_to_do:
         return
     # Loading Ansible's runner takes a third of a second, which a run with nothing to do need not wait.
@@ -91,7 +134,7 @@ def _carry_out(run: Run, site: Site, view: PlanView, found: GuestFacts, secrets:
     bundle = bundle_for(site, view.lock)
     note_accepted(site, bundle)
     context = RunContext(site, view.lock, catalog_of(site, view.lock), view.facts, secrets, bundle)
-    with held_cluster(run, site, found) as now:
+    with held_cluster(run, site, decided.found) as now:
         guest_view(site, view.lock, now, secrets).refuse()
-        execute_guest(run, view.plan, context, found)
+        execute_guest(run, view.plan, context, decided.found)
     write_lock(site_dir(site.name) / "lock.yaml", view.lock)

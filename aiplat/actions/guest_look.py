@@ -15,17 +15,19 @@ from aiplat.cluster.kubeconfig import flattened
 from aiplat.cluster.look import SeenCluster, look
 from aiplat.cluster.made_objects import object_drift
 from aiplat.cluster.raw import RawObjects
-from aiplat.content import parsed_json, write_atomic
+from aiplat.content import digest_of, parsed_json, write_atomic
 from aiplat.errors import BadInput, Finding
 from aiplat.fleet.cluster_lease import FIX, hold_cluster, other_run
+from aiplat.fleet.guest_way import GATEWAY_NAMESPACE, GATEWAY_OUTSIDE, door_of, given_address
 from aiplat.fleet.lease import LeaseError
 from aiplat.plan.cluster_needs import RIGHTS
-from aiplat.plan.guest_plan import GuestFacts
+from aiplat.plan.guest_plan import RELEASE, GuestFacts
 from aiplat.plan.make import OPERATOR
 from aiplat.plan.models import HostFacts, Ledger, ReleaseState
 from aiplat.runs.guest_images import absent
 from aiplat.runs.run import Run
 from aiplat.runs.watchdog import end_processes_of
+from aiplat.site.given_address import awaits_address
 from aiplat.site.models import Site
 from aiplat.state import ledger_file, site_dir
 
@@ -43,8 +45,14 @@ def look_at_guest(site: Site, lock: Lock | None) -> GuestFacts:
     seen = look(kubeconfig, None, RIGHTS)
     nodes = [node.name for node in seen.machines or ()]
     lacking, problem = absent(site, lock, nodes) if lock else ((), "")
-    there, other = _there(site, kubeconfig, seen), other_run(kubeconfig)
-    return GuestFacts(seen=seen, there=there, absent=lacking, problem=problem, other_run=other)
+    return GuestFacts(
+        seen=seen,
+        there=_there(site, kubeconfig, seen),
+        absent=lacking,
+        problem=problem,
+        other_run=other_run(kubeconfig),
+        address=given_address(Cluster(kubeconfig)) if awaits_address(site) else "",
+    )
 
 
 def see_free(found: GuestFacts) -> None:
@@ -100,11 +108,12 @@ def known_ledger(site: Site) -> Ledger | None:
 
 def _there(site: Site, kubeconfig: Path, seen: SeenCluster) -> HostFacts:
     """Return what hosts' facts are elsewhere."""
+    cluster = Cluster(kubeconfig)
     releases = tuple(
         ReleaseState(
             name=r.name, namespace=r.namespace, revision=r.revision, status=r.status, inputs=r.inputs
         )
-        for r in Cluster(kubeconfig).releases()
+        for r in cluster.releases()
         if r.inputs
     )
     ledger = known_ledger(site)
@@ -112,7 +121,7 @@ def _there(site: Site, kubeconfig: Path, seen: SeenCluster) -> HostFacts:
         host=OPERATOR,
         reachable=True,
         ledger=ledger,
-        drift=_drift(kubeconfig, ledger),
+        drift=(*_drift(kubeconfig, ledger), *_door_drift(site, cluster, ledger)),
         nodes_ready=tuple(node.name for node in seen.machines or ()) or (OPERATOR,),
         releases=releases,
     )
@@ -126,3 +135,12 @@ def _drift(kubeconfig: Path, ledger: Ledger | None) -> tuple[str, ...]:
         for name, step in (ledger.steps if ledger else {}).items()
         for sentence in object_drift(objects, {key: made.digest for key, made in step.objects.items()})
     )
+
+
+def _door_drift(site: Site, cluster: Cluster, ledger: Ledger | None) -> tuple[str, ...]:
+    """Return that the Service is gone by which the gateway is offered outside, where there was one."""
+    step, kind = ledger.steps.get(RELEASE) if ledger else None, site.cluster.service_type
+    was = step is not None and step.inputs.get("variable:service_type") == digest_of(kind)
+    if not was or kind == "ClusterIP" or door_of(cluster):
+        return ()
+    return (f"{RELEASE}: service {GATEWAY_OUTSIDE} in {GATEWAY_NAMESPACE} is gone",)

@@ -18,6 +18,7 @@ from aiplat.plan.ownership import TOKEN, other_nodes, other_secrets
 from aiplat.plan.preconditions import troubles
 from aiplat.plan.refusals import missing_secrets, refusals
 from aiplat.runs.context import public_parts
+from aiplat.site.given_address import with_address
 from aiplat.site.models import Site
 from aiplat.vault.store import SiteSecrets, read_secrets, token_identity
 
@@ -119,6 +120,7 @@ def view_of(
 
 def guest_view(site: Site, lock: Lock, found: GuestFacts, secrets: SiteSecrets | None) -> PlanView:
     """Return the plan for what is known about a site in a cluster that aiplat did not make."""
+    site = with_address(site, found.address)
     plan = guest_plan(site, lock, found, public_parts(secrets), catalog_of(site, lock))
     refused = (*guest_refusals(site, found), *missing_secrets(site, secrets.given if secrets else ()))
     warned = tuple(guest_warnings(found))

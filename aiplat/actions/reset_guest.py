@@ -23,7 +23,7 @@ from aiplat.plan.packages import content_digest
 from aiplat.plan.role_variables import ClusterReset
 from aiplat.runs.run import Run
 from aiplat.site.models import Site
-from aiplat.state import ledger_file, private_dir, programs_dir, site_dir
+from aiplat.state import address_file, ledger_file, private_dir, programs_dir, site_dir
 
 STEP = "cluster_reset"
 PROGRAMS = ("helm", "k3s")
@@ -131,7 +131,7 @@ def _recorded(site: Site, found: GuestFacts) -> dict[str, str]:
 
 def _forget(site: Site) -> None:
     """Remove what is recorded here of the cluster, and the programs for it."""
-    for path in (ledger_file(site.name), site_dir(site.name) / "kubeconfig"):
+    for path in (ledger_file(site.name), address_file(site.name), site_dir(site.name) / "kubeconfig"):
         path.unlink(missing_ok=True)
     shutil.rmtree(programs_dir(site.name), ignore_errors=True)
 

@@ -15,9 +15,11 @@ from aiplat.catalog.resolve import components_on, served_models
 from aiplat.cluster.objects import Node, Workload
 from aiplat.errors import AiplatError, BadInput
 from aiplat.fleet.disks import full_disks
+from aiplat.fleet.guest_way import gateway_outside
 from aiplat.fleet.tunnel import way_to
 from aiplat.frozen import Frozen
 from aiplat.runs.journal import RunRecord, last_run
+from aiplat.site.given_address import awaits_address
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 from aiplat.vault.pki import WARN_BEFORE
@@ -103,7 +105,7 @@ def status(site: Site) -> Status:
         attention = [*map(str, full_disks(site) or ()), *attention]
     attention += [f"{h.name}: {h.sentence}" for h in hosts if h.state == "attention"]
     attention += [f"{c.name}: {c.sentence}" for p in planes for c in p.components if c.state == "attention"]
-    attention += [*_run_problems(run), *_certificate_problems(site)]
+    attention += [*_run_problems(run), *_certificate_problems(site), *_door_problems(context, reached)]
     return Status(
         site=site.name,
         url=platform_url(site),
@@ -230,6 +232,23 @@ def _model(context: CheckContext, name: str) -> tuple[State, str]:
         return "attention", "is not deployed; run `aiplat bootstrap`"
     counted = f"{workload.available} of {workload.wanted} available"
     return ("ok" if workload.is_available else "attention"), counted
+
+
+def _door_problems(context: CheckContext, reached: bool) -> list[str]:
+    """Return what is wrong with how an existing cluster offers the gateway, where the site asks for that."""
+    kind = context.site.cluster.service_type
+    if not reached or kind == "ClusterIP" or not context.site.is_guest:
+        return []
+    door, endpoint = gateway_outside(context.services), context.site.cluster.endpoint
+    if door is None:
+        return [f"the gateway has no Service of type {kind}; run `aiplat bootstrap`"]
+    if not awaits_address(context.site) or door.given == endpoint:
+        return []
+    if not door.given:
+        return [
+            f"no load balancer gave the Service {door.name} an address yet; use `aiplat tunnel` until then"
+        ]
+    return [f"the load balancer gave the gateway the address {door.given}; run `aiplat bootstrap`"]
 
 
 def _run_problems(run: RunRecord | None) -> list[str]:

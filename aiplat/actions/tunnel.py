@@ -15,6 +15,11 @@ from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 
 from aiplat.actions.access import access_to
+from aiplat.actions.reported_run import PAGES
+from aiplat.catalog.resolve import components_on
+from aiplat.cluster.client import Cluster
+from aiplat.cluster.port_forward import ForwardedPort
+from aiplat.cluster.way import STRAIGHT
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, Finding
 from aiplat.fleet.guest_way import GuestWay
@@ -23,11 +28,15 @@ from aiplat.frozen import Frozen
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 
+_PORTAL_PODS, _PORTAL_PORT = "app.kubernetes.io/name=portal", 8080
 _PORTS = {"gateway": 443, "kubernetes": 6443, "registry": 5443}
 
 
 class Tunnel(Frozen):
-    """The URLs of a site's first server on this machine; where a port is not reached, `notes` say why."""
+    """The URLs of a site's first server on this machine; where a port is not reached, `notes` say why.
+
+    `portal` is given where the site has no ingress, which would have a name for it.
+    """
 
     api_version: Literal["aiplat.dev/v1alpha1"] = Field(default="aiplat.dev/v1alpha1", alias="apiVersion")
     kind: Literal["Tunnel"] = "Tunnel"
@@ -36,6 +45,7 @@ class Tunnel(Frozen):
     gateway: str = ""
     kubernetes: str = ""
     registry: str = ""
+    portal: str = ""
     kubeconfig: str = ""
     notes: tuple[str, ...] = ()
 
@@ -78,9 +88,9 @@ def open_tunnel(site: Site) -> Iterator[Held]:
     """
     access_to(site)
     way = GuestWay(site, always=True) if site.is_guest else Tunnels(site, always=True)
-    with _only_one(site) as file, contextlib.closing(way) as tunnels:
+    with _only_one(site) as file, contextlib.closing(way) as tunnels, contextlib.ExitStack() as held:
         try:
-            tunnel = _opened(site, tunnels)
+            tunnel = _with_portal(site, _opened(site, tunnels), tunnels, held)
             file.write(tunnel.model_dump_json(by_alias=True))
             file.flush()
             yield Held(tunnel, tunnels)
@@ -138,6 +148,26 @@ def _opened(site: Site, tunnels: Tunnels | GuestWay) -> Tunnel:
     kubeconfig = _write_kubeconfig(site, found["kubernetes"]) if "kubernetes" in found else ""
     notes = tuple(str(finding) for finding in findings)
     return Tunnel(site=site.name, server=server.name, **found, kubeconfig=kubeconfig, notes=notes)
+
+
+def _with_portal(
+    site: Site, tunnel: Tunnel, tunnels: Tunnels | GuestWay, held: contextlib.ExitStack
+) -> Tunnel:
+    """Bring the portal here too where no ingress gives it a name, by Kubernetes' port forwarding.
+
+    It is `localhost` for browsers: they keep its cookies there without TLS, and nowhere else.
+    """
+    on = {component.name: component for component in components_on(site)}
+    if PAGES not in on or "ingress" in on or not tunnel.kubeconfig:
+        return tunnel
+    try:
+        cluster = Cluster.of_site(site.name, STRAIGHT if isinstance(tunnels, GuestWay) else tunnels)
+        port = ForwardedPort(cluster, on[PAGES].namespace or "", _PORTAL_PODS, _PORTAL_PORT)
+        held.enter_context(contextlib.closing(port))
+        port.find()
+    except AiplatError as error:
+        return tunnel.model_copy(update={"notes": (*tunnel.notes, *map(str, error.findings))})
+    return tunnel.model_copy(update={"portal": f"http://localhost:{port.end[1]}"})
 
 
 def _write_kubeconfig(site: Site, url: str) -> str:

@@ -19,8 +19,9 @@ def tunnel(site: SiteArgument = None, as_json: JsonOption = False) -> None:
 
     aiplat's own verbs need none: where a jump host is on the way (`ssh.tunnel` in site.yaml says otherwise),
     they go through ssh by themselves. While this runs, `aiplat env` in another terminal gives the URLs on
-    this machine, so any OpenAI or Ollama client, curl and kubectl work. It ends with Ctrl-C, or with exit
-    code 1 when the connection is lost. With --json it prints one document once it is open.
+    this machine, so any OpenAI or Ollama client, curl and kubectl work. Where the site has the portal and no
+    ingress, a browser on this machine finds the portal at the address that is printed. It ends with Ctrl-C,
+    or with exit code 1 when the connection is lost. With --json it prints one document once it is open.
 
     Exit codes: 0 ended with Ctrl-C, 1 the server is not reached or was lost, 2 bad input.
     """

@@ -103,7 +103,10 @@ class NetworkPolicy:
 
 @dataclass(frozen=True)
 class Service:
-    """A Service; `address` is its cluster IP, empty when it has none. `node_ports` are open on every host."""
+    """A Service; `address` is its cluster IP, empty when it has none. `node_ports` are open on every host.
+
+    `given` is the address or name that a load balancer gave it, empty where none did.
+    """
 
     namespace: str
     name: str
@@ -112,6 +115,7 @@ class Service:
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     node_ports: tuple[int, ...] = ()
+    given: str = ""
 
 
 @dataclass(frozen=True)

@@ -160,12 +160,14 @@ def service(document: Document) -> Service:
     """Return a Service."""
     meta, spec = document["metadata"], document["spec"]
     address = spec.get("clusterIP", "")
+    given = (document.get("status") or {}).get("loadBalancer", {}).get("ingress") or [{}]
     return Service(
         namespace=meta["namespace"],
         name=meta["name"],
         address="" if address == "None" else address,
         ports=tuple(p["port"] for p in spec.get("ports", ())),
         node_ports=tuple(p["nodePort"] for p in spec.get("ports", ()) if p.get("nodePort")),
+        given=given[0].get("ip") or given[0].get("hostname") or "",
         labels=meta.get("labels", {}),
         annotations=meta.get("annotations", {}),
     )

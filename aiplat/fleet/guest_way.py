@@ -4,18 +4,59 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 
 from aiplat.cluster.client import Cluster
+from aiplat.cluster.objects import Service
 from aiplat.cluster.port_forward import ForwardedPort
 from aiplat.cluster.way import End
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.site.models import Host, Site
 
 GATEWAY_NAMESPACE = "aiplat-access"
+GATEWAY_OUTSIDE = "gateway-outside"
+"""The Service that the role plane_release makes for others than pods, where the site asks for one."""
 GATEWAY_PODS = "app.kubernetes.io/name=gateway"
 GATEWAY_PORT = 8443
 _LOOK_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 1.0
 _TRIES = 12
+
+
+def gateway_outside(services: Iterable[Service]) -> Service | None:
+    """Return the Service among a cluster's that offers the gateway outside, None where there is none."""
+    return next((s for s in services if (s.namespace, s.name) == (GATEWAY_NAMESPACE, GATEWAY_OUTSIDE)), None)
+
+
+def door_of(cluster: Cluster) -> Service | None:
+    """Return the Service of a cluster that offers the gateway outside, None where there is none.
+
+    Raises:
+        ClusterUnreachable: the cluster does not say.
+    """
+    return gateway_outside(cluster.services(f"app.kubernetes.io/name={GATEWAY_OUTSIDE}"))
+
+
+def given_address(cluster: Cluster) -> str:
+    """Return the address that a load balancer gave the gateway, empty where none did.
+
+    Raises:
+        ClusterUnreachable: the cluster does not say.
+    """
+    door = door_of(cluster)
+    return door.given if door else ""
+
+
+def wait_for_address(cluster: Cluster, seconds: float) -> str:
+    """Wait until a load balancer gave the gateway an address, and return it; empty if none did.
+
+    Raises:
+        ClusterUnreachable: the cluster does not say.
+    """
+    deadline = time.monotonic() + seconds
+    while not (address := given_address(cluster)) and time.monotonic() < deadline:
+        time.sleep(_LOOK_AGAIN_SECONDS)
+    return address
 
 
 class GuestWay:

@@ -38,7 +38,7 @@ class GuestFacts(Frozen):
 
     `there` is what hosts' facts are elsewhere: the ledger, and the releases in the cluster. `absent` are
     digests of images and models that nodes cannot get yet; `problem` is why that could not be seen.
-    `other_run` says who else changes the cluster now.
+    `other_run` says who else changes the cluster now, `address` is what a load balancer gave the gateway.
     """
 
     seen: SeenCluster
@@ -46,6 +46,7 @@ class GuestFacts(Frozen):
     absent: tuple[str, ...] = ()
     problem: str = ""
     other_run: str = ""
+    address: str = ""
 
     @property
     def where(self) -> str:
@@ -98,6 +99,7 @@ def guest_variables(
         scratch=places.scratch,
         helm=content_digest(lock.hostfile("helm", arch)),
         kubectl=content_digest(lock.hostfile("k3s", arch)),
+        service_type=site.cluster.service_type,
         namespaces=namespaces_of(site, catalog),
         releases=releases_of(site, lock, catalog, public.identities),
         models=served_weights(site, lock, catalog),
@@ -110,6 +112,8 @@ def guest_plan(site: Site, lock: Lock, found: GuestFacts, public: PublicParts, c
     inputs = _inputs(variables, lock, public.identities)
     reason = reason_for(variables, inputs, found.there, (), public.rotations)
     moved = [artifact for artifact in brought(lock) if artifact.digest in found.absent]
+    if reason and site.cluster.service_type != "ClusterIP":
+        reason = f"{reason}; the gateway's Service is of type {site.cluster.service_type}"
     release = Step(
         id=RELEASE,
         title=step_kind(RELEASE).title,

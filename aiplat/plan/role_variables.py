@@ -221,13 +221,15 @@ class PlaneRelease(OnHost):
     `plane_release_secrets` is a list of {name, namespace, type, labels, string_data};
     `plane_release_private_values` one of {release, content}, see aiplat.plan.releases. `programs` is the
     folder of helm, `scratch` that of what goes with the run; `kubectl` is the digest of k3s' program where it
-    has to be brought too, beside helm: where the cluster is not aiplat's.
+    has to be brought too, beside helm: where the cluster is not aiplat's. There `service_type` is how the
+    gateway is offered outside.
     """
 
     role: ClassVar[str] = "plane_release"
     secrets: ClassVar[tuple[str, ...]] = ("plane_release_secrets", "plane_release_private_values")
     helm: Sha256
     kubectl: str = ""
+    service_type: str = ""
     programs: str = "/usr/local/lib/aiplat"
     scratch: str = "/run/aiplat"
     namespaces: tuple[Namespace, ...] = ()

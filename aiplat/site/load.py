@@ -8,6 +8,7 @@ from typing import Any
 from aiplat.errors import BadInput
 from aiplat.site.document import YamlDocument
 from aiplat.site.findings import SiteFinding
+from aiplat.site.given_address import with_kept_address
 from aiplat.site.known import Known, known_names
 from aiplat.site.models import Site
 from aiplat.site.rules import RULES
@@ -21,6 +22,8 @@ _NEEDS_BUNDLE = "missing-bundle"
 def load_site(path: Path, *, bundle_may_be_gone: bool = False) -> Site:
     """Return the site that the file describes; a key file's and a bundle's path in it are absolute then.
 
+    The endpoint is the address that its cluster's load balancer gave, where it is to be that.
+
     `bundle_may_be_gone` is for verbs that take away: they need nothing of the bundle that the file names.
 
     Raises:
@@ -32,7 +35,7 @@ def load_site(path: Path, *, bundle_may_be_gone: bool = False) -> Site:
         findings = [finding for finding in findings if finding.rule != _NEEDS_BUNDLE]
     if findings:
         raise BadInput(findings)
-    return Site.model_validate(_with_absolute_paths(document))
+    return with_kept_address(Site.model_validate(_with_absolute_paths(document)))
 
 
 def check(document: YamlDocument, known: Known) -> list[SiteFinding]:

@@ -8,6 +8,8 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +21,7 @@ from aiplat.fleet.tunnel import close_tunnels
 from aiplat.site.models import Site
 from aiplat.state import site_dir
 from aiplat.vault.store import ensure_secrets
+from tests.cluster.kube import Kube, pod
 from tests.fleet.test_tunnel import SSH
 
 NODE = "127.0.0.3"
@@ -128,3 +131,51 @@ def test_a_site_that_was_never_bootstrapped_has_nothing_to_bring_here() -> None:
         open_tunnel(SITE.model_copy(update={"name": "t-other"})),
     ):
         pass
+
+
+PAGES_ON: dict[str, Any] = {"user-serving": {"portal": {"state": "on"}}}
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Iterator[tuple[Site, Kube]]:
+    """A site with the portal in somebody's cluster, whose gateway runs."""
+    cluster = {"existing": str(tmp_path / "kubeconfig"), "registry": "registry.example/aiplat"}
+    site = Site.model_validate(
+        {"apiVersion": "aiplat.dev/v1alpha1", "kind": "Site", "name": "t-guest", "cluster": cluster}
+        | {"planes": PAGES_ON}
+    )
+    ensure_secrets(site, lab=True)
+    with Kube() as kube:
+        kube.write_kubeconfig(site_dir(site.name) / "kubeconfig")
+        kube.lists["pods"] = [pod("g", "aiplat-access", {"app.kubernetes.io/name": "gateway"}, "i")]
+        yield site, kube
+
+
+def test_the_portal_comes_along_where_no_ingress_names_it(guest: tuple[Site, Kube]) -> None:
+    """Its page is answered by its pod, at localhost: browsers keep its cookies there."""
+    site, kube = guest
+    kube.lists["pods"].append(pod("p", "aiplat-user-serving", {"app.kubernetes.io/name": "portal"}, "i"))
+    with open_tunnel(site) as held:
+        address = urlsplit(held.tunnel.portal)
+        assert (address.scheme, address.hostname) == ("http", "localhost")
+        with socket.create_connection(("localhost", address.port or 0), timeout=10) as connection:
+            connection.sendall(b"hello")
+            assert connection.recv(100) == b"p 8080 hello"
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("localhost", address.port or 0), timeout=10)
+
+
+def test_a_portal_that_is_not_ready_leaves_the_rest_of_the_tunnel_open(guest: tuple[Site, Kube]) -> None:
+    """And is told of."""
+    with open_tunnel(guest[0]) as held:
+        assert held.tunnel.gateway
+        assert held.tunnel.portal == ""
+        assert "no pod with app.kubernetes.io/name=portal is ready" in held.tunnel.notes[0]
+
+
+def test_an_ingress_has_a_name_for_the_portal_already(api: None) -> None:
+    """Then nothing of it is brought here, nor missed."""
+    planes = PAGES_ON | {"access": {"ingress": {"state": "on"}}}
+    with open_tunnel(Site.model_validate(SITE.model_dump(by_alias=True) | {"planes": planes})) as held:
+        assert held.tunnel.kubernetes
+        assert (held.tunnel.portal, [note for note in held.tunnel.notes if "portal" in note]) == ("", [])

@@ -188,7 +188,7 @@ def test_the_plan_names_an_object_that_somebody_deleted(guest: Guest, first: dic
 
 
 def test_a_killed_runs_lease_falls_by_itself(guest: Guest, first: dict[str, Any]) -> None:
-    """A run is killed in the middle, on another machine by what its lease says; then the next one continues."""
+    """A run is killed in the middle, on another machine by what its lease says; the next one continues."""
     argv = [AIPLAT, "bootstrap", str(guest.site.site_file), "--yes"]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
         until(lambda: killed.poll() is not None or LEASE in guest.cluster.kubectl(LEASES))
@@ -203,6 +203,32 @@ def test_a_killed_runs_lease_falls_by_itself(guest: Guest, first: dict[str, Any]
 
     until(continued, pause=2)
     assert "service/gateway" in guest.cluster.kubectl("-n aiplat-access get services --output=name")
+    assert guest.site.bootstrap()["changed"] == 0
+
+
+def test_a_load_balancers_address_is_the_sites(guest: Guest, first: dict[str, Any]) -> None:
+    """The cluster has no load balancer: its owner gives the address, as a controller of one does.
+
+    Clients reach it there without a tunnel, and the gateway's certificate names it.
+    """
+    text, address = guest.site.site_file.read_text(), guest.cluster.registry.partition(":")[0]
+    guest.site.site_file.write_text(text.replace("  context:", "  serviceType: LoadBalancer\n  context:"))
+    (step,) = [s for s in guest.site.document("plan")["steps"] if s["id"] == "plane_release"]
+    assert "the gateway's Service is of type LoadBalancer" in "".join(step["reason"].values())
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        run = aside.submit(guest.site.bootstrap)
+        services = "-n aiplat-access get services --output=name"
+        until(lambda: run.done() or "service/gateway-outside" in guest.cluster.kubectl(services))
+        status = json.dumps({"status": {"loadBalancer": {"ingress": [{"ip": address}]}}})
+        named = "-n aiplat-access patch service gateway-outside --subresource=status --type=merge"
+        guest.cluster.kubectl(f"{named} --patch '{status}'")
+        summary = run.result()
+    assert (summary["state"], summary["url"]) == ("done", f"https://{address}/v1")
+    assert [c for c in summary["checks"] if c["result"] == "FAIL"] == []
+    with guest.site.platform() as client:
+        assert str(client.base_url) == f"https://{address}/v1/"
+        assert client.get("models").json()["data"]
+    assert guest.site.document("status")["attention"] == []
     assert guest.site.bootstrap()["changed"] == 0
 
 

@@ -15,7 +15,7 @@ from aiplat.site.rules.files import absolute
 
 # What aiplat decides of a cluster that it makes, and its owner decides of any other.
 OF_OWN_CLUSTER = ("podCIDR", "serviceCIDR", "k3s")
-OF_EXISTING_CLUSTER = ("context", "registry", "registryCA", "load")
+OF_EXISTING_CLUSTER = ("context", "registry", "registryCA", "load", "serviceType")
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REGISTRY = re.compile(rf"([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{{1,5}})?(/{_PART})*")
 
