@@ -43,16 +43,25 @@ class RunLease:
     """The one lease of a cluster. All times are the API server's: operators' clocks may differ."""
 
     def __init__(self, kubeconfig: Path) -> None:
+        self._kubeconfig = kubeconfig
+        self._clock = datetime.now(UTC), time.monotonic()
+        self.connect()
+
+    def connect(self) -> None:
+        """Begin with the kubeconfig as it is now: what a program gave as credentials may have ended.
+
+        Raises:
+            BadInput: it is not a kubeconfig.
+        """
         settings = client.Configuration()
         try:
-            config.load_kube_config(str(kubeconfig), client_configuration=settings)
+            config.load_kube_config(str(self._kubeconfig), client_configuration=settings)
         except (ConfigException, OSError, ValueError, TypeError) as error:
-            raise BadInput(Finding(str(kubeconfig), f"is not a kubeconfig: {error}")) from error
+            raise BadInput(Finding(str(self._kubeconfig), f"is not a kubeconfig: {error}")) from error
         # Renewing tries again itself, in time.
         settings.retries = False
         self._server = settings.host
         self._leases = client.CoordinationV1Api(client.ApiClient(settings))
-        self._clock = datetime.now(UTC), time.monotonic()
 
     def read(self) -> SeenLease | None:
         """Return the lease, or None where nobody holds it.

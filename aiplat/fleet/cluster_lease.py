@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from aiplat.cluster.run_lease import LeaseUnseen, RunLease, SeenLease
-from aiplat.errors import Finding
+from aiplat.errors import BadInput, Finding
 from aiplat.fleet.lease import HEARTBEAT_SECONDS, SILENCE_SECONDS, Holder, LeaseError, is_dead, this_process
 
 # Whoever cannot renew it stops before another may take it.
@@ -48,6 +48,9 @@ class _Held:
             except LeaseUnseen as error:
                 if time.monotonic() - renewed > _GIVE_UP_SECONDS:
                     self.lost = error.findings[0].problem
+                # Without it the connection stays as it was.
+                with contextlib.suppress(BadInput):
+                    self._lease.connect()
         if self.lost:
             self._on_lost()
 

@@ -160,6 +160,16 @@ def test_a_held_lease_is_renewed(kube: Kube, kubeconfig: Path) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
+def test_a_lease_is_renewed_by_the_credentials_of_then(kube: Kube, kubeconfig: Path) -> None:
+    """What a program of the cluster's gave at the beginning may end during a long run."""
+    with Kube() as other, held(kubeconfig, "run-1"):
+        other.lease, other.applied = kube.lease, kube.applied
+        other.write_kubeconfig(kubeconfig)
+        kube.refuse = 401
+        until(lambda: other.applied > kube.applied)
+
+
+@pytest.mark.usefixtures("hasty")
 def test_a_lease_that_another_took_ends_the_run(kube: Kube, kubeconfig: Path) -> None:
     """What the run has started is ended, and the other's lease stays."""
     said = r"lease on it was lost.*changed by run run-1 \(ann@desk"
