@@ -139,7 +139,7 @@ def _drift(kubeconfig: Path, ledger: Ledger | None) -> tuple[str, ...]:
 
 def _door_drift(site: Site, cluster: Cluster, ledger: Ledger | None) -> tuple[str, ...]:
     """Return that the Service is gone by which the gateway is offered outside, where there was one."""
-    step, kind = ledger.steps.get(RELEASE) if ledger else None, site.cluster.service_type
+    step, kind = ledger.steps.get(RELEASE) if ledger else None, site.cluster.offers_gateway_by
     was = step is not None and step.inputs.get("variable:service_type") == digest_of(kind)
     if not was or kind == "ClusterIP" or door_of(cluster):
         return ()

@@ -236,7 +236,7 @@ def _model(context: CheckContext, name: str) -> tuple[State, str]:
 
 def _door_problems(context: CheckContext, reached: bool) -> list[str]:
     """Return what is wrong with how an existing cluster offers the gateway, where the site asks for that."""
-    kind = context.site.cluster.service_type
+    kind = context.site.cluster.offers_gateway_by
     if not reached or kind == "ClusterIP" or not context.site.is_guest:
         return []
     door, endpoint = gateway_outside(context.services), context.site.cluster.endpoint

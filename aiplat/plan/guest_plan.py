@@ -99,7 +99,7 @@ def guest_variables(
         scratch=places.scratch,
         helm=content_digest(lock.hostfile("helm", arch)),
         kubectl=content_digest(lock.hostfile("k3s", arch)),
-        service_type=site.cluster.service_type,
+        service_type=site.cluster.offers_gateway_by,
         namespaces=namespaces_of(site, catalog),
         releases=releases_of(site, lock, catalog, public.identities),
         models=served_weights(site, lock, catalog),
@@ -112,8 +112,8 @@ def guest_plan(site: Site, lock: Lock, found: GuestFacts, public: PublicParts, c
     inputs = _inputs(variables, lock, public.identities)
     reason = reason_for(variables, inputs, found.there, (), public.rotations)
     moved = [artifact for artifact in brought(lock) if artifact.digest in found.absent]
-    if reason and site.cluster.service_type != "ClusterIP":
-        reason = f"{reason}; the gateway's Service is of type {site.cluster.service_type}"
+    if reason and site.cluster.offers_gateway_by != "ClusterIP":
+        reason = f"{reason}; the gateway's Service is of type {site.cluster.offers_gateway_by}"
     release = Step(
         id=RELEASE,
         title=step_kind(RELEASE).title,

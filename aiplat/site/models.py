@@ -162,10 +162,10 @@ class ClusterSettings(Strict):
     """File with the CA certificate (PEM) of that registry, if your machine does not trust it anyway."""
     load: Literal["kind", "k3d"] | None = None
     """In place of a registry: the tool that made the existing cluster brings images into its nodes."""
-    service_type: Literal["ClusterIP", "LoadBalancer", "NodePort"] = Field(
-        default="ClusterIP", alias="serviceType"
+    service_type: Literal["ClusterIP", "LoadBalancer", "NodePort"] | None = Field(
+        default=None, alias="serviceType"
     )
-    """How the existing cluster offers the gateway's Service: inside alone, by its load balancer, on nodes."""
+    """How the existing cluster offers the gateway: inside alone (left out), by a load balancer, on nodes."""
 
     pod_cidr: str = Field(default="10.42.0.0/16", alias="podCIDR")
     """Network of the pods, or one of each family (`10.42.0.0/16,fd42::/56`); a host takes a /24, a /64."""
@@ -180,6 +180,11 @@ class ClusterSettings(Strict):
     """
     k3s: K3sSettings = K3sSettings()
     """How Kubernetes itself runs."""
+
+    @property
+    def offers_gateway_by(self) -> str:
+        """The type of the gateway's Service in an existing cluster."""
+        return self.service_type or "ClusterIP"
 
     @property
     def pod_networks(self) -> tuple[str, ...]:
