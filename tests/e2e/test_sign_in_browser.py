@@ -167,7 +167,7 @@ def test_what_everybody_uses_of_the_sign_in_is_good_to_use(
     for path in USABLE:
         mia.page.goto(LOGIN + path)
         faults += _seen(mia)
-    for path in ("/users", "/groups", "/profile"):
+    for path in ("/users", "/groups", "/profile/mia/settings"):
         windows["admin"].page.goto(LOGIN + path)
         faults += _seen(windows["admin"])
     # Its scripts write of their own troubles to the console: what the site's policies refuse counts.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aiplat.services.signin import people
+from aiplat.services.signin.kept import PersonRefused
 from aiplat.services.signin.provider import provider
 from aiplat.services.signin.serve import run
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with provider(folder).app_context():
             answer = _done(asked)
-    except people.PersonRefused as refused:
+    except PersonRefused as refused:
         sys.stdout.write(json.dumps({"error": refused.finding}) + "\n")
         return 2
     sys.stdout.write(json.dumps(answer) + "\n")

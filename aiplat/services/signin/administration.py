@@ -13,10 +13,9 @@ from flask import Flask, request
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from aiplat.services.signin import people
-from aiplat.services.signin.provider import alone
+from aiplat.services.signin.kept import NobodyThere, PersonRefused
 
 _BODY_BYTES = 16 << 10
-_PATIENCE = 10.0
 _BASIC = {"WWW-Authenticate": 'Basic realm="people"'}
 
 
@@ -47,7 +46,7 @@ def administration(application: Flask, clients: Iterable[Mapping[str, Any]]) -> 
     rule("/people/<name>/groups", "PUT", _grouped)
     rule("/people/<name>/locked", "PUT", _locked)
     rule("/people/<name>", "DELETE", _removed)
-    door.register_error_handler(people.PersonRefused, _refused)
+    door.register_error_handler(PersonRefused, _refused)
     door.register_error_handler(HTTPException, _wrong)
     return door
 
@@ -66,31 +65,26 @@ def _listed(_: Mapping[str, Any]) -> Any:
 
 
 def _added(told: Mapping[str, Any]) -> Any:
-    with alone(_PATIENCE):
-        made = people.added(
-            _text(told, "name") or "", _groups(told), _text(told, "email"), _text(told, "fullName")
-        )
+    made = people.added(
+        _text(told, "name") or "", _groups(told), _text(told, "email"), _text(told, "fullName")
+    )
     return made, HTTPStatus.CREATED
 
 
 def _linked(_: Mapping[str, Any], name: str) -> Any:
-    with alone(_PATIENCE):
-        return people.linked(name)
+    return people.linked(name)
 
 
 def _grouped(told: Mapping[str, Any], name: str) -> Any:
-    with alone(_PATIENCE):
-        return people.grouped(name, _groups(told))
+    return people.grouped(name, _groups(told))
 
 
 def _locked(told: Mapping[str, Any], name: str) -> Any:
-    with alone(_PATIENCE):
-        return people.locked(name, _is(told, "locked"))
+    return people.locked(name, _is(told, "locked"))
 
 
 def _removed(_: Mapping[str, Any], name: str) -> Any:
-    with alone(_PATIENCE):
-        return people.removed(name)
+    return people.removed(name)
 
 
 @contextmanager
@@ -140,8 +134,8 @@ def _unknown() -> Any:
     return {"error": _problem("client", "is not known, or may not manage people")}, 401, _BASIC
 
 
-def _refused(error: people.PersonRefused) -> Any:
-    status = HTTPStatus.NOT_FOUND if isinstance(error, people.NobodyThere) else HTTPStatus.CONFLICT
+def _refused(error: PersonRefused) -> Any:
+    status = HTTPStatus.NOT_FOUND if isinstance(error, NobodyThere) else HTTPStatus.CONFLICT
     return {"error": error.finding}, status
 
 

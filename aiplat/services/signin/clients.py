@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from canaille.app import models
 from canaille.backends import Backend
 
-GROUPS = {
-    "admin": "Everything, people and groups too.",
-    "operator": "What the site runs and how it is.",
-    "member": "What the site offers.",
-}
+from aiplat.services.signin.kept import GROUPS, managing
+
 _FLOW = {"grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"]}
+
+
+def clients_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the clients that components need, from the folder of the pod."""
+    found: list[dict[str, Any]] = json.loads((folder / "clients" / "clients.json").read_text())
+    return found
 
 
 def seed(wanted: Iterable[Mapping[str, Any]]) -> None:
     """Make groups and clients what they are to be; a client that nobody needs any more is removed."""
     for name, description in GROUPS.items():
         if not Backend.instance.get(models.Group, display_name=name):
-            Backend.instance.save(models.Group(display_name=name, description=description))
+            with managing():
+                Backend.instance.save(models.Group(display_name=name, description=description))
     kept = {_made(entry) for entry in wanted}
     for client in Backend.instance.query(models.Client):
         if client.client_id not in kept:

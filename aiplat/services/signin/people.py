@@ -11,25 +11,13 @@ from canaille.app import models
 from canaille.backends import Backend
 from flask import current_app, url_for
 
+from aiplat.services.signin.kept import NobodyThere, PersonRefused, managing
 from aiplat.services.signin.provider import forget
 
 FIRST = "admin"
-_ADMINS = "admin"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 _ADDRESS = re.compile(r"[!-~]{1,64}@[!-~]{1,190}")
 _LONGEST_NAME = 100
-
-
-class PersonRefused(Exception):
-    """What was asked for cannot be done: what it is about, what is wrong, what to do."""
-
-    def __init__(self, where: str, problem: str, fix: str) -> None:
-        super().__init__(problem)
-        self.finding = {"where": where, "problem": problem, "fix": fix}
-
-
-class NobodyThere(PersonRefused):
-    """There is nobody of that name."""
 
 
 def listed() -> list[dict[str, Any]]:
@@ -37,6 +25,7 @@ def listed() -> list[dict[str, Any]]:
     return sorted(map(_shown, Backend.instance.query(models.User)), key=lambda one: one["name"])
 
 
+@managing()
 def added(
     name: str, groups: Sequence[str], email: str | None = None, full_name: str | None = None
 ) -> dict[str, Any]:
@@ -68,6 +57,7 @@ def added(
     return linked(name)
 
 
+@managing()
 def linked(name: str) -> dict[str, Any]:
     """Make a new link for a person to set a password with; the one before is worth nothing then.
 
@@ -85,11 +75,13 @@ def linked(name: str) -> dict[str, Any]:
     return _shown(user) | {"link": link, "expires": expires.isoformat()}
 
 
+@managing()
 def first() -> dict[str, Any]:
     """Make the first admin with a link where there is nobody yet; an empty answer where there is somebody."""
     return {} if Backend.instance.query(models.User) else added(FIRST, [FIRST])
 
 
+@managing()
 def grouped(name: str, groups: Sequence[str]) -> dict[str, Any]:
     """Put a person into these groups and no others.
 
@@ -97,12 +89,11 @@ def grouped(name: str, groups: Sequence[str]) -> dict[str, Any]:
         PersonRefused: there is nobody of that name, or no such group, or no admin would be left.
     """
     user, wanted = _person(name), _groups(groups)
-    if _ADMINS not in groups:
-        _not_the_last_admin(user)
     _enter(user, wanted)
     return _shown(user)
 
 
+@managing()
 def locked(name: str, wanted: bool) -> dict[str, Any]:
     """Lock a person out, or let them in again; whoever is locked out has no session, token or link.
 
@@ -111,7 +102,6 @@ def locked(name: str, wanted: bool) -> dict[str, Any]:
     """
     user = _person(name)
     if wanted and not user.locked:
-        _not_the_last_admin(user)
         # Not now: what is compared with it may be of the same moment.
         user.lock_date = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=1)
         user.one_time_password = user.one_time_password_emission_date = None
@@ -122,6 +112,7 @@ def locked(name: str, wanted: bool) -> dict[str, Any]:
     return _shown(user)
 
 
+@managing()
 def removed(name: str) -> dict[str, Any]:
     """Remove a person: browser sessions and tokens are refused from now on.
 
@@ -129,7 +120,6 @@ def removed(name: str) -> dict[str, Any]:
         PersonRefused: there is nobody of that name, or no admin would be left.
     """
     user = _person(name)
-    _not_the_last_admin(user)
     shown = _shown(user)
     Backend.instance.delete(user)
     return shown
@@ -140,20 +130,6 @@ def _person(name: str) -> Any:
     if user is None:
         raise NobodyThere(f"user {name}", "is not there", "`aiplat users list` shows who is")
     return user
-
-
-def _not_the_last_admin(user: Any) -> None:
-    """Refuse what would leave the site without an admin, or without one who can sign in."""
-    if not _manages(user):
-        return
-    others = [one for one in Backend.instance.query(models.User) if one.id != user.id and _manages(one)]
-    if not any(one.has_password() or not user.has_password() for one in others):
-        problem = "is the last admin who can sign in"
-        raise PersonRefused(f"user {user.user_name}", problem, "have another admin sign in first")
-
-
-def _manages(user: Any) -> bool:
-    return not user.locked and any(group.display_name == _ADMINS for group in user.groups or ())
 
 
 def _groups(names: Sequence[str]) -> list[Any]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import tomllib
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +15,12 @@ from canaille.backends import Backend
 from canaille.oidc import provider as oidc
 from flask import Flask
 from joserfc.jwk import RSAKey
-from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
 
+from aiplat.services.signin import kept
+from aiplat.services.signin.clients import clients_of
 from aiplat.services.signin.ended import watch
 from aiplat.services.signin.look import put_on
-
-_LOCK = 0x51671
-"""PostgreSQL's advisory lock that one replica holds while it brings schema and clients up to date."""
-_PATIENCE = 300.0
-_PAUSE = 2.0
 
 
 def settings(folder: Path) -> dict[str, Any]:
@@ -53,21 +45,14 @@ def provider(folder: Path) -> Flask:
     signal("before_user_delete").connect(forget)
     put_on(application)
     watch(application)
+    kept.watch(application, _people_at(folder))
     return application
 
 
-@contextmanager
-def alone(patience: float = _PATIENCE) -> Iterator[None]:
-    """Hold off the other replicas; wait for the database first, which may start at the same time.
-
-    Raises:
-        OperationalError: the database did not answer in time.
-    """
-    engine: Engine = Backend.instance.engine
-    with _answering(engine, patience) as connection, connection.begin():
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        yield
+def _people_at(folder: Path) -> str:
+    """Return the page where an admin manages people, empty where no component has one."""
+    managers = [client["uri"] for client in clients_of(folder) if client.get("managesPeople")]
+    return f"{managers[0]}/people" if managers and managers[0] else ""
 
 
 def _unlike_others(*, user_info: dict[str, Any], **claims: Any) -> Any:
@@ -83,7 +68,8 @@ def forget(user: Any, **_: Any) -> None:
     """Remove a person's codes, tokens and consents; Canaille leaves them, for nobody, when it removes one."""
     for model in (models.AuthorizationCode, models.Token, models.Consent):
         for held in Backend.instance.query(model, subject=user):
-            Backend.instance.delete(held)
+            # Written with the change that they go for: where that is refused, they stay.
+            Backend.instance.db_session.delete(held)
 
 
 def _secret(path: Path) -> str:
@@ -96,14 +82,3 @@ def _driven(url: str) -> str:
     if made.drivername == "postgresql":
         made = made.set(drivername="postgresql+psycopg2")
     return made.render_as_string(hide_password=False)
-
-
-def _answering(engine: Engine, patience: float) -> Connection:
-    until = time.monotonic() + patience
-    while True:
-        try:
-            return engine.connect()
-        except OperationalError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(_PAUSE)

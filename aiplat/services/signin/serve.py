@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from asgiref.wsgi import WsgiToAsgi
 from canaille.app.installation import install
@@ -17,10 +15,11 @@ from hypercorn.config import Config
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from aiplat.services.signin.administration import administration
+from aiplat.services.signin.alone import alone
 from aiplat.services.signin.bodies import BoundedBodies, Room
-from aiplat.services.signin.clients import seed
+from aiplat.services.signin.clients import clients_of, seed
 from aiplat.services.signin.ended import make_table
-from aiplat.services.signin.provider import alone, provider
+from aiplat.services.signin.provider import provider
 
 _LEAVE = 10.0
 """Seconds that requests have to end when the pod is stopped."""
@@ -32,7 +31,7 @@ def prepared(folder: Path) -> Flask:
     with application.app_context(), alone():
         install(application)
         make_table()
-        seed(_clients(folder))
+        seed(clients_of(folder))
     return application
 
 
@@ -41,15 +40,10 @@ def run(folder: Path, port: int, administration_port: int) -> None:
     application = prepared(folder)
     # Bringing the schema up to date leaves the root a handler of its own, which would write each line again.
     application.logger.propagate = False
-    door = administration(application, _clients(folder))
+    door = administration(application, clients_of(folder))
     # The ingress alone reaches the pod; it drops what browsers send of these headers.
     application.wsgi_app = ProxyFix(application.wsgi_app, x_for=1, x_proto=1, x_host=1)
     asyncio.run(_answer({port: application, administration_port: door}))
-
-
-def _clients(folder: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((folder / "clients" / "clients.json").read_text())
-    return found
 
 
 async def _answer(applications: Mapping[int, Flask]) -> None:

@@ -14,12 +14,22 @@ from aiplat.shipped import shipped, shipped_root
 from tests.services.signin.canaille import LOCK, configured, environment
 
 HOURS = 8 * 3600
+PORTAL = {
+    "id": "portal",
+    "secret": "portal-secret",
+    "name": "portal",
+    "uri": "https://portal.ward.test",
+    "redirectUris": ["https://portal.ward.test/callback"],
+    "authMethod": "client_secret_basic",
+    "scopes": ["openid"],
+    "managesPeople": True,
+}
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the walk saw."""
-    folder = configured(tmp_path_factory.mktemp("signin"))
+    folder = configured(tmp_path_factory.mktemp("signin"), [PORTAL])
     done = subprocess.run(
         [sys.executable, "-m", "tests.services.signin.walk", folder],
         env=environment(),
@@ -165,11 +175,11 @@ def test_guessing_is_slowed(seen: dict[str, Any]) -> None:
 
 
 def test_pages_are_for_those_whose_they_are(seen: dict[str, Any]) -> None:
-    """An admin sees people and groups; nobody makes clients by hand."""
+    """An admin sees people and groups; nobody makes clients or people by hand."""
     assert seen["pages"] == {
         "/users": [200, 403],
         "/groups": [200, 403],
-        "/profile": [200, 403],
+        "/profile": [302, 302],
         "/admin/client/add": [403, 403],
         "/profile/admin": [200, 404],
     }
@@ -211,6 +221,21 @@ def test_the_last_admin_who_can_sign_in_stays(seen: dict[str, Any]) -> None:
     assert seen["last admin"] == ["is the last admin who can sign in"] * 3
 
 
+def test_own_pages_change_neither_people_nor_locks_nor_the_sites_groups(seen: dict[str, Any]) -> None:
+    """Whatever is posted: Canaille's rights would let anybody go, be locked and leave, the last admin too."""
+    pages = seen["own pages"]
+    assert [way for way, one in pages.items() if one["is so"]] == []
+    led = {way for way, one in pages.items() if one["told"]}
+    others = {"removes another", "locks another", "takes another out", "regroups another", "ends a group"}
+    assert pages.keys() - led == {f"fay {way}" for way in others}
+    assert {pages[way]["status"] for way in pages.keys() - led} == {403, 404}
+
+
+def test_admins_keep_groups_for_teams_on_own_pages(seen: dict[str, Any]) -> None:
+    """Made there, and people put into them."""
+    assert seen["own groups"] == ["member", "nurses"]
+
+
 def test_another_start_follows_the_components_and_leaves_people(seen: dict[str, Any]) -> None:
     """New secrets and addresses hold, old ones do not, a client that is gone is gone; nobody is lost."""
     moved = seen["moved"]
@@ -218,7 +243,7 @@ def test_another_start_follows_the_components_and_leaves_people(seen: dict[str, 
     assert moved["old redirect"] == 400
     assert moved["old secret"] == 401
     assert moved["gone client"] == 404
-    assert seen["people"] == ["ada", "admin", "bea", "cyd", "eve", "late"]
+    assert seen["people"] == ["ada", "admin", "bea", "cyd", "eve", "fay", "late"]
 
 
 def test_other_groups_hold_from_the_next_token_on(seen: dict[str, Any]) -> None:

@@ -44,12 +44,13 @@ PERMISSIONS = ["edit_self", "use_oidc"]
 READ = ["user_name", "emails", "groups", "lock_date"]
 WRITE = ["display_name", "given_name", "family_name", "formatted_name", "password", "phone_numbers", "photo", "preferred_language"]
 
-# No clients, which components say, and no acting as somebody else.
+# No clients, which components say, and no acting as somebody else. People, locks and the site's own groups
+# are changed by its programs alone (aiplat/services/signin/kept.py); groups for teams are made here.
 [CANAILLE.ACL.ADMINS]
 FILTER = {groups = "admin"}
-PERMISSIONS = ["manage_users", "manage_all_groups", "delete_account"]
+PERMISSIONS = ["manage_users", "manage_all_groups"]
 READ = []
-WRITE = ["emails", "groups", "lock_date", "user_name"]
+WRITE = ["emails", "groups", "user_name"]
 
 [CANAILLE_SQL]
 AUTO_MIGRATE = false
