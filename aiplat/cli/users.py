@@ -97,6 +97,32 @@ def groups(name: _Name, group: _Groups, site: SiteArgument = None, as_json: Json
     _say(person, f"is in {', '.join(person.groups)}", as_json=as_json)
 
 
+@users_app.command(name="team")
+def team(
+    name: _Name,
+    team: Annotated[str, typer.Argument(help="The team; '' takes the person out of the one they are in.")],
+    site: SiteArgument = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a person into a team, also before the first sign-in: it waits for them until then. For example:
+
+    aiplat users team ada ward
+
+    With a company's sign-in the name is what it tells in the claim `signIn.userClaim`; whoever comes first by
+    that name is taken for the person.
+    """  # noqa: D415
+    from aiplat.actions.users import put_into_team  # noqa: PLC0415
+
+    with waiting("asking the portal"):
+        placed = put_into_team(load_site(find_site(site)), name, team)
+    if as_json:
+        print_json(placed.model_dump(mode="json"))
+        return
+    later = ", from the first sign-in on" if placed.awaited and team else ""
+    told = f"user {name} is in {f'the team {team}' if team else 'no team'}{later}"
+    Console(stderr=True, highlight=False, soft_wrap=True).print(told, markup=False)
+
+
 @users_app.command(name="lock")
 def lock(name: _Name, site: SiteArgument = None, as_json: JsonOption = False) -> None:
     """Lock a person out: nobody signs in with that name, sessions end, keys that they made are refused.
@@ -141,6 +167,9 @@ def link_lines(invited: Invited) -> str:
 
 
 def _show_link(invited: Invited, *, as_json: bool) -> None:
+    if invited.noted is False:
+        warning = "the portal does not run: the site's audit trail does not say that this link was made"
+        Console(stderr=True, highlight=False, soft_wrap=True).print(warning, style="yellow", markup=False)
     if as_json:
         print_json(invited.model_dump(mode="json"))
         return

@@ -14,6 +14,7 @@ from aiplat.actions.users import (
     first_admin,
     lock_user,
     people,
+    put_into_team,
     remove_user,
     set_groups,
     unlock_user,
@@ -42,6 +43,31 @@ def signing(healthy: Loopback, answer: Callable[[list[str]], tuple[str, int]]) -
     healthy.kube.executed = run
     planes = {"access": {"canaille": ComponentSetting(state="on")}}
     return healthy.site.model_copy(update={"planes": planes})
+
+
+def with_portal(site: Site) -> Site:
+    """Give a site a portal too."""
+    planes = {**site.planes, "user-serving": {"portal": ComponentSetting(state="on")}}
+    return site.model_copy(update={"planes": planes})
+
+
+def portal_pod() -> dict[str, Any]:
+    """A pod of the portal that is ready."""
+    labels = {"app.kubernetes.io/name": "portal", "app.kubernetes.io/instance": "portal"}
+    return given.pod("portal-1", "aiplat-user-serving", labels, "image")
+
+
+def told_of(
+    answer: dict[str, Any], portal: Callable[[str, list[str]], int]
+) -> Callable[[str, list[str]], tuple[str, int]]:
+    """Have the sign-in's pod give an answer, and the portal's pod take what is told."""
+
+    def run(pod: str, command: list[str]) -> tuple[str, int]:
+        if command[2] == "aiplat.services.signin":
+            return json.dumps(answer), 0
+        return "", portal(pod, command)
+
+    return run
 
 
 def test_everybody_is_listed(healthy: Loopback) -> None:
@@ -81,22 +107,11 @@ def test_an_answer_that_is_none_is_not_repeated(healthy: Loopback) -> None:
 def test_the_portal_follows_what_is_changed(healthy: Loopback) -> None:
     """Before the command ends; where the portal cannot, that is said, and that the sign-in did."""
     codes, asked = iter([0, 1]), []
-
-    def run(pod: str, command: list[str]) -> tuple[str, int]:
-        if command[2] == "aiplat.services.signin":
-            return json.dumps(ADA), 0
-        asked.append((pod, command[2]))
-        return "", next(codes)
-
-    site = signing(healthy, lambda _: ("", 0))
-    healthy.kube.executed = run
-    site = site.model_copy(
-        update={"planes": {**site.planes, "user-serving": {"portal": ComponentSetting(state="on")}}}
-    )
+    site = with_portal(signing(healthy, lambda _: ("", 0)))
+    healthy.kube.executed = told_of(ADA, lambda pod, command: asked.append((pod, command[2])) or next(codes))
     with pytest.raises(AiplatError, match="ada: is changed at the sign-in; open sessions and keys follow"):
         remove_user(site, "ada")
-    labels = {"app.kubernetes.io/name": "portal", "app.kubernetes.io/instance": "portal"}
-    healthy.kube.lists["pods"].append(given.pod("portal-1", "aiplat-user-serving", labels, "image"))
+    healthy.kube.lists["pods"].append(portal_pod())
     assert lock_user(site, "ada").name == "ada"
     with pytest.raises(AiplatError, match="is changed at the sign-in"):
         unlock_user(site, "ada")
@@ -117,6 +132,47 @@ def test_where_a_site_cannot_have_a_sign_in_of_its_own_nobody_is_told_to_turn_it
     site = load_site(Path(__file__).parents[1] / "site" / "valid" / f"{named}.yaml")
     with pytest.raises(BadInput, match=f"has no sign-in of its own; {said}"):
         people(site)
+
+
+def test_the_audit_trail_learns_who_did_it(healthy: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As this machine names its user; the link is not told. What the trail lacks is said with the link."""
+    monkeypatch.setattr("aiplat.actions.users.own_name", lambda: "mo")
+    monkeypatch.setattr("socket.gethostname", lambda: "desk-7")
+    told: list[str] = []
+    site = with_portal(signing(healthy, lambda _: ("", 0)))
+    healthy.kube.executed = told_of(INVITED, lambda _, command: told.extend(command[7:]) or 0)
+    assert add_user(site, "ada", ("member",)).noted is False
+    healthy.kube.lists["pods"].append(portal_pod())
+    assert add_user(site, "ada", ("member",)).noted is True
+    assert told == [
+        "--by=mo@desk-7",
+        "note",
+        "--action=person.invited",
+        "--subject=u-1",
+        '--detail={"name": "ada", "groups": ["member"]}',
+    ]
+
+
+def test_somebody_is_put_into_a_team_at_the_portal(healthy: Loopback) -> None:
+    """Also with a company's sign-in; what the portal refuses is bad input, and so is a site without one."""
+    with pytest.raises(BadInput, match="has no portal, which keeps people's teams; turn it on"):
+        put_into_team(healthy.site, "ada", "ward")
+    site = with_portal(healthy.site)
+    with pytest.raises(AiplatError, match="the portal of t-look: does not run"):
+        put_into_team(site, "ada", "ward")
+    healthy.kube.lists["pods"].append(portal_pod())
+    error = {"where": "user adda", "problem": "is not at the site's sign-in", "fix": 'did you mean "ada"?'}
+    answers = {"ada": ({"id": "person-1", "awaited": True}, 0), "adda": ({"error": error}, 2)}
+
+    def run(_: str, command: list[str]) -> tuple[str, int]:
+        assert command[8:-1] == ["team", "--team=ward", "--"]
+        told, code = answers[command[-1]]
+        return json.dumps(told), code
+
+    healthy.kube.executed = run
+    assert put_into_team(site, "ada", "ward").awaited
+    with pytest.raises(BadInput, match='user adda: is not at the site\'s sign-in; did you mean "ada"'):
+        put_into_team(site, "adda", "ward")
 
 
 def test_a_site_without_a_sign_in_says_so(healthy: Loopback) -> None:

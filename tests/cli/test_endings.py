@@ -32,6 +32,7 @@ FAULTS = {
     "users lock": "ada gone.yaml",
     "users unlock": "ada gone.yaml",
     "users remove": "ada gone.yaml",
+    "users team": "ada ward gone.yaml",
     "vault export": "file gone.yaml",
     "vault import": "file gone.yaml",
     "vault rotate": "ca --site gone.yaml",

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from aiplat.services.oidc.entry import Entry
 from aiplat.services.people.desk import Desk, desk_of
+from aiplat.services.people.placing import Placing
 from aiplat.services.store.database import Database
 
 
@@ -30,6 +31,9 @@ class AccountsContext(Protocol):
             BadInput: not here, and where.
         """
 
+    def placing(self) -> Placing:
+        """Return where people are put into teams."""
+
 
 @dataclass(frozen=True)
 class InSite:
@@ -46,6 +50,10 @@ class InSite:
             BadInput: the company's sign-in has them, or there is none.
         """
         return desk_of(self.entry, self.database)
+
+    def placing(self) -> Placing:
+        """Return where people are put into teams, also those who will sign in."""
+        return Placing.of(self.entry, self.database)
 
 
 # Not in a thread, as a function that is not `async` would be: /health needs none.

@@ -17,6 +17,7 @@ from aiplat.services.api.problems import runs_elsewhere
 from aiplat.services.api.reports import Reports
 from aiplat.services.bounds import API_LOOKS
 from aiplat.services.people.desk import Desk
+from aiplat.services.people.placing import Placing
 from aiplat.services.store.audit import AuditEntry, append_audit
 from aiplat.services.store.database import Database
 from aiplat.site.load import load_site
@@ -48,6 +49,10 @@ class ApiContext:
         """
         fix = "ask there, at /api/v1/people of the portal, or use `aiplat users`"
         raise BadInput(Finding("people", "are managed in the site, not by this API", fix))
+
+    def placing(self) -> Placing:
+        """Return where people are put into teams: who signed in alone, where the sign-in is out of reach."""
+        return Placing(self.database)
 
     def site(self) -> Site:
         """Return the site as its file is now.

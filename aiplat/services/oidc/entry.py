@@ -86,4 +86,5 @@ async def noted(database: Database, who: Claimed) -> KnownPerson:
         name=who.name,
         role=who.role,
         told_at=who.issued,
+        user=who.user,
     )

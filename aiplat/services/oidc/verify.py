@@ -29,6 +29,7 @@ class Claimed:
     """Who a token is of. `role` None: in none of the site's groups. `issued` is in Unix seconds.
 
     `tells_groups` is false where nothing was said of groups: some issuers tell them only when they are asked.
+    `name` is what people are shown; `user` the claim that teams name people by, empty where it is not told.
     """
 
     issuer: str
@@ -37,6 +38,7 @@ class Claimed:
     role: Role | None
     issued: int
     tells_groups: bool = True
+    user: str = ""
 
 
 def looks_like_token(text: str) -> bool:
@@ -93,6 +95,7 @@ def identity_of(sign_in: SignIn, claims: Mapping[str, Any]) -> Claimed:
         role=sign_in.role_of(claims.get(sign_in.groups_claim)),
         issued=int(claims["iat"]),
         tells_groups=sign_in.groups_claim in claims,
+        user=str(claims.get(sign_in.user_claim) or ""),
     )
 
 

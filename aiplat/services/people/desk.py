@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from aiplat.errors import BadInput, Finding
 from aiplat.services.oidc.entry import Entry
@@ -12,6 +13,7 @@ from aiplat.services.oidc.settings import SignIn
 from aiplat.services.oidc.verify import Claimed
 from aiplat.services.people.directory import Account, Directory, Invitation
 from aiplat.services.store.audit import AuditEntry, append_audit
+from aiplat.services.store.awaited import await_no_more
 from aiplat.services.store.database import Database
 from aiplat.services.store.faults import not_there
 from aiplat.services.store.keys import Role
@@ -19,7 +21,8 @@ from aiplat.services.store.people import person_id
 from aiplat.services.store.standing import follow, gone, told
 
 ACTOR = "sign-in"
-"""Who the trail names where the sign-in itself was used."""
+"""Who the trail names for what is only seen afterwards: nobody said who did it."""
+ACTIONS = tuple(f"person.{done}" for done in ("invited", "link", "groups", "locked", "unlocked", "removed"))
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,10 @@ class Desk:
             raise _yourself(account, "remove yourself")
         await self.directory.remove(account.name)
         revoked = await gone(self.database, person, _now(), actor)
+        await await_no_more(self.database, person)
         await self._written(actor, "person.removed", person, name=account.name, keysRevoked=revoked)
 
-    async def catch_up(self) -> None:
+    async def catch_up(self, actor: str = ACTOR) -> None:
         """Bring what is known here to what the sign-in says, wherever that was changed.
 
         Raises:
@@ -131,7 +135,18 @@ class Desk:
         """
         at = _now()
         roles = {account.id: self.role_of(account) for account in await self.directory.everybody()}
-        await follow(self.database, self.sign_in.issuer, roles, at, ACTOR)
+        await follow(self.database, self.sign_in.issuer, roles, at, actor)
+
+    async def note(self, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> None:
+        """Write down what a command changed at the sign-in, of whom it has under the id `subject`; follow it.
+
+        Raises:
+            DirectoryAwayError, Unreachable: as `catch_up`.
+        """
+        person = person_id(self.sign_in.issuer, subject)
+        line = AuditEntry(actor, action, person, origin="command", detail=detail)
+        await append_audit(self.database, line)
+        await self.catch_up(actor)
 
     async def confirmed(self, who: Claimed) -> Claimed:
         """Return what the sign-in says now of who a token is of: it may be of before they lost a role.

@@ -42,6 +42,7 @@ FORMS: dict[str, Role] = {
     "/people/keys": "admin",
     "/people/revoke": "admin",
     "/people/team": "admin",
+    "/people/await": "admin",
     "/people/add": "admin",
     "/people/groups": "admin",
     "/people/lock": "admin",

@@ -12,6 +12,7 @@ from sqlalchemy import Row, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from aiplat.services.store.awaited import arrived
 from aiplat.services.store.changes import changed
 from aiplat.services.store.database import Database
 from aiplat.services.store.faults import bad
@@ -57,11 +58,19 @@ def _person_of(row: Row[Any]) -> KnownPerson:
 
 
 async def seen(  # noqa: PLR0913 - what the issuer tells of somebody
-    database: Database, *, issuer: str, subject: str, name: str, role: Role | None, told_at: int
+    database: Database,
+    *,
+    issuer: str,
+    subject: str,
+    name: str,
+    role: Role | None,
+    told_at: int,
+    user: str = "",
 ) -> KnownPerson:
     """Return who signed in, noted with what the issuer tells; what it told later stays.
 
-    So an older token gives nobody back a role that a newer one took away.
+    So an older token gives nobody back a role that a newer one took away. Who comes for the first time comes
+    into the team that waits for them, by the id, or by the name `user` that teams name people by.
 
     Raises:
         Unreachable: the database does not answer.
@@ -75,6 +84,10 @@ async def seen(  # noqa: PLR0913 - what the issuer tells of somebody
             async with database.begin(writes=True) as connection:
                 await connection.execute(insert(people).values({**values, **told}))
                 await changed(connection, named, "person.seen", named, {"name": name, "role": role})
+                if kept := await arrived(connection, named, issuer, user):
+                    mine = update(people).where(people.c.id == named)
+                    await connection.execute(mine.values(team=kept.team))
+                    await changed(connection, kept.by, "person.team", named, {"team": kept.team})
         except IntegrityError:
             pass  # Another replica was first.
         return await get_person(database, named)

@@ -117,6 +117,17 @@ people = Table(
     Column("last_seen", Moment, nullable=False),
 )
 
+# Who is in a team before the first sign-in: `id` is the one in `people` then, or is made of the name alone.
+awaited_people = Table(
+    "awaited_people",
+    metadata,
+    Column("id", String(63), primary_key=True),
+    Column("issuer", String(500), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("team", ForeignKey("teams.name"), nullable=False),
+    Column("by", String(63), nullable=False),
+)
+
 # `subject` is a key's id or a team's name. Amounts are whole: tokens, requests, billionths of money.
 budgets = Table(
     "budgets",

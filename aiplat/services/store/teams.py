@@ -16,7 +16,7 @@ from aiplat.services.store.database import Database
 from aiplat.services.store.faults import AlreadyThere, bad
 from aiplat.services.store.limits import limit_findings, refuse, slug_findings
 from aiplat.services.store.named import row_of
-from aiplat.services.store.tables import budgets, keys, people, teams
+from aiplat.services.store.tables import awaited_people, budgets, keys, people, teams
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ async def delete_team(database: Database, name: str, actor: str) -> None:
             raise bad(f"team {name}", f"has {count} keys that are not revoked", "revoke them first")
         for table in (keys, people):
             await connection.execute(update(table).where(table.c.team == name).values(team=None))
+        await connection.execute(delete(awaited_people).where(awaited_people.c.team == name))
         of_team = budgets.c.scope == "team", budgets.c.subject == name
         await connection.execute(delete(budgets).where(*of_team))
         await connection.execute(delete(teams).where(teams.c.name == name))

@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from aiplat.errors import BadInput
 from aiplat.services.gateway.accounts import account_cache
-from aiplat.services.oidc.entry import Entry
-from aiplat.services.oidc.settings import Client, SignIn
-from aiplat.services.people.desk import Desk, desk_of
+from aiplat.services.oidc.settings import Client
+from aiplat.services.people.desk import desk_of
 from aiplat.services.people.directory import DirectoryAwayError
-from aiplat.services.people.follow import keep_up
 from aiplat.services.portal.app import create_app
-from aiplat.services.portal.gateway import Gateway
-from aiplat.services.store.people import get_person
-from tests.patience import PATIENCE, eventually
 from tests.services.api.conftest import People
-from tests.services.gateway.alone import BODY, alone
 from tests.services.gateway.engine import Engine
-from tests.services.oidc.issuer import TestIssuer
-from tests.services.portal.conftest import HOST, Browser, Site
+from tests.services.portal.conftest import Site
 from tests.services.portal.test_by_name import CLI, api, came
+from tests.services.portal.wards import CLIENT, OTHER, Served, Ward, entry_of, served_by, warded
 from tests.services.signin.canaille import configured, serving
-
-SECRET = "the client's secret"
-GROUPS = {role: (role,) for role in ("admin", "operator", "member")}
-CLIENT = {
-    "id": "portal",
-    "secret": SECRET,
-    "name": "portal",
-    "uri": HOST,
-    "redirectUris": [f"{HOST}/signed-in"],
-    "authMethod": "client_secret_basic",
-    "scopes": ["openid"],
-    "managesPeople": True,
-}
-OTHER = CLIENT | {"id": "hub", "secret": "another secret", "managesPeople": False}
 
 
 @pytest.fixture(scope="module")
@@ -52,57 +29,6 @@ def canaille(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a real Canaille lets programs manage people; each test makes people of its own."""
     with serving(configured(tmp_path_factory.mktemp("canaille"), [CLIENT, OTHER])) as url:
         yield url
-
-
-@dataclass
-class Ward:
-    """A portal with its sign-in: Canaille keeps the people, and an issuer on loopback signs them in.
-
-    Browsers reach Canaille's own pages by its name alone, so tokens are another's, about Canaille's people.
-    """
-
-    site: Site
-    issuer: TestIssuer
-    desk: Desk
-    admin: Browser
-
-    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """Ask the control API with an admin's key."""
-        return api(self.admin, method, path, self.site.people.secrets["admin"], **more)
-
-    def invited(self, name: str, *groups: str) -> dict[str, Any]:
-        """Add somebody by the API and return the answer."""
-        answer = self.ask("POST", "/people", json={"user": name, "groups": list(groups)})
-        assert answer.status_code == 201, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
-
-    def who(self, person: dict[str, Any]) -> dict[str, Any]:
-        """Return what the issuer says of somebody."""
-        told = person["person"]
-        groups = told["account"]["groups"]
-        return {"sub": told["subject"], "preferred_username": told["name"], "groups": groups}
-
-    def audit(self, person: str) -> list[str]:
-        """Return what the trail says of somebody, oldest first."""
-        entries = self.ask("GET", f"/audit?subject={person}").json()["entries"]
-        return [entry["action"] for entry in reversed(entries)]
-
-
-def entry_of(issuer: str, people: str) -> Entry:
-    """Return the site's sign-in as the portal has it."""
-    told = {"issuer": issuer, "url": HOST, "cli": CLI, "groups": GROUPS, "people": people}
-    return Entry.of(SignIn.model_validate(told), Client("portal", SECRET))
-
-
-@contextmanager
-def warded(site: Site, canaille: str) -> Iterator[Ward]:
-    """Give a portal in front of the gateway a sign-in."""
-    issuer = TestIssuer(redirects={"portal": (f"{HOST}/signed-in",)})
-    site.portal = replace(site.portal, entry=entry_of(issuer.url, canaille))
-    site.app = create_app(site.portal)
-    yield Ward(site, issuer, desk_of(site.portal.entry, site.database), site.browser("admin"))
-    issuer.close()
 
 
 @pytest.fixture
@@ -191,47 +117,11 @@ def test_the_last_admin_is_not_removed(ward: Ward, tmp_path: Path) -> None:
         assert ward.ask("DELETE", path).status_code == 204
 
 
-@dataclass
-class Served:
-    """A portal and a gateway over one database; `call` asks the gateway with a secret."""
-
-    ward: Ward
-    url: str
-
-    def call(self, secret: str) -> int:
-        """Return the status of a call of a model."""
-        headers = {"authorization": f"Bearer {secret}"}
-        asked = f"{self.url}/v1/completions"
-        return httpx.post(asked, json=BODY, headers=headers, timeout=PATIENCE).status_code
-
-    def becomes(self, secret: str, status: int) -> bool:
-        """Wait until the gateway answers a secret by a status."""
-        return eventually(lambda: self.call(secret) == status)
-
-    def keyed(self, name: str) -> tuple[dict[str, Any], Browser, str]:
-        """Return somebody in a team who signed in and made a key that works, with browser and secret."""
-        person = self.ward.invited(name, "member")
-        browser = came(self.ward.site, self.ward.issuer, self.ward.who(person))
-        path = f"/people/{person['person']['id']}"
-        assert self.ward.ask("PATCH", path, json={"team": "red"}).status_code == 200
-        made = api(browser, "POST", "/me/keys", self.ward.issuer.token(CLI), json={"name": "mine"})
-        assert self.becomes(made.json()["secret"], 200)
-        return person["person"], browser, made.json()["secret"]
-
-
 @pytest.fixture
 def served(people: People, engine: Engine, canaille: str, tmp_path: Path) -> Iterator[Served]:
     """They share a database, as in a site."""
-    site = Site(people, tmp_path, Gateway("http://127.0.0.1:1/v1"))
-    issuer = TestIssuer(redirects={"portal": (f"{HOST}/signed-in",)})
-    site.portal = replace(site.portal, entry=entry_of(issuer.url, canaille))
-    site.app = create_app(site.portal)
-    (tmp_path / "gateway").mkdir()
-    with alone(tmp_path / "gateway", engine, f"sqlite:///{tmp_path / 'accounts.db'}") as gateway:
-        desk = desk_of(site.portal.entry, site.database)
-        yield Served(Ward(site, issuer, desk, site.browser("admin")), gateway.url)
-    site.close()
-    issuer.close()
+    with served_by(people, engine, canaille, tmp_path) as served:
+        yield served
 
 
 def test_the_gateway_looks_for_what_changed_every_second() -> None:
@@ -262,41 +152,6 @@ def test_the_keys_of_who_is_locked_out_rest_and_work_again_afterwards(served: Se
     assert served.ward.ask("POST", f"{path}/link").status_code == 409
     assert served.ward.ask("PATCH", path, json={"locked": False}).json()["role"] == "member"
     assert served.becomes(secret, 200)
-
-
-def test_what_is_changed_at_the_sign_in_itself_is_followed(served: Served) -> None:
-    """By its own pages or by command: keys and sessions end when the portal looks next; others stay."""
-    person, browser, secret = served.keyed("ian")
-    _, other, kept = served.keyed("joy")
-    run = browser._loop.run
-    run(served.ward.desk.directory.remove("ian"))
-    run(served.ward.desk.catch_up())
-    assert served.becomes(secret, 401)
-    assert browser.get("/mine").url.path == "/sign-in"
-    assert (other.get("/mine").url.path, served.call(kept)) == ("/mine", 200)
-    assert "person.role" in served.ward.audit(person["id"])
-
-
-def test_the_portal_follows_the_sign_in_by_itself(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Again and again; a sign-in that is away for a while is asked again."""
-    monkeypatch.setattr("aiplat.services.people.follow.PEOPLE_SECONDS", 0.01)
-    person = ward.invited("ned", "member")
-    browser = came(ward.site, ward.issuer, ward.who(person))
-    away = desk_of(entry_of(ward.issuer.url, "http://127.0.0.1:1"), ward.site.database)
-
-    async def followed() -> None:
-        away_task, task = asyncio.create_task(keep_up(away)), asyncio.create_task(keep_up(ward.desk))
-        await ward.desk.directory.remove("ned")
-        async with asyncio.timeout(PATIENCE):
-            while (await get_person(ward.site.database, person["person"]["id"])).role is not None:
-                await asyncio.sleep(0.01)
-        assert [away_task.done(), task.done()] == [False, False]
-        away_task.cancel()
-        task.cancel()
-        await asyncio.gather(away_task, task, return_exceptions=True)
-
-    browser._loop.run(followed())
-    assert browser.get("/mine").url.path == "/sign-in"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from aiplat.services.people.directory import Account, Directory, DirectoryAwayError
 from tests.services.portal.conftest import Site
 from tests.services.portal.test_by_name import CLI, api, came
-from tests.services.portal.test_people import CLIENT, SECRET, Ward, warded
+from tests.services.portal.wards import CLIENT, SECRET, Ward, warded
 from tests.services.signin.canaille import configured, serving
 
 JSON = {"Content-Type": "application/json"}

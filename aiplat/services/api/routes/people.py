@@ -16,14 +16,16 @@ from aiplat.services.api.documents import Document
 from aiplat.services.api.problems import FORBIDDEN, ApiProblem, as_things_stand, problems
 from aiplat.services.people.desk import Desk
 from aiplat.services.people.directory import Account, Invitation
+from aiplat.services.store.awaited import Awaited, list_awaited
 from aiplat.services.store.faults import NotThere
 from aiplat.services.store.keys import NewKey, Role
 from aiplat.services.store.own_keys import create_own_key
-from aiplat.services.store.people import KnownPerson, get_person, list_people, put_into_team
+from aiplat.services.store.people import KnownPerson, get_person, list_people
 
 router = APIRouter(tags=["people"], responses=problems(401, 403, 422, 503))
 
 PersonId = Annotated[str, Path(pattern=KEY_ID, examples=["person-0a1b2c3d4e5f60718293a4b5"])]
+ToldName = Annotated[str, Path(pattern=r"^[^\x00-\x1f\x7f/]{1,100}$", examples=["ada"])]
 UserName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"), Field(examples=["ada"])
 ]
@@ -58,7 +60,7 @@ class PersonView(Document):
 
     id: str
     issuer: str
-    subject: str
+    subject: str = Field(description="Empty where the name alone is known, until the first sign-in.")
     name: str
     role: Role | None = Field(description="As the sign-in last told; null: may not enter.")
     team: str = Field(description="Empty where it is in none.")
@@ -75,7 +77,7 @@ class PersonView(Document):
         return cls(**shown, account=AccountView.of(account) if account else None)
 
     @classmethod
-    def expected(cls, desk: Desk, account: Account) -> PersonView:
+    def expected(cls, desk: Desk, account: Account, team: str = "") -> PersonView:
         """Return somebody who may sign in, and did not yet, as a document."""
         return cls(
             id=desk.id_of(account),
@@ -83,11 +85,17 @@ class PersonView(Document):
             subject=account.id,
             name=account.name,
             role=desk.role_of(account),
-            team="",
+            team=team,
             first_seen=None,
             last_seen=None,
             account=AccountView.of(account),
         )
+
+    @classmethod
+    def awaited(cls, person: Awaited) -> PersonView:
+        """Return somebody of whom the name alone is known, and the team that waits, as a document."""
+        shown = {"id": person.id, "issuer": person.issuer, "name": person.name, "team": person.team}
+        return cls(**shown, subject="", role=None, first_seen=None, last_seen=None, account=None)
 
 
 class PeopleView(Document):
@@ -103,6 +111,12 @@ class PersonWish(Document):
     groups: Groups = ()
     email: MailAddress | None = None
     full_name: Title | None = None
+
+
+class Placement(Document):
+    """The team somebody is to be in, signed in or not; empty: none."""
+
+    team: Literal[""] | TeamName
 
 
 class PersonChange(Document):
@@ -126,10 +140,14 @@ async def list_all(here: Here, caller: Asking) -> PeopleView:
     """Return everybody who ever signed in by name; admins also get who may and did not yet."""
     desk = _desk_if_any(here) if caller.has("admin") else None
     accounts = await desk.everybody() if desk else {}
-    seen = await list_people(here.database)
-    known = {person.id for person in seen}
-    later = [PersonView.expected(desk, one) for named, one in accounts.items() if desk and named not in known]
-    return PeopleView(people=(*(PersonView.of(person, accounts.get(person.id)) for person in seen), *later))
+    seen = [PersonView.of(p, accounts.pop(p.id, None)) for p in await list_people(here.database)]
+    awaited = {one.id: one for one in await list_awaited(here.database)} if caller.has("admin") else {}
+    later = [
+        PersonView.expected(desk, one, _team(awaited.pop(named, None)))
+        for named, one in accounts.items()
+        if desk
+    ]
+    return PeopleView(people=(*seen, *later, *map(PersonView.awaited, awaited.values())))
 
 
 @router.post(
@@ -154,11 +172,21 @@ async def change(person: PersonId, wish: PersonChange, here: Here, caller: Askin
     """Put a person into a team (its keys go along) or into groups, lock them out or let them in again."""
     with as_things_stand():
         if "team" in wish.model_fields_set:
-            await put_into_team(here.database, person, wish.team, caller.id)
+            await here.placing().by_id(caller.id, person, wish.team)
         if "groups" in wish.model_fields_set:
             await here.desk().set_groups(caller.id, person, wish.groups)
         if "locked" in wish.model_fields_set:
             await here.desk().set_locked(caller.id, person, wish.locked)
+        return await _one(here, person)
+
+
+@router.patch(
+    "/people/by-name/{user}", operation_id="placePerson", responses=problems(404, 409), **needs("admin")
+)
+async def place(user: ToldName, wish: Placement, here: Here, caller: Asking) -> PersonView:
+    """Put somebody into a team by the name they sign in with; before the first sign-in it waits for them."""
+    with as_things_stand():
+        person = await here.placing().by_name(caller.id, user, wish.team)
         return await _one(here, person)
 
 
@@ -223,9 +251,16 @@ async def _view(here: AccountsContext, desk: Desk | None, named: str, account: A
     try:
         return PersonView.of(await get_person(here.database, named), account)
     except NotThere:
-        if desk is None or account is None:
+        awaited = next((one for one in await list_awaited(here.database) if one.id == named), None)
+        if desk is not None and account is not None:
+            return PersonView.expected(desk, account, _team(awaited))
+        if awaited is None:
             raise
-        return PersonView.expected(desk, account)
+        return PersonView.awaited(awaited)
+
+
+def _team(awaited: Awaited | None) -> str:
+    return awaited.team if awaited else ""
 
 
 async def _invited(here: AccountsContext, desk: Desk, made: Invitation) -> InvitedView:

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from aiplat.errors import BadInput, Finding
+from aiplat.services.people.placing import Placing
 from aiplat.services.portal.pages.forms import Here, Sent, Signed
 from aiplat.services.portal.pages.people_shown import people_page
 from aiplat.services.store.keys import NewKey, create_key, revoke_key
-from aiplat.services.store.people import put_into_team
 from aiplat.services.store.teams import NewTeam, create_team
 
 router = APIRouter()
@@ -55,6 +55,15 @@ async def revoke(here: Here, visitor: Signed, form: Sent) -> Response:
 
 @router.post("/people/team")
 async def put(here: Here, visitor: Signed, form: Sent) -> Response:
-    """Put a person into a team, with the keys that are the person's own."""
-    await put_into_team(here.database, form.get("person", ""), form.get("team", ""), visitor.id)
+    """Put a person into a team, with the keys that are the person's own, or before the first sign-in."""
+    placing = Placing.of(here.entry, here.database)
+    await placing.by_id(visitor.id, form.get("person", ""), form.get("team", ""))
+    return RedirectResponse("/people", _SEE_OTHER)
+
+
+@router.post("/people/await")
+async def expect(here: Here, visitor: Signed, form: Sent) -> Response:
+    """Put somebody into a team by the name that they will sign in with."""
+    placing = Placing.of(here.entry, here.database)
+    await placing.by_name(visitor.id, form.get("name", "").strip(), form.get("team", ""))
     return RedirectResponse("/people", _SEE_OTHER)

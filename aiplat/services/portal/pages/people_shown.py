@@ -13,6 +13,7 @@ from aiplat.services.people.desk import Desk, desk_of
 from aiplat.services.people.directory import Account, DirectoryAwayError, Invitation
 from aiplat.services.portal.context import Portal
 from aiplat.services.portal.render import page
+from aiplat.services.store.awaited import list_awaited
 from aiplat.services.store.keys import ROLES, IssuedKey, Role, list_keys
 from aiplat.services.store.people import list_people
 from aiplat.services.store.teams import list_teams
@@ -30,9 +31,11 @@ class PersonRow:
     account: Account | None
 
     @property
-    def signed_in(self) -> bool:
-        """Whether the person ever did: teams are for those who did."""
-        return self.last_seen is not None
+    def state(self) -> str:
+        """What may be said of the person in a word."""
+        if self.account is not None:
+            return self.account.state
+        return "awaited" if self.last_seen is None else "may enter" if self.role else "may not enter"
 
 
 async def people_page(
@@ -48,6 +51,7 @@ async def people_page(
         people=rows,
         groups=ROLES,
         elsewhere=elsewhere,
+        awaits=here.entry is not None and not here.entry.sign_in.people,
         issued=issued,
         invited=invited,
     )
@@ -67,8 +71,10 @@ async def _people(here: Portal) -> tuple[list[PersonRow], tuple[Finding, ...]]:
         PersonRow(p.id, p.name, p.role, p.team, p.last_seen, accounts.pop(p.id, None))
         for p in await list_people(here.database)
     ]
-    if desk is not None:
-        rows += [
-            PersonRow(named, one.name, desk.role_of(one), "", None, one) for named, one in accounts.items()
-        ]
+    awaited = {one.id: one for one in await list_awaited(here.database)}
+    for named, one in accounts.items() if desk else ():
+        kept = awaited.pop(named, None)
+        role = desk.role_of(one) if desk else None
+        rows.append(PersonRow(named, one.name, role, kept.team if kept else "", None, one))
+    rows += [PersonRow(one.id, one.name, None, one.team, None, None) for one in awaited.values()]
     return sorted(rows, key=lambda row: (row.name.lower(), row.id)), elsewhere
