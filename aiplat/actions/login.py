@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from aiplat.actions.login_listener import Listener
 from aiplat.catalog.resolve import components_on
 from aiplat.content import parsed_json, write_atomic
 from aiplat.errors import AiplatError, BadInput, Finding
+from aiplat.moments import moment_at
 from aiplat.plan.sign_in import SCOPES, sign_in
 from aiplat.site.models import Site
 from aiplat.state import private_dir, site_dir, state_home
@@ -65,7 +65,7 @@ class Login:
 
     def exec_credential(self) -> dict[str, Any]:
         """Return the document that kubectl takes from a credential plugin."""
-        until = datetime.fromtimestamp(self.expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        until = moment_at(self.expires).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {
             "apiVersion": "client.authentication.k8s.io/v1",
             "kind": "ExecCredential",
@@ -230,6 +230,7 @@ def _login(provider: LoginProvider, told: dict[str, Any], nonce: str | None = No
         audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         right = claims["iss"] == provider.issuer and provider.client in audiences
         expires = int(claims["exp"])
+        moment_at(expires)
     except (IndexError, KeyError, ValueError, TypeError):
         right, claims, expires = False, {}, 0
     if not right or (nonce is not None and claims.get("nonce") != nonce):

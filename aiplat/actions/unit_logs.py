@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from aiplat.cluster.log_line import Level, LogLine, level_of, level_of_priority
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.fleet.answers import document_of
 from aiplat.fleet.ssh import run_on
+from aiplat.moments import moment_at
 from aiplat.site.models import Host, Site
 
 # Component of the hosts → its units; a host has one of them.
@@ -58,12 +59,11 @@ def _of_host(
 def _line(host: str, entry: bytes, last: Level | None) -> LogLine | None:
     try:
         said = document_of(entry)
-        text, stamp = said["MESSAGE"], int(said["__REALTIME_TIMESTAMP"])
+        text, time = said["MESSAGE"], moment_at(int(said["__REALTIME_TIMESTAMP"]) * _MICROSECOND)
     except (ValueError, KeyError, TypeError):
         return None
     # The journal gives what is not UTF-8 as numbers.
     text = text if isinstance(text, str) else bytes(text or ()).decode(errors="replace")
     level = level_of(text) or last or level_of_priority(said.get("PRIORITY"))
     unit = str(said.get("_SYSTEMD_UNIT", "")).removesuffix(".service")
-    time = datetime.fromtimestamp(stamp * _MICROSECOND, UTC)
     return LogLine(time=time, source=f"{host}/{unit}" if unit else host, level=level or "", text=text)

@@ -15,6 +15,7 @@ from aiplat.cli.arguments import JsonOption, SiteArgument
 from aiplat.cli.bundle_verify import period
 from aiplat.cli.ending import print_json
 from aiplat.cli.terminal import Console
+from aiplat.moments import moment_of
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
 from aiplat.site.models import Site
@@ -95,7 +96,10 @@ def show(site: SiteArgument = None, as_json: JsonOption = False) -> None:
 def _until(signer: Signer) -> str:
     if not signer.until:
         return "without an end"
-    ends = datetime.strptime(signer.until, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    try:
+        ends = moment_of(f"{signer.until[:8]}T{signer.until[8:]}")
+    except ValueError:
+        return f"{signer.until}, which is not a time"
     return f"{ends:%Y-%m-%d %H:%M}" + (", over" if ends < datetime.now(UTC) else "")
 
 

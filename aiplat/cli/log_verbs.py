@@ -15,6 +15,7 @@ from aiplat.cli.terminal import Console
 from aiplat.cluster.log_line import LEVELS, Level, LogLine
 from aiplat.cluster.pod_logs import LogQuestion
 from aiplat.errors import BadInput, Finding
+from aiplat.moments import moment_of
 from aiplat.site.find import find_site
 from aiplat.site.findings import did_you_mean
 from aiplat.site.load import load_site
@@ -56,11 +57,10 @@ def since_when(text: str) -> datetime:
     if ago := _AGO.fullmatch(text):
         return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
-        time = datetime.fromisoformat(text)
+        return moment_of(text)
     except ValueError:
         fix = "write 30s, 10m, 2h, 1d, or a time such as 2026-05-04T10:00"
         raise BadInput(Finding("--since", f"{text} is neither a time nor a span of it", fix)) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def level_named(text: str) -> Level:

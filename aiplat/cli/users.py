@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ from aiplat.cli.arguments import JsonOption, SiteArgument
 from aiplat.cli.ending import print_json
 from aiplat.cli.reaching import waiting
 from aiplat.cli.terminal import Console
+from aiplat.moments import moment_of
 from aiplat.site.find import find_site
 from aiplat.site.load import load_site
 
@@ -104,13 +104,13 @@ def team(
     site: SiteArgument = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a person into a team, also before the first sign-in: it waits for them until then. For example:
+    """Put a person into a team, also before the first sign-in: it waits for them until then.
 
     aiplat users team ada ward
 
     With a company's sign-in the name is what it tells in the claim `signIn.userClaim`; whoever comes first by
     that name is taken for the person.
-    """  # noqa: D415
+    """
     from aiplat.actions.users import put_into_team  # noqa: PLC0415
 
     with waiting("asking the portal"):
@@ -162,7 +162,7 @@ def remove(name: _Name, site: SiteArgument = None, as_json: JsonOption = False) 
 
 def link_lines(invited: Invited) -> str:
     """Return what tells somebody of a link."""
-    until = datetime.fromisoformat(invited.expires).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    until = moment_of(invited.expires).astimezone().strftime("%Y-%m-%d %H:%M %Z")
     return f"{invited.name} sets a password at this address, once, until {until}:"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from aiplat.cluster.log_line import Level, LogLine, level_of
 from aiplat.cluster.raw import Document, LogQuery, RawObjects
 from aiplat.errors import AiplatError
+from aiplat.moments import moment_of
 
 _LEFT_OUT = "WARNING more was written here than is read"
 
@@ -122,11 +123,10 @@ class _Answer:
 
 def _time(stamp: str) -> datetime:
     try:
-        found = datetime.fromisoformat(stamp)
+        # A runtime that has no log says so in a line without a time, which may look like one without a zone.
+        return moment_of(stamp, zoned=True)
     except ValueError:
-        found = datetime.now(UTC)
-    # A runtime that has no log says so in a line without a time, which may look like one.
-    return found if found.tzinfo else datetime.now(UTC)
+        return datetime.now(UTC)
 
 
 def _as_they_come(streams: Sequence[Iterator[LogLine]]) -> Iterator[LogLine]:

@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 from aiplat.cluster.no_answer import reason_of
 from aiplat.errors import AiplatError, BadInput, Finding
 from aiplat.frozen import Frozen
+from aiplat.moments import moment_of
 
 NAMESPACE, NAME = "kube-system", "aiplat-run"
 """Where it is: in a namespace that every cluster has, before the platform's and after it."""
@@ -133,9 +134,7 @@ class RunLease:
     def _seen(self, document: dict[str, Any]) -> SeenLease:
         meta, spec = document["metadata"], document.get("spec") or {}
         renewed = spec.get("renewTime") or meta.get("creationTimestamp") or _text(self._now())
-        until = datetime.fromisoformat(renewed) + timedelta(
-            seconds=int(spec.get("leaseDurationSeconds") or 0)
-        )
+        until = moment_of(renewed) + timedelta(seconds=int(spec.get("leaseDurationSeconds") or 0))
         return SeenLease(
             holder=(meta.get("annotations") or {}).get(_HOLDER, "{}"),
             until=until,

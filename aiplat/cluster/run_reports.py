@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aiplat.cluster.raw import Document, RawObjects
+from aiplat.moments import moment_of
 
 KEPT = 20
 """Runs of which a site keeps a report."""
@@ -182,5 +183,8 @@ def _kept(document: Document) -> KeptReport | None:
         # Reports are dropped by their names, with an admin's rights: an id must not lead elsewhere.
         return None
     times = [str(field["time"]) for field in meta.get("managedFields", ()) if field.get("time")]
-    arrived = datetime.fromisoformat(max(times)) if times else None
+    try:
+        arrived = moment_of(max(times)) if times else None
+    except ValueError:
+        arrived = None
     return KeptReport(report, str(meta.get("resourceVersion", "")), arrived)

@@ -7,10 +7,10 @@ import re
 import socket
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from aiplat.content import parsed_json
+from aiplat.moments import moment_of
 from aiplat.runs.journal import RunRecord, read_record, runs_dir
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
@@ -45,7 +45,7 @@ def _is_runner(record: RunRecord) -> bool:
     except OSError:
         return False
     began = _booted() + int(stat[19]) / os.sysconf("SC_CLK_TCK")
-    started = datetime.fromisoformat(record.started).timestamp()
+    started = moment_of(record.started).timestamp()
     # A clock that was put right since makes a process look younger than it is: then its names decide.
     return stat[0] != "Z" and (began <= started + _TOLERANCE_SECONDS or _is_named(record.id))
 

@@ -17,13 +17,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from aiplat.content import write_atomic
 from aiplat.errors import AiplatError, Finding
+from aiplat.moments import moment_of
 from aiplat.runs.events import EVENT, Event, Progress, State, StepStarted
 from aiplat.state import private_dir, site_dir
 
 
 def _moment(text: str) -> str:
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("a time without its zone")
+    moment_of(text, zoned=True)
     return text
 
 

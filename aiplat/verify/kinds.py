@@ -12,6 +12,7 @@ from aiplat.catalog.components import Component
 from aiplat.catalog.lockfile import supply_in_use
 from aiplat.catalog.resolve import served_models
 from aiplat.cluster.objects import Pod, Workload
+from aiplat.moments import moment_of
 from aiplat.site.addresses import in_url
 from aiplat.verify.check import Check, Failed, Look, Skipped, fail_on
 from aiplat.verify.context import CheckContext
@@ -83,10 +84,15 @@ def _crashing(context: CheckContext, workload: Workload) -> list[str]:
         if pod.namespace == workload.namespace and pod.labels.get(_NAME_LABEL) == workload.name
     ]
     since = datetime.now(UTC) - _CRASHES_WITHIN
-    again = [
-        p for p in mine if p.restarts >= _CRASHES and p.ended and datetime.fromisoformat(p.ended) > since
-    ]
+    again = [p for p in mine if p.restarts >= _CRASHES and _is_after(p.ended, since)]
     return [f"{p.name} was started again {p.restarts} times, last after {p.end} at {p.ended}" for p in again]
+
+
+def _is_after(text: str, since: datetime) -> bool:
+    try:
+        return moment_of(text) > since
+    except ValueError:  # nothing, or Go's zero, the year 1: not known
+        return False
 
 
 def _http(wanted: HttpCheck, context: CheckContext) -> str:

@@ -1,42 +1,40 @@
-"""The image of our own services has every module of ours that they load."""
+"""The gateway's image, in which portal and operator run too, holds what its programs import of aiplat."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from ruamel.yaml import YAML
+import pytest
 
-ROOT = Path(__file__).parents[2]
-# What the image's own build tries last; see charts/access/gateway.
-SERVICES = (
-    "aiplat.services.gateway.serve",
-    "aiplat.services.operator.__main__",
-    "aiplat.services.portal.serve",
-)
+from aiplat.supply.sources import copy_sources
+from tests.charts.conftest import RELEASES
 
 
-def test_the_images_sources_are_enough_for_its_services(tmp_path: Path) -> None:
-    """They are loaded from a copy of just those sources: a module that is not among them is not found."""
-    component = YAML(typ="safe").load(ROOT / "charts/access/gateway/component.yaml")
-    (image,) = (a for a in component["artifacts"] if a["kind"] == "image")
-    sources = image["packages"]["sources"]
-    assert sources == image["upstream"]["assemble"]["sources"]
-    for name in sources:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        copy(ROOT / name, tmp_path / name)
-    program = f"import {', '.join(SERVICES)}; import aiplat; print(aiplat.__file__)"
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sources that the image's recipe names, and nothing else of aiplat."""
+    gateway = next(component for component in RELEASES if component.name == "gateway")
+    recipe = next(one.packages for one in gateway.artifacts if one.kind == "image")
+    folder = tmp_path_factory.mktemp("image")
+    assert recipe
+    copy_sources(recipe.sources, folder)
+    return folder
+
+
+@pytest.mark.parametrize("program", ["gateway", "gateway.used", "operator", "people", "portal", "store"])
+def test_a_program_of_the_image_finds_what_it_imports(image: Path, program: str) -> None:
+    """With the libraries that are installed here; a module that the recipe forgot would end it there."""
+    module = "aiplat.services." + (program if "." in program else f"{program}.__main__")
     done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        cwd=tmp_path,
+        [sys.executable, "-c", f"import aiplat, {module}; print(aiplat.__file__)"],
+        env=os.environ | {"PYTHONPATH": str(image), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=image,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(tmp_path / "aiplat/__init__.py")
+    assert done.stdout.strip() == str(image / "aiplat/__init__.py")

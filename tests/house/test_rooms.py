@@ -1,4 +1,4 @@
-"""The rooms are described, and JSON has one reader; one way through them is seen by `make lint`."""
+"""Rooms are described, JSON and times have one reader each; one way through them is seen by `make lint`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ _READ_JSON_THEMSELVES = (
     "aiplat/services/",
     "aiplat/cluster/raw.py",
 )
+
+
+_READ_TIMES_THEMSELVES = (
+    "aiplat/moments.py",
+    "aiplat/signed.py",  # hosts are sent it as it stands
+)
+_TIME_READERS = ("datetime.fromisoformat(", ".fromtimestamp(", "datetime.strptime(", "time.strptime(")
 
 
 def test_every_room_is_described() -> None:
@@ -53,3 +60,9 @@ def test_json_of_others_has_one_reader() -> None:
     """What is nested too deeply is an error of its own to Python's reader, which each call would forget."""
     readers = [name for name in files("aiplat/*.py") if "json.loads(" in text(name)]
     assert [name for name in readers if not name.startswith(_READ_JSON_THEMSELVES)] == []
+
+
+def test_times_of_others_have_one_reader() -> None:
+    """Python's own raise three kinds of errors at the calendar's ends, and guess at zones."""
+    readers = [name for name in files("aiplat/*.py") if any(one in text(name) for one in _TIME_READERS)]
+    assert [name for name in readers if not name.startswith(_READ_TIMES_THEMSELVES)] == []

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from aiplat.hosts.check import BLOCKER, WARNING, SeenHost, check
 from aiplat.hosts.checks.disks import TMP
 from aiplat.hosts.facts import Place
+from aiplat.moments import moment_at
 
 _FULL_MIB, _FULL_OF_MEMORY_MIB = 256, 16
 _DAY = 86400
@@ -37,4 +38,4 @@ def certificates_last(host: SeenHost) -> str:
     """No certificate on a site's host ends within 30 days."""
     now = host.look.clock or datetime.now(UTC).timestamp()
     soon = {p: end for p, end in host.look.certificates.items() if end < now + _DAYS_BEFORE * _DAY}
-    return ", ".join(f"{path} ends on {datetime.fromtimestamp(e, UTC):%Y-%m-%d}" for path, e in soon.items())
+    return ", ".join(f"{path} ends on {moment_at(e):%Y-%m-%d}" for path, e in soon.items())

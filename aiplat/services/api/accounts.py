@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
+from aiplat.moments import reached
 from aiplat.services.api.documents import Document
 from aiplat.services.store.budgets import Budget, BudgetState, Unit
 from aiplat.services.store.keys import KeyRecord, NewKey, OnOutage, Role
@@ -46,17 +47,10 @@ def _written(value: object) -> object:
     return value
 
 
-def _in_reach(value: datetime) -> datetime:
-    # A zone ahead of UTC would push the first hours of the calendar out of it.
-    if not 2 <= value.year <= 9998:
-        raise ValueError("expected a year between 2 and 9998")
-    return value
-
-
 Moment = Annotated[
     AwareDatetime,
     BeforeValidator(_written),
-    AfterValidator(_in_reach),
+    AfterValidator(reached),
     Field(examples=["2026-01-31T12:00:00Z"]),
 ]
 

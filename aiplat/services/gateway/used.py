@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from aiplat.errors import AiplatError
+from aiplat.moments import moment_of
 from aiplat.services.gateway.config.files import AccountsConfig, read_config
 from aiplat.services.store.budgets import BudgetState, budget_states
 from aiplat.services.store.database import Database
@@ -93,7 +94,7 @@ def main() -> int:
     """Print it; returns 0, 1 where the database does not answer, 2 where the file cannot be worked with."""
     file, since = sys.argv[1:]
     try:
-        told = asyncio.run(_told(Path(file), datetime.fromisoformat(since).replace(tzinfo=UTC)))
+        told = asyncio.run(_told(Path(file), moment_of(since)))
     except AiplatError as error:
         sys.stderr.writelines(f"{finding}\n" for finding in error.findings)
         return error.exit_code

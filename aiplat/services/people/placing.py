@@ -65,7 +65,8 @@ class Placing:
             DirectoryAwayError, Unreachable: as `by_id`.
         """
         if self.sign_in is None:
-            raise bad(f"user {name}", "cannot be known: nobody signs in by name here", "give keys to teams")
+            fix = "where the site has one, use `aiplat users team` or its portal"
+            raise bad(f"user {name}", "is not known here: no sign-in by name is", fix)
         issuer = self.sign_in.issuer
         here = [p.id for p in await list_people(self.database) if (p.issuer, p.name) == (issuer, name)]
         if self.directory:

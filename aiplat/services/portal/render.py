@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from aiplat.cluster.run_reports import ProgressSeen
+from aiplat.moments import moment_of
 from aiplat.services.portal.context import Portal, portal_of
 from aiplat.services.portal.paths import PAGES
 from aiplat.services.portal.visitors import Visitor
@@ -44,8 +45,8 @@ def pages_of(tokens: Decimal | int) -> str:
 def clock(text: str) -> str:
     """Return a moment that stands in a document as people read it, in UTC to the second."""
     try:
-        return second(datetime.fromisoformat(text)) + " UTC"
-    except (ValueError, OverflowError):
+        return second(moment_of(text)) + " UTC"
+    except ValueError:
         return text
 
 

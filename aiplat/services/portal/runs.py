@@ -14,6 +14,7 @@ from anyio import to_thread
 from aiplat.cluster.raw import RawObjects
 from aiplat.cluster.run_reports import KeptReport, ReportShelf
 from aiplat.errors import AiplatError
+from aiplat.moments import moment_of
 from aiplat.services.bounds import EVENTS_LISTED, EVENTS_SHOWN, STREAM_LOOK_SECONDS
 
 SILENT_SECONDS = 60.0
@@ -119,7 +120,6 @@ def _event(document: dict[str, Any]) -> EventSeen:
 
 def _moment(text: object) -> datetime | None:
     try:
-        found = datetime.fromisoformat(str(text))
+        return moment_of(text)
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -8,11 +8,11 @@ import json
 import secrets
 import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from hashlib import sha256
 
 from cryptography.fernet import Fernet, InvalidToken
 
+from aiplat.moments import moment_at
 from aiplat.services.oidc.code_flow import Begun
 from aiplat.services.store.database import Database
 from aiplat.services.store.faults import NotThere
@@ -153,7 +153,7 @@ async def leave(database: Database, session: Session) -> None:
     Raises:
         Unreachable: the database does not answer; the session is still good.
     """
-    await end_session(database, session.id, datetime.fromtimestamp(session.began + SESSION_SECONDS, UTC))
+    await end_session(database, session.id, moment_at(session.began + SESSION_SECONDS))
 
 
 async def _person_of(database: Database, session: Session) -> Visitor | None:

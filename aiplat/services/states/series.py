@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from aiplat.moments import moment_of
 
 Document = Mapping[str, Any]
 Family = CounterMetricFamily | GaugeMetricFamily
@@ -215,7 +217,9 @@ def counted(prefix: str, labels: Mapping[str, str], numbers: Mapping[str, object
     """Yield a sample for each number that is known: numbers, booleans and the API's times."""
     for name, number in numbers.items():
         if isinstance(number, str):
-            yield Sample(f"{prefix}{name}", labels, datetime.fromisoformat(number).timestamp())
+            # Go's zero, the year 1, stands for a time that is not known.
+            with suppress(ValueError):
+                yield Sample(f"{prefix}{name}", labels, moment_of(number).timestamp())
         elif isinstance(number, (int, float)):
             yield Sample(f"{prefix}{name}", labels, float(number))
 

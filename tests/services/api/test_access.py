@@ -58,6 +58,7 @@ ROUTES: dict[str, tuple[str, str, Any, tuple[int, int, int, int]]] = {
     "invitePerson": ("POST", "/people", {"user": "new"}, (401, 403, 403, 409)),
     "linkPerson": ("POST", "/people/person-0/link", None, (401, 403, 403, 409)),
     "removePerson": ("DELETE", "/people/person-0", None, (401, 403, 403, 409)),
+    "placePerson": ("PATCH", "/people/by-name/ada", {"team": "red"}, (401, 403, 403, 409)),
     "changePerson": ("PATCH", "/people/person-0", {"team": "red"}, (401, 403, 403, 404)),
     "getUsage": ("GET", "/usage", None, (401, 200, 200, 200)),
     "listUsedRequests": ("GET", "/usage/requests", None, (401, 200, 200, 200)),

@@ -133,6 +133,14 @@ def test_a_pod_of_which_nothing_is_known_yet_is_pending_alone() -> None:
     assert seen.values("kube_pod_container_status_ready") == []
 
 
+@pytest.mark.parametrize("made", ["0001-01-01T00:00:00Z", "soon"])
+def test_a_time_that_is_not_known_has_no_sample(made: str) -> None:
+    """Go writes its zero for it; what else there is of the object is told."""
+    seen = Told(pods.pod({**POD, "metadata": {**POD["metadata"], "creationTimestamp": made}}))
+    assert seen.values("kube_pod_created") == []
+    assert seen.values("kube_pod_status_phase", phase="Pending") == [1]
+
+
 def test_workloads_say_what_is_wanted_and_what_is_there() -> None:
     """A field that the API leaves out is none; replicas that nobody wrote are one."""
     meta = {"namespace": "n", "name": "w", "creationTimestamp": CREATED, "generation": 3}

@@ -7,9 +7,9 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
+from aiplat.moments import moment_of
 from aiplat.services.bounds import RECORDS
 from aiplat.services.gateway.accounts.spool import Spool, SpoolFull
 from aiplat.services.gateway.accounts.timeouts import within
@@ -218,5 +218,5 @@ def decode(line: bytes) -> Item:
     """
     document = json.loads(line)
     kind = document.pop("kind")
-    document["at"] = datetime.fromisoformat(document["at"]) if document["at"] else None
+    document["at"] = moment_of(document["at"]) if document["at"] else None
     return UsageRow(**document) if kind == "usage" else AuditEntry(**document)

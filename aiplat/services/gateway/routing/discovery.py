@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from aiplat.moments import moment_of
 from aiplat.services.gateway.routing.models import HOLD_SECONDS, Model, ModelTable
 from aiplat.services.gateway.routing.watch import ACCOUNT, ObjectWatch, api_server
 
@@ -48,7 +48,7 @@ def model_of(service: dict[str, Any], endpoints: tuple[str, ...] | None = None) 
         return None
     host = f"{meta['name']}.{meta['namespace']}.svc" if address == "None" else address
     own = (f"http://{_in_url(host)}:{ports[0]['port']}",)
-    created = datetime.fromisoformat(meta.get("creationTimestamp", "1970-01-01T00:00:00+00:00"))
+    created = moment_of(meta.get("creationTimestamp", "1970-01-01T00:00:00+00:00"))
     return Model(
         name=notes.get(NOTE_NAME) or labels[LABEL_MODEL],
         urls=own if endpoints is None else endpoints,

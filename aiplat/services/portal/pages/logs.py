@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from sse_starlette import ServerSentEvent
 
 from aiplat.cluster.log_line import LEVELS, Level, LogLine
 from aiplat.frozen import Frozen
+from aiplat.moments import reached
 from aiplat.services.portal.pages.forms import Here, Signed
 from aiplat.services.portal.render import fragment, page
 from aiplat.services.portal.streams import streamed
@@ -44,12 +45,15 @@ async def logs(
     return page(request, "logs.html", lines=lines, asked=asked, **chosen)
 
 
+Reached = Annotated[datetime, AfterValidator(reached)]
+
+
 class Followed(Frozen):
     """What a page that is open asks for."""
 
     component: Name
     level: Level = "info"
-    after: datetime
+    after: Reached
 
 
 @router.get("/logs/stream")
@@ -57,7 +61,7 @@ async def stream(
     here: Here,
     visitor: Signed,
     wanted: Annotated[Followed, Query()],
-    seen: Annotated[datetime | None, Header(alias="last-event-id")] = None,
+    seen: Annotated[Reached | None, Header(alias="last-event-id")] = None,
 ) -> Response:
     """Send the lines that follow, as they are written."""
     last = max(_zoned(seen or wanted.after), datetime.now(UTC) - _MOST_BEHIND)
