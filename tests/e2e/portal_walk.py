@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiplat.services.portal.paths import PAGES
 from aiplat.services.store.keys import Role, reaches
 from tests.e2e.browser import DESK, PHONE, Window
+from tests.patience import eventually
 
 OK, REFUSED = 200, 403
 _WATCH = """() => {
@@ -12,6 +13,11 @@ _WATCH = """() => {
   const answers = document.getElementById("answers");
   const seen = () => { window.grown += answers.querySelector(".answer").textContent !== ""; };
   new MutationObserver(seen).observe(answers, {subtree: true, childList: true, characterData: true});
+  // Both may come within a moment: the button is closed while answers come, and open after them.
+  window.whole = false;
+  const button = document.querySelector("#playground button");
+  const ended = () => { window.whole = !button.disabled; };
+  new MutationObserver(ended).observe(button, {attributeFilter: ["disabled"]});
 }"""
 
 
@@ -78,8 +84,7 @@ def answers_to(window: Window, question: str, model: str, other: str = "") -> di
     page.get_by_label("Your question").fill(question)
     page.evaluate(_WATCH)
     page.get_by_role("button", name="Ask").click()
-    page.locator("#playground button:disabled").wait_for(state="attached")
-    page.locator("#playground button:enabled").wait_for()
+    eventually(lambda: bool(page.evaluate("window.whole")))
     names = page.locator("#answers h2").all_inner_texts()
     return dict(zip(names, page.locator("#answers .answer").all_inner_texts(), strict=True))
 
