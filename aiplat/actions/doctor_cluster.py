@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from aiplat.cluster.kubeconfig import flattened
 from aiplat.cluster.look import SeenCluster, look
 from aiplat.frozen import Frozen
 from aiplat.plan.cluster_needs import RIGHTS, ClusterNeed, judge_cluster
@@ -38,8 +39,10 @@ def examine_cluster(kubeconfig: Path, context: str | None) -> ClusterReport:
     """Look at the cluster of a kubeconfig and judge it.
 
     Raises:
-        BadInput: the file names no cluster.
+        BadInput: it is not a kubeconfig, has no such context, or names a file that cannot be read.
         ClusterUnreachable: it does not answer, or does not let us in.
     """
-    seen = look(expanded(kubeconfig), context, RIGHTS)
+    path = expanded(kubeconfig)
+    flattened(path, context)  # says in our words what is wrong with the file, as bootstrap would
+    seen = look(path, context, RIGHTS)
     return ClusterReport(seen=seen, needs=tuple(judge_cluster(seen)))

@@ -29,6 +29,8 @@ def flattened(path: Path, context: str | None) -> dict[str, Any]:
         raise BadInput(Finding(str(path), "there is no kubeconfig", fix))
     try:
         document = YAML(typ="safe", pure=True).load(path)
+        if not isinstance(document, dict):
+            raise ValueError("it is not a kubeconfig")
         chosen = context or document.get("current-context") or ""
         about = _named(document, "contexts", chosen)["context"]
         cluster = dict(_named(document, "clusters", about["cluster"])["cluster"])
