@@ -15,6 +15,7 @@ from aiplat.services.api.problems import ApiProblem
 from aiplat.services.api.reports import Reports
 from aiplat.site.load import load_site
 from aiplat.site.models import Host, Site
+from aiplat.state import site_dir
 from tests.cluster import kube as given
 from tests.patience import PATIENCE
 from tests.services.api.conftest import Api, People, Place
@@ -108,6 +109,9 @@ def test_checks_are_run_once_at_a_time(place: Place) -> None:
             return ()
 
     slow = Slow.model_validate(load_site(place.file).model_dump(by_alias=True))
+    authority = site_dir(slow.name) / "ca.crt"
+    authority.parent.mkdir(parents=True, exist_ok=True)
+    authority.touch()  # without it nobody looks at the servers
     looking = threading.Thread(target=reports.look, args=(slow,))
     looking.start()
     assert begun.wait(PATIENCE)
