@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DESK = {"width": 1200, "height": 700}
 PHONE = {"width": 360, "height": 740}
 _REFUSED = re.compile(r"the server responded with a status of (401|403|422|502)")
-# Chromium gives up requests when a network comes or goes on its own machine, as beside another lab.
+# Chromium gives up requests when its own machine gets a network or loses one, as beside another lab.
 _MOVED = "net::ERR_NETWORK_CHANGED"
 GRAVE = {"serious", "critical"}
 _FOCUSABLE = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']"
