@@ -50,7 +50,7 @@ def test_it_imports_only_what_its_image_holds() -> None:
     outside, own = (set(line.split()) for line in done.stdout.splitlines())
     assert outside - ALLOWED - BROUGHT == set()
     assert {n for n in own if not n.startswith("aiplat.services")} <= {
-        "aiplat.errors", "aiplat.content", "aiplat.frozen",
+        "aiplat.errors", "aiplat.content", "aiplat.frozen", "aiplat.moments",
     }  # fmt: skip
 
 
