@@ -43,8 +43,7 @@ def look_at_guest(site: Site, lock: Lock | None) -> GuestFacts:
     """
     kubeconfig = known_kubeconfig(site)
     seen = look(kubeconfig, None, RIGHTS)
-    nodes = [node.name for node in seen.machines or ()]
-    lacking, problem = absent(site, lock, nodes) if lock else ((), "")
+    lacking, problem = absent(site, lock, seen.nodes) if lock else ((), "")
     return GuestFacts(
         seen=seen,
         there=_there(site, kubeconfig, seen),
@@ -122,7 +121,7 @@ def _there(site: Site, kubeconfig: Path, seen: SeenCluster) -> HostFacts:
         reachable=True,
         ledger=ledger,
         drift=(*_drift(kubeconfig, ledger), *_door_drift(site, cluster, ledger)),
-        nodes_ready=tuple(node.name for node in seen.machines or ()) or (OPERATOR,),
+        nodes_ready=seen.nodes or (OPERATOR,),
         releases=releases,
     )
 

@@ -30,8 +30,7 @@ from aiplat.site.models import Site
 from aiplat.state import bundle_dir, private_dir, site_dir
 from aiplat.supply.all_at_once import of_each
 from aiplat.supply.contract import DONE, Supplied, Supply, SupplyProgress
-from aiplat.supply.oci import INDEX as OCI_INDEX
-from aiplat.supply.oci import MANIFEST, REF_NAME, Descriptor, blob_path, link_or_copy, read_json, write_layout
+from aiplat.supply.oci import REF_NAME, Descriptor, blob_path, link_or_copy, media_type_of, write_layout
 from aiplat.supply.scan import scanned
 
 ADD = "add bytes to the bundle"
@@ -161,9 +160,7 @@ def _installer(path: Path, lock: Lock) -> list[str]:
 def _described(path: Path, artifact: Artifact) -> dict[str, Any]:
     """Return the index entry of an artifact; an image for several platforms is an index of its own."""
     size = next(blob.size for blob in artifact.blobs if blob.digest == artifact.digest)
-    document = read_json(path, str(artifact.digest))
-    # A manifest need not say what it is: then what it names does.
-    media = document.get("mediaType") or (OCI_INDEX if "manifests" in document else MANIFEST)
+    media = media_type_of(path, str(artifact.digest))
     system, _, architecture = artifact.platform.partition("/")
     one = {"platform": {"os": system, "architecture": architecture}}
     return {

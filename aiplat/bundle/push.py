@@ -14,7 +14,7 @@ from aiplat.catalog.artifacts import Artifact, ArtifactKind
 from aiplat.content import sha256_file
 from aiplat.errors import BadInput, CheckFailed, Finding
 from aiplat.supply.contract import Phase
-from aiplat.supply.oci import INDEX, MANIFEST, Descriptor, blob_path, read_json
+from aiplat.supply.oci import Descriptor, blob_path, media_type_of, read_json
 from aiplat.supply.upstream.registry_push import PushTarget
 
 PUSH = "push"
@@ -63,7 +63,7 @@ def push_bundle(
         else:
             sent += _push(bundle, target, artifact, repository, moved)
             body = blob_path(bundle.path, digest).read_bytes()
-            target.put_manifest(repository, tag, body, _media_type(bundle.path, digest))
+            target.put_manifest(repository, tag, body, media_type_of(bundle.path, digest))
             written.append(f"{repository}:{tag}")
         moved(artifact.size - (done - began))
     return PushResult(written, kept, sent)
@@ -114,7 +114,7 @@ def _push(
                 sent += blob["size"]
         if manifest != artifact.digest:
             body = blob_path(bundle.path, manifest).read_bytes()
-            target.put_manifest(repository, manifest, body, _media_type(bundle.path, manifest))
+            target.put_manifest(repository, manifest, body, media_type_of(bundle.path, manifest))
     return sent
 
 
@@ -139,11 +139,6 @@ def _manifests(layout: Path, digest: str, there: Collection[str]) -> Iterator[st
 def _blobs(document: dict[str, Any]) -> list[Descriptor]:
     found = [*([document["config"]] if "config" in document else []), *document.get("layers", ())]
     return list({blob["digest"]: blob for blob in found}.values())
-
-
-def _media_type(layout: Path, digest: str) -> str:
-    document = read_json(layout, digest)
-    return str(document.get("mediaType") or (INDEX if "manifests" in document else MANIFEST))
 
 
 def see_password_file(path: Path) -> str:

@@ -68,6 +68,11 @@ class SeenCluster(Frozen):
     identity: str = ""
     ours: tuple[str, ...] = ()
 
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of its nodes; none where they may not be listed."""
+        return tuple(node.name for node in self.machines or ())
+
 
 def look(kubeconfig: Path, context: str | None, rights: Sequence[Right]) -> SeenCluster:
     """Ask a cluster; nothing is changed: the one pod that is sent is a dry run of the API's own.

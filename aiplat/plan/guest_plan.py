@@ -54,11 +54,6 @@ class GuestFacts(Frozen):
         return f"cluster {self.seen.server}"
 
     @property
-    def nodes(self) -> tuple[str, ...]:
-        """The names of the cluster's nodes; none where they may not be listed."""
-        return tuple(node.name for node in self.seen.machines or ())
-
-    @property
     def facts(self) -> Facts:
         """The facts as plans of hosts have them."""
         return Facts(hosts=(self.there,))

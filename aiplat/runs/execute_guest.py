@@ -41,7 +41,7 @@ def execute_guest(run: Run, plan: Plan, context: RunContext, found: GuestFacts) 
             check_bundle(run, context.bundle, _used(context, found.absent))
     if PUSH in steps:
         with run.step(PUSH, steps[PUSH].title, (OPERATOR,)):
-            bring(run, context, found.nodes)
+            bring(run, context, found.seen.nodes)
     if RELEASE in steps:
         _claim(context.site, found.seen.identity)
         _play(run, plan, context)

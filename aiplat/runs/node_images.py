@@ -6,16 +6,15 @@ import io
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
 from aiplat.catalog.artifacts import Artifact
-from aiplat.content import canonical_json
 from aiplat.errors import AiplatError, Finding
-from aiplat.supply.oci import INDEX, MANIFEST, blob_path, read_json
+from aiplat.supply.oci import Descriptor, blob_path, layout_files, media_type_of
 
 ENGINES = ("docker", "podman", "nerdctl")
 """Command lines of the engines in which kind and k3d make nodes, in the order in which they are asked."""
@@ -139,7 +138,7 @@ def _write_archive(
     target: IO[bytes], wanted: Sequence[Artifact], layout: Path, moved: Callable[[int], None]
 ) -> None:
     with tarfile.open(fileobj=target, mode="w|") as tar:
-        for name, text in _descriptions(wanted, layout):
+        for name, text in layout_files([_described(artifact, layout) for artifact in wanted]).items():
             entry = tarfile.TarInfo(name)
             entry.size = len(text)
             tar.addfile(entry, io.BytesIO(text))
@@ -153,17 +152,12 @@ def _write_archive(
             moved(entry.size)
 
 
-def _descriptions(wanted: Sequence[Artifact], layout: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the files that make a folder of blobs an OCI image layout in which each image has its name."""
-    named = []
-    for artifact in wanted:
-        digest = str(artifact.digest)
-        described = {
-            "mediaType": read_json(layout, digest).get("mediaType", MANIFEST),
-            "digest": digest,
-            "size": blob_path(layout, digest).stat().st_size,
-            "annotations": {"io.containerd.image.name": name_of(artifact)},
-        }
-        named.append(described)
-    yield "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"})
-    yield "index.json", canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": named})
+def _described(artifact: Artifact, layout: Path) -> Descriptor:
+    """Return the entry of an image in the archive's index, by which containerd learns its name."""
+    digest = str(artifact.digest)
+    return {
+        "mediaType": media_type_of(layout, digest),
+        "digest": digest,
+        "size": blob_path(layout, digest).stat().st_size,
+        "annotations": {"io.containerd.image.name": name_of(artifact)},
+    }

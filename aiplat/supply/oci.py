@@ -110,9 +110,23 @@ def add_index(layout: Path, images: Mapping[str, Descriptor]) -> Descriptor:
 def write_layout(layout: Path, manifests: list[Descriptor]) -> None:
     """Write the files that make a folder of blobs an OCI image layout."""
     (layout / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-    (layout / "oci-layout").write_bytes(canonical_json({"imageLayoutVersion": "1.0.0"}))
+    for name, text in layout_files(manifests).items():
+        (layout / name).write_bytes(text)
+
+
+def layout_files(manifests: list[Descriptor]) -> dict[str, bytes]:
+    """Return the files, by name, that stand beside the blobs of an OCI image layout."""
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
-    (layout / "index.json").write_bytes(canonical_json(index))
+    return {
+        "oci-layout": canonical_json({"imageLayoutVersion": "1.0.0"}),
+        "index.json": canonical_json(index),
+    }
+
+
+def media_type_of(layout: Path, digest: Digest) -> str:
+    """Return what a manifest or an index of the layout is; one need not say so: then what it names does."""
+    document = read_json(layout, digest)
+    return str(document.get("mediaType") or (INDEX if "manifests" in document else MANIFEST))
 
 
 def read_json(layout: Path, digest: Digest) -> dict[str, Any]:

@@ -33,6 +33,20 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": f"{wheels()}:{shipped_root()}", "PYTHONDONTWRITEBYTECODE": ""}
 
 
+def told_by(module: str, folder: Path) -> Any:
+    """Run a walk through a Canaille in a process that finds its wheels; return the JSON that it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, folder],
+        env=environment(),
+        cwd=shipped_root(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def wheels() -> Path:
     """Return the folder of the image's wheels for this Python; they are unpacked once, in seconds."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ import psycopg
 from aiplat.shipped import shipped_root
 from tests.patience import PATIENCE, until
 from tests.services.postgresql import PostgresServer
-from tests.services.signin.canaille import configured, environment, serving
+from tests.services.signin.canaille import configured, environment, serving, told_by
 
 CLIENT = {
     "id": "portal",
@@ -78,13 +77,4 @@ def test_two_at_once_in_sqlite_leave_an_admin(tmp_path: Path) -> None:
     # A write waits for the one before, five seconds at most by default: a busy disk may take longer.
     with (folder / "database/url").open("a") as url:
         url.write(f"?timeout={PATIENCE}")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.services.signin.at_once", folder],
-        env=environment(),
-        cwd=shipped_root(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout)) == 1
+    assert len(told_by("tests.services.signin.at_once", folder)) == 1

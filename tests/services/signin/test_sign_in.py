@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from aiplat.actions.users import Invited
-from aiplat.shipped import shipped, shipped_root
-from tests.services.signin.canaille import LOCK, configured, environment
+from aiplat.shipped import shipped
+from tests.services.signin.canaille import LOCK, configured, told_by
 
 HOURS = 8 * 3600
 PORTAL = {
@@ -30,17 +27,8 @@ PORTAL = {
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the walk saw."""
     folder = configured(tmp_path_factory.mktemp("signin"), [PORTAL])
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.services.signin.walk", folder],
-        env=environment(),
-        cwd=shipped_root(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    walked: dict[str, Any] = told_by("tests.services.signin.walk", folder)
+    return walked
 
 
 def test_programs_find_the_sign_in_by_its_name(seen: dict[str, Any]) -> None:
