@@ -19,22 +19,7 @@ from aiplat.shipped import shipped_root
 from tests.services.oidc.issuer import TestIssuer
 from tests.services.portal.conftest import HOST, Browser, Site
 from tests.services.portal.test_by_name import api, came
-from tests.services.portal.wards import CLIENT, SECRET, Ward, entry_of, warded
-from tests.services.signin.canaille import configured, serving
-
-
-@pytest.fixture(scope="module")
-def canaille(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a real Canaille lets programs manage people."""
-    with serving(configured(tmp_path_factory.mktemp("canaille"), [CLIENT])) as url:
-        yield url
-
-
-@pytest.fixture
-def ward(site: Site, canaille: str) -> Iterator[Ward]:
-    """A portal with the site's own sign-in."""
-    with warded(site, canaille) as ward:
-        yield ward
+from tests.services.portal.wards import SECRET, Ward, entry_of
 
 
 @pytest.fixture

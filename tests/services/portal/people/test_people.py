@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,26 +15,10 @@ from aiplat.services.oidc.settings import Client
 from aiplat.services.people.desk import desk_of
 from aiplat.services.people.directory import DirectoryAwayError
 from aiplat.services.portal.app import create_app
-from tests.services.api.conftest import People
-from tests.services.gateway.engine import Engine
 from tests.services.portal.conftest import Site
 from tests.services.portal.test_by_name import CLI, api, came
-from tests.services.portal.wards import CLIENT, OTHER, Served, Ward, entry_of, served_by, warded
+from tests.services.portal.wards import CLIENT, Served, Ward, entry_of
 from tests.services.signin.canaille import configured, serving
-
-
-@pytest.fixture(scope="module")
-def canaille(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a real Canaille lets programs manage people; each test makes people of its own."""
-    with serving(configured(tmp_path_factory.mktemp("canaille"), [CLIENT, OTHER])) as url:
-        yield url
-
-
-@pytest.fixture
-def ward(site: Site, canaille: str) -> Iterator[Ward]:
-    """A portal in front of the gateway, with a sign-in."""
-    with warded(site, canaille) as ward:
-        yield ward
 
 
 def test_an_admin_adds_somebody_and_hands_over_a_link(ward: Ward) -> None:
@@ -115,13 +98,6 @@ def test_the_last_admin_is_not_removed(ward: Ward, tmp_path: Path) -> None:
             assert (answer.status_code, "last admin" in answer.text) == (409, True)
         ward.invited("flo", "admin")
         assert ward.ask("DELETE", path).status_code == 204
-
-
-@pytest.fixture
-def served(people: People, engine: Engine, canaille: str, tmp_path: Path) -> Iterator[Served]:
-    """They share a database, as in a site."""
-    with served_by(people, engine, canaille, tmp_path) as served:
-        yield served
 
 
 def test_the_gateway_looks_for_what_changed_every_second() -> None:

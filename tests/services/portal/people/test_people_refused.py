@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from aiplat.services.people.directory import Account, Directory, DirectoryAwayError
-from tests.services.portal.conftest import Site
 from tests.services.portal.test_by_name import CLI, api, came
-from tests.services.portal.wards import CLIENT, SECRET, Ward, warded
-from tests.services.signin.canaille import configured, serving
+from tests.services.portal.wards import SECRET, Ward
 
 JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture(scope="module")
-def canaille(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a real Canaille lets programs manage people."""
-    with serving(configured(tmp_path_factory.mktemp("canaille"), [CLIENT])) as url:
-        yield url
-
-
-@pytest.fixture
-def ward(site: Site, canaille: str) -> Iterator[Ward]:
-    """A portal with its sign-in."""
-    with warded(site, canaille) as ward:
-        yield ward
 
 
 @pytest.mark.parametrize("change", ["remove", "lock"])
